@@ -1,0 +1,5291 @@
+/* rustyray.h - Ray Core's model for C, in one header */
+#if defined(RUSTYRAY_IMPLEMENTATION) && defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && \
+    !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
+#define _POSIX_C_SOURCE 200809L /* clocks and fork handlers under -std=c11 */
+#endif
+
+#ifndef RUSTYRAY_H
+#define RUSTYRAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L)
+#error "rustyray.h needs C11 (_Generic): compile with -std=c11 or later"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RR__PRINTF(text, first) __attribute__((format(printf, text, first)))
+#define RR__UNUSED __attribute__((unused))
+#define RR__AT_START __attribute__((constructor, used))
+#else
+#define RR__PRINTF(text, first)
+#define RR__UNUSED
+#define RR__AT_START __attribute__((constructor))
+#endif
+
+// >>types
+
+/* A reference to an object: a value that exists or will exist, held in the
+   store of one runtime. Small, copied freely; the count that it stands for is
+   not copied with it (see OWNERSHIP). {0} is the null reference. The fields
+   are the library's: an id that is never used twice, the slot, the runtime. */
+typedef struct rr_ref {
+    uint64_t id;
+    uint32_t slot, home;
+} rr_ref;
+
+/* A handle of an actor. {0} is the null handle. */
+typedef struct rr_actor {
+    uint64_t id;
+    uint32_t slot, home;
+} rr_actor;
+
+/* A block of bytes: as an argument and as a result by value, as a view of an
+   object's own memory from rr_get (read-only, 64-byte aligned, no copy). */
+typedef struct rr_bytes {
+    const void *data;
+    size_t size; /* in bytes */
+} rr_bytes;
+
+/* The values of many objects, in the order of the references they came from. */
+typedef struct rr_many {
+    const rr_bytes *items;
+    size_t count;
+} rr_many;
+
+/* An open scope; the value belongs to the thread and is given back to rr_scope_end. */
+typedef struct rr_scope {
+    size_t start, outer, depth;
+} rr_scope;
+
+/* An independent set of workers, store and actors. */
+typedef struct rr_runtime rr_runtime;
+
+/* What a value is: how it is spelt, how big it is, and which scalar, if it is
+   one. Made by RR_TYPE(T). Scalars match by kind (int64_t is long where it is),
+   structs and unions by name and size. */
+typedef struct rr_type {
+    const char *name;
+    uint32_t size; /* bytes */
+    uint16_t align;
+    uint16_t kind;
+} rr_type;
+
+/* A value with its type, for calls that are checked at run time. RR_VALUE(T, v). */
+typedef struct rr_value {
+    rr_type type;
+    const void *data;
+} rr_value;
+
+/* The static descriptor that the REMOTE_ macros make: what a call needs to
+   know. Only its name and signature hash may leave the process. */
+typedef struct rr_function rr_function;
+
+// >>status
+
+#define RR__STATUSES(X)                                                                            \
+    X(RR_OK, "it worked")                                                                          \
+    X(RR_ERR_INVALID, "an argument or the moment of the call is not allowed")                      \
+    X(RR_ERR_STALE, "the handle is null, was released, or belongs to another runtime")             \
+    X(RR_ERR_TYPE, "the value has another type than the one asked for")                            \
+    X(RR_ERR_ARITY, "the number of arguments is not the number of parameters")                     \
+    X(RR_ERR_NOT_FOUND, "nothing has this name")                                                   \
+    X(RR_ERR_DUPLICATE, "the name is taken")                                                       \
+    X(RR_ERR_NO_MEMORY, "memory ran out; everything before this call is intact")                   \
+    X(RR_ERR_STORE_FULL, "the object does not fit into the store (rr_config.store_bytes)")         \
+    X(RR_ERR_TIMEOUT, "the time limit passed first")                                               \
+    X(RR_ERR_TASK, "a task failed (rr_fail)")                                                      \
+    X(RR_ERR_ACTOR_DEAD, "the actor ended or could not be made")                                   \
+    X(RR_ERR_DEADLOCK, "the wait would never end: the tasks wait for each other in a ring")        \
+    X(RR_ERR_NOT_RUNNING, "there is no runtime: rr_init was not called, or rr_shutdown was")       \
+    X(RR_ERR_ALREADY_RUNNING, "the default runtime is running already")
+
+/* What a call has to say. RR_OK is 0. */
+typedef enum rr_status {
+#define RR__STATUS_ID(id, text) id,
+    RR__STATUSES(RR__STATUS_ID)
+#undef RR__STATUS_ID
+    RR__STATUS_COUNT
+} rr_status;
+
+/* The identifier of a status as a string, "RR_ERR_TIMEOUT"; static memory.
+   Threads: any. */
+const char *rr_status_name(rr_status status);
+/* What a status means, in a sentence; static memory. Threads: any. */
+const char *rr_status_text(rr_status status);
+
+/* The message of an error, static until the calling thread's next library call
+   that fails or asks, or until the object goes: for a failed object the whole
+   chain ("task 'report' failed: its argument 1 'doubled' failed: ..."); for any
+   other reference what the last failed call on this thread said. Never NULL.
+   Threads: any. */
+const char *rr_error_message(rr_ref ref);
+/* The code that the first cause gave to rr_fail; 0 if the object did not fail
+   or failed for another reason. Threads: any. */
+int rr_error_code(rr_ref ref);
+
+// >>config
+
+typedef enum rr_log_level { RR_LOG_WARN, RR_LOG_ERROR } rr_log_level;
+
+/* Gets one message, without a newline. Called on any thread, also on several at
+   once, never with a lock held; it may not call back into the library. */
+typedef void (*rr_log_fn)(rr_log_level level, const char *text, void *data);
+
+/* How a runtime is to be. Zero means the default, everywhere. What is left zero
+   is read from the environment variable named behind it, where that is set. */
+typedef struct rr_config {
+    int workers;        /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
+    int max_threads;    /* pool threads in all, with those that stand in for waiting ones;
+                           workers + 1024. RUSTYRAY_MAX_THREADS */
+    size_t store_bytes; /* limit on the bytes of objects that do not fit into their slot;
+                           no limit. RUSTYRAY_STORE_BYTES */
+    bool report_leaks;  /* rr_shutdown logs what was never released. RUSTYRAY_REPORT_LEAKS=1 */
+    rr_log_fn log;      /* stderr */
+    void *log_data;     /* handed to log */
+} rr_config;
+
+/* How an actor is to be. Zero means the default. */
+typedef struct rr_actor_options {
+    const char *name; /* rr_find_actor finds it by this name while it lives; copied */
+} rr_actor_options;
+
+/* Counters of a runtime since it started, and what lives in it now. Each number
+   is exact once the work that it counts is over. */
+typedef struct rr_stats {
+    uint64_t tasks_submitted; /* functions, actor creations and methods */
+    uint64_t tasks_finished;  /* of those, ended with a value */
+    uint64_t tasks_failed;    /* of those, ended with an error */
+    uint64_t tasks_stolen;    /* taken by a worker from another thread's queue */
+    uint64_t objects_live;    /* results and put objects with a count, pending ones included */
+    uint64_t actors_live;     /* created and not yet ended */
+    uint64_t store_bytes_used; /* bytes of live objects outside their slots */
+    uint64_t workers;         /* rr_config.workers as it came out */
+    uint64_t threads;         /* pool threads that exist */
+} rr_stats;
+
+// >>api-runtime
+
+/* Starts the default runtime. NULL means an rr_config of zeros.
+   Errors: RR_ERR_ALREADY_RUNNING; RR_ERR_INVALID for an impossible value;
+   RR_ERR_DUPLICATE if two remote functions share a name (the log names the
+   places); RR_ERR_NO_MEMORY if memory or threads run out.
+   Threads: any. Blocks: no. In tasks: refused with RR_ERR_ALREADY_RUNNING. */
+rr_status rr_init(const rr_config *config);
+
+/* Ends the default runtime: refuses new work from outside, lets what was
+   submitted finish, runs the destructors of the actors, joins every thread and
+   frees everything. Handles of the runtime mean nothing afterwards. Objects
+   from rr_create that nobody sealed fail, so that what waits for them ends.
+   Other threads that used the runtime let go of its memory at their next call
+   or when they end.
+   Errors: RR_ERR_NOT_RUNNING; RR_ERR_INVALID from inside a task.
+   Threads: any, one wins. Blocks: until all is done. In tasks: no. */
+rr_status rr_shutdown(void);
+
+/* Starts a runtime beside the default one. Returns NULL if it cannot, with the
+   reason in the log and in rr_error_message((rr_ref){0}). Threads: any. */
+rr_runtime *rr_runtime_create(const rr_config *config);
+
+/* As rr_shutdown, for a runtime made by rr_runtime_create.
+   Undefined if: the runtime was destroyed before. */
+rr_status rr_runtime_destroy(rr_runtime *runtime);
+
+/* Makes the calls of this thread go to a runtime; NULL for the default one.
+   Inside a body it holds until the body ends. Returns what was chosen before.
+   Undefined if: the runtime was destroyed. Threads: acts on the calling one. */
+rr_runtime *rr_runtime_use(rr_runtime *runtime);
+
+/* Seconds of a clock that never goes back. Threads: any. */
+double rr_now(void);
+
+/* Sleeps. A body that sleeps keeps its worker busy. Threads: any. In tasks: yes. */
+void rr_sleep_ms(int64_t milliseconds);
+
+// >>api-objects
+
+/* rr_ref rr_put(T, value): stores a copy of a value. Errors in the reference:
+   RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL, RR_ERR_NOT_RUNNING.
+   Threads: any. Blocks: no. In tasks: yes; so for all below that say nothing else. */
+#define rr_put(T, ...) rr__put(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
+
+/* rr_ref rr_put_bytes(const void *data, size_t size): stores a copy of size bytes. */
+#define rr_put_bytes(data, size) rr__put_bytes((data), (size), RR__SITE)
+
+/* rr_ref rr_create(size_t size, void **room): an object of size bytes that the
+   caller fills in place and then seals. *room is 64-byte aligned, NULL on failure
+   (the reference holds the error), and may be written until rr_seal. Nobody sees
+   the object before. */
+#define rr_create(size, room) rr__create((size), (room), RR__SITE)
+
+/* Makes an object from rr_create readable, for ever unchanged, and wakes who
+   waits for it. Errors: RR_ERR_INVALID if it is sealed already or was not made by
+   rr_create, RR_ERR_STALE, RR_ERR_NOT_RUNNING. */
+rr_status rr_seal(rr_ref ref);
+
+/* In a body that returns rr_bytes: room for its result, in the store, 64-byte
+   aligned. Return it (all of it or its first bytes) and nothing is copied. A
+   second call gives up the first. Returns NULL if there is no room, and the task
+   then fails with that; NULL with a warning outside a body. */
+void *rr_result(size_t size);
+
+/* bytes by value, as an argument or a result. */
+static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
+    rr_bytes bytes = {data, size};
+    return bytes;
+}
+
+/* rr_status rr_get(T, rr_ref ref, T *out): waits for the object and copies its
+   value. T rr_bytes: a view of the object's memory, valid, and the object kept,
+   until the innermost open scope ends; outside any scope until the reference is
+   released. T rr_ref, rr_actor: a count of the caller's own, in its scope. T
+   rr_many: views of the parts. On failure *out is zeroed.
+   Errors: the error that the object holds; RR_ERR_TYPE, RR_ERR_STALE,
+   RR_ERR_DEADLOCK, RR_ERR_NOT_RUNNING.
+   Blocks: until the object is complete; may run the task it waits for. */
+#define rr_get(T, ref, out) rr__get((ref), RR_TYPE(T), (1 ? (out) : (T *)0), -1)
+
+/* The same, at most so many milliseconds (negative: no limit; 0: not at all).
+   Errors: also RR_ERR_TIMEOUT. With a limit it runs no bodies itself. */
+#define rr_get_timeout(T, ref, out, milliseconds)                                                  \
+    rr__get((ref), RR_TYPE(T), (1 ? (out) : (T *)0), (milliseconds))
+
+/* Waits for the end of a task whatever it returns, and drops the value. */
+rr_status rr_get_void(rr_ref ref);
+
+/* T rr_unwrap(T, rr_ref ref): the value; on an error its message on stderr and
+   abort(). */
+#define rr_unwrap(T, ref) (*(T *)rr__unwrap((ref), RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
+
+/* Is the object complete, with a value or an error? True for what rr_get would
+   answer at once. One load. Blocks: no. */
+bool rr_ready(rr_ref ref);
+
+/* Waits until k of n references are ready (value or error), at most so many
+   milliseconds (negative: no limit; 0: poll). Returns how many are, at most k,
+   and writes their indices to ready (room for k; may be NULL): those that were
+   ready at the call in their order, then in order of completion. The references
+   stay as they are. Costs O(n) once, not O(n) per wake-up. A wait for all of
+   them without a limit may run their tasks itself. On a ring of waits or without
+   a runtime it returns what is ready; rr_error_message says why.
+   Blocks: yes. In tasks: yes. */
+size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready);
+
+/* rr_ref rr_gather(const rr_ref *refs, size_t n): one object of type rr_many out
+   of n objects, complete when all of them are. It fails as the first of them (in
+   their order) that failed. It counts its parts; the caller's own counts of them
+   stay. Blocks: no. */
+#define rr_gather(refs, n) rr__gather((refs), (n), RR__SITE)
+
+/* rr_retain, rr_release, rr_keep take an rr_ref or an rr_actor.
+   rr_retain adds a count of the caller's own, which no scope releases.
+   rr_release gives back a count: the last retained one, else the one that an
+   open scope holds (the scope then leaves it alone), else one the caller
+   received outside every scope. On a stale handle it does nothing.
+   rr_keep takes a handle out of its scope and returns it: from now on it is the
+   caller's to release. */
+#define rr_retain(handle)                                                                          \
+    _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor)(handle)
+#define rr_release(handle)                                                                         \
+    _Generic((handle), rr_ref: rr__release_ref, rr_actor: rr__release_actor)(handle)
+#define rr_keep(handle) _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor)(handle)
+
+/* Opens a scope on this thread: what the thread receives from now on is released
+   by the matching rr_scope_end, unless kept. Scopes nest; the body of a task is
+   one. Ending an outer scope ends those inside it. A scope that was ended, or is
+   another thread's, is left alone with a warning. Blocks: no. */
+rr_scope rr_scope_begin(void);
+void rr_scope_end(rr_scope scope);
+
+// >>api-tasks
+
+/* REMOTE_FN(R, name, T1, a1, ...) { body }
+   Defines a C function `R name(T1 a1, ...)` with 0 to 8 parameters that can be
+   called as always or as a task with rr_call, and registers it before main. R may
+   be void. Its name is unique in the program.
+   REMOTE_FN_DECLARE(R, name, T1, a1, ...); declares it for other units. */
+#define REMOTE_FN(...) RR__FN(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_FN_DECLARE(...) RR__FN_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+
+/* rr_ref rr_call(name, x1, ...): submits a task and returns the reference to its
+   result. Each x is a value (converted as in a call) or an rr_ref to an object of
+   the parameter's type, in any mixture; the body runs when all of them are there.
+   A parameter of type rr_ref gets the reference itself. What is wrong becomes the
+   error in the reference: RR_ERR_TYPE, RR_ERR_STALE, RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING, or the error of the argument that failed. */
+#define rr_call(...) RR__CALL(RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+
+/* rr_ref rr_call_named(const char *name, ...): the same by name, the arguments
+   being references or RR_VALUE(T, value). Checked at run time: also
+   RR_ERR_NOT_FOUND (the message names the nearest ones), RR_ERR_ARITY. */
+#define rr_call_named(...) RR__CALL_NAMED(RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define RR_VALUE(T, ...) ((rr_value){RR_TYPE(T), (T[1]){__VA_ARGS__}})
+#define RR_TYPE(T) ((rr_type){RR__TYPE(T)})
+
+/* Marks the running task as failed, with a code of the program's own and a
+   message (printf). The body goes on and returns; what it returns is dropped. The
+   first call counts. Outside a body: a warning. Threads: the body's own. */
+void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
+
+/* Registers a remote function by hand, for the rare case that its constructor
+   cannot run (see CAVEATS): rr_register(RR_FUNCTION(name)). Again is harmless.
+   Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID. Threads: any. */
+rr_status rr_register(rr_function *function);
+#define RR_FUNCTION(name) (&rr__fn_##name)
+#define RR_CONSTRUCTOR(name) (&rr__create_##name)
+#define RR_METHOD(name) (&rr__method_##name)
+#define RR_DESTRUCTOR(Type) (&rr__drop_##Type)
+
+// >>api-actors
+
+/* REMOTE_ACTOR(Type, create, T1, a1, ...) { body }: a constructor,
+   `void Type_create(Type *self, T1 a1, ...)`. Type is the actor's state; *self is
+   zeroed before. A type may have several constructors. If the body calls rr_fail
+   the actor is never born.
+   REMOTE_METHOD(R, Type, name, ...) { body }: `R Type_name(Type *self, ...)`.
+   REMOTE_DESTRUCTOR(Type) { body }: runs once when an actor that was born ends.
+   The _DECLARE forms are for other units. */
+#define REMOTE_ACTOR(...) RR__ACTOR_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_METHOD(...) RR__METHOD_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_DESTRUCTOR(Type) RR__DROP_DEFINE(Type)
+#define REMOTE_ACTOR_DECLARE(...)                                                                  \
+    RR__ACTOR_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_METHOD_DECLARE(...)                                                                 \
+    RR__METHOD_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+
+/* rr_actor rr_spawn(Type_create, x1, ...): makes an actor and returns its handle
+   at once; the constructor is its first message. Arguments as for rr_call. If the
+   constructor fails, or an argument of it, every call on the actor fails with
+   RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...). */
+#define rr_spawn(...) rr_spawn_with(((rr_actor_options){0}), __VA_ARGS__)
+#define rr_spawn_with(options, ...)                                                                \
+    RR__SPAWN(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define RR_ACTOR_OPTIONS(...) ((rr_actor_options){__VA_ARGS__})
+
+/* rr_ref rr_ask(rr_actor actor, Type_name, x1, ...): sends a message; the
+   reference is to the method's result. Methods of one actor run one at a time, in
+   the order in which each caller sent them; a call that waits for an argument
+   holds back later calls of the same caller only. A caller is a thread outside, a
+   task, or an actor. Errors in the reference: as for rr_call, RR_ERR_ACTOR_DEAD,
+   RR_ERR_TYPE for a method of another actor type. */
+#define rr_ask(actor, ...)                                                                         \
+    RR__SEND(rr__ask, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+
+/* rr_status rr_tell(rr_actor actor, Type_name, x1, ...): sends a message whose
+   result nobody wants. Returns what is wrong already; an error of the method
+   itself goes to the log. */
+#define rr_tell(actor, ...)                                                                        \
+    RR__SEND(rr__tell, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+
+/* The living actor of this name: a handle of the caller's own, in its scope.
+   Errors: RR_ERR_NOT_FOUND, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; *out is then null. */
+rr_status rr_find_actor(const char *name, rr_actor *out);
+
+/* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, a method that
+   is running ends first, then the destructor runs. Errors: RR_ERR_ACTOR_DEAD if
+   it is dead already, RR_ERR_STALE, RR_ERR_NOT_RUNNING. Blocks: no. */
+rr_status rr_kill(rr_actor actor);
+
+/* In a method or constructor: the actor ends when the body has returned (its
+   result counts); what is queued fails. Elsewhere: a warning. */
+void rr_exit_actor(void);
+
+// >>api-insight
+
+/* Fills in the counters of the runtime in use; zeros if there is none.
+   Threads: any. Blocks: no. */
+void rr_get_stats(rr_stats *out);
+
+/* ---- everything below is implementation detail ---- */
+
+// >>macros
+
+/* REMOTE_FN(int, add, int, a, int, b) becomes, in short:
+
+       typedef int rr__p1_add; typedef int rr__p2_add; typedef char rr__arity_add[3];
+       int add(int a, int b);
+       static void rr__thunk_add(void *self, void *const *args, void *result) {
+           rr__p1_add rr__a1; memcpy(&rr__a1, args[0], sizeof rr__a1); ...
+           int value = add(rr__a1, rr__a2); memcpy(result, &value, sizeof value);
+       }
+       static const rr_type rr__types_add[] = {{"int", ...}, {"int", ...}};
+       rr_function rr__fn_add = {.name = "add", .thunk = rr__thunk_add, ...};
+       static void rr__link_add(void) __attribute__((constructor));
+       static void rr__link_add(void) { rr_register(&rr__fn_add); }
+       int add(int a, int b)
+
+   and rr_call(add, 2, five):
+
+       rr__call(&rr__fn_add, (const rr__arg[]){{&(int){2}, null}, {NULL, five}}, 2, "file:line") */
+
+#if !defined(__cplusplus) && !defined(__STDC_NO_ATOMICS__) && !defined(__TINYC__)
+#define RR__ATOMIC(T) _Atomic(T)
+#else
+#define RR__ATOMIC(T) volatile T /* C++ only needs the layout; others go through a lock */
+#endif
+
+typedef void (*rr__thunk)(void *self, void *const *args, void *result);
+
+struct rr_function {
+    const char *name;     /* "add", "Counter_add" */
+    rr__thunk thunk;      /* calls it: unpacks arguments, packs the result */
+    const rr_type *params;
+    rr_type result;
+    rr_type self;         /* the actor's state; size 0 for a plain function */
+    const char *site;     /* "file:line" */
+    int arity;
+    int kind;             /* enum rr__kind */
+    uint64_t hash;        /* of the signature; set when it is registered */
+    rr_function *next;    /* the list of everything registered */
+    const rr_function *drop; /* constructor: the destructor of its type */
+    RR__ATOMIC(int) state; /* enum rr__function_state */
+};
+
+/* What a function descriptor, and an object's slot, is for. */
+enum rr__kind {
+    RR__FUNCTION,    /* a remote function; an object: its task */
+    RR__CONSTRUCTOR, /* an object: the actor itself, and the task of its creation */
+    RR__METHOD,      /* a method; an object: a message */
+    RR__DESTRUCTOR,
+    RR__VALUE,       /* an object that was put or created */
+    RR__GATHER       /* an object made of others */
+};
+
+enum rr__type_kind {
+    RR__KIND_OTHER,
+    RR__KIND_VOID,
+    RR__KIND_BOOL,
+    RR__KIND_FLOAT,
+    RR__KIND_DOUBLE,
+    RR__KIND_LONG_DOUBLE,
+    RR__KIND_REF,
+    RR__KIND_ACTOR,
+    RR__KIND_BYTES,
+    RR__KIND_MANY,
+    RR__KIND_INTEGER = 32 /* + 2 * size + (is signed) */
+};
+
+/* One argument at a call: a value or, where value is NULL, a reference. */
+typedef struct rr__arg {
+    const void *value;
+    rr_ref ref;
+} rr__arg;
+
+/* One argument of a call by name, likewise; value.type.name is NULL for a reference. */
+typedef struct rr__named_arg {
+    rr_value value;
+    rr_ref ref;
+} rr__named_arg;
+
+extern void *const rr__nil; /* NULL; dereferenced only where nothing is evaluated */
+
+rr_ref rr__put(rr_type type, const void *value, const char *site);
+rr_ref rr__put_bytes(const void *data, size_t size, const char *site);
+rr_ref rr__create(size_t size, void **room, const char *site);
+rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site);
+rr_status rr__get(rr_ref ref, rr_type type, void *out, int64_t milliseconds);
+void *rr__unwrap(rr_ref ref, rr_type type, void *out, const char *site);
+void rr__retain_ref(rr_ref ref);
+void rr__retain_actor(rr_actor actor);
+void rr__release_ref(rr_ref ref);
+void rr__release_actor(rr_actor actor);
+rr_ref rr__keep_ref(rr_ref ref);
+rr_actor rr__keep_actor(rr_actor actor);
+rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site);
+rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, const char *site);
+rr_actor rr__spawn(rr_actor_options options, rr_function *fn, const rr__arg *args, size_t n,
+                   const char *site);
+rr_ref rr__ask(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n, const char *site);
+rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n,
+                   const char *site);
+
+/* Counting and pasting. */
+#define RR__COUNT(...)                                                                             \
+    RR__COUNT_(__VA_ARGS__, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define RR__COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, count, ...) count
+#define RR__CAT(a, b) RR__CAT_(a, b)
+#define RR__CAT_(a, b) a##b
+#define RR__PICK(prefix, count) RR__CAT(prefix, count)
+#define RR__TEXT(x) RR__TEXT_(x)
+#define RR__TEXT_(x) #x
+#define RR__SITE __FILE__ ":" RR__TEXT(__LINE__)
+#if defined(__TINYC__)
+#define RR__ZERO 0
+#define RR__REQUIRE(condition, message) (0 * sizeof(char[(condition) ? 1 : -1]))
+#else
+#define RR__ZERO 0
+#define RR__REQUIRE(condition, message)                                                            \
+    (0 * sizeof(struct {                                                                           \
+         _Static_assert(condition, message);                                                       \
+         char rr__unused;                                                                          \
+     }))
+#endif
+
+/* Types. The selection looks at an lvalue that is never evaluated, so qualifiers do not matter. */
+#define RR__TYPE(T) #T, (uint32_t)sizeof(T), (uint16_t)_Alignof(T), (uint16_t)RR__KIND(T)
+#define RR__VOID_TYPE "void", 0, 1, RR__KIND_VOID
+#define RR__INTEGER(T, is_signed) (RR__KIND_INTEGER + 2 * (int)sizeof(T) + (is_signed))
+#define RR__KIND(T)                                                                                \
+    _Generic(*(T *)rr__nil,                                                                        \
+        _Bool: RR__KIND_BOOL,                                                                      \
+        char: RR__INTEGER(char, (char)-1 < (char)0),                                               \
+        signed char: RR__INTEGER(signed char, 1),                                                  \
+        unsigned char: RR__INTEGER(unsigned char, 0),                                              \
+        short: RR__INTEGER(short, 1),                                                              \
+        unsigned short: RR__INTEGER(unsigned short, 0),                                            \
+        int: RR__INTEGER(int, 1),                                                                  \
+        unsigned: RR__INTEGER(unsigned, 0),                                                        \
+        long: RR__INTEGER(long, 1),                                                                \
+        unsigned long: RR__INTEGER(unsigned long, 0),                                              \
+        long long: RR__INTEGER(long long, 1),                                                      \
+        unsigned long long: RR__INTEGER(unsigned long long, 0),                                    \
+        float: RR__KIND_FLOAT,                                                                     \
+        double: RR__KIND_DOUBLE,                                                                   \
+        long double: RR__KIND_LONG_DOUBLE,                                                         \
+        rr_ref: RR__KIND_REF,                                                                      \
+        rr_actor: RR__KIND_ACTOR,                                                                  \
+        rr_bytes: RR__KIND_BYTES,                                                                  \
+        rr_many: RR__KIND_MANY,                                                                    \
+        default: RR__KIND_OTHER)
+
+/* Parameter lists of 0 to 8 (type, name) pairs, in each form that a definition needs. A list is
+   always closed by one more argument (end), so that it is never empty. */
+#define RR__PARAMS_0(end) void
+#define RR__PARAMS_1(T1, a1, end) T1 a1
+#define RR__PARAMS_2(T1, a1, T2, a2, end) T1 a1, T2 a2
+#define RR__PARAMS_3(T1, a1, T2, a2, T3, a3, end) T1 a1, T2 a2, T3 a3
+#define RR__PARAMS_4(T1, a1, T2, a2, T3, a3, T4, a4, end) T1 a1, T2 a2, T3 a3, T4 a4
+#define RR__PARAMS_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end) T1 a1, T2 a2, T3 a3, T4 a4, T5 a5
+#define RR__PARAMS_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                          \
+    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6
+#define RR__PARAMS_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)                  \
+    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7
+#define RR__PARAMS_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)          \
+    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8
+#define RR__SELF_PARAMS_0(Type, end) RR__UNUSED Type *self
+#define RR__SELF_PARAMS_1(Type, ...) RR__UNUSED Type *self, RR__PARAMS_1(__VA_ARGS__)
+#define RR__SELF_PARAMS_2(Type, ...) RR__UNUSED Type *self, RR__PARAMS_2(__VA_ARGS__)
+#define RR__SELF_PARAMS_3(Type, ...) RR__UNUSED Type *self, RR__PARAMS_3(__VA_ARGS__)
+#define RR__SELF_PARAMS_4(Type, ...) RR__UNUSED Type *self, RR__PARAMS_4(__VA_ARGS__)
+#define RR__SELF_PARAMS_5(Type, ...) RR__UNUSED Type *self, RR__PARAMS_5(__VA_ARGS__)
+#define RR__SELF_PARAMS_6(Type, ...) RR__UNUSED Type *self, RR__PARAMS_6(__VA_ARGS__)
+#define RR__SELF_PARAMS_7(Type, ...) RR__UNUSED Type *self, RR__PARAMS_7(__VA_ARGS__)
+#define RR__SELF_PARAMS_8(Type, ...) RR__UNUSED Type *self, RR__PARAMS_8(__VA_ARGS__)
+#define RR__PARAM_TYPES_0(f, end) typedef char rr__arity_##f[1];
+#define RR__PARAM_TYPES_1(f, T1, a1, end)                                                          \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef char rr__arity_##f[2];
+#define RR__PARAM_TYPES_2(f, T1, a1, T2, a2, end)                                                  \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef T2 rr__p2_##f;                                                                         \
+    typedef char rr__arity_##f[3];
+#define RR__PARAM_TYPES_3(f, T1, a1, T2, a2, T3, a3, end)                                          \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef T2 rr__p2_##f;                                                                         \
+    typedef T3 rr__p3_##f;                                                                         \
+    typedef char rr__arity_##f[4];
+#define RR__PARAM_TYPES_4(f, T1, a1, T2, a2, T3, a3, T4, a4, end)                                  \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef T2 rr__p2_##f;                                                                         \
+    typedef T3 rr__p3_##f;                                                                         \
+    typedef T4 rr__p4_##f;                                                                         \
+    typedef char rr__arity_##f[5];
+#define RR__PARAM_TYPES_5(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                          \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef T2 rr__p2_##f;                                                                         \
+    typedef T3 rr__p3_##f;                                                                         \
+    typedef T4 rr__p4_##f;                                                                         \
+    typedef T5 rr__p5_##f;                                                                         \
+    typedef char rr__arity_##f[6];
+#define RR__PARAM_TYPES_6(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                  \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef T2 rr__p2_##f;                                                                         \
+    typedef T3 rr__p3_##f;                                                                         \
+    typedef T4 rr__p4_##f;                                                                         \
+    typedef T5 rr__p5_##f;                                                                         \
+    typedef T6 rr__p6_##f;                                                                         \
+    typedef char rr__arity_##f[7];
+#define RR__PARAM_TYPES_7(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)          \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef T2 rr__p2_##f;                                                                         \
+    typedef T3 rr__p3_##f;                                                                         \
+    typedef T4 rr__p4_##f;                                                                         \
+    typedef T5 rr__p5_##f;                                                                         \
+    typedef T6 rr__p6_##f;                                                                         \
+    typedef T7 rr__p7_##f;                                                                         \
+    typedef char rr__arity_##f[8];
+#define RR__PARAM_TYPES_8(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)  \
+    typedef T1 rr__p1_##f;                                                                         \
+    typedef T2 rr__p2_##f;                                                                         \
+    typedef T3 rr__p3_##f;                                                                         \
+    typedef T4 rr__p4_##f;                                                                         \
+    typedef T5 rr__p5_##f;                                                                         \
+    typedef T6 rr__p6_##f;                                                                         \
+    typedef T7 rr__p7_##f;                                                                         \
+    typedef T8 rr__p8_##f;                                                                         \
+    typedef char rr__arity_##f[9];
+#define RR__TYPE_LIST_0(end) {RR__VOID_TYPE}
+#define RR__TYPE_LIST_1(T1, a1, end) {RR__TYPE(T1)}
+#define RR__TYPE_LIST_2(T1, a1, T2, a2, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}
+#define RR__TYPE_LIST_3(T1, a1, T2, a2, T3, a3, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}
+#define RR__TYPE_LIST_4(T1, a1, T2, a2, T3, a3, T4, a4, end)                                       \
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}
+#define RR__TYPE_LIST_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                               \
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}
+#define RR__TYPE_LIST_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                       \
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}, {RR__TYPE(T6)}
+#define RR__TYPE_LIST_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)               \
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}
+#define RR__TYPE_LIST_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)       \
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}, {RR__TYPE(T8)}
+#define RR__LOAD(f, i)                                                                             \
+    rr__p##i##_##f rr__a##i;                                                                       \
+    memcpy((void *)&rr__a##i, rr__args[i - 1], sizeof rr__a##i);
+#define RR__LOADS_0(f)
+#define RR__LOADS_1(f) RR__LOAD(f, 1)
+#define RR__LOADS_2(f) RR__LOADS_1(f) RR__LOAD(f, 2)
+#define RR__LOADS_3(f) RR__LOADS_2(f) RR__LOAD(f, 3)
+#define RR__LOADS_4(f) RR__LOADS_3(f) RR__LOAD(f, 4)
+#define RR__LOADS_5(f) RR__LOADS_4(f) RR__LOAD(f, 5)
+#define RR__LOADS_6(f) RR__LOADS_5(f) RR__LOAD(f, 6)
+#define RR__LOADS_7(f) RR__LOADS_6(f) RR__LOAD(f, 7)
+#define RR__LOADS_8(f) RR__LOADS_7(f) RR__LOAD(f, 8)
+#define RR__PASS_0()
+#define RR__PASS_1() rr__a1
+#define RR__PASS_2() rr__a1, rr__a2
+#define RR__PASS_3() rr__a1, rr__a2, rr__a3
+#define RR__PASS_4() rr__a1, rr__a2, rr__a3, rr__a4
+#define RR__PASS_5() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5
+#define RR__PASS_6() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6
+#define RR__PASS_7() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6, rr__a7
+#define RR__PASS_8() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6, rr__a7, rr__a8
+#define RR__PASS_SELF_0(Type) (Type *)rr__self
+#define RR__PASS_SELF_1(Type) (Type *)rr__self, RR__PASS_1()
+#define RR__PASS_SELF_2(Type) (Type *)rr__self, RR__PASS_2()
+#define RR__PASS_SELF_3(Type) (Type *)rr__self, RR__PASS_3()
+#define RR__PASS_SELF_4(Type) (Type *)rr__self, RR__PASS_4()
+#define RR__PASS_SELF_5(Type) (Type *)rr__self, RR__PASS_5()
+#define RR__PASS_SELF_6(Type) (Type *)rr__self, RR__PASS_6()
+#define RR__PASS_SELF_7(Type) (Type *)rr__self, RR__PASS_7()
+#define RR__PASS_SELF_8(Type) (Type *)rr__self, RR__PASS_8()
+
+/* From the number of arguments of a REMOTE_ macro to that of pairs; 2 or 3 stand before them. */
+#define RR__PAIRS(count) RR__CAT(RR__PAIRS_, count)
+#define RR__PAIRS_2 0
+#define RR__PAIRS_3 0
+#define RR__PAIRS_4 1
+#define RR__PAIRS_5 1
+#define RR__PAIRS_6 2
+#define RR__PAIRS_7 2
+#define RR__PAIRS_8 3
+#define RR__PAIRS_9 3
+#define RR__PAIRS_10 4
+#define RR__PAIRS_11 4
+#define RR__PAIRS_12 5
+#define RR__PAIRS_13 5
+#define RR__PAIRS_14 6
+#define RR__PAIRS_15 6
+#define RR__PAIRS_16 7
+#define RR__PAIRS_17 7
+#define RR__PAIRS_18 8
+#define RR__PAIRS_19 8
+
+/* `void` is told from every other result type by pasting: RR__IS_void counts as two arguments. */
+#define RR__IS_void void, void
+#define RR__IF_VOID(...) RR__IF_VOID_(__VA_ARGS__, VOID, VALUE, none)
+#define RR__IF_VOID_(a, b, which, ...) which
+#define RR__RETURN(R, call) RR__PICK(RR__RETURN_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R, call)
+#define RR__RETURN_VOID(R, call) (void)rr__result, call
+#define RR__RETURN_VALUE(R, call)                                                                  \
+    R rr__value = call;                                                                            \
+    memcpy(rr__result, &rr__value, sizeof rr__value)
+#define RR__RESULT(R) RR__PICK(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
+#define RR__RESULT_VOID(R) {RR__VOID_TYPE}
+#define RR__RESULT_VALUE(R) {RR__TYPE(R)}
+#define RR__NO_SELF {"", 0, 1, RR__KIND_VOID}
+#define RR__SELF(Type) {RR__TYPE(Type)}
+
+/* What every kind of remote function consists of, beside the function itself. `symbol` is the
+   descriptor's name: fn_add, create_Counter_create, method_Counter_add, drop_Counter. */
+#define RR__DESCRIBE(k, symbol, f, kind_, result_, self_, invoke, ...)                             \
+    static void rr__thunk_##symbol(void *rr__self, void *const *rr__args, void *rr__result) {      \
+        (void)rr__self, (void)rr__args;                                                            \
+        RR__CAT(RR__LOADS_, k)(f)                                                                  \
+        invoke;                                                                                    \
+    }                                                                                              \
+    static const rr_type rr__types_##symbol[] = {RR__CAT(RR__TYPE_LIST_, k)(__VA_ARGS__)};         \
+    rr_function rr__##symbol = {.name = #f,                                                        \
+                                .thunk = rr__thunk_##symbol,                                       \
+                                .params = rr__types_##symbol,                                      \
+                                .result = result_,                                                 \
+                                .self = self_,                                                     \
+                                .site = RR__SITE,                                                  \
+                                .arity = k,                                                        \
+                                .kind = kind_};                                                    \
+    static void rr__link_##symbol(void) RR__AT_START;                                              \
+    static void rr__link_##symbol(void) { rr_register(&rr__##symbol); }
+
+#define RR__FN_DECLARE(k, ...) RR__FN_DECLARE_(k, __VA_ARGS__)
+#define RR__FN_DECLARE_(k, R, f, ...)                                                              \
+    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    extern rr_function rr__fn_##f;                                                                 \
+    R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+#define RR__FN(k, ...) RR__FN_(k, __VA_ARGS__)
+#define RR__FN_(k, R, f, ...)                                                                      \
+    RR__FN_DECLARE_(k, R, f, __VA_ARGS__);                                                         \
+    RR__DESCRIBE(k, fn_##f, f, RR__FUNCTION, RR__RESULT(R), RR__NO_SELF,                           \
+                 RR__RETURN(R, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                           \
+    R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+
+/* Methods; a constructor is one without a result, a destructor one without parameters either. */
+#define RR__MEMBER_DECLARE(k, R, symbol, Type, f, ...)                                             \
+    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    extern rr_function rr__##symbol;                                                               \
+    R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
+#define RR__MEMBER(k, R, symbol, kind, Type, f, ...)                                               \
+    RR__MEMBER_DECLARE(k, R, symbol, Type, f, __VA_ARGS__);                                        \
+    RR__DESCRIBE(k, symbol, f, kind, RR__RESULT(R), RR__SELF(Type),                                \
+                 RR__RETURN(R, f(RR__CAT(RR__PASS_SELF_, k)(Type))), __VA_ARGS__)                  \
+    R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
+#define RR__METHOD_DECLARE(k, ...) RR__METHOD_DECLARE_(k, __VA_ARGS__)
+#define RR__METHOD_DECLARE_(k, R, Type, m, ...)                                                    \
+    RR__MEMBER_DECLARE(k, R, method_##Type##_##m, Type, Type##_##m, __VA_ARGS__)
+#define RR__METHOD_DEFINE(k, ...) RR__METHOD_DEFINE_(k, __VA_ARGS__)
+#define RR__METHOD_DEFINE_(k, R, Type, m, ...)                                                     \
+    RR__MEMBER(k, R, method_##Type##_##m, RR__METHOD, Type, Type##_##m, __VA_ARGS__)
+#define RR__ACTOR_DECLARE(k, ...) RR__ACTOR_DECLARE_(k, __VA_ARGS__)
+#define RR__ACTOR_DECLARE_(k, Type, c, ...)                                                        \
+    RR__MEMBER_DECLARE(k, void, create_##Type##_##c, Type, Type##_##c, __VA_ARGS__)
+#define RR__ACTOR_DEFINE(k, ...) RR__ACTOR_DEFINE_(k, __VA_ARGS__)
+#define RR__ACTOR_DEFINE_(k, Type, c, ...)                                                         \
+    RR__MEMBER(k, void, create_##Type##_##c, RR__CONSTRUCTOR, Type, Type##_##c, __VA_ARGS__)
+#define RR__DROP_DEFINE(Type)                                                                      \
+    RR__MEMBER(0, void, drop_##Type, RR__DESTRUCTOR, Type, Type##__drop, ~)
+
+/* Calls. A value travels as the address of a one-element array of the parameter's type, a
+   reference as itself; in the branches that are not selected something of a fitting type stands
+   where x would not compile. */
+#define RR__ARG(f, i, x)                                                                           \
+    {_Generic((x),                                                                                 \
+         rr_ref: NULL,                                                                             \
+         default: (rr__p##i##_##f[1]){                                                             \
+             _Generic((x), rr_ref: *(const rr__p##i##_##f *)rr__nil, default: (x))}),              \
+     _Generic((x),                                                                                 \
+         rr_ref: _Generic((x), rr_ref: (x), default: RR__NULL_REF),                                \
+         default: RR__NULL_REF)}
+#define RR__NULL_REF ((rr_ref){0, 0, 0})
+#define RR__ARGS_0(f, end) NULL
+#define RR__ARGS_1(f, x1, end)                                                                     \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1)}
+#define RR__ARGS_2(f, x1, x2, end)                                                                 \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2)}
+#define RR__ARGS_3(f, x1, x2, x3, end)                                                             \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3)}
+#define RR__ARGS_4(f, x1, x2, x3, x4, end)                                                         \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4)}
+#define RR__ARGS_5(f, x1, x2, x3, x4, x5, end)                                                     \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
+        RR__ARG(f, 5, x5)}
+#define RR__ARGS_6(f, x1, x2, x3, x4, x5, x6, end)                                                 \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
+        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6)}
+#define RR__ARGS_7(f, x1, x2, x3, x4, x5, x6, x7, end)                                             \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
+        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7)}
+#define RR__ARGS_8(f, x1, x2, x3, x4, x5, x6, x7, x8, end)                                         \
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
+        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7), RR__ARG(f, 8, x8)}
+/* From the number of arguments of a call, the function's name among them, to what is passed on. */
+#define RR__ARGS(count, f, ...) RR__CAT(RR__ARGS_, RR__LESS(count))(f, __VA_ARGS__)
+#define RR__ARITY(count, f)                                                                        \
+    ((count) - 1 +                                                                                 \
+     RR__REQUIRE(sizeof(rr__arity_##f) == (count), "wrong number of arguments for " #f))
+#define RR__LESS(count) RR__CAT(RR__LESS_, count)
+#define RR__LESS_1 0
+#define RR__LESS_2 1
+#define RR__LESS_3 2
+#define RR__LESS_4 3
+#define RR__LESS_5 4
+#define RR__LESS_6 5
+#define RR__LESS_7 6
+#define RR__LESS_8 7
+#define RR__LESS_9 8
+#define RR__CALL(count, ...) RR__CALL_(count, __VA_ARGS__)
+#define RR__CALL_(n, f, ...)                                                                       \
+    rr__call(&rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
+#define RR__SPAWN(options, n, ...) RR__SPAWN_(options, n, __VA_ARGS__)
+#define RR__SPAWN_(options, n, f, ...)                                                             \
+    rr__spawn((options), &rr__create_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
+#define RR__SEND(how, actor, n, ...) RR__SEND_(how, actor, n, __VA_ARGS__)
+#define RR__SEND_(how, actor, n, f, ...)                                                           \
+    how((actor), &rr__method_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
+#define RR__NAMED(x)                                                                               \
+    {_Generic((x), rr_ref: RR__NO_VALUE, default: (x)),                                            \
+     _Generic((x), rr_ref: (x), default: RR__NULL_REF)}
+#define RR__NO_VALUE ((rr_value){{NULL, 0, 0, 0}, NULL})
+#define RR__NAMED_0(end) NULL
+#define RR__NAMED_1(x1, end)                                                                       \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1)}
+#define RR__NAMED_2(x1, x2, end)                                                                   \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2)}
+#define RR__NAMED_3(x1, x2, x3, end)                                                               \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3)}
+#define RR__NAMED_4(x1, x2, x3, x4, end)                                                           \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4)}
+#define RR__NAMED_5(x1, x2, x3, x4, x5, end)                                                       \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5)}
+#define RR__NAMED_6(x1, x2, x3, x4, x5, x6, end)                                                   \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5), RR__NAMED(x6)}
+#define RR__NAMED_7(x1, x2, x3, x4, x5, x6, x7, end)                                               \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7)}
+#define RR__NAMED_8(x1, x2, x3, x4, x5, x6, x7, x8, end)                                           \
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7), RR__NAMED(x8)}
+#define RR__CALL_NAMED(count, ...) RR__CALL_NAMED_(count, __VA_ARGS__)
+#define RR__CALL_NAMED_(n, name, ...)                                                              \
+    rr__call_named((name), RR__CAT(RR__NAMED_, RR__LESS(n))(__VA_ARGS__), n - 1, RR__SITE)
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* RUSTYRAY_H */
+#if defined(RUSTYRAY_IMPLEMENTATION) && !defined(RUSTYRAY_IMPLEMENTED)
+#define RUSTYRAY_IMPLEMENTED
+
+// >>platform
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#if defined(__unix__) || defined(__APPLE__)
+#define RR__UNIX 1
+#include <unistd.h>
+#else
+#define RR__UNIX 0
+#endif
+
+/* Memory for everything outside stb_ds. A unit may replace all four together. */
+#ifndef RR_MALLOC
+#define RR_MALLOC(size) malloc(size)
+#define RR_CALLOC(n, size) calloc((n), (size))
+#define RR_REALLOC(p, size) realloc((p), (size))
+#define RR_FREE(p) free(p)
+#endif
+
+/* Misuse by the caller is an error value wherever it can be told, so RR_ASSERT has
+   little to do; RR__ASSERT guards the library's own rules in test builds. */
+#ifdef RUSTYRAY_DEBUG
+#include <assert.h>
+#define RR__ASSERT(condition) assert(condition)
+#else
+#define RR__ASSERT(condition) ((void)0)
+#endif
+
+/* How much stack a waiter may have under it and still run what it waits for. */
+#ifndef RUSTYRAY_HELP_STACK
+#if defined(__GLIBC__)
+#define RUSTYRAY_HELP_STACK (256 * 1024)
+#else
+#define RUSTYRAY_HELP_STACK (32 * 1024) /* musl's threads have 128 KiB in all */
+#endif
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RR__LIKELY(x) __builtin_expect(!!(x), 1)
+#define RR__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define RR__NOINLINE __attribute__((noinline))
+#else
+#define RR__LIKELY(x) (x)
+#define RR__UNLIKELY(x) (x)
+#define RR__NOINLINE
+#endif
+
+#if defined(__has_feature)
+#define RR__HAS_FEATURE(x) __has_feature(x)
+#else
+#define RR__HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || RR__HAS_FEATURE(thread_sanitizer)
+#define RR__TSAN 1
+#else
+#define RR__TSAN 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || RR__HAS_FEATURE(address_sanitizer)
+#define RR__ASAN 1
+#include <sanitizer/asan_interface.h>
+#define RR__POISON(p, size) ASAN_POISON_MEMORY_REGION((p), (size))
+#define RR__UNPOISON(p, size) ASAN_UNPOISON_MEMORY_REGION((p), (size))
+#else
+#define RR__ASAN 0
+#define RR__POISON(p, size) ((void)(p), (void)(size))
+#define RR__UNPOISON(p, size) ((void)(p), (void)(size))
+#endif
+
+#if defined(__TINYC__)
+#define RR__PAUSE() ((void)0)
+#elif defined(__x86_64__) || defined(__i386__)
+#define RR__PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define RR__PAUSE() __asm__ __volatile__("isb")
+#else
+#define RR__PAUSE() ((void)0)
+#endif
+
+/* The index of the highest bit that is set; x is not 0. */
+static inline unsigned rr__highest_bit(uint32_t x) {
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__)
+    return 31u - (unsigned)__builtin_clz(x);
+#else
+    unsigned bit = 0;
+    while (x >>= 1) bit++;
+    return bit;
+#endif
+}
+
+/* stb_ds with its functions and types renamed and its short names off, so that a
+   program may use its own copy beside ours; undone at the end of the file. */
+#ifndef INCLUDE_STB_DS_H
+#if defined(__has_include)
+#if !__has_include("stb_ds.h")
+#error "rustyray.h needs stb_ds.h: apt-get install libstb-dev and compile with $(pkg-config --cflags stb)"
+#endif
+#endif
+#define RR__OWN_STB_DS 1
+#define stbds_rand_seed rr__stbds_rand_seed
+#define stbds_hash_bytes rr__stbds_hash_bytes
+#define stbds_hash_string rr__stbds_hash_string
+#define stbds_stralloc rr__stbds_stralloc
+#define stbds_strreset rr__stbds_strreset
+#define stbds_arrgrowf rr__stbds_arrgrowf
+#define stbds_arrfreef rr__stbds_arrfreef
+#define stbds_hmfree_func rr__stbds_hmfree_func
+#define stbds_hmget_key rr__stbds_hmget_key
+#define stbds_hmget_key_ts rr__stbds_hmget_key_ts
+#define stbds_hmput_default rr__stbds_hmput_default
+#define stbds_hmput_key rr__stbds_hmput_key
+#define stbds_hmdel_key rr__stbds_hmdel_key
+#define stbds_shmode_func rr__stbds_shmode_func
+#define stbds_array_header rr__stbds_array_header
+#define stbds_string_block rr__stbds_string_block
+#define stbds_string_arena rr__stbds_string_arena
+#define stbds_hash_bucket rr__stbds_hash_bucket
+#define stbds_hash_index rr__stbds_hash_index
+#define stbds_strdup rr__stbds_strdup
+#define stbds_hm_find_slot rr__stbds_hm_find_slot
+#define stbds_is_key_equal rr__stbds_is_key_equal
+#define stbds_siphash_bytes rr__stbds_siphash_bytes
+#define stbds_make_hash_index rr__stbds_make_hash_index
+#define stbds_log2 rr__stbds_log2
+#define stbds_probe_position rr__stbds_probe_position
+#define stbds_hash_seed rr__stbds_hash_seed
+#ifndef STBDS_NO_SHORT_NAMES
+#define STBDS_NO_SHORT_NAMES
+#define RR__OWN_SHORT_NAMES 1
+#endif
+#define STB_DS_IMPLEMENTATION
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+#endif
+#include "stb_ds.h"
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#undef STB_DS_IMPLEMENTATION
+#endif
+
+void *const rr__nil = NULL;
+
+// >>atomics
+
+/* All atomics of the library go through these, with the order in the name. */
+#if !defined(__STDC_NO_ATOMICS__) && !defined(__TINYC__)
+#include <stdatomic.h>
+#define rr__load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
+#define rr__load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
+#define rr__load_seq_cst(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define rr__store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define rr__store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define rr__store_seq_cst(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
+#define rr__add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define rr__add_acq_rel(p, v) atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
+#define rr__add_seq_cst(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
+#define rr__sub_acq_rel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
+#define rr__sub_seq_cst(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
+#define rr__or_seq_cst(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define rr__swap_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
+#define rr__cas_seq_cst(p, expected, v)                                                            \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,            \
+                                            memory_order_acquire)
+#else
+/* A compiler without atomics: one lock around each access. Slow and right. */
+#include <pthread.h>
+static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
+#define RR__ATOMICALLY(p, update)                                                                  \
+    ({                                                                                             \
+        pthread_mutex_lock(&rr__atomic_mutex);                                                     \
+        __typeof__(*(p)) rr__old = *(p);                                                           \
+        update;                                                                                    \
+        pthread_mutex_unlock(&rr__atomic_mutex);                                                   \
+        rr__old;                                                                                   \
+    })
+#define rr__load_relaxed(p) RR__ATOMICALLY(p, (void)0)
+#define rr__load_acquire(p) RR__ATOMICALLY(p, (void)0)
+#define rr__load_seq_cst(p) RR__ATOMICALLY(p, (void)0)
+#define rr__store_relaxed(p, v) (void)RR__ATOMICALLY(p, *(p) = (v))
+#define rr__store_release(p, v) (void)RR__ATOMICALLY(p, *(p) = (v))
+#define rr__store_seq_cst(p, v) (void)RR__ATOMICALLY(p, *(p) = (v))
+#define rr__add_relaxed(p, v) RR__ATOMICALLY(p, *(p) += (v))
+#define rr__add_acq_rel(p, v) RR__ATOMICALLY(p, *(p) += (v))
+#define rr__add_seq_cst(p, v) RR__ATOMICALLY(p, *(p) += (v))
+#define rr__sub_acq_rel(p, v) RR__ATOMICALLY(p, *(p) -= (v))
+#define rr__sub_seq_cst(p, v) RR__ATOMICALLY(p, *(p) -= (v))
+#define rr__or_seq_cst(p, v) RR__ATOMICALLY(p, *(p) |= (v))
+#define rr__swap_seq_cst(p, v) RR__ATOMICALLY(p, *(p) = (v))
+#define rr__cas_seq_cst(p, expected, v)                                                            \
+    ({                                                                                             \
+        pthread_mutex_lock(&rr__atomic_mutex);                                                     \
+        bool rr__same = *(p) == *(expected);                                                       \
+        if (rr__same) *(p) = (v);                                                                  \
+        else *(expected) = *(p);                                                                   \
+        pthread_mutex_unlock(&rr__atomic_mutex);                                                   \
+        rr__same;                                                                                  \
+    })
+#endif
+
+// >>threads
+
+/* A thin seam over C11 threads. Sanitizers do not follow those on glibc, so under
+   them, and where <threads.h> is missing, the same functions stand on pthreads. */
+#if !defined(RUSTYRAY_USE_PTHREADS) &&                                                             \
+    (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) || defined(__APPLE__) ||                 \
+     defined(__MINGW32__))
+#define RUSTYRAY_USE_PTHREADS
+#endif
+
+#if RR__UNIX || defined(RUSTYRAY_USE_PTHREADS)
+#include <pthread.h>
+#endif
+
+double rr_now(void) {
+    struct timespec t;
+#if defined(CLOCK_MONOTONIC)
+    clock_gettime(CLOCK_MONOTONIC, &t);
+#else
+    timespec_get(&t, TIME_UTC);
+#endif
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static struct timespec rr__to_timespec(double seconds) {
+    struct timespec t;
+    if (seconds < 0) seconds = 0;
+    if (seconds > 1e9) seconds = 1e9; /* thirty years: for ever */
+    t.tv_sec = (time_t)seconds;
+    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+    return t;
+}
+
+/* A limit in milliseconds as a point on rr_now's clock; negative: none. */
+static double rr__deadline(int64_t milliseconds) {
+    return milliseconds < 0 ? -1.0 : rr_now() + (double)milliseconds * 1e-3;
+}
+
+typedef struct rr__start {
+    void (*run)(void *);
+    void *arg;
+} rr__start;
+
+#ifdef RUSTYRAY_USE_PTHREADS
+typedef pthread_mutex_t rr__mutex;
+typedef pthread_cond_t rr__cond;
+typedef pthread_t rr__thread;
+#define RR__THREAD_RESULT void *
+#define RR__THREAD_DONE NULL
+#if defined(_POSIX_MONOTONIC_CLOCK) && _POSIX_MONOTONIC_CLOCK >= 0 && !defined(__APPLE__) &&       \
+    defined(CLOCK_MONOTONIC)
+#define RR__WAIT_CLOCK CLOCK_MONOTONIC
+#else
+#define RR__WAIT_CLOCK CLOCK_REALTIME
+#endif
+
+static bool rr__mutex_init(rr__mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
+static void rr__mutex_destroy(rr__mutex *m) { pthread_mutex_destroy(m); }
+static void rr__lock(rr__mutex *m) { pthread_mutex_lock(m); }
+static void rr__unlock(rr__mutex *m) { pthread_mutex_unlock(m); }
+static bool rr__cond_init(rr__cond *c) {
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) return false;
+#if !defined(__APPLE__)
+    pthread_condattr_setclock(&attributes, RR__WAIT_CLOCK);
+#endif
+    bool ok = pthread_cond_init(c, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return ok;
+}
+static void rr__cond_destroy(rr__cond *c) { pthread_cond_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { pthread_cond_signal(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { pthread_cond_wait(c, m); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+    struct timespec now, t;
+    clock_gettime(RR__WAIT_CLOCK, &now);
+    t = rr__to_timespec((double)now.tv_sec + 1e-9 * (double)now.tv_nsec + seconds);
+    pthread_cond_timedwait(c, m, &t);
+}
+static bool rr__thread_create(rr__thread *t, void *(*run)(void *), rr__start *start) {
+    return pthread_create(t, NULL, run, start) == 0;
+}
+static void rr__thread_join(rr__thread t) { pthread_join(t, NULL); }
+static pthread_once_t rr__once_flag = PTHREAD_ONCE_INIT;
+#define RR__ONCE(run) pthread_once(&rr__once_flag, (run))
+static pthread_key_t rr__exit_key;
+#define RR__EXIT_KEY_CREATE(hook) (pthread_key_create(&rr__exit_key, (hook)) == 0)
+#define RR__EXIT_KEY_SET(value) (pthread_setspecific(rr__exit_key, (value)) == 0)
+#define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
+#else
+#include <threads.h>
+typedef mtx_t rr__mutex;
+typedef cnd_t rr__cond;
+typedef thrd_t rr__thread;
+#define RR__THREAD_RESULT int
+#define RR__THREAD_DONE 0
+
+static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
+static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
+static void rr__lock(rr__mutex *m) { mtx_lock(m); }
+static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
+static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
+static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
+/* C11 waits on the wall clock; the caller looks at rr_now again, so a clock that is
+   set while it sleeps makes one wait longer or shorter and no result wrong. */
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+    struct timespec now, t;
+    timespec_get(&now, TIME_UTC);
+    t = rr__to_timespec((double)now.tv_sec + seconds); /* whole seconds and their fraction apart: */
+    t.tv_nsec += now.tv_nsec;
+    if (t.tv_nsec >= 1000000000) t.tv_nsec -= 1000000000, t.tv_sec++;
+    cnd_timedwait(c, m, &t);
+}
+static bool rr__thread_create(rr__thread *t, int (*run)(void *), rr__start *start) {
+    return thrd_create(t, run, start) == thrd_success;
+}
+static void rr__thread_join(rr__thread t) { thrd_join(t, NULL); }
+static once_flag rr__once_flag = ONCE_FLAG_INIT;
+#define RR__ONCE(run) call_once(&rr__once_flag, (run))
+static tss_t rr__exit_key;
+#define RR__EXIT_KEY_CREATE(hook) (tss_create(&rr__exit_key, (hook)) == thrd_success)
+#define RR__EXIT_KEY_SET(value) (tss_set(rr__exit_key, (value)) == thrd_success)
+#define RR__EXIT_KEY_GET() tss_get(rr__exit_key)
+#endif
+
+static RR__THREAD_RESULT rr__thread_main(void *arg) {
+    rr__start start = *(rr__start *)arg;
+    RR_FREE(arg);
+    start.run(start.arg);
+    return RR__THREAD_DONE;
+}
+
+static bool rr__thread_start(rr__thread *t, void (*run)(void *), void *arg) {
+    rr__start *start = RR_MALLOC(sizeof *start);
+    if (!start) return false;
+    start->run = run, start->arg = arg;
+    if (rr__thread_create(t, rr__thread_main, start)) return true;
+    RR_FREE(start);
+    return false;
+}
+
+void rr_sleep_ms(int64_t milliseconds) {
+    double end = rr_now() + (double)milliseconds * 1e-3, left;
+    while ((left = end - rr_now()) > 0) {
+        struct timespec t = rr__to_timespec(left);
+#if RR__UNIX && defined(CLOCK_MONOTONIC)
+        nanosleep(&t, NULL);
+#else
+        thrd_sleep(&t, NULL);
+#endif
+    }
+}
+
+static int rr__cpu_count(void) {
+#if RR__UNIX && defined(_SC_NPROCESSORS_ONLN)
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n < INT_MAX ? (int)n : 1;
+#else
+    return 1;
+#endif
+}
+
+// >>structs
+
+typedef struct rr__object rr__object;
+typedef struct rr__context rr__context;
+typedef struct rr__error rr__error;
+typedef struct rr__lane rr__lane;
+
+/* The slot of an object: one record for a task, the reference to its result and a
+   small result itself. Two cache lines; the memory of slots belongs to the runtime
+   and stays typed as slots until its end, so that looking at one through a stale
+   handle is always allowed.
+
+   word   bits 0-31   count: handles, tasks that need it, objects that contain it,
+                      and one of the task's own until it is complete
+          bits 32-35  state
+          bit  40     RR__HAS_SLEEPERS: threads wait in the shard's list
+          bit  41     RR__HAS_DEPENDENTS: tasks wait in `dependents`
+          bit  42     RR__IS_INLINE: the value is in `words`
+          bit  43     RR__IS_ACTOR
+          bits 48-55  kind of the value's type (enum rr__type_kind)
+
+   States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
+          WAITING  arguments are missing; a message lies in a mailbox; an actor is
+                   idle; a created object is not sealed
+          QUEUED   whoever turns it into RUNNING (rr__claim) may run it
+   Rules  R1  Only the owner of a state leaves it: the submitter or the last argument
+              WAITING, the winner of the claim QUEUED, the runner RUNNING.
+          R2  A count may be added only to a count that is not 0 (rr__try_retain), and
+              the handle's id is compared after that: so a count never lands on
+              another object unnoticed, and a slot whose count is 0 belongs to the
+              thread that made it 0.
+          R3  Value, type and error are written before the state becomes READY or
+              FAILED (release) and never after; who has seen that state (acquire)
+              reads them without more. */
+struct rr__object {
+    RR__ATOMIC(uint64_t) word;
+    RR__ATOMIC(uint64_t) id;                /* 0: free. Written by who allocates and frees */
+    RR__ATOMIC(rr__object *) dependents;    /* stack of waiting tasks; an actor: its mailbox */
+    union {
+        const rr_function *fn;              /* task, message, actor */
+        const char *type_name;              /* put object */
+    } of;
+    union {
+        size_t bytes;                       /* complete: size of the value */
+        rr__object *lane_next;              /* a held message: the next one of its caller */
+    } size;
+    void *data;                             /* READY: block; FAILED: rr__error; RUNNING: the
+                                               runner's context; held: its lane */
+    const char *site;                       /* "file:line" of the call that made it */
+    uint32_t slot;
+    uint8_t kind;                           /* enum rr__kind */
+    uint8_t place;                          /* of the value: enum rr__place or block class */
+    uint8_t args_place;                     /* of the arguments, likewise */
+    uint8_t by_ref;                         /* bit i: argument i is an object, not a value */
+
+    RR__ATOMIC(rr__object *) waits_on;      /* what must happen first; see rr__walk */
+    rr__object *next;                       /* link of the one list that it is in */
+    void *extra;                            /* message: its actor's slot; actor: rr__actor;
+                                               gather: rr__parts */
+    RR__ATOMIC(uint32_t) held_at;           /* hint: index in the holder's scope stack */
+    bool is_told;                           /* a message whose result nobody wants */
+    bool has_arrived;                       /* a held message: its arguments are complete */
+    RR__ATOMIC(uint64_t) words[4];          /* arguments, then the value, if they fit */
+};
+
+enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
+enum { RR__INLINE_BYTES = 32 };
+#define RR__COUNT_MASK ((uint64_t)0xffffffff)
+#define RR__STATE(state) ((uint64_t)(state) << 32)
+#define RR__STATE_MASK RR__STATE(15)
+#define RR__HAS_SLEEPERS ((uint64_t)1 << 40)
+#define RR__HAS_DEPENDENTS ((uint64_t)1 << 41)
+#define RR__IS_INLINE ((uint64_t)1 << 42)
+#define RR__IS_ACTOR ((uint64_t)1 << 43)
+#define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
+
+/* Where bytes lie: inside the slot, in a block of class 0, 1, ... or of its own. */
+enum rr__place { RR__CLASSES = 20, RR__IN_SLOT = 254, RR__ON_ITS_OWN = 255 };
+
+/* Why something failed: a chain towards the first cause. Counted, because every
+   dependent of a failure points to it. */
+struct rr__error {
+    RR__ATOMIC(uint32_t) count; /* 0: static, never freed */
+    rr_status status;
+    int code;
+    rr__error *cause;           /* counted; NULL for the first */
+    const char *subject;        /* the task's name, or the site of an object without one */
+    bool is_task;
+    RR__ATOMIC(char *) message; /* of the whole chain, composed when asked for */
+    char text[];                /* after the subject, before the cause */
+};
+
+/* Free blocks of one size held by one thread; in batches they go to and come from
+   the pool (Bonwick and Adams, "Magazines and Vmem", 2001). */
+typedef struct rr__cache {
+    void *first;
+    uint32_t count;
+} rr__cache;
+
+typedef struct rr__chunk {
+    struct rr__chunk *next;
+    void *memory; /* as malloc gave it */
+} rr__chunk;
+
+typedef struct rr__pool {
+    rr__mutex lock;    /* a leaf: nothing is locked under it */
+    size_t block;      /* bytes */
+    size_t link;       /* where in a free block the two links lie */
+    void *batches;     /* free blocks in lists of RR__BATCH */
+    char *fresh, *end; /* never used */
+    rr__chunk *chunks;
+    size_t chunk_bytes; /* of the next one */
+    rr_runtime *slots_of; /* the pool of slots: they come in segments instead of chunks */
+} rr__pool;
+enum { RR__BATCH = 32 };
+
+/* A work-stealing deque (Chase and Lev, "Dynamic circular work-stealing deque", 2005;
+   orders after Le, Pop, Cohen, Zappa Nardelli, "Correct and efficient work-stealing for
+   weak memory models", 2013). The owner works at the bottom, thieves take from the top.
+
+       top                         bottom
+        v                            v
+       [a][b][c]  ...        [y][z]  .      entries top <= i < bottom are filled
+
+   An entry is a hint that a slot may be claimed, not a count on it: slots are never
+   given back to the system while the runtime lives, and rr__claim alone decides who
+   runs what, so an entry that outlived its task is found out and dropped. */
+typedef struct rr__ring {
+    int64_t mask;
+    struct rr__ring *older; /* thieves may still look at it; freed with the context */
+    RR__ATOMIC(rr__object *) entries[];
+} rr__ring;
+
+typedef struct rr__deque {
+    RR__ATOMIC(int64_t) top, bottom;
+    RR__ATOMIC(rr__ring *) ring;
+} rr__deque;
+
+/* A body that is running: on the stack of the thread that runs it. */
+typedef struct rr__frame {
+    struct rr__frame *outer;
+    rr__object *task;        /* function: its slot; actor: the message's, or the actor's */
+    rr__lane **lanes;        /* of the caller that this body is */
+    rr__error *error;        /* from rr_fail */
+    void *result;            /* from rr_result */
+    size_t result_bytes;
+    uint8_t result_place;
+    bool is_actor, wants_exit;
+    size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
+    rr_runtime *chosen;
+    rr__context *context;
+} rr__frame;
+
+/* A handle or view that an open scope holds. */
+typedef struct rr__held {
+    rr__object *object; /* NULL: released or kept early */
+    rr__context *context;
+    uint32_t retained;  /* counts from rr_retain, the user's own; on top of the scope's one */
+    bool is_view;
+} rr__held;
+
+/* What a thread has to itself, whatever the runtime. */
+typedef struct rr__local {
+    rr__context *context;  /* the one in use, or NULL */
+    rr__context *attached; /* all of this thread, linked by sibling */
+    rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
+    rr__held *held;        /* stack; the innermost scope starts at scope_start */
+    size_t held_count, held_capacity;
+    size_t scope_start, scope_depth;
+    size_t floor;          /* depth of the scope that the running body is */
+    char *stack;           /* where the thread's stack was when it first came here */
+    bool is_hooked;        /* its end will be noticed */
+    rr_ref message_of;     /* of whom the last error message speaks */
+    char message[640];
+} rr__local;
+
+enum rr__counter {
+    RR__SUBMITTED, RR__FINISHED, RR__ERRORS, RR__STOLEN,
+    RR__OBJECTS_MADE, RR__OBJECTS_GONE, RR__ACTORS_MADE, RR__ACTORS_GONE,
+    RR__COUNTERS
+};
+
+/* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
+   runtime. Contexts are reused, and freed only with the runtime: so a thief, or who
+   signals one, may always touch it. */
+struct rr__context {
+    rr_runtime *runtime;
+    rr__context *next;     /* list of all contexts of the runtime; append only */
+    rr__context *sibling;  /* list of the thread's own; owner only */
+    rr__context *listed;   /* in `parked` or `vacant`; under the runtime's lock */
+    RR__ATOMIC(rr__frame *) frame; /* innermost body; written by the owner */
+    rr__lane *lanes;       /* as a caller from outside */
+    rr__cache slots, blocks[RR__CLASSES]; /* owner only */
+    uint64_t next_id, last_id;
+    rr__object *dead, *settled; /* worklists: recursion over long chains as loops */
+    bool is_burying, is_settling;
+    bool is_worker, has_role, is_searching;
+    rr__context *victim;   /* where the last theft worked */
+    rr__thread thread;
+    RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
+
+    rr__deque deque;
+
+    rr__mutex lock;        /* of the four below; a leaf */
+    rr__cond wake;
+    bool is_woken;         /* parked: go on */
+    struct rr__sleeper *sleeper;
+    RR__ATOMIC(int) is_helping; /* a thread from outside that may be inside a body */
+};
+
+/* A thread that waits for objects, and one node of it in a shard for each of them. */
+typedef struct rr__sleeper {
+    rr__context *context;
+    rr__object *task;   /* whose body waits; NULL outside */
+    size_t fired, need; /* under the context's lock */
+    bool edge_fired;    /* the object that the ring check looked at is complete */
+    bool has_limit, is_too_deep;
+    char *ring;         /* a ring was found: its description; malloc'ed */
+    size_t *order;      /* indices in order of completion; may be NULL */
+} rr__sleeper;
+
+typedef struct rr__node {
+    struct rr__node *next, *previous;
+    rr__object *object;
+    rr__sleeper *sleeper;
+    size_t index;
+    bool is_linked, is_edge;
+} rr__node;
+
+/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
+   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
+   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
+typedef struct rr__shard {
+    rr__mutex lock;
+    rr__node *sleepers;
+} rr__shard;
+enum { RR__SHARDS = 64, RR__SEGMENTS = 25, RR__FIRST_SEGMENT = 8 };
+
+/* Messages that one caller sent to one actor, from the first that waits for an argument
+   on. Under the shard lock of the actor. Freed by the caller, or, if that is gone, by who
+   empties it. */
+struct rr__lane {
+    rr__lane *next; /* of the same caller; caller only */
+    rr__object *actor;
+    uint64_t actor_id;
+    rr__object *first, *last;
+    bool is_orphan;
+};
+
+/* The mailbox is actor->dependents: NULL (claimed by a runner, empty), a stack of messages
+   (newest first), or one of these two. Pushing onto IDLE schedules the actor. */
+#define RR__IDLE ((rr__object *)(uintptr_t)1)
+#define RR__CLOSED ((rr__object *)(uintptr_t)2)
+
+/* What an actor has beside its slot; in one block with the state. */
+typedef struct rr__actor {
+    rr__object *first, *last;      /* taken out of the mailbox, in order; shard lock */
+    rr__lane *lanes;               /* of calls that its bodies made; runner only */
+    RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
+    char *name;                    /* set before it is published */
+    void *state;
+    size_t block_bytes;
+    uint8_t place;
+    bool is_born;                  /* runner only */
+} rr__actor;
+
+/* The parts of a gather. */
+typedef struct rr__parts {
+    size_t count, seen; /* parts below seen are complete */
+    rr__object **objects;
+    rr_bytes items[];
+} rr__parts;
+
+typedef struct rr__name {
+    char *key;
+    rr__object *value;
+} rr__name;
+
+enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
+
+/* rr_runtime.idle counts the roles that sleep and the workers that search, so that one
+   load tells a submitter whether somebody must be woken.
+   A role is the right to run tasks; there are `workers` of them. A thread that parks or
+   really waits puts its role to sleep; waking takes a sleeping role and gives it to a
+   parked thread, or to a new one if all are waiting.
+   Rules  P1  Submit: fill the deque, then look at idle (both seq_cst).
+          P2  Before parking: change idle, then look at all deques (both seq_cst).
+              P1 and P2 together: no task is left with everyone asleep.
+          P3  While somebody searches nobody is woken; the last searcher that finds work
+              wakes the next. */
+#define RR__ONE_SLEEPING ((uint64_t)1)
+#define RR__ONE_SEARCHING ((uint64_t)1 << 32)
+#define RR__STOP ((uint64_t)1 << 63)
+#define RR__SLEEPING(idle) ((uint32_t)(idle))
+#define RR__SEARCHING(idle) ((uint32_t)((idle) >> 32) & 0x7fffffff)
+
+struct rr_runtime {
+    RR__ATOMIC(int) phase;     /* enum rr__phase */
+    uint32_t home;             /* tells handles of runtimes apart; never 0 */
+    rr_config config;
+    int workers, max_threads;
+    uint64_t holders;          /* running + attached threads from outside; global lock */
+    rr_runtime *next_runtime;  /* list of all; global lock */
+    bool is_default;
+
+    RR__ATOMIC(uint64_t) idle;
+    RR__ATOMIC(uint64_t) next_id;
+    RR__ATOMIC(uint64_t) store_used;
+    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
+    RR__ATOMIC(rr__context *) contexts;
+    RR__ATOMIC(rr__object *) segments[RR__SEGMENTS]; /* segment k: 256 << k slots */
+    void *segment_memory[RR__SEGMENTS];
+    rr__pool slot_pool, block_pools[RR__CLASSES];
+    rr__shard shards[RR__SHARDS];
+
+    rr__mutex lock;            /* of all below; before a context's lock */
+    rr__cond quiet;            /* something that rr_shutdown waits for may have happened */
+    rr__context *parked;       /* threads without a role */
+    rr__context *vacant;       /* contexts that a thread from outside gave back */
+    int threads;
+    rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
+                                             turn, and what a deque had no memory for */
+    RR__ATOMIC(int) has_inbox;
+    RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
+    rr__name *names;           /* of living actors; under the global lock */
+    rr__error *no_memory;      /* the error that needs no more memory */
+};
+
+/* ---- used before they are defined ---- */
+static void rr__bury(rr__context *cx, rr__object *o);
+static void rr__actor_retire(rr__context *cx, rr__object *actor);
+static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
+static void rr__actor_deliver(rr__context *cx, rr__object *message);
+static void rr__actor_refuse(rr__context *cx, rr__object *actor, rr__error *cause);
+static void rr__lane_leave(rr__context *cx, rr__object *message);
+static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
+static void rr__context_detach(rr__context *cx);
+
+/* The whole of the library's global state: the list of registered functions, the default
+   runtime with the list of all, and what each thread has for itself. */
+static RR__ATOMIC(rr_function *) rr__functions; /* newest first */
+static RR__ATOMIC(rr_runtime *) rr__default;
+static rr_runtime *rr__runtimes; /* all of these under the global lock */
+static uint32_t rr__homes;
+static struct { char *key; rr_function *value; } *rr__table; /* registered names */
+static struct { char *key; rr_function *value; } *rr__drops; /* destructors by type */
+static rr_function *rr__checked; /* registrations from here on are in the tables */
+static rr__mutex rr__global_mutex;
+
+static void rr__thread_ends(void *local);
+static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
+static void rr__fork_parent(void) { rr__unlock(&rr__global_mutex); }
+/* The child has one thread and the memory of all: no runtime of the parent may be used. */
+static void rr__fork_child(void) {
+    rr__unlock(&rr__global_mutex);
+    for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
+        rr__store_release(&rt->phase, RR__STOPPED);
+    rr__store_release(&rr__default, (rr_runtime *)NULL);
+}
+static void rr__global_start(void) {
+    rr__mutex_init(&rr__global_mutex);
+    if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
+#if RR__UNIX
+    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
+#endif
+}
+static void rr__global_lock(void) {
+    RR__ONCE(rr__global_start);
+    rr__lock(&rr__global_mutex);
+}
+static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
+
+#if defined(__TINYC__)
+static RR__NOINLINE rr__local *rr__self(void) { /* no thread-local variables: the exit key's value */
+    static rr__local nothing;
+    RR__ONCE(rr__global_start);
+    rr__local *self = RR__EXIT_KEY_GET();
+    if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
+    return self ? self : &nothing;
+}
+#define RR__SELF_IS_ALLOCATED 1
+#else
+static _Thread_local rr__local rr__thread_local;
+static inline rr__local *rr__self(void) { return &rr__thread_local; }
+#define RR__SELF_IS_ALLOCATED 0
+#endif
+
+// >>log
+
+const char *rr_status_name(rr_status status) {
+    static const char *const names[] = {
+#define RR__STATUS_NAME(id, text) #id,
+        RR__STATUSES(RR__STATUS_NAME)
+#undef RR__STATUS_NAME
+    };
+    return (unsigned)status < RR__STATUS_COUNT ? names[status] : "unknown status";
+}
+
+const char *rr_status_text(rr_status status) {
+    static const char *const texts[] = {
+#define RR__STATUS_TEXT(id, text) text,
+        RR__STATUSES(RR__STATUS_TEXT)
+#undef RR__STATUS_TEXT
+    };
+    return (unsigned)status < RR__STATUS_COUNT ? texts[status] : "unknown status";
+}
+
+static void rr__log_to_stderr(rr_log_level level, const char *text, void *data) {
+    (void)data;
+    fprintf(stderr, "rustyray: %s: %s\n", level == RR_LOG_ERROR ? "error" : "warning", text);
+}
+
+static void rr__log_text(const rr_config *config, rr_log_level level, const char *text) {
+    rr_log_fn log = config && config->log ? config->log : rr__log_to_stderr;
+    log(level, text, config ? config->log_data : NULL);
+}
+
+RR__PRINTF(3, 4)
+static void rr__log(const rr_config *config, rr_log_level level, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    rr__log_text(config, level, text);
+}
+
+/* The configuration whose log a call from this thread uses; NULL: stderr. */
+static const rr_config *rr__log_config(void) {
+    rr__context *cx = rr__self()->context;
+    return cx ? &cx->runtime->config : NULL;
+}
+
+/* Keeps what rr_error_message tells about a reference whose object has no error itself. */
+RR__PRINTF(3, 4)
+static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...) {
+    rr__local *self = rr__self();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(self->message, sizeof self->message, format, args);
+    va_end(args);
+    self->message_of = ref;
+    return status;
+}
+
+static rr_status rr__note_status(rr_ref ref, rr_status status) {
+    return rr__note(ref, status, "%s", rr_status_text(status));
+}
+
+// >>memory
+
+/* A reference that carries a status and no object, for when there is no memory or no
+   runtime to hold one: id 0, the status in place of the slot. */
+static rr_ref rr__status_ref(rr_status status) { return (rr_ref){0, (uint32_t)status, 0}; }
+static rr_actor rr__status_actor(rr_status status) { return (rr_actor){0, (uint32_t)status, 0}; }
+static rr_status rr__status_of(uint32_t slot) {
+    return slot > 0 && slot < RR__STATUS_COUNT ? (rr_status)slot : RR_ERR_STALE;
+}
+
+/* Two links inside a free block: to the next block and to the next batch. */
+static void **rr__link(const rr__pool *pool, void *block) {
+    return (void **)((char *)block + pool->link);
+}
+
+static bool rr__pool_init(rr__pool *pool, size_t block, size_t link, size_t chunk_bytes) {
+    memset(pool, 0, sizeof *pool);
+    pool->block = block, pool->link = link, pool->chunk_bytes = chunk_bytes;
+    return rr__mutex_init(&pool->lock);
+}
+
+/* size bytes, zeroed, aligned to align (a power of two); *memory is what to free. Large
+   calloc's are pages that the system zeroes when they are touched, so no memory is used up
+   before it is needed. */
+static void *rr__aligned_zeros(size_t size, size_t align, void **memory) {
+    if (size > SIZE_MAX - align) return NULL;
+    char *p = RR_CALLOC(1, size + align);
+    *memory = p;
+    return p ? p + (align - (uintptr_t)p % align) % align : NULL;
+}
+
+static bool rr__segment_add_locked(rr_runtime *rt);
+
+static bool rr__pool_grow_locked(rr__pool *pool) {
+    if (pool->slots_of) return rr__segment_add_locked(pool->slots_of);
+    rr__chunk *chunk = RR_MALLOC(sizeof *chunk);
+    if (!chunk) return false;
+    size_t bytes = pool->chunk_bytes < 4 * pool->block ? 4 * pool->block : pool->chunk_bytes;
+    bytes -= bytes % pool->block;
+    char *start = rr__aligned_zeros(bytes, 64, &chunk->memory);
+    if (!start) {
+        RR_FREE(chunk);
+        return false;
+    }
+    chunk->next = pool->chunks, pool->chunks = chunk;
+    pool->fresh = start, pool->end = start + bytes;
+    if (pool->chunk_bytes < (size_t)1 << 20) pool->chunk_bytes *= 2;
+    RR__POISON(start, bytes);
+    return true;
+}
+
+/* Moves a batch from the pool into an empty cache. */
+static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
+    rr__lock(&pool->lock);
+    if (pool->batches) {
+        cache->first = pool->batches, cache->count = RR__BATCH;
+        pool->batches = rr__link(pool, pool->batches)[1];
+    } else if (pool->fresh != pool->end || rr__pool_grow_locked(pool)) {
+        for (int i = 0; i < RR__BATCH && pool->fresh != pool->end; i++) {
+            char *block = pool->fresh;
+            pool->fresh += pool->block;
+            RR__UNPOISON(block, pool->link + 2 * sizeof(void *));
+            rr__link(pool, block)[0] = cache->first;
+            cache->first = block, cache->count++;
+        }
+    }
+    rr__unlock(&pool->lock);
+    return cache->first != NULL;
+}
+
+/* Gives RR__BATCH blocks of a cache to the pool. */
+static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
+    void *first = cache->first, *last = first;
+    for (int i = 1; i < RR__BATCH; i++) last = rr__link(pool, last)[0];
+    cache->first = rr__link(pool, last)[0], cache->count -= RR__BATCH;
+    rr__link(pool, last)[0] = NULL;
+    rr__lock(&pool->lock);
+    rr__link(pool, first)[1] = pool->batches;
+    pool->batches = first;
+    rr__unlock(&pool->lock);
+}
+
+static inline void *rr__cache_take(rr__pool *pool, rr__cache *cache) {
+    if (RR__UNLIKELY(!cache->first) && !rr__pool_refill(pool, cache)) return NULL;
+    void *block = cache->first;
+    cache->first = rr__link(pool, block)[0], cache->count--;
+    return block;
+}
+
+static inline void rr__cache_give(rr__pool *pool, rr__cache *cache, void *block) {
+    rr__link(pool, block)[0] = cache->first;
+    cache->first = block;
+    if (RR__UNLIKELY(++cache->count >= 3 * RR__BATCH)) rr__pool_flush(pool, cache);
+}
+
+static void rr__pool_free(rr__pool *pool) {
+    for (rr__chunk *chunk = pool->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        RR__UNPOISON(chunk->memory, 1); /* free() clears the rest */
+        RR_FREE(chunk->memory);
+        RR_FREE(chunk);
+    }
+    rr__mutex_destroy(&pool->lock);
+}
+
+/* The arena: blocks of 64 bytes to 48 KiB in steps of a half, 64-byte aligned; above that
+   each has memory of its own. */
+static size_t rr__class_bytes(int class) {
+    return ((class & 1) ? (size_t)96 : (size_t)64) << (class / 2);
+}
+
+static uint8_t rr__class_of(size_t bytes) {
+    for (int class = 0; class < RR__CLASSES; class ++)
+        if (class != 1 && bytes <= rr__class_bytes(class)) return (uint8_t) class;
+    return RR__ON_ITS_OWN;
+}
+
+/* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__block_free. */
+static void *rr__block_new(rr__context *cx, size_t size, uint8_t *place) {
+    *place = rr__class_of(size);
+    if (*place != RR__ON_ITS_OWN) {
+        void *block = rr__cache_take(&cx->runtime->block_pools[*place], &cx->blocks[*place]);
+        if (block) RR__UNPOISON(block, size);
+        return block;
+    }
+    if (size > SIZE_MAX - 128) return NULL;
+    char *p = RR_MALLOC(size + 128); /* the byte in front tells how far malloc's pointer is */
+    if (!p) return NULL;
+    size_t shift = 64 - (uintptr_t)p % 64;
+    p[shift - 1] = (char)shift;
+    return p + shift;
+}
+
+static void rr__block_free(rr__context *cx, void *block, uint8_t place) {
+    if (!block) return;
+    if (place == RR__ON_ITS_OWN) {
+        char *p = block;
+        RR_FREE(p - p[-1]);
+        return;
+    }
+    RR__POISON((char *)block + 2 * sizeof(void *), rr__class_bytes(place) - 2 * sizeof(void *));
+    rr__cache_give(&cx->runtime->block_pools[place], &cx->blocks[place], block);
+}
+
+/* Admission: bytes of live objects outside their slots never exceed the limit. */
+static bool rr__store_admit(rr_runtime *rt, size_t bytes) {
+    uint64_t used = rr__load_relaxed(&rt->store_used); /* a counter; orders nothing */
+    do {
+        if (bytes > rt->config.store_bytes || used > rt->config.store_bytes - bytes) return false;
+    } while (!rr__cas_seq_cst(&rt->store_used, &used, used + bytes));
+    return true;
+}
+
+static void rr__store_return(rr_runtime *rt, size_t bytes) {
+    rr__sub_acq_rel(&rt->store_used, (uint64_t)bytes);
+}
+
+static inline void rr__count(rr__context *cx, enum rr__counter counter) {
+    uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
+    rr__store_release(&cx->counters[counter], n + 1);      /* pairs with rr__sum */
+}
+
+static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
+    uint64_t sum = 0;
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        sum += rr__load_acquire(&cx->counters[counter]);
+    return sum;
+}
+
+// >>containers
+
+static bool rr__deque_init(rr__deque *deque) {
+    int64_t size = 64;
+    rr__ring *ring = RR_CALLOC(1, sizeof *ring + (size_t)size * sizeof ring->entries[0]);
+    if (!ring) return false;
+    ring->mask = size - 1;
+    rr__store_relaxed(&deque->ring, ring); /* published with the context */
+    return true;
+}
+
+static void rr__deque_free(rr__deque *deque) {
+    for (rr__ring *ring = rr__load_relaxed(&deque->ring), *older; ring; ring = older) {
+        older = ring->older;
+        RR_FREE(ring);
+    }
+}
+
+static RR__NOINLINE rr__ring *rr__deque_grow(rr__deque *deque, int64_t top, int64_t bottom) {
+    rr__ring *old = rr__load_relaxed(&deque->ring); /* only the owner replaces it */
+    int64_t size = 2 * (old->mask + 1);
+    rr__ring *ring = RR_MALLOC(sizeof *ring + (size_t)size * sizeof ring->entries[0]);
+    if (!ring) return NULL;
+    ring->mask = size - 1, ring->older = old;
+    for (int64_t i = top; i < bottom; i++) {
+        rr__object *entry = rr__load_relaxed(&old->entries[i & old->mask]);
+        rr__store_relaxed(&ring->entries[i & ring->mask], entry);
+    }
+    rr__store_release(&deque->ring, ring); /* pairs with the acquire in rr__deque_steal */
+    return ring;
+}
+
+/* Owner. False if memory ran out. The store of bottom is seq_cst for rule P1. */
+static inline bool rr__deque_push(rr__deque *deque, rr__object *entry) {
+    int64_t bottom = rr__load_relaxed(&deque->bottom); /* the owner's own */
+    int64_t top = rr__load_acquire(&deque->top);       /* pairs with the thief's CAS: its read
+                                                          of the entry is over */
+    rr__ring *ring = rr__load_relaxed(&deque->ring);
+    if (RR__UNLIKELY(bottom - top > ring->mask) && !(ring = rr__deque_grow(deque, top, bottom)))
+        return false;
+    rr__store_relaxed(&ring->entries[bottom & ring->mask], entry);
+    rr__store_seq_cst(&deque->bottom, bottom + 1);
+    return true;
+}
+
+/* Owner. NULL if empty. */
+static rr__object *rr__deque_pop(rr__deque *deque) {
+    int64_t bottom = rr__load_relaxed(&deque->bottom);
+    int64_t top = rr__load_relaxed(&deque->top); /* grows only: empty now is empty then */
+    if (top >= bottom) return NULL;
+    rr__ring *ring = rr__load_relaxed(&deque->ring);
+    rr__store_seq_cst(&deque->bottom, --bottom); /* seq_cst with the load of top: a thief */
+    top = rr__load_seq_cst(&deque->top);         /* and we never both take the last entry */
+    rr__object *entry = rr__load_relaxed(&ring->entries[bottom & ring->mask]);
+    if (top < bottom) return entry;
+    if (top > bottom || !rr__cas_seq_cst(&deque->top, &top, top + 1)) entry = NULL;
+    rr__store_relaxed(&deque->bottom, bottom + 1); /* empty; thieves see top == bottom */
+    return entry;
+}
+
+/* Any thread. NULL if empty or if another was faster. */
+static rr__object *rr__deque_steal(rr__deque *deque) {
+    int64_t top = rr__load_seq_cst(&deque->top);
+    int64_t bottom = rr__load_seq_cst(&deque->bottom); /* after top, see rr__deque_pop */
+    if (top >= bottom) return NULL;
+    rr__ring *ring = rr__load_acquire(&deque->ring);
+    rr__object *entry = rr__load_relaxed(&ring->entries[top & ring->mask]); /* the CAS confirms it */
+    return rr__cas_seq_cst(&deque->top, &top, top + 1) ? entry : NULL;
+}
+
+static bool rr__deque_is_empty(rr__deque *deque) {
+    int64_t top = rr__load_seq_cst(&deque->top);
+    return top >= rr__load_seq_cst(&deque->bottom);
+}
+
+static bool rr__is_claimable(rr__object *o) {
+    return (rr__load_relaxed(&o->word) & RR__STATE_MASK) == RR__STATE(RR__QUEUED); /* a hint */
+}
+
+/* Owner: drops entries at the bottom whose tasks a waiter ran already, all with one fence. */
+static void rr__deque_trim(rr__deque *deque) {
+    int64_t bottom = rr__load_relaxed(&deque->bottom), keep = bottom;
+    int64_t top = rr__load_relaxed(&deque->top); /* may be old: checked again below */
+    rr__ring *ring = rr__load_relaxed(&deque->ring);
+    while (keep > top && !rr__is_claimable(rr__load_relaxed(&ring->entries[(keep - 1) & ring->mask])))
+        keep--;
+    if (keep == bottom) return;
+    rr__store_seq_cst(&deque->bottom, keep);
+    top = rr__load_seq_cst(&deque->top);
+    if (top < keep) return; /* thieves stay below keep */
+    (void)rr__cas_seq_cst(&deque->top, &top, bottom); /* empty it as the pop of a last entry does; if a */
+    rr__store_relaxed(&deque->bottom, bottom);  /* thief was faster, stale entries stay: harmless */
+}
+
+// >>registry
+
+static bool rr__type_is_void(rr_type type) { return type.kind == RR__KIND_VOID; }
+
+/* "struct point" and "point" are one name; so are types with and without qualifiers. */
+static const char *rr__bare_name(const char *name) {
+    static const char *const words[] = {"const ", "volatile ", "struct ", "union ", "enum "};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(name, words[i], strlen(words[i])) == 0)
+            name += strlen(words[i]), i = (size_t)-1;
+    return name;
+}
+
+static bool rr__type_equal(rr_type a, rr_type b) {
+    if (a.kind != b.kind) return false;
+    if (a.kind != RR__KIND_OTHER) return true;
+    return a.size == b.size &&
+           (a.name == b.name || strcmp(rr__bare_name(a.name), rr__bare_name(b.name)) == 0);
+}
+
+static uint64_t rr__hash_text(uint64_t hash, const char *text) { /* FNV-1a, Fowler/Noll/Vo */
+    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return hash;
+}
+
+static uint64_t rr__hash_type(uint64_t hash, rr_type type) {
+    hash = (hash ^ type.kind) * 1099511628211u;
+    hash = (hash ^ type.size) * 1099511628211u;
+    return type.kind == RR__KIND_OTHER ? rr__hash_text(hash, rr__bare_name(type.name)) : hash;
+}
+
+/* The same in every process that runs the same program, whatever it was loaded with. */
+static uint64_t rr__signature(const rr_function *fn) {
+    uint64_t hash = rr__hash_type(rr__hash_text(14695981039346656037u, fn->name), fn->result);
+    hash = rr__hash_type(hash, fn->self);
+    for (int i = 0; i < fn->arity; i++) hash = rr__hash_type(hash, fn->params[i]);
+    return hash;
+}
+
+enum rr__function_state { RR__NEW, RR__LINKED, RR__VALID, RR__REJECTED };
+
+/* Called from constructors, before main or inside dlopen: pushes a static node on a list. */
+rr_status rr_register(rr_function *fn) {
+    if (!fn || !fn->name || !fn->thunk) return RR_ERR_INVALID;
+    int state = RR__NEW;
+    if (!rr__cas_seq_cst(&fn->state, &state, (int)RR__LINKED)) /* once */
+        return state == RR__REJECTED ? RR_ERR_DUPLICATE : RR_OK;
+    rr_function *head = rr__load_relaxed(&rr__functions); /* the CAS checks it */
+    do fn->next = head;
+    while (!rr__cas_seq_cst(&rr__functions, &head, fn));
+    return RR_OK;
+}
+
+/* stb_ds cannot tell that memory ran out; so ask first whether there is some. */
+static bool rr__has_room_for(size_t entries) {
+    void *probe = RR_MALLOC(256 * (entries + 16));
+    RR_FREE(probe);
+    return probe != NULL;
+}
+
+static rr_status rr__registry_reject(const rr_config *config, rr_function *fn, rr_function *other) {
+    rr__store_release(&fn->state, RR__REJECTED);
+    rr__log(config, RR_LOG_ERROR,
+            "two remote functions are called '%s': at %s and at %s; a name is unique in a program, "
+            "rename one of them",
+            fn->name, other->site, fn->site);
+    return RR_ERR_DUPLICATE;
+}
+
+static rr_status rr__registry_add_locked(const rr_config *config, rr_function *fn) {
+    bool drops = fn->kind == RR__DESTRUCTOR;
+    rr_function *other = drops ? stbds_shget(rr__drops, fn->self.name)
+                               : stbds_shget(rr__table, fn->name);
+    if (other && other != fn) return rr__registry_reject(config, fn, other);
+    bool takes_many = fn->result.kind == RR__KIND_MANY;
+    if (takes_many) {
+        rr__log(config, RR_LOG_ERROR, "'%s' at %s returns rr_many: return rr_bytes or a reference",
+                fn->name, fn->site);
+        rr__store_release(&fn->state, RR__REJECTED);
+        return RR_ERR_INVALID;
+    }
+    fn->hash = rr__signature(fn);
+    if (drops) stbds_shput(rr__drops, fn->self.name, fn);
+    else stbds_shput(rr__table, fn->name, fn);
+    rr__store_release(&fn->state, RR__VALID); /* pairs with the acquire in rr__is_valid */
+    return RR_OK;
+}
+
+/* Takes over what was registered since the last time. A name that is taken is reported and
+   its function refused; the others are usable all the same. */
+static rr_status rr__registry_refresh_locked(const rr_config *config) {
+    rr_status status = RR_OK;
+    rr_function *head = rr__load_acquire(&rr__functions), *fn;
+    if (head == rr__checked) return RR_OK;
+    size_t entries = (size_t)stbds_shlen(rr__table) + 16;
+    for (fn = head; fn && fn != rr__checked; fn = fn->next) entries++;
+    if (!rr__has_room_for(entries)) return RR_ERR_NO_MEMORY;
+    for (fn = head; fn && fn != rr__checked; fn = fn->next) {
+        rr_status added = rr__registry_add_locked(config, fn);
+        if (added != RR_OK) status = added;
+    }
+    rr__checked = head;
+    for (fn = head; fn; fn = fn->next)
+        if (fn->kind == RR__CONSTRUCTOR) fn->drop = stbds_shget(rr__drops, fn->self.name);
+    return status;
+}
+
+static rr_status rr__registry_refresh(const rr_config *config) {
+    rr__global_lock();
+    rr_status status = rr__registry_refresh_locked(config);
+    rr__global_unlock();
+    return status;
+}
+
+/* Usable? A function that was loaded after rr_init is looked at on its first call. */
+static bool rr__is_valid(rr_function *fn) {
+    if (RR__LIKELY(rr__load_acquire(&fn->state) == RR__VALID)) return true;
+    rr_register(fn);
+    rr__registry_refresh(rr__log_config());
+    return rr__load_acquire(&fn->state) == RR__VALID;
+}
+
+static rr_function *rr__registry_find(const char *name) {
+    rr__global_lock();
+    rr__registry_refresh_locked(rr__log_config());
+    rr_function *fn = stbds_shget(rr__table, name);
+    rr__global_unlock();
+    return fn;
+}
+
+/* Levenshtein distance, at most 64 characters of each; for suggestions. */
+static size_t rr__distance(const char *a, const char *b) {
+    size_t row[65], n = strlen(b) < 64 ? strlen(b) : 64, m = strlen(a) < 64 ? strlen(a) : 64;
+    for (size_t j = 0; j <= n; j++) row[j] = j;
+    for (size_t i = 1; i <= m; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t change = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            size_t best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+            row[j] = best < change ? best : change;
+        }
+    }
+    return row[n];
+}
+
+/* Writes up to three names close to the one asked for: "; did you mean 'a', 'b'?" */
+static void rr__registry_suggest(const char *name, char *out, size_t size) {
+    const char *best[3] = {NULL, NULL, NULL};
+    size_t far[3] = {SIZE_MAX, SIZE_MAX, SIZE_MAX}, used = 0;
+    for (rr_function *fn = rr__load_acquire(&rr__functions); fn; fn = fn->next) {
+        size_t distance = rr__distance(name, fn->name), limit = 2 + strlen(name) / 3;
+        const char *candidate = fn->name;
+        for (int i = 0; i < 3 && distance <= limit && fn->kind == RR__FUNCTION; i++)
+            if (distance < far[i]) { /* insert, and go on with what was there */
+                size_t d = far[i];
+                const char *n = best[i];
+                far[i] = distance, best[i] = candidate, distance = d, candidate = n;
+                if (!n) break;
+            }
+    }
+    out[0] = 0;
+    for (int i = 0; i < 3 && best[i] && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s'%s'", i ? ", " : "; did you mean ",
+                                 best[i]);
+    if (best[0] && used < size) snprintf(out + used, size - used, "?");
+}
+
+// >>store
+
+/* ---- errors ---- */
+
+static rr__error *rr__error_share(rr__error *error) {
+    if (rr__load_relaxed(&error->count)) rr__add_relaxed(&error->count, 1u); /* we hold one */
+    return error;
+}
+
+static void rr__error_drop(rr__error *error) {
+    while (error && rr__load_relaxed(&error->count)) { /* static ones stay 0 */
+        if (rr__sub_acq_rel(&error->count, 1u) != 1) return;
+        rr__error *cause = error->cause;
+        RR_FREE(rr__load_relaxed(&error->message)); /* the last holder */
+        RR_FREE(error);
+        error = cause; /* a loop: chains are long */
+    }
+}
+
+/* An error about a subject; takes over one count of the cause. Never NULL. */
+RR__PRINTF(6, 0)
+static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code, const rr__object *about,
+                                 rr__error *cause, const char *format, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    size_t room = length > 0 ? (size_t)length + 1 : 1;
+    rr__error *error = RR_CALLOC(1, sizeof *error + room);
+    if (!error) {
+        rr__error_drop(cause);
+        return rt->no_memory;
+    }
+    vsnprintf(error->text, room, format, args);
+    rr__store_relaxed(&error->count, 1u); /* not shared yet */
+    error->status = status, error->code = code, error->cause = cause;
+    if (about && about->kind <= RR__METHOD) error->subject = about->of.fn->name, error->is_task = true;
+    else if (about) error->subject = about->site;
+    return error;
+}
+
+RR__PRINTF(4, 5)
+static rr__error *rr__error_new(rr_runtime *rt, rr_status status, const rr__object *about,
+                                const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    rr__error *error = rr__error_make(rt, status, 0, about, NULL, format, args);
+    va_end(args);
+    return error;
+}
+
+/* The failure of `about` because of another one: its status and code are passed on. */
+RR__PRINTF(4, 5)
+static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__error *cause,
+                                  const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    rr__error *error = rr__error_make(rt, cause->status, cause->code, about, rr__error_share(cause),
+                                      format, args);
+    va_end(args);
+    return error;
+}
+
+static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
+    if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
+    return rr__error_new(rt, status, about, "%s", rr_status_text(status));
+}
+
+/* The message of a chain; of one longer than 24 links the middle is counted, not told. Call
+   with text NULL to measure. Returns the length. */
+static size_t rr__error_write(const rr__error *error, char *text, size_t size) {
+    enum { HEAD = 16, TAIL = 8 };
+    size_t links = 0, used = 0, i = 0;
+    for (const rr__error *e = error; e; e = e->cause) links++;
+    for (const rr__error *e = error; e; e = e->cause, i++) {
+        char *at = text && used < size ? text + used : NULL;
+        size_t left = at ? size - used : 0;
+        bool skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
+        if (skipped && i > HEAD) continue;
+        const char *before = e->subject ? (e->is_task ? (i ? "'" : "task '") : (i ? "(" : "object (")) : "";
+        const char *after = e->subject ? (e->is_task ? "' failed: " : ") failed: ") : "";
+        int n = skipped ? snprintf(at, left, "... %zu more ... ", links - HEAD - TAIL)
+                        : snprintf(at, left, "%s%s%s%s", before, e->subject ? e->subject : "", after,
+                                   e->text);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return used;
+}
+
+/* Composed on the first request and kept with the error; whoever comes second uses it. */
+static const char *rr__error_message_of(rr__error *error) {
+    char *message = rr__load_acquire(&error->message);
+    if (message) return message;
+    size_t size = rr__error_write(error, NULL, 0) + 1;
+    char *made = RR_MALLOC(size);
+    if (!made) return error->text[0] ? error->text : rr_status_text(error->status);
+    rr__error_write(error, made, size);
+    if (rr__cas_seq_cst(&error->message, &message, made)) return made;
+    RR_FREE(made);
+    return message;
+}
+
+/* ---- slots ---- */
+
+static bool rr__segment_add_locked(rr_runtime *rt) {
+    rr__pool *pool = &rt->slot_pool;
+    for (int k = 0; k < RR__SEGMENTS; k++) {
+        if (rr__load_relaxed(&rt->segments[k])) continue; /* written under this lock */
+        size_t bytes = ((size_t)1 << (k + RR__FIRST_SEGMENT)) * sizeof(rr__object);
+        char *start = rr__aligned_zeros(bytes, 128, &rt->segment_memory[k]);
+        if (!start) return false;
+        pool->fresh = start, pool->end = start + bytes;
+        rr__store_release(&rt->segments[k], (rr__object *)start); /* pairs with rr__slot_at */
+        return true;
+    }
+    return false;
+}
+
+/* The slot of a number from a handle, live or not; NULL if there never was one. */
+static inline rr__object *rr__slot_at(rr_runtime *rt, uint32_t slot) {
+    uint32_t n = slot + 255; /* slots count from 1, so segment k starts at n = 256 << k */
+    if (RR__UNLIKELY(slot == 0 || n < slot)) return NULL;
+    unsigned k = rr__highest_bit(n);
+    rr__object *segment = rr__load_acquire(&rt->segments[k - RR__FIRST_SEGMENT]);
+    return segment ? segment + (n - (1u << k)) : NULL;
+}
+
+/* A slot that is used for the first time learns its number. */
+static RR__NOINLINE uint32_t rr__slot_number(rr_runtime *rt, rr__object *o) {
+    for (unsigned k = 0; k < RR__SEGMENTS; k++) {
+        rr__object *segment = rr__load_acquire(&rt->segments[k]);
+        size_t count = (size_t)1 << (k + RR__FIRST_SEGMENT);
+        if (segment && o >= segment && o < segment + count)
+            return (uint32_t)((size_t)(o - segment) + count - 255);
+    }
+    return 0;
+}
+
+static uint64_t rr__next_id(rr__context *cx) {
+    enum { STEP = 1024 };
+    if (RR__UNLIKELY(cx->next_id == cx->last_id)) {
+        cx->next_id = rr__add_relaxed(&cx->runtime->next_id, (uint64_t)STEP); /* unique, not ordered */
+        cx->last_id = cx->next_id + STEP;
+    }
+    return cx->next_id++;
+}
+
+/* A slot for a new object, not published yet: its word is still 0. NULL without memory. */
+static inline rr__object *rr__object_new(rr__context *cx, enum rr__kind kind, const char *site) {
+    rr__object *o = rr__cache_take(&cx->runtime->slot_pool, &cx->slots);
+    if (RR__UNLIKELY(!o)) return NULL;
+    if (RR__UNLIKELY(!o->slot)) o->slot = rr__slot_number(cx->runtime, o);
+    o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
+    o->site = site, o->data = NULL, o->extra = NULL, o->next = NULL, o->size.bytes = 0;
+    o->is_told = false, o->has_arrived = false;
+    rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
+    rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
+    rr__store_relaxed(&o->id, rr__next_id(cx));
+    rr__count(cx, kind == RR__CONSTRUCTOR ? RR__ACTORS_MADE : RR__OBJECTS_MADE);
+    return o;
+}
+
+/* From here on the object is found through its handle (release; pairs with rule R2's CAS). */
+static inline void rr__publish(rr__object *o, enum rr__state state, uint32_t count, int type_kind) {
+    uint64_t actor = o->kind == RR__CONSTRUCTOR ? RR__IS_ACTOR : 0;
+    rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | actor | count);
+}
+
+static void rr__object_free(rr__context *cx, rr__object *o) {
+    rr__store_relaxed(&o->id, (uint64_t)0); /* stale from now on; value words are stored release */
+    rr__store_release(&o->word, (uint64_t)0);
+    if (o->kind != RR__CONSTRUCTOR) rr__count(cx, RR__OBJECTS_GONE); /* an actor: when it ended */
+    rr__cache_give(&cx->runtime->slot_pool, &cx->slots, o);
+}
+
+static inline enum rr__state rr__state_of(uint64_t word) {
+    return (enum rr__state)((word >> 32) & 15);
+}
+static inline bool rr__is_complete(rr__object *o) {
+    return rr__state_of(rr__load_acquire(&o->word)) >= RR__READY; /* rule R3 */
+}
+static inline bool rr__has_failed(rr__object *o) {
+    return rr__state_of(rr__load_acquire(&o->word)) == RR__FAILED;
+}
+
+static rr_type rr__type_of(const rr__object *o) {
+    static const rr_type many = {"rr_many", sizeof(rr_many), 8, RR__KIND_MANY};
+    static const rr_type bytes = {"rr_bytes", sizeof(rr_bytes), 8, RR__KIND_BYTES};
+    if (o->kind <= RR__METHOD) return o->of.fn->result;
+    if (o->kind == RR__GATHER) return many;
+    int kind = (int)(rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word) >> 48) & 255; /* fixed */
+    if (kind == RR__KIND_BYTES) return bytes;
+    return (rr_type){o->of.type_name, (uint32_t)o->size.bytes, 1, (uint16_t)kind};
+}
+
+static rr_ref rr__ref_to(rr__context *cx, rr__object *o) {
+    return (rr_ref){rr__load_relaxed(&o->id), o->slot, cx->runtime->home}; /* we hold a count */
+}
+static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
+    rr_ref ref = rr__ref_to(cx, o);
+    return (rr_actor){ref.id, ref.slot, ref.home};
+}
+
+/* ---- counts ---- */
+
+/* The last count of an actor that has not ended is no end of its slot: its runner frees that. The
+   word as it was then decides, because the runner may be about to. */
+static inline void rr__drop(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__sub_acq_rel(&o->word, (uint64_t)1);
+    if (RR__LIKELY((word & RR__COUNT_MASK) != 1)) return;
+    if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) rr__actor_retire(cx, o);
+    else rr__bury(cx, o);
+}
+
+/* A further count, by one who holds one already. */
+static inline void rr__share(rr__object *o) { rr__add_relaxed(&o->word, (uint64_t)1); }
+
+/* Rule R2. False for a stale handle. */
+static bool rr__try_retain(rr__context *cx, rr__object *o, uint64_t id) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    do {
+        uint64_t count = word & RR__COUNT_MASK;
+        if (count == 0 || count == RR__COUNT_MASK >> 1) return false;
+    } while (!rr__cas_seq_cst(&o->word, &word, word + 1));
+    if (RR__LIKELY(rr__load_relaxed(&o->id) == id)) return true;
+    rr__drop(cx, o); /* it was another object's; put it back */
+    return false;
+}
+
+/* The slot that a handle speaks of, if it still does; no count is taken. */
+static inline rr__object *rr__find(rr_runtime *rt, rr_ref ref) {
+    if (ref.home != rt->home || ref.id == 0) return NULL;
+    rr__object *o = rr__slot_at(rt, ref.slot);
+    return o && rr__load_acquire(&o->id) == ref.id ? o : NULL;
+}
+
+/* The same with a count, which keeps it. Actors and objects do not stand in for each other. */
+static rr__object *rr__pin(rr__context *cx, rr_ref ref, bool actor) {
+    rr__object *o = rr__find(cx->runtime, ref);
+    if (!o || !rr__try_retain(cx, o, ref.id)) return NULL;
+    if ((o->kind == RR__CONSTRUCTOR) == actor) return o;
+    rr__drop(cx, o);
+    return NULL;
+}
+static rr__object *rr__pin_actor(rr__context *cx, rr_actor a) {
+    return rr__pin(cx, (rr_ref){a.id, a.slot, a.home}, true);
+}
+
+/* ---- values ---- */
+
+static inline void *rr__data(rr__object *o) {
+    return o->place == RR__IN_SLOT ? (void *)o->words : o->data;
+}
+
+/* Stores up to 32 bytes in the slot, as words, because a reader with a stale handle may look
+   at them at the same time (rr__get); release: it then sees that the id is another. */
+static inline void rr__write_words(rr__object *o, const void *value, size_t size) {
+    uint64_t words[4] = {0, 0, 0, 0};
+    memcpy(words, value, size);
+    for (size_t i = 0; i * 8 < size; i++) rr__store_release(&o->words[i], words[i]);
+}
+
+/* Memory of the store for a value that does not fit into the slot. */
+static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
+    *room = NULL;
+    if (!rr__store_admit(cx->runtime, size)) return RR_ERR_STORE_FULL;
+    *room = rr__block_new(cx, size, place);
+    if (*room) return RR_OK;
+    rr__store_return(cx->runtime, size);
+    return RR_ERR_NO_MEMORY;
+}
+
+static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {
+    if (!room) return;
+    rr__block_free(cx, room, place);
+    rr__store_return(cx->runtime, size);
+}
+
+/* The object that a stored handle counts; NULL for the null handle. */
+static rr__object *rr__contained(rr__context *cx, rr__object *o) {
+    rr_ref inner; /* rr_actor has the same layout */
+    memcpy(&inner, rr__data(o), sizeof inner);
+    return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
+}
+
+static void rr__value_free(rr__context *cx, rr__object *o) {
+    int kind = (int)(rr__load_relaxed(&o->word) >> 48) & 255; /* fixed since it was published */
+    if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR) {
+        rr__object *inner = rr__contained(cx, o);
+        if (inner) rr__drop(cx, inner);
+    } else if (o->kind == RR__GATHER) {
+        rr__parts *parts = o->extra;
+        for (size_t i = 0; parts && i < parts->count; i++) rr__drop(cx, parts->objects[i]);
+        RR_FREE(parts);
+    } else if (o->place != RR__IN_SLOT) {
+        rr__value_return(cx, o->data, o->size.bytes, o->place);
+    }
+}
+
+/* Nothing counts it any more: frees it and, as a loop, what only it kept. */
+static void rr__bury_one(rr__context *cx, rr__object *o) {
+    enum rr__state state = rr__state_of(rr__load_relaxed(&o->word)); /* count 0: ours, rule R2 */
+    if (state == RR__FAILED) rr__error_drop(o->data);
+    if (o->kind == RR__CONSTRUCTOR) {
+        rr__actor *actor = o->extra;
+        rr__error_drop(rr__load_relaxed(&actor->death)); /* its last user */
+        RR_FREE(actor->name);
+        rr__block_free(cx, actor, actor->place);
+    } else if (state != RR__FAILED || o->kind == RR__GATHER) {
+        rr__value_free(cx, o);
+    }
+    rr__object_free(cx, o);
+}
+
+static RR__NOINLINE void rr__bury(rr__context *cx, rr__object *o) {
+    o->next = cx->dead;
+    cx->dead = o;
+    if (cx->is_burying) return;
+    cx->is_burying = true;
+    while ((o = cx->dead)) {
+        cx->dead = o->next;
+        rr__bury_one(cx, o);
+    }
+    cx->is_burying = false;
+}
+
+// >>refs
+
+static bool rr__held_reserve(rr__local *self) {
+    if (RR__LIKELY(self->held_count < self->held_capacity)) return true;
+    size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    rr__held *held = capacity > SIZE_MAX / sizeof *held
+                         ? NULL
+                         : RR_REALLOC(self->held, capacity * sizeof *held);
+    if (!held) return false;
+    self->held = held, self->held_capacity = capacity;
+    return true;
+}
+
+/* Closes gaps in the innermost scope when it has grown to the brim with released ones, as in a
+   long loop that releases the oldest of a window. */
+static void rr__held_compact(rr__local *self) {
+    size_t to = self->scope_start;
+    for (size_t i = to; i < self->held_count; i++) {
+        if (!self->held[i].object) continue;
+        rr__store_relaxed(&self->held[i].object->held_at, (uint32_t)to); /* a hint */
+        self->held[to++] = self->held[i];
+    }
+    self->held_count = to;
+}
+
+/* Room for one more handle in the innermost scope; asked for before anything is made. */
+static inline bool rr__scope_ready(rr__local *self) {
+    if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
+    rr__held_compact(self);
+    if (self->held_count <= self->held_capacity / 2 && self->held_capacity) return true;
+    return rr__held_reserve(self);
+}
+
+/* Gives a count to the innermost scope. After rr__scope_ready. */
+static inline void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o, bool is_view) {
+    if (self->scope_depth == 0) return;
+    rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
+    self->held[self->held_count++] = (rr__held){o, cx, 0, is_view};
+}
+
+/* The newest entry of this thread that holds a handle of the object; NULL if none does. Entries
+   below the running body's scope belong to other bodies. */
+static rr__held *rr__held_find(rr__local *self, rr__object *o) {
+    uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
+    if (hint < self->held_count && self->held[hint].object == o && !self->held[hint].is_view)
+        return &self->held[hint];
+    for (size_t i = self->held_count; i-- > self->floor;)
+        if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
+    return NULL;
+}
+
+static void rr__held_clear(rr__local *self, rr__held *held) {
+    held->object = NULL;
+    while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
+        self->held_count--;
+}
+
+static void rr__held_release_to(rr__local *self, size_t start) {
+    while (self->held_count > start) {
+        rr__held held = self->held[--self->held_count];
+        if (held.object) rr__drop(held.context, held.object);
+    }
+}
+
+// >>scheduler
+
+/* ---- queues and waking ---- */
+
+static void rr__quiet_signal(rr_runtime *rt) {
+    rr__lock(&rt->lock);
+    rr__cond_signal(&rt->quiet);
+    rr__unlock(&rt->lock);
+}
+
+static void rr__signal_if_stopping(rr_runtime *rt) {
+    if (rr__load_seq_cst(&rt->idle) & RR__STOP) rr__quiet_signal(rt);
+}
+
+static void rr__worker_main(void *context);
+static rr__context *rr__context_new(rr_runtime *rt, bool is_worker);
+
+static void rr__context_wake(rr__context *cx) {
+    rr__lock(&cx->lock);
+    cx->is_woken = true;
+    rr__cond_signal(&cx->wake);
+    rr__unlock(&cx->lock);
+}
+
+/* A new pool thread with a role, searching. Under the runtime's lock. */
+static bool rr__worker_add_locked(rr_runtime *rt) {
+    if (rt->threads >= rt->max_threads || rr__load_relaxed(&rt->phase) == RR__STOPPED) return false;
+    rr__context *cx = rr__context_new(rt, true);
+    if (!cx) return false;
+    cx->has_role = cx->is_searching = true;
+    rt->threads++;
+    if (rr__thread_start(&cx->thread, rr__worker_main, cx)) return true;
+    rt->threads--;
+    cx->is_worker = false;
+    cx->listed = rt->vacant, rt->vacant = cx; /* for a thread from outside */
+    return false;
+}
+
+/* Hands a role that was just taken from sleep to a thread. If every thread waits and there may
+   be no more, the role sleeps on: the first thread that stops waiting takes it. Under the lock,
+   so that no thread parks unseen in between. */
+static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
+    rr__lock(&rt->lock);
+    rr__context *cx = rt->parked;
+    if (cx) rt->parked = cx->listed;
+    if (!cx && !rr__worker_add_locked(rt)) {
+        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
+        rr__cond_signal(&rt->quiet);
+    }
+    rr__unlock(&rt->lock);
+    if (cx) rr__context_wake(cx);
+}
+
+/* Rule P3. */
+static void rr__wake_one(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    while (RR__SLEEPING(idle) && !RR__SEARCHING(idle))
+        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING + RR__ONE_SEARCHING)) {
+            rr__role_hand_over(rt);
+            return;
+        }
+}
+
+static inline void rr__announce(rr_runtime *rt) { /* after a push: rule P1 */
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
+}
+
+/* FIFO, for what may not go or does not fit into a deque. The object stays WAITING. */
+static void rr__inbox_put(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    o->next = NULL;
+    rr__lock(&rt->lock);
+    if (rt->inbox_last) rt->inbox_last->next = o;
+    else rt->inbox_first = o;
+    rt->inbox_last = o;
+    rr__store_seq_cst(&rt->has_inbox, 1);
+    rr__unlock(&rt->lock);
+    rr__announce(rt);
+}
+
+static rr__object *rr__inbox_take(rr_runtime *rt) {
+    if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
+    rr__lock(&rt->lock);
+    rr__object *o = rt->inbox_first;
+    if (o && !(rt->inbox_first = o->next)) {
+        rt->inbox_last = NULL;
+        rr__store_seq_cst(&rt->has_inbox, 0);
+    }
+    rr__unlock(&rt->lock);
+    if (o) rr__add_seq_cst(&o->word, RR__STATE(RR__RUNNING - RR__WAITING));
+    return o;
+}
+
+/* Puts what is QUEUED where workers find it. */
+static inline void rr__push(rr__context *cx, rr__object *o) {
+    if (RR__LIKELY(rr__deque_push(&cx->deque, o))) {
+        rr__announce(cx->runtime);
+        return;
+    }
+    /* No memory for the deque. No entry points here, but a waiter may claim it: then it is done. */
+    uint64_t word = rr__load_relaxed(&o->word);
+    while (rr__state_of(word) == RR__QUEUED)
+        if (rr__cas_seq_cst(&o->word, &word, word - RR__STATE(RR__QUEUED - RR__WAITING))) {
+            rr__inbox_put(cx, o);
+            return;
+        }
+}
+
+/* Makes a WAITING task or actor claimable. The caller owns the state (rule R1). */
+static void rr__enqueue(rr__context *cx, rr__object *o) {
+    rr__add_seq_cst(&o->word, RR__STATE(RR__QUEUED - RR__WAITING));
+    rr__push(cx, o);
+}
+
+/* The one arbiter of who runs a task or an actor. */
+static inline bool rr__claim(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    while (rr__state_of(word) == RR__QUEUED)
+        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__QUEUED)))
+            return true;
+    return false;
+}
+
+static bool rr__has_work(rr_runtime *rt) {
+    if (rr__load_seq_cst(&rt->has_inbox)) return true;
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        if (!rr__deque_is_empty(&cx->deque)) return true;
+    return false;
+}
+
+/* One round over everybody's deque, beginning where the last theft worked. */
+static rr__object *rr__steal(rr__context *cx) {
+    rr__context *start = cx->victim ? cx->victim : cx, *victim = start;
+    do {
+        rr__object *o;
+        while (victim != cx && (o = rr__deque_steal(&victim->deque))) {
+            if (!rr__claim(o)) continue; /* a stale entry: the next one */
+            cx->victim = victim;
+            rr__count(cx, RR__STOLEN);
+            return o;
+        }
+        victim = victim->next ? victim->next : rr__load_acquire(&cx->runtime->contexts);
+    } while (victim != start);
+    return NULL;
+}
+
+static rr__object *rr__pop(rr__context *cx) {
+    rr__object *o;
+    while ((o = rr__deque_pop(&cx->deque)))
+        if (rr__claim(o)) return o;
+    return NULL;
+}
+
+/* ---- roles ---- */
+
+/* The thread will wait: its right to run passes to another one, if there is work. */
+static void rr__role_give(rr__context *cx) {
+    if (!cx->has_role) return;
+    cx->has_role = false;
+    uint64_t idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
+    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
+    if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
+}
+
+/* Takes a sleeping role, if there is one. Without one a body goes on all the same and its
+   thread parks after it. */
+static bool rr__role_take(rr__context *cx) {
+    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
+    while (cx->is_worker && !cx->has_role && RR__SLEEPING(idle))
+        if (rr__cas_seq_cst(&cx->runtime->idle, &idle, idle - RR__ONE_SLEEPING))
+            cx->has_role = true;
+    return cx->has_role;
+}
+
+static void rr__search_begin(rr__context *cx) {
+    if (cx->is_searching) return;
+    cx->is_searching = true;
+    rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
+}
+
+static void rr__search_end(rr__context *cx) { /* found something: rule P3 */
+    if (!cx->is_searching) return;
+    cx->is_searching = false;
+    uint64_t idle = rr__sub_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
+    if (RR__SEARCHING(idle) == 1 && RR__SLEEPING(idle)) rr__wake_one(cx->runtime);
+}
+
+/* Lists the thread as parked and puts its role to sleep. False if there is no need to. */
+static bool rr__park_begin(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->lock);
+    if (rr__load_relaxed(&rt->phase) == RR__STOPPED || (!cx->has_role && rr__role_take(cx))) {
+        rr__unlock(&rt->lock);
+        return false;
+    }
+    cx->listed = rt->parked, rt->parked = cx;
+    rr__unlock(&rt->lock);
+    if (!cx->has_role) return true;
+    cx->has_role = cx->is_searching = false;
+    uint64_t idle = rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
+    if (rr__has_work(rt)) rr__wake_one(rt); /* rule P2 */
+    if (idle & RR__STOP) rr__quiet_signal(rt);
+    return true;
+}
+
+static void rr__park(rr__context *cx) {
+    if (cx->has_role) rr__search_begin(cx); /* so that giving it up is one change of idle */
+    if (!rr__park_begin(cx)) return;
+    rr__lock(&cx->lock);
+    while (!cx->is_woken) rr__cond_wait(&cx->wake, &cx->lock);
+    cx->is_woken = false;
+    rr__unlock(&cx->lock);
+    cx->has_role = cx->is_searching = true; /* handed over by rr__role_hand_over */
+}
+
+/* The next task for a worker, claimed; NULL after a bounded search. The first round is silent:
+   only who has found nothing says that it searches. */
+static rr__object *rr__next_task(rr__context *cx) {
+    enum { ROUNDS = 64, PAUSES = 32 };
+    for (int round = 0; round < ROUNDS; round++) {
+        rr__object *o = rr__pop(cx);
+        if (!o) o = rr__inbox_take(cx->runtime);
+        if (!o) o = rr__steal(cx);
+        if (o) return o;
+        if (rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return NULL;
+        rr__search_begin(cx);
+        for (int i = 0; i < PAUSES; i++) RR__PAUSE();
+    }
+    return NULL;
+}
+
+static void rr__worker_main(void *context) {
+    rr__context *cx = context;
+    rr__local *self = rr__self();
+    self->context = cx, self->stack = (char *)&context;
+    while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
+        if (!cx->has_role && !rr__role_take(cx)) {
+            rr__park(cx);
+            continue;
+        }
+        rr__object *o = rr__next_task(cx);
+        if (!o) {
+            rr__park(cx);
+            continue;
+        }
+        rr__search_end(cx);
+        rr__run(cx, o, NULL);
+    }
+    RR_FREE(self->held);
+    if (RR__SELF_IS_ALLOCATED) (void)RR__EXIT_KEY_SET(NULL), RR_FREE(self);
+}
+
+/* ---- waiting ---- */
+
+/* waits_on links everything that cannot go on to what must happen first:
+
+       task with a missing argument -> that argument
+       task whose body waits        -> the object it waits for
+       message in a mailbox         -> its actor
+       actor                        -> the message that it is running
+
+   so one walk finds both what a waiter may run itself (the first claimable link: leapfrogging,
+   Wagner and Calder 1993) and whether it waits for itself. Waits with a limit and waits for
+   any of several objects make no link: they can end by themselves.
+
+   Rules  W1  A link is written before its target is waited for, and cleared after.
+          W2  Who has written a link that may close a ring (a body that is about to sleep, a task
+              that goes on to its next argument, a message that arrives late) walks afterwards.
+              Links, and the count `blocked` of sleeping bodies, are seq_cst: of several that
+              close a ring together, the last in that order sees it whole.
+          W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
+              by link is a ring. Each link is read again after the id of its target, so that a
+              slot that was reused in between is not taken for the target. */
+enum rr__walk { RR__WALK_END, RR__WALK_RING, RR__WALK_QUEUED, RR__WALK_CLAIMED };
+
+static enum rr__walk rr__walk(rr__object *o, const rr__object *self, bool may_claim,
+                              rr__object **claimed) {
+    enum { LIMIT = 1 << 20 }; /* a ring that others are about to find has no end for us */
+    uint64_t id = rr__load_acquire(&o->id);
+    for (int steps = 0; steps < LIMIT; steps++) {
+        if (o == self) return RR__WALK_RING;
+        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+        if (state >= RR__READY) return RR__WALK_END;
+        if (state == RR__QUEUED) {
+            if (!may_claim) return RR__WALK_QUEUED;
+            if (!rr__claim(o)) return RR__WALK_END;
+            *claimed = o;
+            return RR__WALK_CLAIMED;
+        }
+        rr__object *next = rr__load_seq_cst(&o->waits_on);
+        if (!next) return RR__WALK_END;
+        uint64_t next_id = rr__load_acquire(&next->id);
+        if (rr__load_seq_cst(&o->waits_on) != next || rr__load_acquire(&o->id) != id)
+            return RR__WALK_END;
+        o = next, id = next_id;
+    }
+    return RR__WALK_END;
+}
+
+static const char *rr__name_of(const rr__object *o) {
+    return o->kind <= RR__METHOD ? o->of.fn->name : o->site;
+}
+
+/* "'a' waits for 'b', which waits for 'a'". NULL without memory. The ring stands still (W3). */
+static char *rr__ring_describe(const rr__object *self) {
+    enum { SIZE = 512 };
+    char *text = RR_MALLOC(SIZE);
+    if (!text) return NULL;
+    size_t used = (size_t)snprintf(text, SIZE, "deadlock: '%s'", rr__name_of(self));
+    rr__object *o = rr__load_seq_cst(&((rr__object *)(uintptr_t)self)->waits_on);
+    for (bool first = true; o && used < SIZE; first = false) {
+        used += (size_t)snprintf(text + used, SIZE - used, "%s waits for '%s'", first ? "" : ", which",
+                                 rr__name_of(o));
+        if (o == self) break;
+        o = rr__load_seq_cst(&o->waits_on);
+    }
+    return text;
+}
+
+/* Tells every thread that sleeps in the ring. Those that are only about to sleep walk it
+   themselves. */
+static void rr__ring_tell(rr__object *self, const char *text) {
+    rr__object *o = self;
+    do {
+        rr__context *cx = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING ? o->data : NULL;
+        if (cx) {
+            rr__lock(&cx->lock);
+            if (cx->sleeper && cx->sleeper->task == o && !cx->sleeper->ring) {
+                char *copy = RR_MALLOC(strlen(text) + 1);
+                if (copy) strcpy(copy, text);
+                cx->sleeper->ring = copy ? copy : (char *)(uintptr_t)1;
+                rr__cond_signal(&cx->wake);
+            }
+            rr__unlock(&cx->lock);
+        }
+        o = rr__load_seq_cst(&o->waits_on);
+    } while (o && o != self);
+}
+
+/* Rule W2, for a link from `self` that a thread made which does not wait itself. */
+static void rr__ring_check(rr_runtime *rt, rr__object *self) {
+    if (!rr__load_seq_cst(&rt->blocked)) return;
+    rr__object *o = rr__load_seq_cst(&self->waits_on);
+    if (!o || rr__walk(o, self, false, NULL) != RR__WALK_RING) return;
+    char *text = rr__ring_describe(self);
+    rr__ring_tell(self, text ? text : rr_status_text(RR_ERR_DEADLOCK));
+    RR_FREE(text);
+}
+
+static rr__shard *rr__shard_of(rr_runtime *rt, const rr__object *o) {
+    return &rt->shards[(o->slot ^ (o->slot >> 6)) % RR__SHARDS];
+}
+
+/* Lists a node. False if the object is complete. Setting the flag and completing change the
+   same word: so the one that comes second sees the other. */
+static bool rr__node_add(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_of(rt, node->object);
+    rr__lock(&shard->lock);
+    uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
+    bool waits = rr__state_of(word) < RR__READY;
+    if (waits) {
+        node->next = shard->sleepers, node->previous = NULL;
+        if (shard->sleepers) shard->sleepers->previous = node;
+        shard->sleepers = node, node->is_linked = true;
+    }
+    rr__unlock(&shard->lock);
+    return waits;
+}
+
+static void rr__node_unlink(rr__shard *shard, rr__node *node) {
+    if (node->previous) node->previous->next = node->next;
+    else shard->sleepers = node->next;
+    if (node->next) node->next->previous = node->previous;
+    node->is_linked = false;
+}
+
+/* After this no other thread touches the node: who fires it does so under the shard's lock. */
+static void rr__node_remove(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_of(rt, node->object);
+    rr__lock(&shard->lock);
+    if (node->is_linked) rr__node_unlink(shard, node);
+    rr__unlock(&shard->lock);
+}
+
+static void rr__node_fire(rr__node *node) {
+    rr__sleeper *s = node->sleeper;
+    rr__context *cx = s->context; /* never freed before the runtime; the sleeper may go at once */
+    rr__lock(&cx->lock);
+    if (s->order) s->order[s->fired] = node->index;
+    s->fired++;
+    if (node->is_edge) s->edge_fired = true;
+    if (s->fired >= s->need || node->is_edge) rr__cond_signal(&cx->wake);
+    rr__unlock(&cx->lock);
+}
+
+static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
+    rr__shard *shard = rr__shard_of(rt, o);
+    rr__lock(&shard->lock);
+    for (rr__node *node = shard->sleepers, *next; node; node = next) {
+        next = node->next;
+        if (node->object != o) continue;
+        rr__node_unlink(shard, node);
+        rr__node_fire(node);
+    }
+    rr__unlock(&shard->lock);
+}
+
+/* May this thread take another body on its stack? When no further thread can be had, up to eight
+   times as much as otherwise. */
+static bool rr__has_stack(rr__context *cx) {
+    char here;
+    ptrdiff_t used = rr__self()->stack - &here, limit = RUSTYRAY_HELP_STACK;
+    if (used < 0) used = -used;
+    if (used < limit) return true;
+    if (used >= 8 * limit) return false;
+    rr__lock(&cx->runtime->lock);
+    bool is_last_resort = cx->runtime->threads >= cx->runtime->max_threads;
+    rr__unlock(&cx->runtime->lock);
+    return is_last_resort;
+}
+
+/* A waiter without stack for what it waits for: will another thread take it? */
+static bool rr__has_threads(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->lock);
+    bool has = rt->threads < rt->max_threads || rt->parked;
+    rr__unlock(&rt->lock);
+    return has || RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
+}
+
+static rr__object *rr__current_task(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    return frame ? frame->task : NULL;
+}
+
+/* Runs a task for a body that waits for `goal`. */
+static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
+    rr__object *self = rr__current_task(cx);
+    if (self) rr__store_seq_cst(&self->waits_on, goal); /* rule W1 */
+    rr__run(cx, claimed, goal);
+    if (self) rr__store_seq_cst(&self->waits_on, (rr__object *)NULL);
+    rr__deque_trim(&cx->deque);
+}
+
+/* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
+static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
+    rr__context *cx = s->context;
+    rr__lock(&cx->lock);
+    while (s->fired < s->need && !s->edge_fired && !s->ring) {
+        if (!s->has_limit) {
+            rr__cond_wait(&cx->wake, &cx->lock);
+        } else {
+            double left = deadline - rr_now();
+            if (left <= 0) break;
+            rr__cond_wait_for(&cx->wake, &cx->lock, left);
+        }
+    }
+    rr__unlock(&cx->lock);
+}
+
+/* One sleep of a body with the link to `edge` written: returns CLAIMED if there is something to
+   run instead, RING if it would never end. */
+static enum rr__walk rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
+    rr__context *cx = s->context;
+    rr_runtime *rt = cx->runtime;
+    bool may_claim = rr__has_stack(cx);
+    enum rr__walk found;
+    if (!s->task) {
+        found = rr__walk(edge, NULL, may_claim, claimed);
+        if (found != RR__WALK_CLAIMED) rr__sleeper_wait(s, -1);
+        return found;
+    }
+    rr__store_seq_cst(&s->task->waits_on, edge); /* rules W1, W2 */
+    rr__add_seq_cst(&rt->blocked, 1u);
+    found = rr__walk(edge, s->task, may_claim, claimed);
+    if (found == RR__WALK_RING) {
+        s->ring = rr__ring_describe(s->task);
+        rr__ring_tell(s->task, s->ring ? s->ring : rr_status_text(RR_ERR_DEADLOCK));
+        if (!s->ring) s->ring = (char *)(uintptr_t)1;
+    } else if (found == RR__WALK_QUEUED && !rr__has_threads(cx)) {
+        s->is_too_deep = true;
+    } else if (found != RR__WALK_CLAIMED) {
+        rr__role_give(cx);
+        rr__sleeper_wait(s, -1);
+        rr__role_take(cx);
+    }
+    rr__sub_seq_cst(&rt->blocked, 1u);
+    rr__store_seq_cst(&s->task->waits_on, (rr__object *)NULL);
+    return found;
+}
+
+static void rr__sleep_free(rr__sleeper *s, double deadline) {
+    rr__role_give(s->context);
+    rr__sleeper_wait(s, deadline);
+    rr__role_take(s->context);
+}
+
+/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
+typedef struct rr__wait {
+    rr__object **objects;
+    rr__node *nodes; /* n of them */
+    size_t n, need;
+    bool all;        /* all of them are needed and there is no limit: help, and look for rings */
+    double deadline; /* negative: none */
+    size_t *order;
+} rr__wait;
+
+/* The next object that is still missing, from *at on. */
+static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
+    for (; *at < wait->n; ++*at)
+        if (wait->objects[*at] && !rr__is_complete(wait->objects[*at])) return &wait->nodes[*at];
+    return NULL;
+}
+
+static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
+    if (s->ring) {
+        rr__note(ref, RR_ERR_DEADLOCK, "%s", (uintptr_t)s->ring == 1
+                                                 ? rr_status_text(RR_ERR_DEADLOCK) : s->ring);
+        if ((uintptr_t)s->ring != 1) RR_FREE(s->ring);
+        return RR_ERR_DEADLOCK;
+    }
+    if (s->is_too_deep)
+        return rr__note(ref, RR_ERR_NO_MEMORY,
+                        "tasks wait for tasks too deep: the stack is used up, and so are the threads; "
+                        "raise rr_config.max_threads (%d) or wait less deep",
+                        s->context->runtime->max_threads);
+    return s->fired >= s->need ? RR_OK : RR_ERR_TIMEOUT;
+}
+
+/* Sleeps till every needed object is there, moving the edge along as they complete. A task that
+   the walk finds claimable is run, with the sleeper off the context meanwhile: the body may
+   sleep itself. */
+static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
+    rr__context *cx = s->context;
+    for (size_t at = 0; !s->ring && !s->is_too_deep;) {
+        rr__node *edge = rr__wait_edge(wait, &at);
+        if (!edge) break;
+        rr__lock(&cx->lock);
+        cx->sleeper = s, s->edge_fired = false;
+        edge->is_edge = true;
+        rr__unlock(&cx->lock);
+        rr__object *claimed = NULL;
+        /* The edge may have fired before it was marked: then it is complete. */
+        if (!rr__is_complete(edge->object)) rr__sleep_linked(s, edge->object, &claimed);
+        rr__lock(&cx->lock);
+        cx->sleeper = NULL;
+        edge->is_edge = false;
+        rr__unlock(&cx->lock);
+        if (claimed) rr__help(cx, claimed, edge->object);
+    }
+}
+
+static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
+    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = wait->need,
+                     .has_limit = wait->deadline >= 0, .order = wait->order};
+    size_t pending = 0;
+    for (size_t i = 0; i < wait->n; i++) {
+        if (!wait->objects[i]) continue;
+        wait->nodes[i] = (rr__node){.object = wait->objects[i], .sleeper = &s, .index = i};
+        if (rr__node_add(cx->runtime, &wait->nodes[i])) pending++;
+        else rr__node_fire(&wait->nodes[i]);
+    }
+    if (pending && wait->all) rr__wait_all(wait, &s);
+    else if (pending) rr__sleep_free(&s, wait->deadline);
+    for (size_t i = 0; i < wait->n; i++)
+        if (wait->objects[i]) rr__node_remove(cx->runtime, &wait->nodes[i]);
+    wait->need = s.fired < wait->need ? s.fired : wait->need;
+    return rr__wait_outcome(&s, ref);
+}
+
+/* Somebody else runs it: it may be over sooner than a sleep and a wake would take. */
+static bool rr__spin(rr__object *o) {
+    enum { ROUNDS = 100 };
+    for (int i = 0; i < ROUNDS && !rr__is_complete(o); i++) RR__PAUSE();
+    return rr__is_complete(o);
+}
+
+/* Waits for one object that the caller keeps. */
+static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
+    rr__object *claimed;
+    while (milliseconds < 0 && !rr__is_complete(o) && rr__has_stack(cx)) {
+        if (rr__walk(o, NULL, true, &claimed) != RR__WALK_CLAIMED) break;
+        rr__help(cx, claimed, o);
+    }
+    if (rr__is_complete(o) || (milliseconds && rr__spin(o))) return RR_OK;
+    if (milliseconds == 0)
+        return rr__note(ref, RR_ERR_TIMEOUT, "'%s' is not complete yet", rr__name_of(o));
+    rr__node node;
+    rr__wait wait = {.objects = &o, .nodes = &node, .n = 1, .need = 1, .all = milliseconds < 0,
+                     .deadline = rr__deadline(milliseconds)};
+    rr_status status = rr__wait_asleep(cx, &wait, ref);
+    if (status == RR_ERR_TIMEOUT)
+        rr__note(ref, status, "'%s' was not complete within %lld ms", rr__name_of(o),
+                 (long long)milliseconds);
+    return status;
+}
+
+// >>tasks
+
+/* ---- completing ---- */
+
+static void rr__advance(rr__context *cx, rr__object *task);
+
+static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
+    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx->runtime, o);
+    if (!(word & RR__HAS_DEPENDENTS)) return;
+    rr__object *task = rr__swap_seq_cst(&o->dependents, (rr__object *)NULL), *next;
+    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
+        next = task->next;
+        rr__advance(cx, task);
+    }
+}
+
+/* READY or FAILED, once; gives the task's own count back. The value or error is in place (R3).
+   With nobody waiting both happen in one step, and nothing of the object is touched after it. */
+static void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
+    uint64_t add = RR__STATE(state) | (o->place == RR__IN_SLOT ? RR__IS_INLINE : 0);
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    bool watched;
+    do {
+        watched = (word & (RR__HAS_SLEEPERS | RR__HAS_DEPENDENTS)) != 0;
+        next = ((word & ~RR__STATE_MASK) | add) - (watched ? 0 : 1);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    if (!watched) {
+        if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, o);
+        return;
+    }
+    o->next = cx->settled; /* it is in no other list: it was running */
+    cx->settled = o;
+    if (cx->is_settling) return; /* a failure that passes down a chain: a loop, not a recursion */
+    cx->is_settling = true;
+    while ((o = cx->settled)) {
+        cx->settled = o->next;
+        rr__notify(cx, o, rr__load_relaxed(&o->word)); /* flags cannot be added any more */
+        rr__drop(cx, o);
+    }
+    cx->is_settling = false;
+}
+
+static void rr__args_release(rr__context *cx, rr__object *task);
+
+/* Ends a task, message or object with an error; takes over one count of it. The caller owns the
+   state. */
+static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
+    if (o->kind <= RR__METHOD) {
+        rr__args_release(cx, o);
+        rr__count(cx, RR__ERRORS);
+    }
+    if (o->is_told && error->status != RR_ERR_ACTOR_DEAD)
+        rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
+    rr__object *actor = o->kind == RR__METHOD ? o->extra : NULL;
+    o->data = error, o->place = RR__IN_SLOT;
+    rr__complete(cx, o, RR__FAILED);
+    if (actor) rr__drop(cx, actor);
+}
+
+/* ---- arguments ---- */
+
+/* Arguments lie one behind the other in steps of 8 bytes, in the slot's words if they fit: a
+   value as itself, everything counted as the address of its slot. */
+static bool rr__is_counted(const rr_function *fn, uint8_t by_ref, int i) {
+    int kind = fn->params[i].kind;
+    return (by_ref >> i & 1) || kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+}
+
+static size_t rr__arg_bytes(const rr_function *fn, uint8_t by_ref, int i) {
+    return rr__is_counted(fn, by_ref, i) ? 8 : ((size_t)fn->params[i].size + 7) / 8 * 8;
+}
+
+static char *rr__args_of(rr__object *task) {
+    return task->args_place == RR__IN_SLOT ? (char *)task->words
+                                           : (char *)(uintptr_t)rr__load_relaxed(&task->words[0]);
+}
+
+static rr__object *rr__counted_arg(const char *at) {
+    rr__object *o;
+    memcpy(&o, at, sizeof o);
+    return o;
+}
+
+static void rr__args_release(rr__context *cx, rr__object *task) {
+    const rr_function *fn = task->of.fn;
+    char *args = rr__args_of(task), *at = args;
+    for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++)
+        if (rr__is_counted(fn, task->by_ref, i) && rr__counted_arg(at)) rr__drop(cx, rr__counted_arg(at));
+    if (task->args_place != RR__IN_SLOT) rr__block_free(cx, args, task->args_place);
+}
+
+/* An argument while a call is being checked. */
+typedef struct rr__packed {
+    const void *value;   /* or NULL */
+    rr__object *counted; /* or NULL: the null handle */
+    bool is_ref;         /* an object stands for the value */
+} rr__packed;
+
+static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
+                                    rr_status *status);
+
+/* Looks at one argument and takes the count that the task will hold. */
+static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, const rr__arg *arg,
+                               const char *site, rr__packed *out) {
+    int kind = fn->params[i].kind;
+    rr_ref handle = arg->ref;
+    rr_status status = RR_OK;
+    *out = (rr__packed){NULL, NULL, false};
+    bool takes_handle = kind == RR__KIND_REF || (kind == RR__KIND_ACTOR && arg->value);
+    if (arg->value && takes_handle) memcpy(&handle, arg->value, sizeof handle);
+    if (takes_handle && handle.id == 0 && handle.slot == 0) return RR_OK;
+    if (!takes_handle && arg->value) {
+        if (kind == RR__KIND_MANY) return RR_ERR_INVALID;
+        if (kind != RR__KIND_BYTES) {
+            out->value = arg->value;
+            return RR_OK;
+        }
+        rr_bytes bytes;
+        memcpy(&bytes, arg->value, sizeof bytes);
+        out->is_ref = true;
+        out->counted = rr__bytes_object(cx, bytes, site, &status);
+        return status;
+    }
+    if (handle.id == 0) return rr__status_of(handle.slot);
+    out->counted = rr__pin(cx, handle, kind == RR__KIND_ACTOR && takes_handle);
+    if (!out->counted) return RR_ERR_STALE;
+    out->is_ref = !takes_handle;
+    if (takes_handle || rr__type_equal(rr__type_of(out->counted), fn->params[i])) return RR_OK;
+    return RR_ERR_TYPE;
+}
+
+static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_status status,
+                                const rr__object *given) {
+    rr_runtime *rt = cx->runtime;
+    const char *wanted = task->of.fn->params[i].name;
+    if (status == RR_ERR_TYPE && given)
+        return rr__error_new(rt, status, task, "its argument %d is declared %s, but the reference "
+                             "holds %s '%s' (made at %s)", i + 1, wanted, rr__type_of(given).name,
+                             rr__name_of(given), given->site);
+    if (status == RR_ERR_STALE)
+        return rr__error_new(rt, status, task, "its argument %d is a handle that is null, was "
+                             "released, or belongs to another runtime", i + 1);
+    if (status == RR_ERR_INVALID)
+        return rr__error_new(rt, status, task, "its argument %d is declared rr_many: pass what "
+                             "rr_gather returns", i + 1);
+    if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
+    return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, rr_status_text(status));
+}
+
+static RR__NOINLINE void rr__args_write(const rr__object *task, const rr__packed *packed, char *to) {
+    const rr_function *fn = task->of.fn;
+    for (int i = 0; i < fn->arity; to += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        if (rr__is_counted(fn, task->by_ref, i))
+            memcpy(to, &packed[i].counted, sizeof packed[i].counted);
+        else
+            memcpy(to, packed[i].value, fn->params[i].size);
+    }
+}
+
+static rr_status rr__args_store(rr__context *cx, rr__object *task, const rr__packed *packed) {
+    const rr_function *fn = task->of.fn;
+    size_t total = 0;
+    for (int i = 0; i < fn->arity; i++) total += rr__arg_bytes(fn, task->by_ref, i);
+    uint64_t words[4] = {0};
+    char *to = (char *)words;
+    if (total > RR__INLINE_BYTES && !(to = rr__block_new(cx, total, &task->args_place)))
+        return RR_ERR_NO_MEMORY;
+    rr__args_write(task, packed, to);
+    if (to != (char *)words) words[0] = (uint64_t)(uintptr_t)to, total = 8;
+    rr__write_words(task, words, total);
+    return RR_OK;
+}
+
+/* Fills in the arguments; on an error none is kept. */
+static rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg *args) {
+    const rr_function *fn = task->of.fn;
+    rr__packed packed[8];
+    rr__error *error = NULL;
+    int n = 0;
+    for (; n < fn->arity && !error; n++) {
+        rr_status status = rr__arg_check(cx, fn, n, &args[n], task->site, &packed[n]);
+        if (status != RR_OK) error = rr__arg_error(cx, task, n, status, packed[n].counted);
+        if (packed[n].is_ref) task->by_ref |= (uint8_t)(1u << n);
+    }
+    if (!error && rr__args_store(cx, task, packed) != RR_OK) error = cx->runtime->no_memory;
+    if (!error) return NULL;
+    for (int i = 0; i < n; i++)
+        if (packed[i].counted) rr__drop(cx, packed[i].counted);
+    return error;
+}
+
+/* ---- dependencies ---- */
+
+/* A task waits in the list of one missing argument at a time, and goes on to the next when that
+   is complete: no counter, one link, and one edge for the walk. Rules of the list:
+   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
+       the same step: so who completes takes the list, or the push came after that.
+   D2  After the push the task looks at the state again and takes the list itself if the object is
+       complete: between D1 and D2 no task is left in a list.
+   D3  From the push on the task belongs to who takes the list. */
+
+static rr__object *rr__missing_part(rr__object *gather) {
+    rr__parts *parts = gather->extra;
+    for (; parts->seen < parts->count; parts->seen++)
+        if (!rr__is_complete(parts->objects[parts->seen])) return parts->objects[parts->seen];
+    return NULL;
+}
+
+static rr__object *rr__missing(rr__object *task) {
+    if (task->kind == RR__GATHER) return rr__missing_part(task);
+    const rr_function *fn = task->of.fn;
+    char *at = rr__args_of(task);
+    for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++)
+        if ((task->by_ref >> i & 1) && !rr__is_complete(rr__counted_arg(at))) return rr__counted_arg(at);
+    return NULL;
+}
+
+/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the
+   task is still the caller's, and other tasks of the list are advanced. */
+static bool rr__depend(rr__context *cx, rr__object *task, rr__object *on) {
+    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY) return false; /* D1 */
+    rr__store_seq_cst(&task->waits_on, on); /* rule W1 */
+    rr__object *head = rr__load_relaxed(&on->dependents);
+    do task->next = head;
+    while (!rr__cas_seq_cst(&on->dependents, &head, task));
+    if (rr__state_of(rr__load_seq_cst(&on->word)) < RR__READY) return true; /* D2 */
+    bool mine = false;
+    for (rr__object *t = rr__swap_seq_cst(&on->dependents, (rr__object *)NULL), *next; t; t = next) {
+        next = t->next;
+        if (t == task) mine = true;
+        else rr__advance(cx, t);
+    }
+    return !mine;
+}
+
+/* Every argument is complete: runs the task, delivers the message, or passes a failure on. */
+static rr__error *rr__failed_argument(rr__context *cx, rr__object *task) {
+    const rr_function *fn = task->of.fn;
+    char *at = rr__args_of(task);
+    for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        if (!(task->by_ref >> i & 1) || !rr__has_failed(rr__counted_arg(at))) continue;
+        return rr__error_after(cx->runtime, task, rr__counted_arg(at)->data, "its argument %d ", i + 1);
+    }
+    return NULL;
+}
+
+static rr_bytes rr__part_bytes(rr__object *part) {
+    if (part->kind == RR__GATHER) {
+        rr__parts *parts = part->extra;
+        return rr_bytes_of(parts->items, parts->count * sizeof parts->items[0]);
+    }
+    return rr_bytes_of(rr__data(part), part->size.bytes);
+}
+
+static void rr__gather_finish(rr__context *cx, rr__object *gather) {
+    rr__parts *parts = gather->extra;
+    for (size_t i = 0; i < parts->count; i++) {
+        rr__object *part = parts->objects[i];
+        if (rr__has_failed(part)) {
+            rr__fail_with(cx, gather, rr__error_after(cx->runtime, gather, part->data,
+                                                      "its part %zu ", i + 1));
+            return;
+        }
+        parts->items[i] = rr__part_bytes(part);
+    }
+    rr__complete(cx, gather, RR__READY);
+}
+
+static void rr__dispatch(rr__context *cx, rr__object *task) {
+    if (rr__load_relaxed(&task->waits_on)) /* the caller's own link */
+        rr__store_seq_cst(&task->waits_on, (rr__object *)NULL);
+    if (task->kind == RR__GATHER) {
+        rr__gather_finish(cx, task);
+        return;
+    }
+    rr__error *error = rr__failed_argument(cx, task);
+    if (task->kind == RR__CONSTRUCTOR) {
+        if (error) rr__actor_refuse(cx, task, error);
+        rr__enqueue(cx, task); /* the actor, with its creation as the first thing to do */
+    } else if (error) {
+        if (task->kind == RR__METHOD) rr__lane_leave(cx, task);
+        rr__fail_with(cx, task, error);
+    } else if (task->kind == RR__METHOD) {
+        rr__actor_deliver(cx, task);
+    } else {
+        rr__enqueue(cx, task);
+    }
+}
+
+/* An argument that the task waited for is complete. */
+static void rr__advance(rr__context *cx, rr__object *task) {
+    rr__object *missing;
+    while ((missing = rr__missing(task)))
+        if (rr__depend(cx, task, missing)) {
+            /* Rule W2. The task may be gone already; then the walk finds nothing. */
+            rr__ring_check(cx->runtime, task);
+            return;
+        }
+    rr__dispatch(cx, task);
+}
+
+/* ---- running ---- */
+
+static void rr__frame_open(rr__context *cx, rr__frame *frame) {
+    rr__local *self = rr__self();
+    frame->outer = rr__load_relaxed(&cx->frame);
+    frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
+    frame->floor = self->floor;
+    frame->context = self->context, frame->chosen = self->chosen;
+    self->context = cx;
+    self->scope_start = self->floor = self->held_count;
+    self->scope_depth++;
+    rr__store_release(&cx->frame, frame); /* pairs with rr__is_stuck */
+}
+
+/* Ends the body's scopes. */
+static void rr__frame_close(rr__context *cx, rr__frame *frame) {
+    rr__local *self = rr__self();
+    rr__held_release_to(self, self->floor);
+    self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
+    self->floor = frame->floor;
+    self->context = frame->context, self->chosen = frame->chosen;
+    rr__store_release(&cx->frame, frame->outer);
+    if (frame->result) rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
+}
+
+/* The temporaries that stand for arguments which are not plain values. */
+typedef union rr__view {
+    rr_bytes bytes;
+    rr_many many;
+    rr_ref ref;
+} rr__view;
+
+/* A handle as an argument: a count of the body's own, in its scope. */
+static bool rr__pass_handle(rr__context *cx, rr__object *o, rr__view *view) {
+    view->ref = RR__NULL_REF;
+    if (!o) return true;
+    if (!rr__scope_ready(rr__self())) return false;
+    rr__share(o);
+    rr__scope_hold(rr__self(), cx, o, false);
+    view->ref = rr__ref_to(cx, o);
+    return true;
+}
+
+static bool rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view *view, void **arg) {
+    *arg = view;
+    if (type.kind == RR__KIND_BYTES) {
+        view->bytes = rr_bytes_of(rr__data(o), o->size.bytes);
+    } else if (type.kind == RR__KIND_MANY) {
+        rr__parts *parts = o->extra;
+        view->many = (rr_many){parts->items, parts->count};
+    } else if (type.kind == RR__KIND_ACTOR) {
+        return rr__pass_handle(cx, rr__contained(cx, o), view);
+    } else {
+        *arg = rr__data(o);
+    }
+    return true;
+}
+
+static bool rr__args_unpack(rr__context *cx, rr__object *task, void **args, rr__view *views) {
+    const rr_function *fn = task->of.fn;
+    char *at = rr__args_of(task);
+    for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        bool ok = true;
+        args[i] = at;
+        if (task->by_ref >> i & 1)
+            ok = rr__pass(cx, rr__counted_arg(at), fn->params[i], &views[i], &args[i]);
+        else if (rr__is_counted(fn, 0, i))
+            ok = rr__pass_handle(cx, rr__counted_arg(at), &views[i]), args[i] = &views[i];
+        if (!ok) return false;
+    }
+    return true;
+}
+
+/* What a body returned, on its way into the slot. */
+typedef struct rr__result {
+    union {
+        uint64_t words[4];
+        rr_bytes bytes;
+        rr_ref ref;
+    } small;
+    void *block; /* for what does not fit */
+    size_t size;
+    uint8_t place;
+} rr__result;
+
+static rr_status rr__result_prepare(rr__context *cx, const rr_function *fn, rr__result *result) {
+    memset(result, 0, sizeof *result);
+    result->place = RR__IN_SLOT;
+    result->size = fn->result.size;
+    if (result->size <= RR__INLINE_BYTES) return RR_OK;
+    return rr__value_room(cx, result->size, &result->block, &result->place);
+}
+
+/* Bytes: what rr_result gave is taken over, everything else copied into the store. */
+static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result *result) {
+    rr_bytes bytes = result->small.bytes;
+    rr_runtime *rt = cx->runtime;
+    result->size = bytes.size, result->place = RR__ON_ITS_OWN;
+    bool is_room = bytes.data && bytes.data == frame->result;
+    if ((!bytes.data && bytes.size) || (is_room && bytes.size > frame->result_bytes))
+        return rr__error_new(rt, RR_ERR_INVALID, frame->task,
+                             "it returned %zu bytes at %s", bytes.size,
+                             bytes.data ? "the room from rr_result, which is smaller" : "NULL");
+    if (bytes.size == 0) return NULL;
+    if (is_room) {
+        result->block = frame->result, result->place = frame->result_place;
+        frame->result = NULL;
+        rr__store_return(rt, frame->result_bytes - bytes.size); /* what it did not use */
+        return NULL;
+    }
+    rr_status status = rr__value_room(cx, bytes.size, &result->block, &result->place);
+    if (status != RR_OK) return rr__error_of_status(rt, status, frame->task);
+    memcpy(result->block, bytes.data, bytes.size);
+    return NULL;
+}
+
+/* Handles that are returned are handed over: the object holds a count of its own. */
+static void rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
+    rr_ref ref = result->small.ref;
+    if (ref.id == 0 || rr__pin(cx, ref, actor)) return;
+    result->small.ref = RR__NULL_REF;
+}
+
+/* Between the body and the end of its scope. */
+static rr__error *rr__result_take(rr__context *cx, rr__frame *frame, const rr_function *fn,
+                                  rr__result *result) {
+    if (frame->error) {
+        rr__value_return(cx, result->block, result->size, result->place);
+        return frame->error;
+    }
+    int kind = fn->result.kind;
+    if (kind == RR__KIND_BYTES) return rr__result_bytes(cx, frame, result);
+    if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR)
+        rr__result_handle(cx, result, kind == RR__KIND_ACTOR);
+    return NULL;
+}
+
+/* Runs a body; on success *result holds what it returned. */
+static rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn, void *self,
+                             rr__result *result) {
+    rr__object *task = frame->task;
+    rr_status status = rr__result_prepare(cx, fn, result);
+    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
+    void *args[8];
+    rr__view views[8];
+    task->data = cx; /* who runs it, for rr__ring_tell */
+    rr__frame_open(cx, frame);
+    rr__error *error;
+    if (fn->kind != RR__DESTRUCTOR && !rr__args_unpack(cx, task, args, views))
+        error = frame->error ? frame->error : cx->runtime->no_memory;
+    else {
+        fn->thunk(self, args, result->block ? result->block : &result->small);
+        error = rr__result_take(cx, frame, fn, result);
+    }
+    rr__frame_close(cx, frame);
+    return error;
+}
+
+/* After the body: a task's or message's arguments go, its value or error is stored. */
+static void rr__finish(rr__context *cx, rr__object *task, rr__error *error, rr__result *result) {
+    if (error) {
+        rr__fail_with(cx, task, error);
+        return;
+    }
+    rr__args_release(cx, task);
+    task->size.bytes = result->size, task->place = result->place, task->data = result->block;
+    if (task->place == RR__IN_SLOT) rr__write_words(task, &result->small, result->size);
+    rr__count(cx, RR__FINISHED);
+    rr__object *actor = task->kind == RR__METHOD ? task->extra : NULL;
+    rr__complete(cx, task, RR__READY);
+    if (actor) rr__drop(cx, actor);
+}
+
+static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
+
+static void rr__run_function(rr__context *cx, rr__object *task) {
+    rr__lane *lanes = NULL;
+    rr__frame frame = {.task = task, .lanes = &lanes};
+    rr__result result;
+    rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
+    if (lanes) rr__lanes_abandon(cx, lanes);
+    rr__finish(cx, task, error, &result);
+}
+
+/* Runs what was claimed. `until`: stop an actor when this object is complete. */
+static void rr__run(rr__context *cx, rr__object *task, rr__object *until) {
+    bool outside = !cx->is_worker && !rr__load_relaxed(&cx->frame);
+    if (outside) rr__store_seq_cst(&cx->is_helping, 1);
+    if (task->kind == RR__CONSTRUCTOR) rr__actor_run(cx, task, until);
+    else rr__run_function(cx, task);
+    if (!outside) return;
+    rr__store_seq_cst(&cx->is_helping, 0);
+    rr__signal_if_stopping(cx->runtime);
+}
+
+/* ---- submitting ---- */
+
+/* Stopping and submitting from outside go on at the same time. rr__stop adds up what was submitted
+   and what has ended, sets has_quiesced when that is the same, and adds up again; a submitter counts
+   first and then looks at has_quiesced (all seq_cst). So either rr__stop sees the count and waits for
+   the task, or the submitter sees has_quiesced and fails it. */
+static bool rr__is_too_late(rr__context *cx) {
+    return rr__load_seq_cst(&cx->runtime->has_quiesced) != 0;
+}
+
+/* A task that is complete but for its arguments: counts 2 (the caller's and its own), or 1. */
+static rr__object *rr__task_new(rr__context *cx, enum rr__kind kind, const rr_function *fn,
+                                const char *site) {
+    rr__object *task = rr__object_new(cx, kind, site);
+    if (!task) return NULL;
+    task->of.fn = fn;
+    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]); /* only the owner writes */
+    if (!cx->is_worker) rr__store_seq_cst(&cx->counters[RR__SUBMITTED], n + 1); /* see above */
+    else rr__store_release(&cx->counters[RR__SUBMITTED], n + 1);
+    return task;
+}
+
+static rr__error *rr__call_error(rr__context *cx, rr_function *fn, rr__object *task) {
+    if (rr__load_acquire(&fn->state) != RR__VALID)
+        return rr__error_new(cx->runtime, RR_ERR_DUPLICATE, task,
+                             "another remote function has this name; this one is at %s", fn->site);
+    if (rr__is_too_late(cx)) return rr__error_of_status(cx->runtime, RR_ERR_NOT_RUNNING, task);
+    return NULL;
+}
+
+static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *error, uint32_t count) {
+    task->data = error;
+    rr__count(cx, RR__ERRORS);
+    rr__publish(task, RR__FAILED, count - 1, task->of.fn->result.kind);
+    rr__signal_if_stopping(cx->runtime);
+}
+
+static rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args, const char *site) {
+    rr__local *self = rr__self();
+    if (!rr__scope_ready(self)) return rr__status_ref(RR_ERR_NO_MEMORY);
+    bool valid = rr__is_valid(fn);
+    rr__object *task = rr__task_new(cx, RR__FUNCTION, fn, site);
+    if (!task) return rr__status_ref(RR_ERR_NO_MEMORY);
+    rr_ref ref = rr__ref_to(cx, task);
+    rr__scope_hold(self, cx, task, false);
+    rr__error *error = !valid || rr__is_too_late(cx) ? rr__call_error(cx, fn, task) : NULL;
+    if (!error) error = rr__args_pack(cx, task, args);
+    if (error) {
+        rr__submit_failed(cx, task, error, 2);
+        return ref;
+    }
+    if (!task->by_ref) {
+        rr__publish(task, RR__QUEUED, 2, fn->result.kind);
+        rr__push(cx, task);
+        return ref;
+    }
+    rr__publish(task, RR__WAITING, 2, fn->result.kind);
+    rr__object *missing;
+    while ((missing = rr__missing(task)))
+        if (rr__depend(cx, task, missing)) return ref;
+    rr__dispatch(cx, task);
+    return ref;
+}
+
+// >>actors
+
+/* ---- mailboxes ---- */
+
+/* Rules  A1  A message holds a count of its actor until it has ended: so an actor whose count is 0
+              has no messages, and nobody can send it one.
+          A2  Who changes the mailbox from IDLE to anything else schedules the actor, and only then
+              is it scheduled: so it is in one place at a time.
+          A3  The mailbox word lies in the slot, not in the block that goes with the actor: the
+              runner that has just made it IDLE may look at it once more.
+          A4  Messages of one caller enter the mailbox in the order in which they were sent: those
+              behind one that waits for an argument queue in the caller's lane, and leave it for the
+              mailbox under the lane's lock. */
+
+/* True: the caller must schedule the actor (A2). *closed: the actor has ended; nothing was pushed. */
+static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
+    rr__object *head = rr__load_acquire(&actor->dependents);
+    rr__store_seq_cst(&message->waits_on, actor); /* rule W1 */
+    do {
+        if ((*closed = head == RR__CLOSED)) return false;
+        message->next = head == RR__IDLE ? NULL : head;
+    } while (!rr__cas_seq_cst(&actor->dependents, &head, message));
+    return head == RR__IDLE;
+}
+
+static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    rr__error *death = rr__load_acquire(&a->death);
+    if (!death) return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "its actor has ended");
+    rr__error *error = rr__error_after(cx->runtime, message, death, "its actor is dead: ");
+    if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_DEAD; /* not the static one */
+    return error;
+}
+
+/* Ends messages, linked by next, that will not run. */
+static void rr__refuse_all(rr__context *cx, rr__object *actor, rr__object *message) {
+    for (rr__object *next; message; message = next) {
+        next = message->next;
+        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+    }
+}
+
+static rr__object *rr__reversed(rr__object *list) {
+    rr__object *out = NULL;
+    for (rr__object *next; list; list = next) next = list->next, list->next = out, out = list;
+    return out;
+}
+
+/* Takes what lies in the mailbox, in order; leaves the states IDLE and CLOSED alone. */
+static rr__object *rr__mailbox_drain(rr__object *actor) {
+    rr__object *head = rr__load_acquire(&actor->dependents);
+    do {
+        if (!head || head == RR__IDLE || head == RR__CLOSED) return NULL;
+    } while (!rr__cas_seq_cst(&actor->dependents, &head, (rr__object *)NULL));
+    return rr__reversed(head);
+}
+
+/* Runner only: the next message, RUNNING; NULL if there is none. Under the lock because rr_kill
+   takes the queue from outside. */
+static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    if (!a->first) a->first = rr__mailbox_drain(actor);
+    rr__object *message = a->first;
+    if (message) {
+        a->first = message->next;
+        rr__add_seq_cst(&message->word, RR__STATE(RR__RUNNING - RR__WAITING));
+    }
+    rr__unlock(&shard->lock);
+    return message;
+}
+
+static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    bool has = a->first != NULL;
+    rr__unlock(&shard->lock);
+    return has;
+}
+
+/* Everything that is queued, for who ends the actor. */
+static rr__object *rr__mailbox_take_all(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    rr__object *list = a->first, **last = &list;
+    while (*last) last = &(*last)->next;
+    *last = rr__mailbox_drain(actor);
+    a->first = NULL;
+    rr__unlock(&shard->lock);
+    return list;
+}
+
+static void rr__actor_schedule(rr__context *cx, rr__object *actor) { rr__enqueue(cx, actor); }
+
+/* ---- lanes ---- */
+
+static rr__lane *rr__lane_find(rr__lane *lanes, const rr__object *actor) {
+    uint64_t id = rr__load_relaxed(&((rr__object *)(uintptr_t)actor)->id); /* the caller counts it */
+    while (lanes && (lanes->actor != actor || lanes->actor_id != id)) lanes = lanes->next;
+    return lanes;
+}
+
+/* Frees the lanes of a caller that are empty; all of them, or leaves them to who empties them, if
+   the caller itself is gone. */
+static void rr__lanes_clean(rr__context *cx, rr__lane **lanes, bool gone) {
+    while (*lanes) {
+        rr__lane *lane = *lanes;
+        rr__shard *shard = rr__shard_of(cx->runtime, lane->actor);
+        rr__lock(&shard->lock);
+        bool empty = !lane->first;
+        if (gone) *lanes = lane->next;
+        if (gone && !empty) lane->is_orphan = true;
+        rr__unlock(&shard->lock);
+        if (!gone && empty) *lanes = lane->next;
+        if (!gone && !empty) lanes = &lane->next;
+        if (empty) RR_FREE(lane);
+    }
+}
+
+static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes) { rr__lanes_clean(cx, &lanes, true); }
+
+static rr__lane **rr__caller_lanes(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame);
+    return frame ? frame->lanes : &cx->lanes;
+}
+
+/* Moves what has arrived at the head of a lane into the mailbox (rule A4). Under the shard lock.
+   Returns messages that found the actor ended, linked by next. */
+static rr__object *rr__lane_drain_locked(rr__lane *lane, bool *schedule) {
+    rr__object *refused = NULL, *message;
+    while ((message = lane->first) && message->has_arrived) {
+        bool closed;
+        lane->first = message->size.lane_next;
+        message->data = NULL;
+        if (rr__mailbox_push(lane->actor, message, &closed)) *schedule = true;
+        if (closed) message->next = refused, refused = message;
+    }
+    if (!lane->first) lane->last = NULL;
+    return rr__reversed(refused);
+}
+
+/* A held message has its arguments (arrived), or has failed and leaves its lane. The actor is kept
+   by the message; after the drain by the count that is taken here. */
+static void rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
+    rr__lane *lane = message->data;
+    rr__object *actor = message->extra;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    bool schedule = false;
+    rr__share(actor);
+    rr__lock(&shard->lock);
+    message->has_arrived = true;
+    if (leaves) {
+        rr__object *before = NULL, *m = lane->first;
+        while (m != message) before = m, m = m->size.lane_next;
+        if (before) before->size.lane_next = message->size.lane_next;
+        else lane->first = message->size.lane_next;
+        if (lane->last == message) lane->last = before;
+        message->data = NULL;
+    }
+    rr__object *refused = rr__lane_drain_locked(lane, &schedule);
+    bool unused = lane->is_orphan && !lane->first;
+    rr__unlock(&shard->lock);
+    if (unused) RR_FREE(lane);
+    if (schedule) rr__actor_schedule(cx, actor);
+    rr__refuse_all(cx, actor, refused);
+    rr__drop(cx, actor);
+}
+
+static void rr__lane_leave(rr__context *cx, rr__object *message) {
+    if (message->data) rr__lane_step(cx, message, true);
+}
+
+/* All arguments of a message are there. */
+static void rr__actor_deliver(rr__context *cx, rr__object *message) {
+    if (message->data) {
+        rr__lane_step(cx, message, false);
+        if (rr__load_seq_cst(&cx->runtime->blocked)) rr__ring_check(cx->runtime, message);
+        return;
+    }
+    rr__object *actor = message->extra;
+    bool closed;
+    if (rr__mailbox_push(actor, message, &closed)) rr__actor_schedule(cx, actor);
+    else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+}
+
+/* Queues a message in its caller's lane if it must wait behind others, or waits itself. False:
+   it may go straight to the mailbox. */
+static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_ready, bool *entered) {
+    rr__lane **lanes = rr__caller_lanes(cx);
+    *entered = false;
+    if (!*lanes && is_ready) return RR_OK;
+    rr__lanes_clean(cx, lanes, false);
+    rr__object *actor = message->extra;
+    rr__lane *lane = rr__lane_find(*lanes, actor);
+    if (!lane) {
+        if (is_ready) return RR_OK;
+        if (!(lane = RR_CALLOC(1, sizeof *lane))) return RR_ERR_NO_MEMORY;
+        lane->actor = actor, lane->actor_id = rr__load_relaxed(&actor->id); /* counted by message */
+        lane->next = *lanes, *lanes = lane;
+    }
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    *entered = lane->first || !is_ready; /* it may have been emptied just now */
+    if (*entered) {
+        message->data = lane, message->has_arrived = is_ready, message->size.lane_next = NULL;
+        if (lane->last) lane->last->size.lane_next = message;
+        else lane->first = message;
+        lane->last = message;
+    }
+    rr__unlock(&shard->lock);
+    return RR_OK;
+}
+
+/* ---- life and death ---- */
+
+static void rr__name_remove(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    rr_runtime *rt = cx->runtime;
+    if (!a->name) return;
+    rr__global_lock();
+    /* Only its own entry: after its death another actor may bear the name. */
+    if (stbds_shget(rt->names, a->name) == actor) (void)stbds_shdel(rt->names, a->name);
+    rr__global_unlock();
+}
+
+/* Declares an actor dead; takes over a count of the cause. Only the first one counts. What is queued
+   ends at once, the rest when the runner sees it. The caller counts the actor, or runs it. */
+static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause) {
+    rr__actor *a = actor->extra;
+    rr__error *none = NULL;
+    if (!rr__cas_seq_cst(&a->death, &none, cause)) {
+        rr__error_drop(cause);
+        return false;
+    }
+    rr__name_remove(cx, actor);
+    rr__refuse_all(cx, actor, rr__mailbox_take_all(cx, actor));
+    return true;
+}
+
+/* An argument of the constructor failed, or the name is taken: it is never born. */
+static void rr__actor_refuse(rr__context *cx, rr__object *actor, rr__error *cause) {
+    rr__actor_doom(cx, actor, cause);
+}
+
+/* If it is idle, sets it going, so that it sees that it must end (rule A2). */
+static void rr__actor_poke(rr__context *cx, rr__object *actor) {
+    rr__object *idle = RR__IDLE;
+    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__actor_schedule(cx, actor);
+}
+
+/* The last count went. It ends on the pool, not in the middle of what its owner was doing. */
+static void rr__actor_retire(rr__context *cx, rr__object *actor) { rr__actor_poke(cx, actor); }
+
+static void rr__actor_body(rr__context *cx, rr__object *actor, const rr_function *fn,
+                           rr__frame *frame, rr__error **error) {
+    rr__actor *a = actor->extra;
+    rr__result result;
+    frame->lanes = &a->lanes, frame->is_actor = true;
+    *error = rr__invoke(cx, frame, fn, a->state, &result);
+}
+
+/* The constructor, as the actor's first work. */
+static void rr__actor_create(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    rr__frame frame = {.task = actor};
+    rr__error *error;
+    rr__actor_body(cx, actor, actor->of.fn, &frame, &error);
+    rr__args_release(cx, actor);
+    rr__count(cx, error ? RR__ERRORS : RR__FINISHED);
+    a->is_born = !error;
+    if (error) rr__actor_doom(cx, actor, error);
+    if (!error && frame.wants_exit)
+        rr__actor_doom(cx, actor, rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL,
+                                                "it left in its constructor"));
+}
+
+/* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
+static void rr__actor_end(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    const rr_function *drop = actor->of.fn->drop;
+    if (a->is_born && drop) {
+        rr__frame frame = {.task = actor};
+        rr__error *error;
+        rr__actor_body(cx, actor, drop, &frame, &error);
+        rr__error_drop(error);
+    }
+    rr__name_remove(cx, actor);
+    if (a->lanes) rr__lanes_abandon(cx, a->lanes);
+    a->lanes = NULL;
+    rr__refuse_all(cx, actor, rr__mailbox_take_all(cx, actor));
+    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
+    rr__refuse_all(cx, actor, rr__reversed(late));
+    rr__store_seq_cst(&actor->waits_on, (rr__object *)NULL);
+    actor->data = NULL;
+    rr__count(cx, RR__ACTORS_GONE);
+    uint64_t word = rr__load_relaxed(&actor->word), next;
+    do next = (word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED);
+    while (!rr__cas_seq_cst(&actor->word, &word, next));
+    if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, actor);
+}
+
+/* Nothing to do: goes idle, and looks once more whether the last count went in between. True: the
+   runner has let go. */
+static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
+    rr__add_seq_cst(&actor->word, (uint64_t)0 - RR__STATE(RR__RUNNING - RR__WAITING));
+    rr__object *none = NULL;
+    if (!rr__cas_seq_cst(&actor->dependents, &none, RR__IDLE)) { /* a message came */
+        rr__add_seq_cst(&actor->word, RR__STATE(RR__RUNNING - RR__WAITING));
+        return false;
+    }
+    if ((rr__load_seq_cst(&actor->word) & RR__COUNT_MASK) == 0) rr__actor_poke(cx, actor);
+    return true;
+}
+
+static bool rr__actor_must_end(rr__object *actor) {
+    rr__actor *a = actor->extra;
+    if (rr__load_acquire(&a->death)) return true;
+    return (rr__load_seq_cst(&actor->word) & RR__COUNT_MASK) == 0; /* rule A1: nothing is queued */
+}
+
+static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
+    rr__actor *a = actor->extra;
+    rr__frame frame = {.task = message, .lanes = &a->lanes, .is_actor = true};
+    rr__result result;
+    rr__store_seq_cst(&message->waits_on, (rr__object *)NULL);
+    rr__store_seq_cst(&actor->waits_on, message); /* rule W1 */
+    rr__error *error = rr__invoke(cx, &frame, message->of.fn, a->state, &result);
+    rr__store_seq_cst(&actor->waits_on, (rr__object *)NULL);
+    if (frame.wants_exit)
+        rr__actor_doom(cx, actor, rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL,
+                                                "it left in '%s'", message->of.fn->name));
+    rr__finish(cx, message, error, &result);
+}
+
+/* Runs an actor that was claimed: messages until none is left, `until` is complete, or others
+   should have a turn. While it is RUNNING it cannot be freed, whatever its count. */
+static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until) {
+    enum { TURN = 256 };
+    rr__actor *a = actor->extra;
+    if (!a->is_born && !rr__load_acquire(&a->death)) rr__actor_create(cx, actor);
+    else if (!a->is_born) rr__args_release(cx, actor), rr__count(cx, RR__ERRORS);
+    for (int turn = 0; !rr__actor_must_end(actor); turn++) {
+        bool is_done = until && rr__is_complete(until);
+        if (is_done || turn == TURN) {
+            if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
+            rr__add_seq_cst(&actor->word, (uint64_t)0 - RR__STATE(RR__RUNNING - RR__WAITING));
+            rr__inbox_put(cx, actor);
+            return;
+        }
+        rr__object *message = rr__mailbox_next(cx, actor);
+        if (message) rr__run_method(cx, actor, message);
+        else if (rr__actor_rest(cx, actor)) return;
+    }
+    rr__actor_end(cx, actor);
+}
+
+/* ---- creating and sending ---- */
+
+static rr__actor *rr__actor_block(rr__context *cx, const rr_function *fn) {
+    size_t align = fn->self.align > 16 ? fn->self.align : 16; /* the block has 64 */
+    size_t head = (sizeof(rr__actor) + align - 1) / align * align;
+    uint8_t place;
+    rr__actor *a = rr__block_new(cx, head + fn->self.size, &place);
+    if (!a) return NULL;
+    memset(a, 0, head + fn->self.size);
+    a->place = place, a->state = (char *)a + head;
+    return a;
+}
+
+/* Enters the name; returns an error if a living actor has it. */
+static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
+    rr__actor *a = actor->extra;
+    rr_runtime *rt = cx->runtime;
+    size_t size = strlen(name) + 1;
+    if (!(a->name = RR_MALLOC(size))) return rt->no_memory;
+    memcpy(a->name, name, size);
+    rr__global_lock();
+    rr__object *other = stbds_shget(rt->names, name);
+    bool room = rr__has_room_for((size_t)stbds_shlen(rt->names));
+    if (!other && room) stbds_shput(rt->names, a->name, actor);
+    rr__global_unlock();
+    if (!other && room) return NULL;
+    RR_FREE(a->name);
+    a->name = NULL;
+    if (!other) return rt->no_memory;
+    return rr__error_new(rt, RR_ERR_DUPLICATE, actor, "the name '%s' is taken by a living actor", name);
+}
+
+static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_function *fn,
+                                  const char *name, const rr__arg *args) {
+    rr__error *error = rr__load_acquire(&fn->state) != RR__VALID || rr__is_too_late(cx)
+                           ? rr__call_error(cx, fn, actor) : NULL;
+    if (!error) error = rr__args_pack(cx, actor, args);
+    if (error || !name) return error;
+    if ((error = rr__name_add(cx, actor, name))) rr__args_release(cx, actor);
+    return error;
+}
+
+/* An actor that cannot be is there all the same, dead: the calls on it tell why. */
+static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *error) {
+    rr__actor *a = actor->extra;
+    rr__store_release(&a->death, error);
+    rr__store_release(&actor->dependents, RR__CLOSED);
+    rr__count(cx, RR__ERRORS);
+    rr__count(cx, RR__ACTORS_GONE);
+    rr__publish(actor, RR__FAILED, 1, RR__KIND_VOID);
+    rr__signal_if_stopping(cx->runtime);
+}
+
+static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, rr_function *fn,
+                             const rr__arg *args, const char *site) {
+    rr__local *self = rr__self();
+    rr__is_valid(fn);
+    rr__actor *a = rr__scope_ready(self) ? rr__actor_block(cx, fn) : NULL;
+    rr__object *actor = a ? rr__task_new(cx, RR__CONSTRUCTOR, fn, site) : NULL;
+    if (!actor) {
+        if (a) rr__block_free(cx, a, a->place);
+        return rr__status_actor(RR_ERR_NO_MEMORY);
+    }
+    actor->extra = a;
+    rr_actor handle = rr__actor_to(cx, actor);
+    rr__scope_hold(self, cx, actor, false);
+    rr__error *error = rr__spawn_error(cx, actor, fn, options->name, args);
+    if (error) {
+        rr__spawn_failed(cx, actor, error);
+        return handle;
+    }
+    rr__publish(actor, RR__WAITING, 1, RR__KIND_VOID);
+    rr__object *missing;
+    while ((missing = rr__missing(actor)))
+        if (rr__depend(cx, actor, missing)) return handle;
+    rr__dispatch(cx, actor);
+    return handle;
+}
+
+/* Checks a message against its actor. */
+static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
+                                 rr__object *message) {
+    rr__actor *a = actor->extra;
+    if (rr__load_acquire(&fn->state) != RR__VALID || rr__is_too_late(cx))
+        return rr__call_error(cx, fn, message);
+    if (!rr__type_equal(fn->self, actor->of.fn->self))
+        return rr__error_new(cx->runtime, RR_ERR_TYPE, message,
+                             "it is a method of '%s', but the actor is a '%s' (spawned at %s)",
+                             fn->self.name, actor->of.fn->self.name, actor->site);
+    if (rr__load_acquire(&a->death) || rr__has_failed(actor)) return rr__dead_error(cx, message, actor);
+    return NULL;
+}
+
+/* Sends; takes over the caller's count of the actor. Returns the message's slot, which is the
+   caller's if it asked and must not be touched if it told; *error says what is wrong already. */
+static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn, const rr__arg *args,
+                            bool is_told, const char *site, rr_status *status) {
+    rr__is_valid(fn);
+    rr__object *message = rr__task_new(cx, RR__METHOD, fn, site);
+    *status = RR_ERR_NO_MEMORY;
+    if (!message) {
+        rr__drop(cx, actor);
+        return NULL;
+    }
+    rr__error *error = rr__send_error(cx, actor, fn, message);
+    if (!error) error = rr__args_pack(cx, message, args);
+    *status = error ? error->status : RR_OK;
+    if (error) {
+        rr__drop(cx, actor);
+        rr__note(RR__NULL_REF, *status, "%s", rr__error_message_of(error));
+        rr__submit_failed(cx, message, error, 2);
+        return message;
+    }
+    message->extra = actor, message->is_told = is_told;
+    rr__publish(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind);
+    bool entered, is_ready = !rr__missing(message);
+    *status = rr__lane_enter(cx, message, is_ready, &entered);
+    if (*status != RR_OK) {
+        rr__fail_with(cx, message, cx->runtime->no_memory);
+        return is_told ? NULL : message;
+    }
+    if (is_ready && entered) return message; /* whoever empties the lane delivers it */
+    rr__object *missing;
+    while ((missing = rr__missing(message)))
+        if (rr__depend(cx, message, missing)) return message;
+    rr__dispatch(cx, message);
+    return message;
+}
+
+// >>insight
+
+void rr_get_stats(rr_stats *out) {
+    memset(out, 0, sizeof *out);
+    rr__context *cx = rr__self()->context;
+    rr__global_lock();
+    rr_runtime *rt = cx ? cx->runtime : rr__load_acquire(&rr__default);
+    if (rt && rr__load_acquire(&rt->phase) != RR__STOPPED) {
+        out->tasks_finished = rr__sum(rt, RR__FINISHED);
+        out->tasks_failed = rr__sum(rt, RR__ERRORS);
+        out->tasks_submitted = rr__sum(rt, RR__SUBMITTED);
+        out->tasks_stolen = rr__sum(rt, RR__STOLEN);
+        uint64_t gone = rr__sum(rt, RR__OBJECTS_GONE);
+        out->objects_live = rr__sum(rt, RR__OBJECTS_MADE) - gone;
+        gone = rr__sum(rt, RR__ACTORS_GONE);
+        out->actors_live = rr__sum(rt, RR__ACTORS_MADE) - gone;
+        out->store_bytes_used = rr__load_relaxed(&rt->store_used); /* a counter */
+        out->workers = (uint64_t)rt->workers;
+        rr__lock(&rt->lock);
+        out->threads = (uint64_t)rt->threads;
+        rr__unlock(&rt->lock);
+    }
+    rr__global_unlock();
+}
+
+/* Visits every live object: pinned, so that it may be looked at while others go on. */
+static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
+    for (uint32_t slot = 1;; slot++) {
+        rr__object *o = rr__slot_at(cx->runtime, slot);
+        if (!o) return;
+        uint64_t id = rr__load_acquire(&o->id);
+        if (!id || !rr__try_retain(cx, o, id)) continue;
+        visit(cx, o);
+        rr__drop(cx, o);
+    }
+}
+
+static void rr__report_leak(rr__context *cx, rr__object *o) {
+    rr_type type = o->kind == RR__CONSTRUCTOR ? o->of.fn->self : rr__type_of(o);
+    uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less the visit's own */
+    rr__log(&cx->runtime->config, RR_LOG_WARN, "never released: %s of type '%s' made at %s (%llu count%s)",
+            o->kind == RR__CONSTRUCTOR ? "actor" : "object", type.name, o->site,
+            (unsigned long long)count, count == 1 ? "" : "s");
+}
+
+// >>runtime
+
+/* ---- contexts ---- */
+
+static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) { /* under rt->lock */
+    rr__context *cx = is_worker ? NULL : rt->vacant;
+    if (cx) {
+        rt->vacant = cx->listed;
+        return cx;
+    }
+    if (!(cx = RR_CALLOC(1, sizeof *cx))) return NULL;
+    bool has_lock = rr__mutex_init(&cx->lock), has_cond = has_lock && rr__cond_init(&cx->wake);
+    if (!has_cond || !rr__deque_init(&cx->deque)) {
+        if (has_cond) rr__cond_destroy(&cx->wake);
+        if (has_lock) rr__mutex_destroy(&cx->lock);
+        RR_FREE(cx);
+        return NULL;
+    }
+    cx->runtime = rt, cx->is_worker = is_worker;
+    cx->next = rr__load_relaxed(&rt->contexts); /* written under this lock */
+    rr__store_release(&rt->contexts, cx);       /* pairs with the walks over all contexts */
+    return cx;
+}
+
+static void rr__runtime_free(rr_runtime *rt);
+
+/* One thread less that may touch the runtime's memory; the last one frees it. */
+static void rr__runtime_let_go(rr_runtime *rt) {
+    rr__global_lock();
+    bool is_last = --rt->holders == 0;
+    for (rr_runtime **at = &rr__runtimes; is_last && *at; at = &(*at)->next_runtime)
+        if (*at == rt) {
+            *at = rt->next_runtime;
+            break;
+        }
+    rr__global_unlock();
+    if (is_last) rr__runtime_free(rt);
+}
+
+/* The calling thread gives its context back. What an open scope holds of a stopped runtime is gone
+   with it; of a running one it is released. */
+static void rr__context_detach(rr__context *cx) {
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    bool is_open = rr__load_acquire(&rt->phase) != RR__STOPPED;
+    for (size_t i = 0; i < self->held_count; i++) {
+        if (self->held[i].context != cx) continue;
+        if (self->held[i].object && is_open) rr__drop(cx, self->held[i].object);
+        self->held[i].object = NULL;
+    }
+    if (cx->lanes) rr__lanes_abandon(cx, cx->lanes);
+    cx->lanes = NULL;
+    rr__context **at = &self->attached;
+    while (*at != cx) at = &(*at)->sibling;
+    *at = cx->sibling;
+    if (self->context == cx) self->context = NULL;
+    rr__lock(&rt->lock);
+    cx->listed = rt->vacant, rt->vacant = cx; /* with its deque: thieves empty it */
+    rr__unlock(&rt->lock);
+    rr__runtime_let_go(rt);
+}
+
+static void rr__thread_ends(void *local) {
+    rr__local *self = local;
+    while (self->attached) rr__context_detach(self->attached);
+    RR_FREE(self->held);
+    self->held = NULL, self->held_count = self->held_capacity = 0;
+    self->is_hooked = false;
+    if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
+}
+
+/* Attaches the calling thread to a runtime that the caller keeps; under the global lock. */
+static rr__context *rr__attach_locked(rr__local *self, rr_runtime *rt) {
+    if (!self->is_hooked && !RR__EXIT_KEY_SET(self)) return NULL;
+    self->is_hooked = true;
+    rr__lock(&rt->lock);
+    rr__context *cx = rr__context_new(rt, false);
+    rr__unlock(&rt->lock);
+    if (!cx) return NULL;
+    rt->holders++;
+    cx->sibling = self->attached, self->attached = cx;
+    return cx;
+}
+
+static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
+    rr__context *cx = self->attached;
+    while (cx && cx->runtime != rt) cx = cx->sibling;
+    return cx;
+}
+
+/* Lets go of runtimes that were stopped by others, but not of the chosen one: its calls say that it
+   is not running. */
+static void rr__forget_stopped(rr__local *self) {
+    for (rr__context *cx = self->attached, *next; cx; cx = next) {
+        next = cx->sibling;
+        if (cx->runtime != self->chosen && !rr__load_relaxed(&cx->frame) &&
+            rr__load_acquire(&cx->runtime->phase) == RR__STOPPED)
+            rr__context_detach(cx);
+    }
+}
+
+static RR__NOINLINE rr__context *rr__enter_slow(rr_status *status) {
+    rr__local *self = rr__self();
+    char here;
+    if (!self->stack) self->stack = &here;
+    *status = RR_ERR_NOT_RUNNING;
+    rr__forget_stopped(self);
+    rr__global_lock();
+    rr_runtime *rt = self->chosen ? self->chosen : rr__load_acquire(&rr__default);
+    rr__context *cx = rt ? rr__attached_to(self, rt) : NULL;
+    if (rt && !cx && rr__load_acquire(&rt->phase) == RR__OPEN) {
+        cx = rr__attach_locked(self, rt);
+        if (!cx) *status = RR_ERR_NO_MEMORY;
+    }
+    rr__global_unlock();
+    self->context = cx;
+    return cx && rr__load_acquire(&rt->phase) != RR__STOPPED ? cx : NULL;
+}
+
+/* The calling thread in its runtime, for reading and releasing: while the runtime is open or
+   stopping. NULL: *status says why. */
+static inline rr__context *rr__enter(rr_status *status) {
+    rr__context *cx = rr__self()->context;
+    if (RR__LIKELY(cx && rr__load_acquire(&cx->runtime->phase) != RR__STOPPED)) return cx;
+    return rr__enter_slow(status);
+}
+
+/* The same for new work: a runtime that is stopping takes it from its own bodies only. */
+static inline rr__context *rr__enter_to_submit(rr_status *status) {
+    rr__context *cx = rr__enter(status);
+    if (RR__UNLIKELY(cx && rr__load_relaxed(&cx->runtime->phase) != RR__OPEN) &&
+        !rr__load_relaxed(&cx->frame)) {
+        *status = RR_ERR_NOT_RUNNING;
+        return NULL;
+    }
+    return cx;
+}
+
+/* ---- starting ---- */
+
+static bool rr__env_number(const char *name, uint64_t *out) {
+    const char *text = getenv(name);
+    if (!text || !*text) return false;
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    bool ok = *end == 0 && errno == 0 && *text != '-';
+    *out = ok ? (uint64_t)value : UINT64_MAX;
+    return true;
+}
+
+static rr_status rr__bad_config(const rr_config *config, const char *field, const char *range) {
+    rr__log(config, RR_LOG_ERROR, "rr_config.%s must be %s", field, range);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_config.%s must be %s", field, range);
+}
+
+/* Completes a configuration from the environment and the defaults. */
+static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
+    rr_config *c = &rt->config;
+    uint64_t n;
+    if (given) *c = *given;
+    if (!c->workers && rr__env_number("RUSTYRAY_WORKERS", &n)) c->workers = n > INT_MAX ? -1 : (int)n;
+    if (!c->max_threads && rr__env_number("RUSTYRAY_MAX_THREADS", &n))
+        c->max_threads = n > INT_MAX ? -1 : (int)n;
+    if (!c->store_bytes && rr__env_number("RUSTYRAY_STORE_BYTES", &n))
+        c->store_bytes = n > SIZE_MAX ? SIZE_MAX : (size_t)n;
+    if (!c->report_leaks && rr__env_number("RUSTYRAY_REPORT_LEAKS", &n)) c->report_leaks = n != 0;
+    if (c->workers < 0 || c->workers > 100000)
+        return rr__bad_config(c, "workers", "0 (one per CPU) to 100000");
+    rt->workers = c->workers ? c->workers : rr__cpu_count();
+    if (c->max_threads < 0 || (c->max_threads && c->max_threads < rt->workers))
+        return rr__bad_config(c, "max_threads", "0 or at least the number of workers");
+    rt->max_threads = c->max_threads ? c->max_threads : rt->workers + 1024;
+    if (!c->store_bytes) c->store_bytes = SIZE_MAX;
+    return RR_OK;
+}
+
+/* Everything that may fail before a thread runs. What is done is undone by rr__runtime_free. */
+static bool rr__runtime_fill(rr_runtime *rt) {
+    const char *text = rr_status_text(RR_ERR_NO_MEMORY);
+    if (!(rt->no_memory = RR_CALLOC(1, sizeof *rt->no_memory + strlen(text) + 1))) return false;
+    rt->no_memory->status = RR_ERR_NO_MEMORY;
+    strcpy(rt->no_memory->text, text);
+    rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
+    rr__store_relaxed(&rt->next_id, (uint64_t)1); /* nobody else is here yet */
+    bool ok = rr__mutex_init(&rt->lock) && rr__cond_init(&rt->quiet);
+    ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), offsetof(rr__object, next), 0);
+    rt->slot_pool.slots_of = rt;
+    for (int i = 0; ok && i < RR__CLASSES; i++)
+        ok = rr__pool_init(&rt->block_pools[i], rr__class_bytes(i), 0, (size_t)16 << 10);
+    for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
+    return ok;
+}
+
+static void rr__context_free(rr__context *cx) {
+    rr__deque_free(&cx->deque);
+    rr__cond_destroy(&cx->wake);
+    rr__mutex_destroy(&cx->lock);
+    RR_FREE(cx);
+}
+
+/* Frees what a live slot has outside the arena. No thread uses the runtime any more. */
+static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
+    enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
+    if (state == RR__FAILED && o->kind != RR__CONSTRUCTOR) rr__error_drop(o->data);
+    if (o->kind == RR__CONSTRUCTOR) {
+        rr__actor *a = o->extra;
+        rr__error_drop(rr__load_relaxed(&a->death));
+        RR_FREE(a->name);
+        if (a->place == RR__ON_ITS_OWN) RR_FREE((char *)a - ((char *)a)[-1]);
+    } else if (o->kind == RR__GATHER) {
+        RR_FREE(o->extra);
+    } else if (state == RR__READY && o->place == RR__ON_ITS_OWN && o->data) {
+        RR_FREE((char *)o->data - ((char *)o->data)[-1]);
+    }
+    (void)rt;
+}
+
+static void rr__runtime_free(rr_runtime *rt) {
+    for (uint32_t slot = 1;; slot++) {
+        rr__object *o = rr__slot_at(rt, slot);
+        if (!o) break;
+        if (rr__load_relaxed(&o->id)) rr__slot_dispose(rt, o);
+    }
+    for (rr__context *cx = rr__load_relaxed(&rt->contexts), *next; cx; cx = next) {
+        next = cx->next;
+        rr__context_free(cx);
+    }
+    for (int i = 0; i < RR__CLASSES; i++) rr__pool_free(&rt->block_pools[i]);
+    rr__pool_free(&rt->slot_pool);
+    for (int k = 0; k < RR__SEGMENTS; k++) RR_FREE(rt->segment_memory[k]);
+    for (int i = 0; i < RR__SHARDS; i++) rr__mutex_destroy(&rt->shards[i].lock);
+    rr__cond_destroy(&rt->quiet);
+    rr__mutex_destroy(&rt->lock);
+    rr__global_lock();
+    stbds_shfree(rt->names);
+    rr__global_unlock();
+    RR_FREE(rt->no_memory);
+    RR_FREE(rt);
+}
+
+static void rr__join_all(rr_runtime *rt) {
+    rr__lock(&rt->lock);
+    rr__store_seq_cst(&rt->phase, (int)RR__STOPPED);
+    for (rr__context *cx = rt->parked; cx; cx = cx->listed) rr__context_wake(cx);
+    rt->parked = NULL;
+    rr__unlock(&rt->lock);
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        if (cx->is_worker) rr__thread_join(cx->thread);
+}
+
+/* Makes a runtime with its workers running. Under the global lock, for the list and stb_ds. */
+static rr_status rr__runtime_start_locked(const rr_config *config, rr_runtime **out) {
+    rr_status status = rr__registry_refresh_locked(config);
+    if (status != RR_OK) return status;
+    rr_runtime *rt = RR_CALLOC(1, sizeof *rt);
+    if (!rt) return RR_ERR_NO_MEMORY;
+    status = rr__configure(rt, config);
+    if (status == RR_OK && !rr__runtime_fill(rt)) status = RR_ERR_NO_MEMORY;
+    if (status != RR_OK) {
+        RR_FREE(rt->no_memory); /* mutexes hold no memory on the platforms that there are */
+        RR_FREE(rt);
+        return status;
+    }
+    if (!++rr__homes) rr__homes = 1;
+    rt->home = rr__homes, rt->holders = 1;
+    rt->next_runtime = rr__runtimes, rr__runtimes = rt;
+    rr__store_seq_cst(&rt->idle, (uint64_t)rt->workers * RR__ONE_SEARCHING);
+    rr__lock(&rt->lock);
+    for (int i = 0; i < rt->workers && status == RR_OK; i++)
+        if (!rr__worker_add_locked(rt)) status = RR_ERR_NO_MEMORY;
+    rr__unlock(&rt->lock);
+    *out = rt;
+    return status;
+}
+
+static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_runtime **out) {
+    rr_runtime *rt = NULL;
+    rr__global_lock();
+    bool is_taken = is_default && rr__load_acquire(&rr__default);
+    rr_status status = is_taken ? RR_ERR_ALREADY_RUNNING : rr__runtime_start_locked(config, &rt);
+    if (status == RR_OK) {
+        rt->is_default = is_default;
+        if (is_default) rr__store_release(&rr__default, rt);
+    }
+    rr__global_unlock();
+    if (status != RR_OK) {
+        if (rr__self()->message[0] == 0 || status != RR_ERR_INVALID)
+            rr__note_status(RR__NULL_REF, status);
+        if (rt) rr__join_all(rt), rr__runtime_let_go(rt);
+        return status;
+    }
+    *out = rt;
+    return RR_OK;
+}
+
+/* ---- stopping ---- */
+
+static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
+    /* Ended before submitted: equal sums mean that there was a moment when all had ended. */
+    uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
+    uint64_t gone = rr__sum(rt, RR__ACTORS_GONE);
+    if (ended != rr__sum(rt, RR__SUBMITTED)) return false;
+    return !actors_too || gone == rr__sum(rt, RR__ACTORS_MADE);
+}
+
+/* Does this thread stand still for as long as nobody else does something? */
+static bool rr__is_still(rr__context *cx) {
+    rr__lock(&cx->lock);
+    rr__sleeper *s = cx->sleeper;
+    bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->ring;
+    rr__unlock(&cx->lock);
+    return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->is_helping));
+}
+
+/* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
+   created and never sealed. */
+static bool rr__is_stuck(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    if (RR__SLEEPING(idle) != (uint32_t)rt->workers || RR__SEARCHING(idle) || rr__has_work(rt))
+        return false;
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        if (!rr__is_still(cx)) return false;
+    return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
+}
+
+static bool rr__unseal(rr__context *cx, rr__object *o, enum rr__state to);
+
+static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
+    if (o->kind != RR__VALUE || rr__is_complete(o)) return;
+    rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
+                                     "it was never sealed, and the runtime is shut down");
+    if (!rr__unseal(cx, o, RR__RUNNING)) {
+        rr__error_drop(error);
+        return;
+    }
+    rr__value_return(cx, o->data, o->size.bytes, o->place);
+    rr__fail_with(cx, o, error);
+}
+
+static void rr__end_actor(rr__context *cx, rr__object *o) {
+    if (o->kind != RR__CONSTRUCTOR || rr__has_failed(o)) return;
+    rr__error *error = rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL,
+                                     "the runtime was shut down");
+    if (rr__actor_doom(cx, o, error)) rr__actor_poke(cx, o);
+}
+
+/* Waits until all work has ended, and with it all actors, whose destructors may start more. */
+static void rr__quiesce(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    for (bool actors_too = false;;) {
+        bool stuck = false;
+        rr__lock(&rt->lock);
+        while (!rr__is_quiet(rt, actors_too) && !(stuck = rr__is_stuck(rt)))
+            rr__cond_wait(&rt->quiet, &rt->lock);
+        rr__unlock(&rt->lock);
+        if (stuck) {
+            rr__each_object(cx, rr__fail_unsealed);
+        } else if (!rr__is_quiet(rt, true)) {
+            rr__each_object(cx, rr__end_actor);
+            actors_too = true;
+        } else {
+            rr__store_seq_cst(&rt->has_quiesced, 1); /* see rr__is_too_late */
+            if (rr__is_quiet(rt, true)) return;
+            rr__store_seq_cst(&rt->has_quiesced, 0);
+        }
+    }
+}
+
+static rr_status rr__stop(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    int phase = RR__OPEN;
+    if (rr__load_relaxed(&cx->frame))
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID, "a task may not shut down its own runtime");
+    if (!rr__cas_seq_cst(&rt->phase, &phase, (int)RR__STOPPING)) return RR_ERR_NOT_RUNNING;
+    rr__add_seq_cst(&rt->idle, RR__STOP);
+    rr__quiesce(cx);
+    if (rt->config.report_leaks) rr__each_object(cx, rr__report_leak);
+    rr__join_all(rt);
+    rr__global_lock();
+    if (rr__load_relaxed(&rr__default) == rt) rr__store_release(&rr__default, (rr_runtime *)NULL);
+    rr__global_unlock();
+    if (rr__self()->chosen == rt) rr__self()->chosen = NULL;
+    rr__context_detach(cx);
+    rr__runtime_let_go(rt);
+    return RR_OK;
+}
+
+// >>public
+
+static rr_status rr__explain_start(const rr_config *config, rr_status status) {
+    if (status != RR_OK && status != RR_ERR_ALREADY_RUNNING && status != RR_ERR_INVALID &&
+        status != RR_ERR_DUPLICATE)
+        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr_status_text(status));
+    return status;
+}
+
+rr_status rr_init(const rr_config *config) {
+    rr_runtime *rt;
+    return rr__explain_start(config, rr__runtime_start(config, true, &rt));
+}
+
+rr_status rr_shutdown(void) {
+    rr_status status;
+    rr__local *self = rr__self();
+    rr_runtime *chosen = self->chosen;
+    if (self->context && rr__load_relaxed(&self->context->frame)) return rr__stop(self->context);
+    self->chosen = NULL, self->context = NULL;
+    rr__context *cx = rr__enter_slow(&status);
+    status = cx ? rr__stop(cx) : status;
+    self->chosen = chosen, self->context = NULL; /* looked up again by the next call */
+    return status;
+}
+
+rr_runtime *rr_runtime_create(const rr_config *config) {
+    rr_runtime *rt;
+    return rr__explain_start(config, rr__runtime_start(config, false, &rt)) == RR_OK ? rt : NULL;
+}
+
+rr_status rr_runtime_destroy(rr_runtime *runtime) {
+    if (!runtime) return RR_ERR_INVALID;
+    rr_runtime *before = rr_runtime_use(runtime);
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    if (cx && runtime->is_default) status = RR_ERR_INVALID; /* rr_shutdown is for that */
+    else if (cx) status = rr__stop(cx);
+    rr_runtime_use(before == runtime ? NULL : before);
+    return status;
+}
+
+rr_runtime *rr_runtime_use(rr_runtime *runtime) {
+    rr__local *self = rr__self();
+    rr_status status;
+    rr_runtime *before = self->chosen;
+    self->chosen = runtime, self->context = NULL;
+    rr__enter_slow(&status); /* attaches: keeps the runtime's memory for this thread */
+    return before;
+}
+
+/* ---- errors ---- */
+
+const char *rr_error_message(rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__local *self = rr__self();
+    if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
+    const char *message = o && rr__has_failed(o) ? rr__error_message_of(o->data) : NULL;
+    bool is_gone = ref.id && !o;
+    if (o) rr__drop(cx, o);
+    if (message) return message;
+    if (self->message[0] && (memcmp(&self->message_of, &ref, sizeof ref) == 0 || !ref.id))
+        return self->message;
+    return is_gone ? rr_status_text(cx ? RR_ERR_STALE : RR_ERR_NOT_RUNNING) : "no error";
+}
+
+int rr_error_code(rr_ref ref) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
+    if (!o) return 0;
+    rr__error *error = rr__has_failed(o) ? o->data : NULL;
+    int code = error ? error->code : 0;
+    rr__drop(cx, o);
+    return code;
+}
+
+/* ---- handles ---- */
+
+static void rr__retain(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL; /* the count stays */
+    if (!o) return;
+    rr__local *self = rr__self();
+    rr__held *held = self->held_count ? rr__held_find(self, o) : NULL;
+    if (held) held->retained++;
+}
+
+static void rr__release(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
+    if (!o || (o->kind == RR__CONSTRUCTOR) != actor) return;
+    rr__local *self = rr__self();
+    rr__held *held = self->held_count ? rr__held_find(self, o) : NULL;
+    if (held && held->retained) held->retained--;
+    else if (held) rr__held_clear(self, held);
+    rr__drop(cx, o);
+}
+
+static void rr__keep(rr_ref ref) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
+    rr__local *self = rr__self();
+    rr__held *held = o && self->held_count ? rr__held_find(self, o) : NULL;
+    if (held) rr__held_clear(self, held);
+}
+
+static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
+
+void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
+void rr__retain_actor(rr_actor actor) { rr__retain(rr__as_ref(actor), true); }
+void rr__release_ref(rr_ref ref) { rr__release(ref, false); }
+void rr__release_actor(rr_actor actor) { rr__release(rr__as_ref(actor), true); }
+rr_ref rr__keep_ref(rr_ref ref) {
+    rr__keep(ref);
+    return ref;
+}
+rr_actor rr__keep_actor(rr_actor actor) {
+    rr__keep(rr__as_ref(actor));
+    return actor;
+}
+
+rr_scope rr_scope_begin(void) {
+    rr__local *self = rr__self();
+    rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth};
+    self->scope_start = self->held_count;
+    return scope;
+}
+
+void rr_scope_end(rr_scope scope) {
+    rr__local *self = rr__self();
+    if (scope.depth == 0 || scope.depth > self->scope_depth || scope.start < self->floor ||
+        scope.start > self->scope_start) {
+        rr__log(rr__log_config(), RR_LOG_WARN,
+                "rr_scope_end: this scope is not open on this thread; end a scope once, in the body "
+                "and on the thread that began it");
+        return;
+    }
+    rr__held_release_to(self, scope.start);
+    self->scope_depth = scope.depth - 1;
+    self->scope_start = scope.outer;
+}
+
+/* ---- objects ---- */
+
+/* A new complete or unsealed object with one count, the caller's, in its scope. */
+static rr__object *rr__value_new(rr__context *cx, const char *site, rr_status *status) {
+    rr__object *o = rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__VALUE, site) : NULL;
+    *status = o ? RR_OK : RR_ERR_NO_MEMORY;
+    return o;
+}
+
+/* Failed objects still have a reference, which tells why. */
+static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status, int kind,
+                                enum rr__state state) {
+    rr_ref ref = rr__ref_to(cx, o);
+    if (status != RR_OK) {
+        rr__error *error = rr__error_of_status(cx->runtime, status, o);
+        o->data = error, o->place = RR__IN_SLOT, state = RR__FAILED;
+    }
+    rr__scope_hold(rr__self(), cx, o, false);
+    rr__publish(o, state, state == RR__WAITING ? 2 : 1, kind);
+    return ref;
+}
+
+rr_ref rr__put(rr_type type, const void *value, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    o->of.type_name = type.name, o->size.bytes = type.size;
+    if (type.kind == RR__KIND_BYTES || type.kind == RR__KIND_MANY) {
+        status = RR_ERR_INVALID; /* rr_put_bytes, rr_gather */
+    } else if (type.size > RR__INLINE_BYTES) {
+        status = rr__value_room(cx, type.size, &o->data, &o->place);
+        if (status == RR_OK) memcpy(o->data, value, type.size);
+    } else {
+        rr__result handle = {0};
+        memcpy(&handle.small, value, type.size);
+        if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR)
+            rr__result_handle(cx, &handle, type.kind == RR__KIND_ACTOR);
+        rr__write_words(o, &handle.small, type.size);
+    }
+    rr_ref ref = rr__value_publish(cx, o, status, type.kind, RR__READY);
+    if (status == RR_OK && o->place == RR__IN_SLOT) rr__or_seq_cst(&o->word, RR__IS_INLINE);
+    return ref;
+}
+
+/* Room for bytes in a new object. */
+static rr_status rr__bytes_room(rr__context *cx, rr__object *o, size_t size) {
+    o->size.bytes = size, o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    return size ? rr__value_room(cx, size, &o->data, &o->place) : RR_OK;
+}
+
+static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
+                                    rr_status *status) {
+    rr__object *o = rr__object_new(cx, RR__VALUE, site);
+    *status = !o ? RR_ERR_NO_MEMORY
+                 : bytes.size && !bytes.data ? RR_ERR_INVALID : rr__bytes_room(cx, o, bytes.size);
+    if (*status == RR_OK) {
+        if (bytes.size) memcpy(o->data, bytes.data, bytes.size);
+        rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
+        return o;
+    }
+    if (o) rr__object_free(cx, o);
+    return NULL;
+}
+
+rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    status = size && !data ? RR_ERR_INVALID : rr__bytes_room(cx, o, size);
+    if (status == RR_OK && size) memcpy(o->data, data, size);
+    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
+}
+
+rr_ref rr__create(size_t size, void **room, const char *site) {
+    rr_status status;
+    void *nothing, **out = room ? room : &nothing;
+    *out = NULL;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    /* Room to write to even for 0 bytes: NULL means failure. */
+    o->of.type_name = "rr_bytes", o->size.bytes = size;
+    status = rr__value_room(cx, size, &o->data, &o->place);
+    if (status == RR_OK) *out = o->data;
+    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
+}
+
+/* Takes an unsealed object for its end; once (rule R1). */
+static bool rr__unseal(rr__context *cx, rr__object *o, enum rr__state to) {
+    (void)cx;
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    while (rr__state_of(word) == RR__WAITING)
+        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(to - RR__WAITING))) return true;
+    return false;
+}
+
+rr_status rr_seal(rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (o->kind != RR__VALUE || !rr__unseal(cx, o, RR__RUNNING))
+        status = rr__note(ref, RR_ERR_INVALID, "rr_seal: the object of %s was sealed before, or was "
+                          "not made by rr_create", o->site);
+    else rr__complete(cx, o, RR__READY);
+    rr__drop(cx, o);
+    return status;
+}
+
+void *rr_result(size_t size) {
+    rr__context *cx = rr__self()->context;
+    rr__frame *frame = cx ? rr__load_relaxed(&cx->frame) : NULL;
+    if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
+        rr__log(rr__log_config(), RR_LOG_WARN, "rr_result: only a body that returns rr_bytes has one");
+        return NULL;
+    }
+    if (frame->result) rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
+    frame->result_bytes = size;
+    rr_status status = rr__value_room(cx, size, &frame->result, &frame->result_place);
+    if (status != RR_OK && !frame->error)
+        frame->error = rr__error_of_status(cx->runtime, status, frame->task);
+    return frame->result;
+}
+
+rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
+    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+    size_t each = sizeof(rr_bytes) + sizeof(rr__object *);
+    rr__parts *parts = n > (SIZE_MAX - sizeof *parts) / each ? NULL
+                                                             : RR_MALLOC(sizeof *parts + n * each);
+    rr_ref ref = rr__ref_to(cx, o);
+    o->extra = parts;
+    o->of.type_name = "rr_many";
+    rr__scope_hold(rr__self(), cx, o, false);
+    rr__error *error = parts ? NULL : cx->runtime->no_memory;
+    if (parts) {
+        parts->count = parts->seen = 0;
+        parts->objects = (rr__object **)(parts->items + n);
+        for (size_t i = 0; i < n && !error; i++)
+            if ((parts->objects[i] = rr__pin(cx, refs[i], false))) parts->count++;
+            else error = rr__error_new(cx->runtime, refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot),
+                                       o, "its part %zu is a null or released reference", i + 1);
+    }
+    if (error) {
+        o->data = error;
+        rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
+        return ref;
+    }
+    rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
+    rr__object *missing;
+    while ((missing = rr__missing(o)))
+        if (rr__depend(cx, o, missing)) return ref;
+    rr__dispatch(cx, o);
+    return ref;
+}
+
+/* ---- reading ---- */
+
+/* A scalar in its slot, without taking a count: copied, and valid if the id is still the same. */
+static inline bool rr__read_scalar(rr__context *cx, rr_ref ref, rr_type type, void *out) {
+    bool is_scalar = (type.kind >= RR__KIND_BOOL && type.kind <= RR__KIND_LONG_DOUBLE) ||
+                     type.kind >= RR__KIND_INTEGER;
+    rr__object *o = is_scalar ? rr__find(cx->runtime, ref) : NULL;
+    if (!o) return false;
+    uint64_t word = rr__load_acquire(&o->word);
+    if (rr__state_of(word) != RR__READY || !(word & RR__IS_INLINE) ||
+        ((word >> 48) & 255) != type.kind)
+        return false;
+    uint64_t words[2] = {rr__load_acquire(&o->words[0]), 0}; /* before the id is read again */
+    if (type.size > 8) words[1] = rr__load_acquire(&o->words[1]);
+    if (rr__load_acquire(&o->id) != ref.id) return false;
+    memcpy(out, words, type.size);
+    return true;
+}
+
+static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
+    rr__local *self = rr__self();
+    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    rr__object *inner = rr__contained(cx, o);
+    memcpy(out, rr__data(o), sizeof(rr_ref));
+    if (!inner) return RR_OK;
+    rr__share(inner); /* o counts it, and we count o */
+    rr__scope_hold(self, cx, inner, false);
+    return RR_OK;
+}
+
+/* A view keeps its object: inside a scope by a count of the scope's. One is enough for each. */
+static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
+    rr__local *self = rr__self();
+    if (self->scope_depth == 0) return RR_OK;
+    for (size_t i = self->held_count, k = 0; i > self->scope_start && k < 4; i--, k++)
+        if (self->held[i - 1].object == o && self->held[i - 1].is_view) return RR_OK;
+    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    uint32_t hint = rr__load_relaxed(&o->held_at); /* of the handle, which matters more */
+    rr__share(o);
+    rr__scope_hold(self, cx, o, true);
+    rr__store_relaxed(&o->held_at, hint);
+    return RR_OK;
+}
+
+static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
+    if (rr__has_failed(o)) {
+        rr__error *error = o->data;
+        return error->status;
+    }
+    rr_type held = rr__type_of(o);
+    if (!rr__type_equal(held, type))
+        return rr__note(ref, RR_ERR_TYPE, "the reference holds %s '%s' (made at %s), but %s was asked for",
+                        held.name, rr__name_of(o), o->site, type.name);
+    if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR) return rr__read_handle(cx, o, out);
+    if (type.kind == RR__KIND_BYTES) {
+        rr_bytes bytes = {rr__data(o), o->size.bytes};
+        memcpy(out, &bytes, sizeof bytes);
+        return rr__hold_view(cx, o);
+    }
+    if (type.kind == RR__KIND_MANY) {
+        rr__parts *parts = o->extra;
+        rr_many many = {parts->items, parts->count};
+        memcpy(out, &many, sizeof many);
+        return rr__hold_view(cx, o);
+    }
+    memcpy(out, rr__data(o), type.size);
+    return RR_OK;
+}
+
+/* Runs the task that is waited for straight away, if nobody has begun it. */
+static inline void rr__run_claimable(rr__context *cx, rr_ref ref) {
+    rr__object *o = rr__find(cx->runtime, ref);
+    if (o && rr__is_claimable(o) && rr__has_stack(cx) && rr__claim(o)) rr__help(cx, o, o);
+}
+
+static rr_status rr__get_slow(rr__context *cx, rr_ref ref, rr_type type, void *out,
+                              int64_t milliseconds) {
+    if (ref.id == 0 && ref.slot) return rr__status_of(ref.slot);
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    rr_status status = rr__await(cx, o, ref, milliseconds);
+    if (status == RR_OK && !rr__type_is_void(type)) status = rr__read(cx, o, ref, type, out);
+    else if (status == RR_OK && rr__has_failed(o)) status = ((rr__error *)o->data)->status;
+    rr__drop(cx, o);
+    return status;
+}
+
+rr_status rr__get(rr_ref ref, rr_type type, void *out, int64_t milliseconds) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (RR__LIKELY(cx != NULL)) {
+        if (rr__read_scalar(cx, ref, type, out)) return RR_OK;
+        if (milliseconds < 0) {
+            rr__run_claimable(cx, ref);
+            if (rr__read_scalar(cx, ref, type, out)) return RR_OK;
+        }
+        status = rr__get_slow(cx, ref, type, out, milliseconds);
+    } else {
+        rr__note_status(ref, status);
+    }
+    if (status != RR_OK && out) memset(out, 0, type.size);
+    return status;
+}
+
+rr_status rr_get_void(rr_ref ref) { return rr__get(ref, (rr_type){RR__VOID_TYPE}, NULL, -1); }
+
+void *rr__unwrap(rr_ref ref, rr_type type, void *out, const char *site) {
+    rr_status status = rr__get(ref, type, out, -1);
+    if (RR__LIKELY(status == RR_OK)) return out;
+    fprintf(stderr, "rustyray: rr_unwrap at %s: %s: %s\n", site, rr_status_name(status),
+            rr_error_message(ref));
+    abort();
+}
+
+bool rr_ready(rr_ref ref) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
+    return !o || rr__is_complete(o);
+}
+
+/* ---- waiting for many ---- */
+
+/* Pins what is not ready, NULLs for the rest; notes the indices of what is. Returns how many are. */
+static size_t rr__wait_look(rr__context *cx, const rr_ref *refs, size_t n, size_t k,
+                            rr__object **objects, size_t *ready) {
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        rr__object *o = found < k ? rr__find(cx->runtime, refs[i]) : NULL;
+        if (o && !rr__is_complete(o) && rr__try_retain(cx, o, refs[i].id)) {
+            objects[i] = o;
+            continue;
+        }
+        objects[i] = NULL;
+        if (found < k && ready) ready[found] = i;
+        if (found < k) found++;
+    }
+    return found;
+}
+
+static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t k, int64_t ms,
+                           size_t *ready, rr__object **objects, rr__node *nodes) {
+    size_t found = rr__wait_look(cx, refs, n, k, objects, ready);
+    if (found < k && ms != 0) {
+        rr__wait wait = {.objects = objects, .nodes = nodes, .n = n, .need = k - found,
+                         .all = k == n && ms < 0, .deadline = rr__deadline(ms),
+                         .order = ready ? ready + found : NULL};
+        rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
+        if (status == RR_ERR_TIMEOUT) rr__note_status(RR__NULL_REF, status);
+        found += wait.need;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (objects[i]) rr__drop(cx, objects[i]);
+    return found;
+}
+
+size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (k > n) k = n;
+    if (!cx || k == 0) {
+        if (!cx) rr__note_status(RR__NULL_REF, status);
+        return 0;
+    }
+    enum { FEW = 16 };
+    rr__object *few_objects[FEW];
+    rr__node few_nodes[FEW];
+    size_t each = sizeof(rr__object *) + sizeof(rr__node);
+    char *many = n <= FEW || n > SIZE_MAX / each ? NULL : RR_MALLOC(n * each);
+    if (n > FEW && !many) {
+        rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+        return 0;
+    }
+    rr__node *nodes = many ? (rr__node *)(void *)many : few_nodes;
+    rr__object **objects = many ? (rr__object **)(void *)(nodes + n) : few_objects;
+    size_t found = rr__wait_for(cx, refs, n, k, milliseconds, ready, objects, nodes);
+    RR_FREE(many);
+    return found;
+}
+
+/* ---- tasks ---- */
+
+rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site) {
+    rr_status status;
+    (void)n; /* checked when it was compiled */
+    rr__context *cx = rr__enter_to_submit(&status);
+    return RR__LIKELY(cx != NULL) ? rr__submit(cx, fn, args, site) : rr__status_ref(status);
+}
+
+/* A reference that holds an error which no object of a task could. */
+static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site) {
+    rr_status status;
+    rr__object *o = rr__value_new(cx, site, &status);
+    if (!o) {
+        rr__error_drop(error);
+        return rr__status_ref(status);
+    }
+    o->of.type_name = "void", o->data = error;
+    rr_ref ref = rr__ref_to(cx, o);
+    rr__scope_hold(rr__self(), cx, o, false);
+    rr__publish(o, RR__FAILED, 1, RR__KIND_VOID);
+    return ref;
+}
+
+static rr__error *rr__named_error(rr__context *cx, const rr_function *fn, const char *name,
+                                  const rr__named_arg *args, size_t n) {
+    char suggestion[200];
+    if (!fn || fn->kind != RR__FUNCTION) {
+        rr__registry_suggest(name, suggestion, sizeof suggestion);
+        return rr__error_new(cx->runtime, RR_ERR_NOT_FOUND, NULL,
+                             "there is no remote function '%s'%s", name, suggestion);
+    }
+    if (n != (size_t)fn->arity)
+        return rr__error_new(cx->runtime, RR_ERR_ARITY, NULL, "'%s' has %d parameter%s, not %zu", name,
+                             fn->arity, fn->arity == 1 ? "" : "s", n);
+    for (size_t i = 0; i < n; i++)
+        if (args[i].value.type.name && !rr__type_equal(args[i].value.type, fn->params[i]))
+            return rr__error_new(cx->runtime, RR_ERR_TYPE, NULL,
+                                 "argument %zu of '%s' is declared %s, but the value is %s", i + 1, name,
+                                 fn->params[i].name, args[i].value.type.name);
+    return NULL;
+}
+
+rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (!cx) return rr__status_ref(status);
+    rr_function *fn = name ? rr__registry_find(name) : NULL;
+    rr__error *error = rr__named_error(cx, fn, name ? name : "(null)", args, n);
+    if (error) return rr__failed_ref(cx, error, site);
+    rr__arg plain[8];
+    for (size_t i = 0; i < n; i++)
+        plain[i] = (rr__arg){args[i].value.type.name ? args[i].value.data : NULL, args[i].ref};
+    return rr__submit(cx, fn, plain, site);
+}
+
+void rr_fail(int code, const char *format, ...) {
+    rr__context *cx = rr__self()->context;
+    rr__frame *frame = cx ? rr__load_relaxed(&cx->frame) : NULL;
+    va_list args;
+    va_start(args, format);
+    if (!frame) {
+        char text[512];
+        vsnprintf(text, sizeof text, format, args);
+        rr__log(rr__log_config(), RR_LOG_WARN, "rr_fail outside a task does nothing: %s", text);
+    } else if (!frame->error) {
+        frame->error = rr__error_make(cx->runtime, RR_ERR_TASK, code, frame->task, NULL, format, args);
+    }
+    va_end(args);
+}
+
+/* ---- actors ---- */
+
+rr_actor rr__spawn(rr_actor_options options, rr_function *fn, const rr__arg *args, size_t n,
+                   const char *site) {
+    rr_status status;
+    (void)n;
+    rr__context *cx = rr__enter_to_submit(&status);
+    return cx ? rr__spawn_in(cx, &options, fn, args, site) : rr__status_actor(status);
+}
+
+/* The actor of a call, counted; or NULL and what is wrong with the handle. */
+static rr__object *rr__receiver(rr__context *cx, rr_actor handle, rr_status *status) {
+    rr__object *actor = handle.id ? rr__pin_actor(cx, handle) : NULL;
+    *status = actor ? RR_OK : handle.id ? RR_ERR_STALE : rr__status_of(handle.slot);
+    return actor;
+}
+
+rr_ref rr__ask(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, const char *site) {
+    rr_status status;
+    (void)n;
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (!cx) return rr__status_ref(status);
+    if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
+    rr__object *actor = rr__receiver(cx, handle, &status);
+    if (!actor)
+        return rr__failed_ref(cx, rr__error_new(cx->runtime, status, NULL, "'%s' was sent to an actor "
+                                                "handle that is null or was released: %s",
+                                                fn->name, rr_status_text(status)), site);
+    rr__object *message = rr__send(cx, actor, fn, args, false, site, &status);
+    if (!message) return rr__status_ref(status);
+    rr__scope_hold(rr__self(), cx, message, false);
+    return rr__ref_to(cx, message);
+}
+
+rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, const char *site) {
+    rr_status status;
+    (void)n;
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (!cx) return status;
+    rr__object *actor = rr__receiver(cx, handle, &status);
+    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
+    if (message && status != RR_OK) rr__drop(cx, message);
+    return status;
+}
+
+rr_status rr_find_actor(const char *name, rr_actor *out) {
+    rr_status status = RR_OK;
+    *out = (rr_actor){0, 0, 0};
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    if (!name) return RR_ERR_INVALID;
+    if (!rr__scope_ready(rr__self())) return RR_ERR_NO_MEMORY;
+    rr__global_lock();
+    rr__object *actor = stbds_shget(cx->runtime->names, name);
+    /* The name goes before the slot does, so the id is the actor's; its count may be 0 already. */
+    bool found = actor && rr__try_retain(cx, actor, rr__load_relaxed(&actor->id));
+    rr__global_unlock();
+    if (!found)
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "no living actor is called '%s'", name);
+    rr__scope_hold(rr__self(), cx, actor, false);
+    *out = rr__actor_to(cx, actor);
+    return RR_OK;
+}
+
+rr_status rr_kill(rr_actor handle) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    rr__object *actor = cx ? rr__receiver(cx, handle, &status) : NULL;
+    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__error *death = rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
+    bool is_dead = rr__has_failed(actor) || !rr__actor_doom(cx, actor, death);
+    if (!is_dead) rr__actor_poke(cx, actor);
+    rr__drop(cx, actor);
+    return is_dead ? RR_ERR_ACTOR_DEAD : RR_OK;
+}
+
+void rr_exit_actor(void) {
+    rr__context *cx = rr__self()->context;
+    rr__frame *frame = cx ? rr__load_relaxed(&cx->frame) : NULL;
+    if (frame && frame->is_actor) frame->wants_exit = true;
+    else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
+}
+
+/* ---- stb_ds goes as it came ---- */
+#ifdef RR__OWN_STB_DS
+#undef RR__OWN_STB_DS
+#undef INCLUDE_STB_DS_H
+#undef stbds_rand_seed
+#undef stbds_hash_bytes
+#undef stbds_hash_string
+#undef stbds_stralloc
+#undef stbds_strreset
+#undef stbds_arrgrowf
+#undef stbds_arrfreef
+#undef stbds_hmfree_func
+#undef stbds_hmget_key
+#undef stbds_hmget_key_ts
+#undef stbds_hmput_default
+#undef stbds_hmput_key
+#undef stbds_hmdel_key
+#undef stbds_shmode_func
+#undef stbds_array_header
+#undef stbds_string_block
+#undef stbds_string_arena
+#undef stbds_hash_bucket
+#undef stbds_hash_index
+#undef stbds_strdup
+#undef stbds_hm_find_slot
+#undef stbds_is_key_equal
+#undef stbds_siphash_bytes
+#undef stbds_make_hash_index
+#undef stbds_log2
+#undef stbds_probe_position
+#undef stbds_hash_seed
+#endif
+#ifdef RR__OWN_SHORT_NAMES
+#undef RR__OWN_SHORT_NAMES
+#undef STBDS_NO_SHORT_NAMES
+#endif
+
+#endif /* RUSTYRAY_IMPLEMENTATION */
