@@ -1,5 +1,217 @@
-/* rustyray.h - Ray Core's model for C, in one header */
-#if defined(RUSTYRAY_IMPLEMENTATION) && defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && \
+/* rustyray.h - Ray Core's model for C, in one header. MIT licence, in full at the end.
+
+DO THIS
+
+    #define RUSTYRAY_IMPLEMENTATION
+    #include "rustyray.h"
+
+  in one .c file of the program, and only the #include in the others. That one file also needs
+  stb_ds.h (Debian: libstb-dev). Then
+
+    cc -std=c11 -O2 program.c $(pkg-config --cflags stb) -pthread
+
+QUICK EXAMPLE (examples/01_hello.c)
+
+    // 01_hello: a remote function, calls chained through references, an actor.
+    #define RUSTYRAY_IMPLEMENTATION
+    #include "rustyray.h"
+
+    REMOTE_FN(int, add, int, a, int, b) { return a + b; }
+
+    typedef struct Counter {
+        int total;
+    } Counter;
+    REMOTE_ACTOR(Counter, create, int, start) { self->total = start; }
+    REMOTE_METHOD(int, Counter, add, int, by) { return self->total += by; }
+
+    int main(void) {
+        if (rr_init(NULL) != RR_OK) return 1;
+        rr_ref five = rr_call(add, 2, 3);      // a task: returns at once
+        rr_ref twelve = rr_call(add, five, 7); // runs when five is there
+        rr_actor counter = rr_spawn(Counter_create, 30);
+        rr_ref total = rr_ask(counter, Counter_add, twelve);
+        printf("%d and %d\n", rr_unwrap(int, twelve), rr_unwrap(int, total));
+        return rr_shutdown() == RR_OK ? 0 : 1; // frees everything
+    }
+
+CONTENTS (grep -n '^// >>' rustyray.h)
+
+  types status config api-runtime api-objects api-tasks api-actors api-insight: what you call
+  macros: what the REMOTE_ macros are made of
+  platform atomics threads structs log memory containers registry store refs scheduler tasks
+  actors insight runtime public: the implementation, each section using only those above it
+
+CAVEATS
+
+  Only bytes cross. Arguments and results are copied bit by bit: scalars, structs, rr_bytes,
+    handles. A pointer inside a struct is copied as a number and means something only as long as
+    what it points to lives, in this process.
+  Names are unique in a program. Two REMOTE_FNs with one name, also in two libraries, make rr_init
+    fail with RR_ERR_DUPLICATE and name both places. Destructors: one for each actor type.
+  Constructors in static libraries. The linker drops an object file that nothing refers to, and
+    with it the registration of its functions. Calling one with rr_call is a reference; for those
+    that are called by name only, call rr_register(RR_FUNCTION(name)) from a file that is linked.
+  Libraries opened with dlopen may define remote functions if the program exports the library's
+    symbols (link it with -rdynamic). Do not dlclose one: its functions stay registered.
+  Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
+    call rr_init for one of its own.
+  The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
+    of yours are therefore not the task's own, and longjmp out of a body is undefined.
+  One thread in one actor at a time, but not always the same thread.
+  Releasing a handle more often than it was received or retained, while others still hold it, takes
+    a count of theirs. That cannot be told from a correct release, and is undefined.
+  Compilers without <stdatomic.h> or thread-local variables (tcc) get a build with one lock around
+    every atomic operation: right, and slow.
+
+CONCEPTS
+
+  Runtime    A set of workers (threads), objects and actors. rr_init starts the default one;
+             rr_runtime_create makes more. A handle means something in its own runtime only.
+  Task       A call of a remote function: rr_call returns at once, the body runs on a worker when
+             all its arguments are there. It is tried once.
+  Reference  rr_ref, a small value that stands for the result of a task, or for a value that was
+             put. What Ray calls an ObjectRef; a future. It can be passed to calls long before the
+             result exists, read any number of times, stored, returned.
+  Object     What a reference stands for: immutable once complete, with a value of a known type or
+             an error. Lives in the runtime's store.
+  Actor      State that only its methods touch, and a mailbox. rr_spawn makes one; rr_ask sends it
+             a message and returns a reference; rr_tell sends one without. Methods run one at a
+             time, on the pool: an idle actor is some 250 bytes of memory and no thread.
+  Scope      A stretch of code at whose end the references received in it are released. The body
+             of a task is one.
+
+  From Ray:  @ray.remote def f      REMOTE_FN(R, f, ...)     f.remote(x)     rr_call(f, x)
+             @ray.remote class A    REMOTE_ACTOR, _METHOD    a.m.remote(x)   rr_ask(a, A_m, x)
+             ray.get(r)             rr_get, rr_unwrap        ray.put(v)      rr_put, rr_put_bytes
+             ray.wait(rs, k)        rr_wait                  ray.kill(a)     rr_kill
+             ray.get_actor(name)    rr_find_actor            f.remote([rs])  rr_gather(rs, n)
+
+OWNERSHIP AND LIFETIMES
+
+  An object lives while something counts it: a handle that is held, a task that needs it, an object
+  or a scope that keeps it. Every call that returns a handle (rr_call, rr_put, rr_ask, rr_spawn,
+  rr_gather, rr_get(rr_ref, ...), rr_find_actor) gives the caller one count.
+
+  - Inside a scope that count is the scope's: released at its end, or early by rr_release, or taken
+    out by rr_keep. Bodies are scopes, so a body that only calls and waits releases nothing by hand.
+  - Outside every scope it is the receiver's, until rr_release. rr_shutdown frees what is left;
+    rr_config.report_leaks lists it with the file and line of the call that made it.
+  - rr_retain adds a count that no scope releases; the next rr_release takes that one first, so the
+    pair changes nothing, in a scope or out of it.
+  - Arguments: a task counts its arguments by itself; release yours right after the call if you
+    like. A handle that a body receives as an argument is a count of its own, in its scope.
+  - What a body returns is handed over: returning a reference that the body received or made is
+    right without rr_keep.
+  - What goes into an actor's state must be kept (rr_keep) and is released in its destructor.
+  - Views (rr_get(rr_bytes, ...)) are the object's own memory: in a scope valid until its end, even
+    if the reference is released before; outside until the reference is.
+  - rr_gather counts its parts; the references it was given stay the caller's.
+
+  A handle whose object is gone is stale. Using it is RR_ERR_STALE and nothing worse: ids are never
+  used twice, and are compared before anything is touched.
+
+THREADS AND BLOCKING
+
+  Every function may be called from every thread, inside and outside of bodies; a handle may be
+  passed between threads as any other value is (the receiver must see the sender's writes). A scope
+  belongs to the thread that opened it.
+
+  rr_get, rr_get_void, rr_unwrap, rr_wait and rr_shutdown wait; nothing else does. Waiting inside a
+  body is always allowed, to any depth: the waiter runs what it waits for, or what that waits for,
+  itself if nobody has begun it; if it must sleep, another thread takes over its worker's role, up
+  to rr_config.max_threads. A wait with a time limit runs nothing itself. If tasks wait for each
+  other in a ring, the waits in it return RR_ERR_DEADLOCK, and rr_error_message names the ring. Wait
+  for things that only other programs or threads of yours bring about (a socket, rr_create without
+  rr_seal) and no ring is seen: that is yours.
+
+  Order: methods of an actor run in the order in which each caller sent them. A caller is a thread
+  outside, one task, or one actor. Between callers, and between tasks, no order is promised.
+
+ERRORS AND LOGGING
+
+  Errors are values: an rr_status, or a reference that holds one. A body fails with
+  rr_fail(code, "why"); its dependents do not run and fail likewise, with the status and the code
+  of the first cause and a message that tells the whole chain:
+
+    task 'report' failed: its argument 1 'doubled' failed: its argument 1 'parse' failed: row -3 ...
+
+  rr_error_message(ref) gives that text, rr_error_code(ref) the code. For what is no object's error
+  (a wrong type asked for, a time limit, a stale handle) it tells what the thread's last call on
+  that reference said; rr_error_message((rr_ref){0}) what the last call without one said.
+  A message names what to change. An error in a method that was told, and misuse that has no other
+  way out, goes to the log: rr_config.log, or stderr. Nothing is ever written to stdout, and nothing
+  ends the process, except rr_unwrap, which exists for that.
+
+MEMORY
+
+  Slots: 128 bytes for each object, task, message or actor; values of up to 32 bytes lie in the
+  slot. Larger ones, and all rr_bytes, lie in blocks of 64 bytes to 48 KiB in steps of a half,
+  64-byte aligned, carved from chunks of 16 KiB to 1 MiB; above that each has memory of its own.
+  Slots and chunks are reused, and go back to the system with the runtime. A pending task with two
+  arguments of 8 bytes takes 128 bytes and 8 in a queue; an actor a slot and a block of 64 + its
+  state; a gather 24 bytes for each part.
+  rr_config.store_bytes limits the bytes of live values outside slots; what does not fit fails with
+  RR_ERR_STORE_FULL. A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays.
+
+COMPILE-TIME OPTIONS (define them before the implementation is included)
+
+  RR_MALLOC(size), RR_CALLOC(n, size), RR_REALLOC(p, size), RR_FREE(p)
+                           other functions for memory; all four together. (stb_ds has its own:
+                           STBDS_REALLOC, STBDS_FREE.)
+  RUSTYRAY_USE_PTHREADS    pthreads instead of C11 threads; chosen by itself under sanitizers, on
+                           macOS and MinGW, and where <threads.h> is missing
+  RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
+                           256 KiB with glibc, 32 KiB elsewhere
+  RUSTYRAY_DEBUG           checks the library's own rules with assert
+
+INTERNALS
+
+  One record, the slot (struct rr__object), serves for a task of any kind, the reference to its
+  result, and a small result itself. Its `word` holds count and state together, so that most steps
+  of a task's life are one atomic operation. Slots are found by number through a table of segments
+  and stay slots until the runtime ends: so a stale handle may be followed and told by its id, and a
+  queue may hold hints that turn out to be old.
+
+  States of an object (R1-R3 at struct rr__object):
+
+    WAITING -> QUEUED -> RUNNING -> READY | FAILED
+       a task: arguments are missing -> may be claimed -> its body runs -> value or error
+       a put value starts READY; a created one is WAITING until it is sealed, then READY
+       an actor: WAITING (idle) -> QUEUED (has messages) -> RUNNING -> WAITING ... -> FAILED (ended)
+
+  Scheduler (P1-P3 at struct rr_runtime). Every thread, from outside too, has a deque (Chase and Lev
+  2005): it pushes and pops at the bottom, others steal at the top, so that its own work stays hot
+  and the oldest goes first to thieves. Entries are hints; rr__claim, one CAS on the slot, decides who
+  runs what. That lets a waiter take exactly the task that it waits for, wherever that is queued
+  (leapfrogging, Wagner and Calder 1993), and the owner of the deque drop the old hint later. Actors
+  that had a long turn, and what a deque has no memory for, go through the inbox, a FIFO with a
+  lock. A fixed number of roles (rr_config.workers) may run; a thread without a role is parked. Waking
+  follows Go's rule: nobody is woken while somebody searches, and the last searcher that finds
+  work wakes the next.
+
+  Dependencies (D1-D3 at rr__depend). A task waits in the list of one missing argument; when that is
+  complete it goes on to the next missing one, or is queued. No counter, and one link to what it
+  waits for, which the walk (W1-W3 at rr__walk) follows to find work for a waiter and rings.
+
+  Waiting. Ready is one load. A sleeper hangs a node into the list of the object's shard and sleeps
+  on its own thread's condition variable; the completer, which sees the sleeper's flag in the same
+  operation that completes, wakes it there. A futex or condition variable inside the object could be
+  freed while its last user still unlocks it; these belong to the thread's context, which lives as
+  long as the runtime.
+
+  Actors (A1-A4 at rr__mailbox_push). The mailbox is one word in the slot: a stack of messages that
+  the runner takes whole and reverses, or the mark IDLE, whose change schedules the actor. Messages
+  behind one that waits for an argument queue in the sender's lane.
+
+  Ending. rr_shutdown adds up what the threads submitted and finished, each in counters of its own,
+  until both are the same (rr__is_quiet); then actors are ended, and threads joined. The memory goes
+  when the last thread from outside that used the runtime has let go of it: at its next call, or at
+  its end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
+
+  Locks, in the order in which they may be taken: global (registry, names, list of runtimes),
+  rr_runtime.lock (threads, inbox, contexts), a shard's, a context's, a pool's.
+*/
+#if defined(RUSTYRAY_IMPLEMENTATION) && defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) &&   \
     !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
 #define _POSIX_C_SOURCE 200809L /* clocks and fork handlers under -std=c11 */
 #endif
@@ -113,7 +325,7 @@ typedef enum rr_status {
 #define RR__STATUS_ID(id, text) id,
     RR__STATUSES(RR__STATUS_ID)
 #undef RR__STATUS_ID
-    RR__STATUS_COUNT
+        RR__STATUS_COUNT
 } rr_status;
 
 /* The identifier of a status as a string, "RR_ERR_TIMEOUT"; static memory.
@@ -161,15 +373,15 @@ typedef struct rr_actor_options {
 /* Counters of a runtime since it started, and what lives in it now. Each number
    is exact once the work that it counts is over. */
 typedef struct rr_stats {
-    uint64_t tasks_submitted; /* functions, actor creations and methods */
-    uint64_t tasks_finished;  /* of those, ended with a value */
-    uint64_t tasks_failed;    /* of those, ended with an error */
-    uint64_t tasks_stolen;    /* taken by a worker from another thread's queue */
-    uint64_t objects_live;    /* results and put objects with a count, pending ones included */
-    uint64_t actors_live;     /* created and not yet ended */
+    uint64_t tasks_submitted;  /* functions, actor creations and methods */
+    uint64_t tasks_finished;   /* of those, ended with a value */
+    uint64_t tasks_failed;     /* of those, ended with an error */
+    uint64_t tasks_stolen;     /* taken by a worker from another thread's queue */
+    uint64_t objects_live;     /* results and put objects with a count, pending ones included */
+    uint64_t actors_live;      /* created and not yet ended */
     uint64_t store_bytes_used; /* bytes of live objects outside their slots */
-    uint64_t workers;         /* rr_config.workers as it came out */
-    uint64_t threads;         /* pool threads that exist */
+    uint64_t workers;          /* rr_config.workers as it came out */
+    uint64_t threads;          /* pool threads that exist */
 } rr_stats;
 
 // >>api-runtime
@@ -292,11 +504,13 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
    received outside every scope. On a stale handle it does nothing.
    rr_keep takes a handle out of its scope and returns it: from now on it is the
    caller's to release. */
+// clang-format off
 #define rr_retain(handle)                                                                          \
     _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor)(handle)
 #define rr_release(handle)                                                                         \
     _Generic((handle), rr_ref: rr__release_ref, rr_actor: rr__release_actor)(handle)
 #define rr_keep(handle) _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor)(handle)
+// clang-format on
 
 /* Opens a scope on this thread: what the thread receives from now on is released
    by the matching rr_scope_end, unless kept. Scopes nest; the body of a task is
@@ -366,8 +580,7 @@ rr_status rr_register(rr_function *function);
    constructor fails, or an argument of it, every call on the actor fails with
    RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...). */
 #define rr_spawn(...) rr_spawn_with(((rr_actor_options){0}), __VA_ARGS__)
-#define rr_spawn_with(options, ...)                                                                \
-    RR__SPAWN(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_spawn_with(options, ...) RR__SPAWN(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_ACTOR_OPTIONS(...) ((rr_actor_options){__VA_ARGS__})
 
 /* rr_ref rr_ask(rr_actor actor, Type_name, x1, ...): sends a message; the
@@ -376,14 +589,12 @@ rr_status rr_register(rr_function *function);
    holds back later calls of the same caller only. A caller is a thread outside, a
    task, or an actor. Errors in the reference: as for rr_call, RR_ERR_ACTOR_DEAD,
    RR_ERR_TYPE for a method of another actor type. */
-#define rr_ask(actor, ...)                                                                         \
-    RR__SEND(rr__ask, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_ask(actor, ...) RR__SEND(rr__ask, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_tell(rr_actor actor, Type_name, x1, ...): sends a message whose
    result nobody wants. Returns what is wrong already; an error of the method
    itself goes to the log. */
-#define rr_tell(actor, ...)                                                                        \
-    RR__SEND(rr__tell, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
    Errors: RR_ERR_NOT_FOUND, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; *out is then null. */
@@ -407,6 +618,7 @@ void rr_get_stats(rr_stats *out);
 /* ---- everything below is implementation detail ---- */
 
 // >>macros
+// clang-format off: its layout of _Generic and of lists in macros cannot be read
 
 /* REMOTE_FN(int, add, int, a, int, b) becomes, in short:
 
@@ -435,18 +647,18 @@ void rr_get_stats(rr_stats *out);
 typedef void (*rr__thunk)(void *self, void *const *args, void *result);
 
 struct rr_function {
-    const char *name;     /* "add", "Counter_add" */
-    rr__thunk thunk;      /* calls it: unpacks arguments, packs the result */
+    const char *name; /* "add", "Counter_add" */
+    rr__thunk thunk;  /* calls it: unpacks arguments, packs the result */
     const rr_type *params;
     rr_type result;
-    rr_type self;         /* the actor's state; size 0 for a plain function */
-    const char *site;     /* "file:line" */
+    rr_type self;     /* the actor's state; size 0 for a plain function */
+    const char *site; /* "file:line" */
     int arity;
-    int kind;             /* enum rr__kind */
-    uint64_t hash;        /* of the signature; set when it is registered */
-    rr_function *next;    /* the list of everything registered */
+    int kind;                /* enum rr__kind */
+    uint64_t hash;           /* of the signature; set when it is registered */
+    rr_function *next;       /* the list of everything registered */
     const rr_function *drop; /* constructor: the destructor of its type */
-    RR__ATOMIC(int) state; /* enum rr__function_state */
+    RR__ATOMIC(int) state;   /* enum rr__function_state */
 };
 
 /* What a function descriptor, and an object's slot, is for. */
@@ -455,8 +667,8 @@ enum rr__kind {
     RR__CONSTRUCTOR, /* an object: the actor itself, and the task of its creation */
     RR__METHOD,      /* a method; an object: a message */
     RR__DESTRUCTOR,
-    RR__VALUE,       /* an object that was put or created */
-    RR__GATHER       /* an object made of others */
+    RR__VALUE, /* an object that was put or created */
+    RR__GATHER /* an object made of others */
 };
 
 enum rr__type_kind {
@@ -509,7 +721,8 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 
 /* Counting and pasting. */
 #define RR__COUNT(...)                                                                             \
-    RR__COUNT_(__VA_ARGS__, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+    RR__COUNT_(__VA_ARGS__, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, \
+               0)
 #define RR__COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, count, ...) count
 #define RR__CAT(a, b) RR__CAT_(a, b)
 #define RR__CAT_(a, b) a##b
@@ -530,31 +743,31 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #endif
 
 /* Types. The selection looks at an lvalue that is never evaluated, so qualifiers do not matter. */
-#define RR__TYPE(T) #T, (uint32_t)sizeof(T), (uint16_t)_Alignof(T), (uint16_t)RR__KIND(T)
+#define RR__TYPE(T) #T, (uint32_t)sizeof(T), (uint16_t) _Alignof(T), (uint16_t)RR__KIND(T)
 #define RR__VOID_TYPE "void", 0, 1, RR__KIND_VOID
 #define RR__INTEGER(T, is_signed) (RR__KIND_INTEGER + 2 * (int)sizeof(T) + (is_signed))
 #define RR__KIND(T)                                                                                \
-    _Generic(*(T *)rr__nil,                                                                        \
-        _Bool: RR__KIND_BOOL,                                                                      \
-        char: RR__INTEGER(char, (char)-1 < (char)0),                                               \
-        signed char: RR__INTEGER(signed char, 1),                                                  \
-        unsigned char: RR__INTEGER(unsigned char, 0),                                              \
-        short: RR__INTEGER(short, 1),                                                              \
-        unsigned short: RR__INTEGER(unsigned short, 0),                                            \
-        int: RR__INTEGER(int, 1),                                                                  \
-        unsigned: RR__INTEGER(unsigned, 0),                                                        \
-        long: RR__INTEGER(long, 1),                                                                \
-        unsigned long: RR__INTEGER(unsigned long, 0),                                              \
-        long long: RR__INTEGER(long long, 1),                                                      \
-        unsigned long long: RR__INTEGER(unsigned long long, 0),                                    \
-        float: RR__KIND_FLOAT,                                                                     \
-        double: RR__KIND_DOUBLE,                                                                   \
-        long double: RR__KIND_LONG_DOUBLE,                                                         \
-        rr_ref: RR__KIND_REF,                                                                      \
-        rr_actor: RR__KIND_ACTOR,                                                                  \
-        rr_bytes: RR__KIND_BYTES,                                                                  \
-        rr_many: RR__KIND_MANY,                                                                    \
-        default: RR__KIND_OTHER)
+    _Generic(*(T *)rr__nil, _Bool                                                                  \
+             : RR__KIND_BOOL, char                                                                 \
+             : RR__INTEGER(char, (char)-1 < (char)0), signed char                                  \
+             : RR__INTEGER(signed char, 1), unsigned char                                          \
+             : RR__INTEGER(unsigned char, 0), short                                                \
+             : RR__INTEGER(short, 1), unsigned short                                               \
+             : RR__INTEGER(unsigned short, 0), int                                                 \
+             : RR__INTEGER(int, 1), unsigned                                                       \
+             : RR__INTEGER(unsigned, 0), long                                                      \
+             : RR__INTEGER(long, 1), unsigned long                                                 \
+             : RR__INTEGER(unsigned long, 0), long long                                            \
+             : RR__INTEGER(long long, 1), unsigned long long                                       \
+             : RR__INTEGER(unsigned long long, 0), float                                           \
+             : RR__KIND_FLOAT, double                                                              \
+             : RR__KIND_DOUBLE, long double                                                        \
+             : RR__KIND_LONG_DOUBLE, rr_ref                                                        \
+             : RR__KIND_REF, rr_actor                                                              \
+             : RR__KIND_ACTOR, rr_bytes                                                            \
+             : RR__KIND_BYTES, rr_many                                                             \
+             : RR__KIND_MANY, default                                                              \
+             : RR__KIND_OTHER)
 
 /* Parameter lists of 0 to 8 (type, name) pairs, in each form that a definition needs. A list is
    always closed by one more argument (end), so that it is never empty. */
@@ -632,24 +845,30 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
     typedef T7 rr__p7_##f;                                                                         \
     typedef T8 rr__p8_##f;                                                                         \
     typedef char rr__arity_##f[9];
-#define RR__TYPE_LIST_0(end) {RR__VOID_TYPE}
-#define RR__TYPE_LIST_1(T1, a1, end) {RR__TYPE(T1)}
-#define RR__TYPE_LIST_2(T1, a1, T2, a2, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}
-#define RR__TYPE_LIST_3(T1, a1, T2, a2, T3, a3, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}
+#define RR__TYPE_LIST_0(end)                                                                       \
+    { RR__VOID_TYPE }
+#define RR__TYPE_LIST_1(T1, a1, end)                                                               \
+    { RR__TYPE(T1) }
+#define RR__TYPE_LIST_2(T1, a1, T2, a2, end)                                                       \
+    {RR__TYPE(T1)}, { RR__TYPE(T2) }
+#define RR__TYPE_LIST_3(T1, a1, T2, a2, T3, a3, end)                                               \
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, { RR__TYPE(T3) }
 #define RR__TYPE_LIST_4(T1, a1, T2, a2, T3, a3, T4, a4, end)                                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, { RR__TYPE(T4) }
 #define RR__TYPE_LIST_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, { RR__TYPE(T5) }
 #define RR__TYPE_LIST_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, {RR__TYPE(T5)}, { RR__TYPE(T6) }
 #define RR__TYPE_LIST_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, {RR__TYPE(T5)},                \
+        {RR__TYPE(T6)}, {                                                                          \
+        RR__TYPE(T7)                                                                               \
+    }
 #define RR__TYPE_LIST_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}, {RR__TYPE(T8)}
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, {RR__TYPE(T5)},                \
+        {RR__TYPE(T6)}, {RR__TYPE(T7)}, {                                                          \
+        RR__TYPE(T8)                                                                               \
+    }
 #define RR__LOAD(f, i)                                                                             \
     rr__p##i##_##f rr__a##i;                                                                       \
     memcpy((void *)&rr__a##i, rr__args[i - 1], sizeof rr__a##i);
@@ -712,18 +931,21 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
     R rr__value = call;                                                                            \
     memcpy(rr__result, &rr__value, sizeof rr__value)
 #define RR__RESULT(R) RR__PICK(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
-#define RR__RESULT_VOID(R) {RR__VOID_TYPE}
-#define RR__RESULT_VALUE(R) {RR__TYPE(R)}
-#define RR__NO_SELF {"", 0, 1, RR__KIND_VOID}
-#define RR__SELF(Type) {RR__TYPE(Type)}
+#define RR__RESULT_VOID(R)                                                                         \
+    { RR__VOID_TYPE }
+#define RR__RESULT_VALUE(R)                                                                        \
+    { RR__TYPE(R) }
+#define RR__NO_SELF                                                                                \
+    { "", 0, 1, RR__KIND_VOID }
+#define RR__SELF(Type)                                                                             \
+    { RR__TYPE(Type) }
 
 /* What every kind of remote function consists of, beside the function itself. `symbol` is the
    descriptor's name: fn_add, create_Counter_create, method_Counter_add, drop_Counter. */
 #define RR__DESCRIBE(k, symbol, f, kind_, result_, self_, invoke, ...)                             \
     static void rr__thunk_##symbol(void *rr__self, void *const *rr__args, void *rr__result) {      \
         (void)rr__self, (void)rr__args;                                                            \
-        RR__CAT(RR__LOADS_, k)(f)                                                                  \
-        invoke;                                                                                    \
+        RR__CAT(RR__LOADS_, k)(f) invoke;                                                          \
     }                                                                                              \
     static const rr_type rr__types_##symbol[] = {RR__CAT(RR__TYPE_LIST_, k)(__VA_ARGS__)};         \
     rr_function rr__##symbol = {.name = #f,                                                        \
@@ -739,8 +961,7 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 
 #define RR__FN_DECLARE(k, ...) RR__FN_DECLARE_(k, __VA_ARGS__)
 #define RR__FN_DECLARE_(k, R, f, ...)                                                              \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
-    extern rr_function rr__fn_##f;                                                                 \
+    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__) extern rr_function rr__fn_##f;                    \
     R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
 #define RR__FN(k, ...) RR__FN_(k, __VA_ARGS__)
 #define RR__FN_(k, R, f, ...)                                                                      \
@@ -751,8 +972,7 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 
 /* Methods; a constructor is one without a result, a destructor one without parameters either. */
 #define RR__MEMBER_DECLARE(k, R, symbol, Type, f, ...)                                             \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
-    extern rr_function rr__##symbol;                                                               \
+    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__) extern rr_function rr__##symbol;                  \
     R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
 #define RR__MEMBER(k, R, symbol, kind, Type, f, ...)                                               \
     RR__MEMBER_DECLARE(k, R, symbol, Type, f, __VA_ARGS__);                                        \
@@ -778,48 +998,54 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
    reference as itself; in the branches that are not selected something of a fitting type stands
    where x would not compile. */
 #define RR__ARG(f, i, x)                                                                           \
-    {_Generic((x),                                                                                 \
-         rr_ref: NULL,                                                                             \
-         default: (rr__p##i##_##f[1]){                                                             \
-             _Generic((x), rr_ref: *(const rr__p##i##_##f *)rr__nil, default: (x))}),              \
-     _Generic((x),                                                                                 \
-         rr_ref: _Generic((x), rr_ref: (x), default: RR__NULL_REF),                                \
-         default: RR__NULL_REF)}
+    {                                                                                              \
+        _Generic((x), rr_ref                                                                       \
+                 : NULL, default                                                                   \
+                 : (rr__p##i##_##f[1]){_Generic((x), rr_ref                                        \
+                                                : *(const rr__p##i##_##f *)rr__nil, default        \
+                                                : (x))}),                                          \
+            _Generic((x), rr_ref                                                                   \
+                     : _Generic((x), rr_ref                                                        \
+                                : (x), default                                                     \
+                                : RR__NULL_REF),                                                   \
+                       default                                                                     \
+                     : RR__NULL_REF)                                                               \
+    }
 #define RR__NULL_REF ((rr_ref){0, 0, 0})
 #define RR__ARGS_0(f, end) NULL
 #define RR__ARGS_1(f, x1, end)                                                                     \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1)}
+    (const rr__arg[]) { RR__ARG(f, 1, x1) }
 #define RR__ARGS_2(f, x1, x2, end)                                                                 \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2)}
+    (const rr__arg[]) { RR__ARG(f, 1, x1), RR__ARG(f, 2, x2) }
 #define RR__ARGS_3(f, x1, x2, x3, end)                                                             \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3)}
+    (const rr__arg[]) { RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3) }
 #define RR__ARGS_4(f, x1, x2, x3, x4, end)                                                         \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4)}
+    (const rr__arg[]) { RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4) }
 #define RR__ARGS_5(f, x1, x2, x3, x4, x5, end)                                                     \
-    (const rr__arg[]){                                                                             \
+    (const rr__arg[]) {                                                                            \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5)}
+            RR__ARG(f, 5, x5)                                                                      \
+    }
 #define RR__ARGS_6(f, x1, x2, x3, x4, x5, x6, end)                                                 \
-    (const rr__arg[]){                                                                             \
+    (const rr__arg[]) {                                                                            \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6)}
+            RR__ARG(f, 5, x5), RR__ARG(f, 6, x6)                                                   \
+    }
 #define RR__ARGS_7(f, x1, x2, x3, x4, x5, x6, x7, end)                                             \
-    (const rr__arg[]){                                                                             \
+    (const rr__arg[]) {                                                                            \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7)}
+            RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7)                                \
+    }
 #define RR__ARGS_8(f, x1, x2, x3, x4, x5, x6, x7, x8, end)                                         \
-    (const rr__arg[]){                                                                             \
+    (const rr__arg[]) {                                                                            \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7), RR__ARG(f, 8, x8)}
+            RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7), RR__ARG(f, 8, x8)             \
+    }
 /* From the number of arguments of a call, the function's name among them, to what is passed on. */
 #define RR__ARGS(count, f, ...) RR__CAT(RR__ARGS_, RR__LESS(count))(f, __VA_ARGS__)
 #define RR__ARITY(count, f)                                                                        \
-    ((count) - 1 +                                                                                 \
-     RR__REQUIRE(sizeof(rr__arity_##f) == (count), "wrong number of arguments for " #f))
+    ((count)-1 + RR__REQUIRE(sizeof(rr__arity_##f) == (count), "wrong number of arguments "        \
+                                                               "for " #f))
 #define RR__LESS(count) RR__CAT(RR__LESS_, count)
 #define RR__LESS_1 0
 #define RR__LESS_2 1
@@ -840,42 +1066,47 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__SEND_(how, actor, n, f, ...)                                                           \
     how((actor), &rr__method_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
 #define RR__NAMED(x)                                                                               \
-    {_Generic((x), rr_ref: RR__NO_VALUE, default: (x)),                                            \
-     _Generic((x), rr_ref: (x), default: RR__NULL_REF)}
+    {                                                                                              \
+        _Generic((x), rr_ref                                                                       \
+                 : RR__NO_VALUE, default                                                           \
+                 : (x)),                                                                           \
+            _Generic((x), rr_ref                                                                   \
+                     : (x), default                                                                \
+                     : RR__NULL_REF)                                                               \
+    }
 #define RR__NO_VALUE ((rr_value){{NULL, 0, 0, 0}, NULL})
 #define RR__NAMED_0(end) NULL
 #define RR__NAMED_1(x1, end)                                                                       \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1)}
+    (const rr__named_arg[]) { RR__NAMED(x1) }
 #define RR__NAMED_2(x1, x2, end)                                                                   \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2)}
+    (const rr__named_arg[]) { RR__NAMED(x1), RR__NAMED(x2) }
 #define RR__NAMED_3(x1, x2, x3, end)                                                               \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3)}
+    (const rr__named_arg[]) { RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3) }
 #define RR__NAMED_4(x1, x2, x3, x4, end)                                                           \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4)}
+    (const rr__named_arg[]) { RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4) }
 #define RR__NAMED_5(x1, x2, x3, x4, x5, end)                                                       \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5)}
+    (const rr__named_arg[]) {                                                                      \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5)                  \
+    }
 #define RR__NAMED_6(x1, x2, x3, x4, x5, x6, end)                                                   \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6)}
+    (const rr__named_arg[]) {                                                                      \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5), RR__NAMED(x6)   \
+    }
 #define RR__NAMED_7(x1, x2, x3, x4, x5, x6, x7, end)                                               \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7)}
+    (const rr__named_arg[]) {                                                                      \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5), RR__NAMED(x6),  \
+            RR__NAMED(x7)                                                                          \
+    }
 #define RR__NAMED_8(x1, x2, x3, x4, x5, x6, x7, x8, end)                                           \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7), RR__NAMED(x8)}
+    (const rr__named_arg[]) {                                                                      \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5), RR__NAMED(x6),  \
+            RR__NAMED(x7), RR__NAMED(x8)                                                           \
+    }
 #define RR__CALL_NAMED(count, ...) RR__CALL_NAMED_(count, __VA_ARGS__)
 #define RR__CALL_NAMED_(n, name, ...)                                                              \
     rr__call_named((name), RR__CAT(RR__NAMED_, RR__LESS(n))(__VA_ARGS__), n - 1, RR__SITE)
 
+// clang-format on
 #ifdef __cplusplus
 }
 #endif
@@ -980,7 +1211,7 @@ static inline unsigned rr__highest_bit(uint32_t x) {
 #ifndef INCLUDE_STB_DS_H
 #if defined(__has_include)
 #if !__has_include("stb_ds.h")
-#error "rustyray.h needs stb_ds.h: apt-get install libstb-dev and compile with $(pkg-config --cflags stb)"
+#error "no stb_ds.h: apt-get install libstb-dev, compile with $(pkg-config --cflags stb)"
 #endif
 #endif
 #define RR__OWN_STB_DS 1
@@ -1097,9 +1328,8 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* A thin seam over C11 threads. Sanitizers do not follow those on glibc, so under
    them, and where <threads.h> is missing, the same functions stand on pthreads. */
-#if !defined(RUSTYRAY_USE_PTHREADS) &&                                                             \
-    (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) || defined(__APPLE__) ||                 \
-     defined(__MINGW32__))
+#if !defined(RUSTYRAY_USE_PTHREADS) && (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) ||    \
+                                        defined(__APPLE__) || defined(__MINGW32__))
 #define RUSTYRAY_USE_PTHREADS
 #endif
 
@@ -1293,33 +1523,33 @@ typedef struct rr__lane rr__lane;
               reads them without more. */
 struct rr__object {
     RR__ATOMIC(uint64_t) word;
-    RR__ATOMIC(uint64_t) id;                /* 0: free. Written by who allocates and frees */
-    RR__ATOMIC(rr__object *) dependents;    /* stack of waiting tasks; an actor: its mailbox */
+    RR__ATOMIC(uint64_t) id;             /* 0: free. Written by who allocates and frees */
+    RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
     union {
-        const rr_function *fn;              /* task, message, actor */
-        const char *type_name;              /* put object */
+        const rr_function *fn; /* task, message, actor */
+        const char *type_name; /* put object */
     } of;
     union {
-        size_t bytes;                       /* complete: size of the value */
-        rr__object *lane_next;              /* a held message: the next one of its caller */
+        size_t bytes;          /* complete: size of the value */
+        rr__object *lane_next; /* a held message: the next one of its caller */
     } size;
-    void *data;                             /* READY: block; FAILED: rr__error; RUNNING: the
+    void *data;       /* READY: block; FAILED: rr__error; RUNNING: the
                                                runner's context; held: its lane */
-    const char *site;                       /* "file:line" of the call that made it */
+    const char *site; /* "file:line" of the call that made it */
     uint32_t slot;
-    uint8_t kind;                           /* enum rr__kind */
-    uint8_t place;                          /* of the value: enum rr__place or block class */
-    uint8_t args_place;                     /* of the arguments, likewise */
-    uint8_t by_ref;                         /* bit i: argument i is an object, not a value */
+    uint8_t kind;       /* enum rr__kind */
+    uint8_t place;      /* of the value: enum rr__place or block class */
+    uint8_t args_place; /* of the arguments, likewise */
+    uint8_t by_ref;     /* bit i: argument i is an object, not a value */
 
-    RR__ATOMIC(rr__object *) waits_on;      /* what must happen first; see rr__walk */
-    rr__object *next;                       /* link of the one list that it is in */
-    void *extra;                            /* message: its actor's slot; actor: rr__actor;
+    RR__ATOMIC(rr__object *) waits_on; /* what must happen first; see rr__walk */
+    rr__object *next;                  /* link of the one list that it is in */
+    void *extra;                       /* message: its actor's slot; actor: rr__actor;
                                                gather: rr__parts */
-    RR__ATOMIC(uint32_t) held_at;           /* hint: index in the holder's scope stack */
-    bool is_told;                           /* a message whose result nobody wants */
-    bool has_arrived;                       /* a held message: its arguments are complete */
-    RR__ATOMIC(uint64_t) words[4];          /* arguments, then the value, if they fit */
+    RR__ATOMIC(uint32_t) held_at;      /* hint: index in the holder's scope stack */
+    bool is_told;                      /* a message whose result nobody wants */
+    bool has_arrived;                  /* a held message: its arguments are complete */
+    RR__ATOMIC(uint64_t) words[4];     /* arguments, then the value, if they fit */
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -1342,8 +1572,8 @@ struct rr__error {
     RR__ATOMIC(uint32_t) count; /* 0: static, never freed */
     rr_status status;
     int code;
-    rr__error *cause;           /* counted; NULL for the first */
-    const char *subject;        /* the task's name, or the site of an object without one */
+    rr__error *cause;    /* counted; NULL for the first */
+    const char *subject; /* the task's name, or the site of an object without one */
     bool is_task;
     RR__ATOMIC(char *) message; /* of the whole chain, composed when asked for */
     char text[];                /* after the subject, before the cause */
@@ -1368,7 +1598,7 @@ typedef struct rr__pool {
     void *batches;     /* free blocks in lists of RR__BATCH */
     char *fresh, *end; /* never used */
     rr__chunk *chunks;
-    size_t chunk_bytes; /* of the next one */
+    size_t chunk_bytes;   /* of the next one */
     rr_runtime *slots_of; /* the pool of slots: they come in segments instead of chunks */
 } rr__pool;
 enum { RR__BATCH = 32 };
@@ -1398,10 +1628,10 @@ typedef struct rr__deque {
 /* A body that is running: on the stack of the thread that runs it. */
 typedef struct rr__frame {
     struct rr__frame *outer;
-    rr__object *task;        /* function: its slot; actor: the message's, or the actor's */
-    rr__lane **lanes;        /* of the caller that this body is */
-    rr__error *error;        /* from rr_fail */
-    void *result;            /* from rr_result */
+    rr__object *task; /* function: its slot; actor: the message's, or the actor's */
+    rr__lane **lanes; /* of the caller that this body is */
+    rr__error *error; /* from rr_fail */
+    void *result;     /* from rr_result */
     size_t result_bytes;
     uint8_t result_place;
     bool is_actor, wants_exit;
@@ -1414,7 +1644,7 @@ typedef struct rr__frame {
 typedef struct rr__held {
     rr__object *object; /* NULL: released or kept early */
     rr__context *context;
-    uint32_t retained;  /* counts from rr_retain, the user's own; on top of the scope's one */
+    uint32_t retained; /* counts from rr_retain, the user's own; on top of the scope's one */
     bool is_view;
 } rr__held;
 
@@ -1426,16 +1656,22 @@ typedef struct rr__local {
     rr__held *held;        /* stack; the innermost scope starts at scope_start */
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
-    size_t floor;          /* depth of the scope that the running body is */
-    char *stack;           /* where the thread's stack was when it first came here */
-    bool is_hooked;        /* its end will be noticed */
-    rr_ref message_of;     /* of whom the last error message speaks */
+    size_t floor;      /* depth of the scope that the running body is */
+    char *stack;       /* where the thread's stack was when it first came here */
+    bool is_hooked;    /* its end will be noticed */
+    rr_ref message_of; /* of whom the last error message speaks */
     char message[640];
 } rr__local;
 
 enum rr__counter {
-    RR__SUBMITTED, RR__FINISHED, RR__ERRORS, RR__STOLEN,
-    RR__OBJECTS_MADE, RR__OBJECTS_GONE, RR__ACTORS_MADE, RR__ACTORS_GONE,
+    RR__SUBMITTED,
+    RR__FINISHED,
+    RR__ERRORS,
+    RR__STOLEN,
+    RR__OBJECTS_MADE,
+    RR__OBJECTS_GONE,
+    RR__ACTORS_MADE,
+    RR__ACTORS_GONE,
     RR__COUNTERS
 };
 
@@ -1444,25 +1680,25 @@ enum rr__counter {
    signals one, may always touch it. */
 struct rr__context {
     rr_runtime *runtime;
-    rr__context *next;     /* list of all contexts of the runtime; append only */
-    rr__context *sibling;  /* list of the thread's own; owner only */
-    rr__context *listed;   /* in `parked` or `vacant`; under the runtime's lock */
-    RR__ATOMIC(rr__frame *) frame; /* innermost body; written by the owner */
-    rr__lane *lanes;       /* as a caller from outside */
+    rr__context *next;                    /* list of all contexts of the runtime; append only */
+    rr__context *sibling;                 /* list of the thread's own; owner only */
+    rr__context *listed;                  /* in `parked` or `vacant`; under the runtime's lock */
+    RR__ATOMIC(rr__frame *) frame;        /* innermost body; written by the owner */
+    rr__lane *lanes;                      /* as a caller from outside */
     rr__cache slots, blocks[RR__CLASSES]; /* owner only */
     uint64_t next_id, last_id;
     rr__object *dead, *settled; /* worklists: recursion over long chains as loops */
     bool is_burying, is_settling;
     bool is_worker, has_role, is_searching;
-    rr__context *victim;   /* where the last theft worked */
+    rr__context *victim; /* where the last theft worked */
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
     rr__deque deque;
 
-    rr__mutex lock;        /* of the four below; a leaf */
+    rr__mutex lock; /* of the four below; a leaf */
     rr__cond wake;
-    bool is_woken;         /* parked: go on */
+    bool is_woken; /* parked: go on */
     struct rr__sleeper *sleeper;
     RR__ATOMIC(int) is_helping; /* a thread from outside that may be inside a body */
 };
@@ -1474,8 +1710,8 @@ typedef struct rr__sleeper {
     size_t fired, need; /* under the context's lock */
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
-    char *ring;         /* a ring was found: its description; malloc'ed */
-    size_t *order;      /* indices in order of completion; may be NULL */
+    char *ring;    /* a ring was found: its description; malloc'ed */
+    size_t *order; /* indices in order of completion; may be NULL */
 } rr__sleeper;
 
 typedef struct rr__node {
@@ -1520,7 +1756,7 @@ typedef struct rr__actor {
     void *state;
     size_t block_bytes;
     uint8_t place;
-    bool is_born;                  /* runner only */
+    bool is_born; /* runner only */
 } rr__actor;
 
 /* The parts of a gather. */
@@ -1554,12 +1790,12 @@ enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
 #define RR__SEARCHING(idle) ((uint32_t)((idle) >> 32) & 0x7fffffff)
 
 struct rr_runtime {
-    RR__ATOMIC(int) phase;     /* enum rr__phase */
-    uint32_t home;             /* tells handles of runtimes apart; never 0 */
+    RR__ATOMIC(int) phase; /* enum rr__phase */
+    uint32_t home;         /* tells handles of runtimes apart; never 0 */
     rr_config config;
     int workers, max_threads;
-    uint64_t holders;          /* running + attached threads from outside; global lock */
-    rr_runtime *next_runtime;  /* list of all; global lock */
+    uint64_t holders;         /* running + attached threads from outside; global lock */
+    rr_runtime *next_runtime; /* list of all; global lock */
     bool is_default;
 
     RR__ATOMIC(uint64_t) idle;
@@ -1572,17 +1808,17 @@ struct rr_runtime {
     rr__pool slot_pool, block_pools[RR__CLASSES];
     rr__shard shards[RR__SHARDS];
 
-    rr__mutex lock;            /* of all below; before a context's lock */
-    rr__cond quiet;            /* something that rr_shutdown waits for may have happened */
-    rr__context *parked;       /* threads without a role */
-    rr__context *vacant;       /* contexts that a thread from outside gave back */
+    rr__mutex lock;      /* of all below; before a context's lock */
+    rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
+    rr__context *parked; /* threads without a role */
+    rr__context *vacant; /* contexts that a thread from outside gave back */
     int threads;
     rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
                                              turn, and what a deque had no memory for */
     RR__ATOMIC(int) has_inbox;
     RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
-    rr__name *names;           /* of living actors; under the global lock */
-    rr__error *no_memory;      /* the error that needs no more memory */
+    rr__name *names;              /* of living actors; under the global lock */
+    rr__error *no_memory;         /* the error that needs no more memory */
 };
 
 /* ---- used before they are defined ---- */
@@ -1601,8 +1837,14 @@ static RR__ATOMIC(rr_function *) rr__functions; /* newest first */
 static RR__ATOMIC(rr_runtime *) rr__default;
 static rr_runtime *rr__runtimes; /* all of these under the global lock */
 static uint32_t rr__homes;
-static struct { char *key; rr_function *value; } *rr__table; /* registered names */
-static struct { char *key; rr_function *value; } *rr__drops; /* destructors by type */
+static struct {
+    char *key;
+    rr_function *value;
+} * rr__table; /* registered names */
+static struct {
+    char *key;
+    rr_function *value;
+} * rr__drops;                   /* destructors by type */
 static rr_function *rr__checked; /* registrations from here on are in the tables */
 static rr__mutex rr__global_mutex;
 
@@ -1630,7 +1872,8 @@ static void rr__global_lock(void) {
 static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
 
 #if defined(__TINYC__)
-static RR__NOINLINE rr__local *rr__self(void) { /* no thread-local variables: the exit key's value */
+static RR__NOINLINE rr__local *
+rr__self(void) { /* no thread-local variables: the exit key's value */
     static rr__local nothing;
     RR__ONCE(rr__global_start);
     rr__local *self = RR__EXIT_KEY_GET();
@@ -1941,7 +2184,8 @@ static rr__object *rr__deque_steal(rr__deque *deque) {
     int64_t bottom = rr__load_seq_cst(&deque->bottom); /* after top, see rr__deque_pop */
     if (top >= bottom) return NULL;
     rr__ring *ring = rr__load_acquire(&deque->ring);
-    rr__object *entry = rr__load_relaxed(&ring->entries[top & ring->mask]); /* the CAS confirms it */
+    rr__object *entry =
+        rr__load_relaxed(&ring->entries[top & ring->mask]); /* the CAS confirms it */
     return rr__cas_seq_cst(&deque->top, &top, top + 1) ? entry : NULL;
 }
 
@@ -1959,14 +2203,16 @@ static void rr__deque_trim(rr__deque *deque) {
     int64_t bottom = rr__load_relaxed(&deque->bottom), keep = bottom;
     int64_t top = rr__load_relaxed(&deque->top); /* may be old: checked again below */
     rr__ring *ring = rr__load_relaxed(&deque->ring);
-    while (keep > top && !rr__is_claimable(rr__load_relaxed(&ring->entries[(keep - 1) & ring->mask])))
+    while (keep > top &&
+           !rr__is_claimable(rr__load_relaxed(&ring->entries[(keep - 1) & ring->mask])))
         keep--;
     if (keep == bottom) return;
     rr__store_seq_cst(&deque->bottom, keep);
     top = rr__load_seq_cst(&deque->top);
     if (top < keep) return; /* thieves stay below keep */
-    (void)rr__cas_seq_cst(&deque->top, &top, bottom); /* empty it as the pop of a last entry does; if a */
-    rr__store_relaxed(&deque->bottom, bottom);  /* thief was faster, stale entries stay: harmless */
+    (void)rr__cas_seq_cst(&deque->top, &top,
+                          bottom);             /* empty it as the pop of a last entry does; if a */
+    rr__store_relaxed(&deque->bottom, bottom); /* thief was faster, stale entries stay: harmless */
 }
 
 // >>registry
@@ -2040,8 +2286,8 @@ static rr_status rr__registry_reject(const rr_config *config, rr_function *fn, r
 
 static rr_status rr__registry_add_locked(const rr_config *config, rr_function *fn) {
     bool drops = fn->kind == RR__DESTRUCTOR;
-    rr_function *other = drops ? stbds_shget(rr__drops, fn->self.name)
-                               : stbds_shget(rr__table, fn->name);
+    rr_function *other =
+        drops ? stbds_shget(rr__drops, fn->self.name) : stbds_shget(rr__table, fn->name);
     if (other && other != fn) return rr__registry_reject(config, fn, other);
     bool takes_many = fn->result.kind == RR__KIND_MANY;
     if (takes_many) {
@@ -2159,8 +2405,9 @@ static void rr__error_drop(rr__error *error) {
 
 /* An error about a subject; takes over one count of the cause. Never NULL. */
 RR__PRINTF(6, 0)
-static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code, const rr__object *about,
-                                 rr__error *cause, const char *format, va_list args) {
+static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code,
+                                 const rr__object *about, rr__error *cause, const char *format,
+                                 va_list args) {
     va_list again;
     va_copy(again, args);
     int length = vsnprintf(NULL, 0, format, again);
@@ -2174,7 +2421,8 @@ static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code, con
     vsnprintf(error->text, room, format, args);
     rr__store_relaxed(&error->count, 1u); /* not shared yet */
     error->status = status, error->code = code, error->cause = cause;
-    if (about && about->kind <= RR__METHOD) error->subject = about->of.fn->name, error->is_task = true;
+    if (about && about->kind <= RR__METHOD)
+        error->subject = about->of.fn->name, error->is_task = true;
     else if (about) error->subject = about->site;
     return error;
 }
@@ -2195,8 +2443,8 @@ static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__e
                                   const char *format, ...) {
     va_list args;
     va_start(args, format);
-    rr__error *error = rr__error_make(rt, cause->status, cause->code, about, rr__error_share(cause),
-                                      format, args);
+    rr__error *error =
+        rr__error_make(rt, cause->status, cause->code, about, rr__error_share(cause), format, args);
     va_end(args);
     return error;
 }
@@ -2217,11 +2465,12 @@ static size_t rr__error_write(const rr__error *error, char *text, size_t size) {
         size_t left = at ? size - used : 0;
         bool skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
         if (skipped && i > HEAD) continue;
-        const char *before = e->subject ? (e->is_task ? (i ? "'" : "task '") : (i ? "(" : "object (")) : "";
+        const char *before =
+            e->subject ? (e->is_task ? (i ? "'" : "task '") : (i ? "(" : "object (")) : "";
         const char *after = e->subject ? (e->is_task ? "' failed: " : ") failed: ") : "";
         int n = skipped ? snprintf(at, left, "... %zu more ... ", links - HEAD - TAIL)
-                        : snprintf(at, left, "%s%s%s%s", before, e->subject ? e->subject : "", after,
-                                   e->text);
+                        : snprintf(at, left, "%s%s%s%s", before, e->subject ? e->subject : "",
+                                   after, e->text);
         used += n > 0 ? (size_t)n : 0;
     }
     return used;
@@ -2279,7 +2528,8 @@ static RR__NOINLINE uint32_t rr__slot_number(rr_runtime *rt, rr__object *o) {
 static uint64_t rr__next_id(rr__context *cx) {
     enum { STEP = 1024 };
     if (RR__UNLIKELY(cx->next_id == cx->last_id)) {
-        cx->next_id = rr__add_relaxed(&cx->runtime->next_id, (uint64_t)STEP); /* unique, not ordered */
+        cx->next_id =
+            rr__add_relaxed(&cx->runtime->next_id, (uint64_t)STEP); /* unique, not ordered */
         cx->last_id = cx->next_id + STEP;
     }
     return cx->next_id++;
@@ -2469,9 +2719,8 @@ static RR__NOINLINE void rr__bury(rr__context *cx, rr__object *o) {
 static bool rr__held_reserve(rr__local *self) {
     if (RR__LIKELY(self->held_count < self->held_capacity)) return true;
     size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
-    rr__held *held = capacity > SIZE_MAX / sizeof *held
-                         ? NULL
-                         : RR_REALLOC(self->held, capacity * sizeof *held);
+    rr__held *held =
+        capacity > SIZE_MAX / sizeof *held ? NULL : RR_REALLOC(self->held, capacity * sizeof *held);
     if (!held) return false;
     self->held = held, self->held_capacity = capacity;
     return true;
@@ -2840,8 +3089,8 @@ static char *rr__ring_describe(const rr__object *self) {
     size_t used = (size_t)snprintf(text, SIZE, "deadlock: '%s'", rr__name_of(self));
     rr__object *o = rr__load_seq_cst(&((rr__object *)(uintptr_t)self)->waits_on);
     for (bool first = true; o && used < SIZE; first = false) {
-        used += (size_t)snprintf(text + used, SIZE - used, "%s waits for '%s'", first ? "" : ", which",
-                                 rr__name_of(o));
+        used += (size_t)snprintf(text + used, SIZE - used, "%s waits for '%s'",
+                                 first ? "" : ", which", rr__name_of(o));
         if (o == self) break;
         o = rr__load_seq_cst(&o->waits_on);
     }
@@ -3045,16 +3294,17 @@ static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
 
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->ring) {
-        rr__note(ref, RR_ERR_DEADLOCK, "%s", (uintptr_t)s->ring == 1
-                                                 ? rr_status_text(RR_ERR_DEADLOCK) : s->ring);
+        rr__note(ref, RR_ERR_DEADLOCK, "%s",
+                 (uintptr_t)s->ring == 1 ? rr_status_text(RR_ERR_DEADLOCK) : s->ring);
         if ((uintptr_t)s->ring != 1) RR_FREE(s->ring);
         return RR_ERR_DEADLOCK;
     }
     if (s->is_too_deep)
-        return rr__note(ref, RR_ERR_NO_MEMORY,
-                        "tasks wait for tasks too deep: the stack is used up, and so are the threads; "
-                        "raise rr_config.max_threads (%d) or wait less deep",
-                        s->context->runtime->max_threads);
+        return rr__note(
+            ref, RR_ERR_NO_MEMORY,
+            "tasks wait for tasks too deep: the stack is used up, and so are the threads; "
+            "raise rr_config.max_threads (%d) or wait less deep",
+            s->context->runtime->max_threads);
     return s->fired >= s->need ? RR_OK : RR_ERR_TIMEOUT;
 }
 
@@ -3082,8 +3332,11 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
 }
 
 static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
-    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = wait->need,
-                     .has_limit = wait->deadline >= 0, .order = wait->order};
+    rr__sleeper s = {.context = cx,
+                     .task = rr__current_task(cx),
+                     .need = wait->need,
+                     .has_limit = wait->deadline >= 0,
+                     .order = wait->order};
     size_t pending = 0;
     for (size_t i = 0; i < wait->n; i++) {
         if (!wait->objects[i]) continue;
@@ -3117,7 +3370,11 @@ static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t m
     if (milliseconds == 0)
         return rr__note(ref, RR_ERR_TIMEOUT, "'%s' is not complete yet", rr__name_of(o));
     rr__node node;
-    rr__wait wait = {.objects = &o, .nodes = &node, .n = 1, .need = 1, .all = milliseconds < 0,
+    rr__wait wait = {.objects = &o,
+                     .nodes = &node,
+                     .n = 1,
+                     .need = 1,
+                     .all = milliseconds < 0,
                      .deadline = rr__deadline(milliseconds)};
     rr_status status = rr__wait_asleep(cx, &wait, ref);
     if (status == RR_ERR_TIMEOUT)
@@ -3213,7 +3470,8 @@ static void rr__args_release(rr__context *cx, rr__object *task) {
     const rr_function *fn = task->of.fn;
     char *args = rr__args_of(task), *at = args;
     for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++)
-        if (rr__is_counted(fn, task->by_ref, i) && rr__counted_arg(at)) rr__drop(cx, rr__counted_arg(at));
+        if (rr__is_counted(fn, task->by_ref, i) && rr__counted_arg(at))
+            rr__drop(cx, rr__counted_arg(at));
     if (task->args_place != RR__IN_SLOT) rr__block_free(cx, args, task->args_place);
 }
 
@@ -3262,26 +3520,32 @@ static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_sta
     rr_runtime *rt = cx->runtime;
     const char *wanted = task->of.fn->params[i].name;
     if (status == RR_ERR_TYPE && given)
-        return rr__error_new(rt, status, task, "its argument %d is declared %s, but the reference "
-                             "holds %s '%s' (made at %s)", i + 1, wanted, rr__type_of(given).name,
-                             rr__name_of(given), given->site);
+        return rr__error_new(rt, status, task,
+                             "its argument %d is declared %s, but the reference "
+                             "holds %s '%s' (made at %s)",
+                             i + 1, wanted, rr__type_of(given).name, rr__name_of(given),
+                             given->site);
     if (status == RR_ERR_STALE)
-        return rr__error_new(rt, status, task, "its argument %d is a handle that is null, was "
-                             "released, or belongs to another runtime", i + 1);
+        return rr__error_new(rt, status, task,
+                             "its argument %d is a handle that is null, was "
+                             "released, or belongs to another runtime",
+                             i + 1);
     if (status == RR_ERR_INVALID)
-        return rr__error_new(rt, status, task, "its argument %d is declared rr_many: pass what "
-                             "rr_gather returns", i + 1);
+        return rr__error_new(rt, status, task,
+                             "its argument %d is declared rr_many: pass what "
+                             "rr_gather returns",
+                             i + 1);
     if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
     return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, rr_status_text(status));
 }
 
-static RR__NOINLINE void rr__args_write(const rr__object *task, const rr__packed *packed, char *to) {
+static RR__NOINLINE void rr__args_write(const rr__object *task, const rr__packed *packed,
+                                        char *to) {
     const rr_function *fn = task->of.fn;
     for (int i = 0; i < fn->arity; to += rr__arg_bytes(fn, task->by_ref, i), i++) {
         if (rr__is_counted(fn, task->by_ref, i))
             memcpy(to, &packed[i].counted, sizeof packed[i].counted);
-        else
-            memcpy(to, packed[i].value, fn->params[i].size);
+        else memcpy(to, packed[i].value, fn->params[i].size);
     }
 }
 
@@ -3339,21 +3603,24 @@ static rr__object *rr__missing(rr__object *task) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++)
-        if ((task->by_ref >> i & 1) && !rr__is_complete(rr__counted_arg(at))) return rr__counted_arg(at);
+        if ((task->by_ref >> i & 1) && !rr__is_complete(rr__counted_arg(at)))
+            return rr__counted_arg(at);
     return NULL;
 }
 
 /* Puts a WAITING task on the list of what it misses. False if that is complete after all: the
    task is still the caller's, and other tasks of the list are advanced. */
 static bool rr__depend(rr__context *cx, rr__object *task, rr__object *on) {
-    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY) return false; /* D1 */
+    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
+        return false;                       /* D1 */
     rr__store_seq_cst(&task->waits_on, on); /* rule W1 */
     rr__object *head = rr__load_relaxed(&on->dependents);
     do task->next = head;
     while (!rr__cas_seq_cst(&on->dependents, &head, task));
     if (rr__state_of(rr__load_seq_cst(&on->word)) < RR__READY) return true; /* D2 */
     bool mine = false;
-    for (rr__object *t = rr__swap_seq_cst(&on->dependents, (rr__object *)NULL), *next; t; t = next) {
+    for (rr__object *t = rr__swap_seq_cst(&on->dependents, (rr__object *)NULL), *next; t;
+         t = next) {
         next = t->next;
         if (t == task) mine = true;
         else rr__advance(cx, t);
@@ -3367,7 +3634,8 @@ static rr__error *rr__failed_argument(rr__context *cx, rr__object *task) {
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
         if (!(task->by_ref >> i & 1) || !rr__has_failed(rr__counted_arg(at))) continue;
-        return rr__error_after(cx->runtime, task, rr__counted_arg(at)->data, "its argument %d ", i + 1);
+        return rr__error_after(cx->runtime, task, rr__counted_arg(at)->data, "its argument %d ",
+                               i + 1);
     }
     return NULL;
 }
@@ -3385,8 +3653,8 @@ static void rr__gather_finish(rr__context *cx, rr__object *gather) {
     for (size_t i = 0; i < parts->count; i++) {
         rr__object *part = parts->objects[i];
         if (rr__has_failed(part)) {
-            rr__fail_with(cx, gather, rr__error_after(cx->runtime, gather, part->data,
-                                                      "its part %zu ", i + 1));
+            rr__fail_with(cx, gather,
+                          rr__error_after(cx->runtime, gather, part->data, "its part %zu ", i + 1));
             return;
         }
         parts->items[i] = rr__part_bytes(part);
@@ -3449,7 +3717,8 @@ static void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->floor = frame->floor;
     self->context = frame->context, self->chosen = frame->chosen;
     rr__store_release(&cx->frame, frame->outer);
-    if (frame->result) rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
+    if (frame->result)
+        rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
 }
 
 /* The temporaries that stand for arguments which are not plain values. */
@@ -3527,8 +3796,8 @@ static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result
     result->size = bytes.size, result->place = RR__ON_ITS_OWN;
     bool is_room = bytes.data && bytes.data == frame->result;
     if ((!bytes.data && bytes.size) || (is_room && bytes.size > frame->result_bytes))
-        return rr__error_new(rt, RR_ERR_INVALID, frame->task,
-                             "it returned %zu bytes at %s", bytes.size,
+        return rr__error_new(rt, RR_ERR_INVALID, frame->task, "it returned %zu bytes at %s",
+                             bytes.size,
                              bytes.data ? "the room from rr_result, which is smaller" : "NULL");
     if (bytes.size == 0) return NULL;
     if (is_room) {
@@ -3714,7 +3983,8 @@ static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *close
 static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__object *actor) {
     rr__actor *a = actor->extra;
     rr__error *death = rr__load_acquire(&a->death);
-    if (!death) return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "its actor has ended");
+    if (!death)
+        return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "its actor has ended");
     rr__error *error = rr__error_after(cx->runtime, message, death, "its actor is dead: ");
     if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_DEAD; /* not the static one */
     return error;
@@ -3786,7 +4056,8 @@ static void rr__actor_schedule(rr__context *cx, rr__object *actor) { rr__enqueue
 /* ---- lanes ---- */
 
 static rr__lane *rr__lane_find(rr__lane *lanes, const rr__object *actor) {
-    uint64_t id = rr__load_relaxed(&((rr__object *)(uintptr_t)actor)->id); /* the caller counts it */
+    uint64_t id =
+        rr__load_relaxed(&((rr__object *)(uintptr_t)actor)->id); /* the caller counts it */
     while (lanes && (lanes->actor != actor || lanes->actor_id != id)) lanes = lanes->next;
     return lanes;
 }
@@ -3808,7 +4079,9 @@ static void rr__lanes_clean(rr__context *cx, rr__lane **lanes, bool gone) {
     }
 }
 
-static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes) { rr__lanes_clean(cx, &lanes, true); }
+static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes) {
+    rr__lanes_clean(cx, &lanes, true);
+}
 
 static rr__lane **rr__caller_lanes(rr__context *cx) {
     rr__frame *frame = rr__load_relaxed(&cx->frame);
@@ -3876,7 +4149,8 @@ static void rr__actor_deliver(rr__context *cx, rr__object *message) {
 
 /* Queues a message in its caller's lane if it must wait behind others, or waits itself. False:
    it may go straight to the mailbox. */
-static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_ready, bool *entered) {
+static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_ready,
+                                bool *entered) {
     rr__lane **lanes = rr__caller_lanes(cx);
     *entered = false;
     if (!*lanes && is_ready) return RR_OK;
@@ -3936,7 +4210,8 @@ static void rr__actor_refuse(rr__context *cx, rr__object *actor, rr__error *caus
 /* If it is idle, sets it going, so that it sees that it must end (rule A2). */
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     rr__object *idle = RR__IDLE;
-    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__actor_schedule(cx, actor);
+    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL))
+        rr__actor_schedule(cx, actor);
 }
 
 /* The last count went. It ends on the pool, not in the middle of what its owner was doing. */
@@ -3961,8 +4236,9 @@ static void rr__actor_create(rr__context *cx, rr__object *actor) {
     a->is_born = !error;
     if (error) rr__actor_doom(cx, actor, error);
     if (!error && frame.wants_exit)
-        rr__actor_doom(cx, actor, rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL,
-                                                "it left in its constructor"));
+        rr__actor_doom(
+            cx, actor,
+            rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it left in its constructor"));
 }
 
 /* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
@@ -4018,8 +4294,9 @@ static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *messa
     rr__error *error = rr__invoke(cx, &frame, message->of.fn, a->state, &result);
     rr__store_seq_cst(&actor->waits_on, (rr__object *)NULL);
     if (frame.wants_exit)
-        rr__actor_doom(cx, actor, rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL,
-                                                "it left in '%s'", message->of.fn->name));
+        rr__actor_doom(cx, actor,
+                       rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it left in '%s'",
+                                     message->of.fn->name));
     rr__finish(cx, message, error, &result);
 }
 
@@ -4074,13 +4351,15 @@ static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *n
     RR_FREE(a->name);
     a->name = NULL;
     if (!other) return rt->no_memory;
-    return rr__error_new(rt, RR_ERR_DUPLICATE, actor, "the name '%s' is taken by a living actor", name);
+    return rr__error_new(rt, RR_ERR_DUPLICATE, actor, "the name '%s' is taken by a living actor",
+                         name);
 }
 
 static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                   const char *name, const rr__arg *args) {
     rr__error *error = rr__load_acquire(&fn->state) != RR__VALID || rr__is_too_late(cx)
-                           ? rr__call_error(cx, fn, actor) : NULL;
+                           ? rr__call_error(cx, fn, actor)
+                           : NULL;
     if (!error) error = rr__args_pack(cx, actor, args);
     if (error || !name) return error;
     if ((error = rr__name_add(cx, actor, name))) rr__args_release(cx, actor);
@@ -4134,14 +4413,16 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
         return rr__error_new(cx->runtime, RR_ERR_TYPE, message,
                              "it is a method of '%s', but the actor is a '%s' (spawned at %s)",
                              fn->self.name, actor->of.fn->self.name, actor->site);
-    if (rr__load_acquire(&a->death) || rr__has_failed(actor)) return rr__dead_error(cx, message, actor);
+    if (rr__load_acquire(&a->death) || rr__has_failed(actor))
+        return rr__dead_error(cx, message, actor);
     return NULL;
 }
 
 /* Sends; takes over the caller's count of the actor. Returns the message's slot, which is the
    caller's if it asked and must not be touched if it told; *error says what is wrong already. */
-static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn, const rr__arg *args,
-                            bool is_told, const char *site, rr_status *status) {
+static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
+                            const rr__arg *args, bool is_told, const char *site,
+                            rr_status *status) {
     rr__is_valid(fn);
     rr__object *message = rr__task_new(cx, RR__METHOD, fn, site);
     *status = RR_ERR_NO_MEMORY;
@@ -4214,7 +4495,8 @@ static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__ob
 static void rr__report_leak(rr__context *cx, rr__object *o) {
     rr_type type = o->kind == RR__CONSTRUCTOR ? o->of.fn->self : rr__type_of(o);
     uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less the visit's own */
-    rr__log(&cx->runtime->config, RR_LOG_WARN, "never released: %s of type '%s' made at %s (%llu count%s)",
+    rr__log(&cx->runtime->config, RR_LOG_WARN,
+            "never released: %s of type '%s' made at %s (%llu count%s)",
             o->kind == RR__CONSTRUCTOR ? "actor" : "object", type.name, o->site,
             (unsigned long long)count, count == 1 ? "" : "s");
 }
@@ -4380,7 +4662,8 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     rr_config *c = &rt->config;
     uint64_t n;
     if (given) *c = *given;
-    if (!c->workers && rr__env_number("RUSTYRAY_WORKERS", &n)) c->workers = n > INT_MAX ? -1 : (int)n;
+    if (!c->workers && rr__env_number("RUSTYRAY_WORKERS", &n))
+        c->workers = n > INT_MAX ? -1 : (int)n;
     if (!c->max_threads && rr__env_number("RUSTYRAY_MAX_THREADS", &n))
         c->max_threads = n > INT_MAX ? -1 : (int)n;
     if (!c->store_bytes && rr__env_number("RUSTYRAY_STORE_BYTES", &n))
@@ -4403,7 +4686,7 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     rt->no_memory->status = RR_ERR_NO_MEMORY;
     strcpy(rt->no_memory->text, text);
     rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
-    rr__store_relaxed(&rt->next_id, (uint64_t)1); /* nobody else is here yet */
+    rr__store_relaxed(&rt->next_id, (uint64_t)1);                    /* nobody else is here yet */
     bool ok = rr__mutex_init(&rt->lock) && rr__cond_init(&rt->quiet);
     ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), offsetof(rr__object, next), 0);
     rt->slot_pool.slots_of = rt;
@@ -4561,8 +4844,8 @@ static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
 
 static void rr__end_actor(rr__context *cx, rr__object *o) {
     if (o->kind != RR__CONSTRUCTOR || rr__has_failed(o)) return;
-    rr__error *error = rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL,
-                                     "the runtime was shut down");
+    rr__error *error =
+        rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "the runtime was shut down");
     if (rr__actor_doom(cx, o, error)) rr__actor_poke(cx, o);
 }
 
@@ -4745,9 +5028,10 @@ void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
     if (scope.depth == 0 || scope.depth > self->scope_depth || scope.start < self->floor ||
         scope.start > self->scope_start) {
-        rr__log(rr__log_config(), RR_LOG_WARN,
-                "rr_scope_end: this scope is not open on this thread; end a scope once, in the body "
-                "and on the thread that began it");
+        rr__log(
+            rr__log_config(), RR_LOG_WARN,
+            "rr_scope_end: this scope is not open on this thread; end a scope once, in the body "
+            "and on the thread that began it");
         return;
     }
     rr__held_release_to(self, scope.start);
@@ -4809,8 +5093,9 @@ static rr_status rr__bytes_room(rr__context *cx, rr__object *o, size_t size) {
 static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
                                     rr_status *status) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
-    *status = !o ? RR_ERR_NO_MEMORY
-                 : bytes.size && !bytes.data ? RR_ERR_INVALID : rr__bytes_room(cx, o, bytes.size);
+    *status = !o                          ? RR_ERR_NO_MEMORY
+              : bytes.size && !bytes.data ? RR_ERR_INVALID
+                                          : rr__bytes_room(cx, o, bytes.size);
     if (*status == RR_OK) {
         if (bytes.size) memcpy(o->data, bytes.data, bytes.size);
         rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
@@ -4860,8 +5145,10 @@ rr_status rr_seal(rr_ref ref) {
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     if (o->kind != RR__VALUE || !rr__unseal(cx, o, RR__RUNNING))
-        status = rr__note(ref, RR_ERR_INVALID, "rr_seal: the object of %s was sealed before, or was "
-                          "not made by rr_create", o->site);
+        status = rr__note(ref, RR_ERR_INVALID,
+                          "rr_seal: the object of %s was sealed before, or was "
+                          "not made by rr_create",
+                          o->site);
     else rr__complete(cx, o, RR__READY);
     rr__drop(cx, o);
     return status;
@@ -4871,10 +5158,12 @@ void *rr_result(size_t size) {
     rr__context *cx = rr__self()->context;
     rr__frame *frame = cx ? rr__load_relaxed(&cx->frame) : NULL;
     if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
-        rr__log(rr__log_config(), RR_LOG_WARN, "rr_result: only a body that returns rr_bytes has one");
+        rr__log(rr__log_config(), RR_LOG_WARN,
+                "rr_result: only a body that returns rr_bytes has one");
         return NULL;
     }
-    if (frame->result) rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
+    if (frame->result)
+        rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
     frame->result_bytes = size;
     rr_status status = rr__value_room(cx, size, &frame->result, &frame->result_place);
     if (status != RR_OK && !frame->error)
@@ -4888,8 +5177,8 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
     if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
     size_t each = sizeof(rr_bytes) + sizeof(rr__object *);
-    rr__parts *parts = n > (SIZE_MAX - sizeof *parts) / each ? NULL
-                                                             : RR_MALLOC(sizeof *parts + n * each);
+    rr__parts *parts =
+        n > (SIZE_MAX - sizeof *parts) / each ? NULL : RR_MALLOC(sizeof *parts + n * each);
     rr_ref ref = rr__ref_to(cx, o);
     o->extra = parts;
     o->of.type_name = "rr_many";
@@ -4900,8 +5189,10 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
         parts->objects = (rr__object **)(parts->items + n);
         for (size_t i = 0; i < n && !error; i++)
             if ((parts->objects[i] = rr__pin(cx, refs[i], false))) parts->count++;
-            else error = rr__error_new(cx->runtime, refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot),
-                                       o, "its part %zu is a null or released reference", i + 1);
+            else
+                error = rr__error_new(cx->runtime,
+                                      refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot), o,
+                                      "its part %zu is a null or released reference", i + 1);
     }
     if (error) {
         o->data = error;
@@ -4967,9 +5258,11 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
     }
     rr_type held = rr__type_of(o);
     if (!rr__type_equal(held, type))
-        return rr__note(ref, RR_ERR_TYPE, "the reference holds %s '%s' (made at %s), but %s was asked for",
-                        held.name, rr__name_of(o), o->site, type.name);
-    if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR) return rr__read_handle(cx, o, out);
+        return rr__note(ref, RR_ERR_TYPE,
+                        "the reference holds %s '%s' (made at %s), but %s was asked for", held.name,
+                        rr__name_of(o), o->site, type.name);
+    if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR)
+        return rr__read_handle(cx, o, out);
     if (type.kind == RR__KIND_BYTES) {
         rr_bytes bytes = {rr__data(o), o->size.bytes};
         memcpy(out, &bytes, sizeof bytes);
@@ -5060,8 +5353,12 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                            size_t *ready, rr__object **objects, rr__node *nodes) {
     size_t found = rr__wait_look(cx, refs, n, k, objects, ready);
     if (found < k && ms != 0) {
-        rr__wait wait = {.objects = objects, .nodes = nodes, .n = n, .need = k - found,
-                         .all = k == n && ms < 0, .deadline = rr__deadline(ms),
+        rr__wait wait = {.objects = objects,
+                         .nodes = nodes,
+                         .n = n,
+                         .need = k - found,
+                         .all = k == n && ms < 0,
+                         .deadline = rr__deadline(ms),
                          .order = ready ? ready + found : NULL};
         rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
         if (status == RR_ERR_TIMEOUT) rr__note_status(RR__NULL_REF, status);
@@ -5129,13 +5426,13 @@ static rr__error *rr__named_error(rr__context *cx, const rr_function *fn, const 
                              "there is no remote function '%s'%s", name, suggestion);
     }
     if (n != (size_t)fn->arity)
-        return rr__error_new(cx->runtime, RR_ERR_ARITY, NULL, "'%s' has %d parameter%s, not %zu", name,
-                             fn->arity, fn->arity == 1 ? "" : "s", n);
+        return rr__error_new(cx->runtime, RR_ERR_ARITY, NULL, "'%s' has %d parameter%s, not %zu",
+                             name, fn->arity, fn->arity == 1 ? "" : "s", n);
     for (size_t i = 0; i < n; i++)
         if (args[i].value.type.name && !rr__type_equal(args[i].value.type, fn->params[i]))
             return rr__error_new(cx->runtime, RR_ERR_TYPE, NULL,
-                                 "argument %zu of '%s' is declared %s, but the value is %s", i + 1, name,
-                                 fn->params[i].name, args[i].value.type.name);
+                                 "argument %zu of '%s' is declared %s, but the value is %s", i + 1,
+                                 name, fn->params[i].name, args[i].value.type.name);
     return NULL;
 }
 
@@ -5162,7 +5459,8 @@ void rr_fail(int code, const char *format, ...) {
         vsnprintf(text, sizeof text, format, args);
         rr__log(rr__log_config(), RR_LOG_WARN, "rr_fail outside a task does nothing: %s", text);
     } else if (!frame->error) {
-        frame->error = rr__error_make(cx->runtime, RR_ERR_TASK, code, frame->task, NULL, format, args);
+        frame->error =
+            rr__error_make(cx->runtime, RR_ERR_TASK, code, frame->task, NULL, format, args);
     }
     va_end(args);
 }
@@ -5192,16 +5490,20 @@ rr_ref rr__ask(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, 
     if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
     rr__object *actor = rr__receiver(cx, handle, &status);
     if (!actor)
-        return rr__failed_ref(cx, rr__error_new(cx->runtime, status, NULL, "'%s' was sent to an actor "
-                                                "handle that is null or was released: %s",
-                                                fn->name, rr_status_text(status)), site);
+        return rr__failed_ref(cx,
+                              rr__error_new(cx->runtime, status, NULL,
+                                            "'%s' was sent to an actor "
+                                            "handle that is null or was released: %s",
+                                            fn->name, rr_status_text(status)),
+                              site);
     rr__object *message = rr__send(cx, actor, fn, args, false, site, &status);
     if (!message) return rr__status_ref(status);
     rr__scope_hold(rr__self(), cx, message, false);
     return rr__ref_to(cx, message);
 }
 
-rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, const char *site) {
+rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n,
+                   const char *site) {
     rr_status status;
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
@@ -5237,7 +5539,8 @@ rr_status rr_kill(rr_actor handle) {
     rr__context *cx = rr__enter(&status);
     rr__object *actor = cx ? rr__receiver(cx, handle, &status) : NULL;
     if (!actor) return rr__note_status(RR__NULL_REF, status);
-    rr__error *death = rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
+    rr__error *death =
+        rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
     bool is_dead = rr__has_failed(actor) || !rr__actor_doom(cx, actor, death);
     if (!is_dead) rr__actor_poke(cx, actor);
     rr__drop(cx, actor);
@@ -5289,3 +5592,22 @@ void rr_exit_actor(void) {
 #endif
 
 #endif /* RUSTYRAY_IMPLEMENTATION */
+
+/* MIT License
+
+   Copyright (c) 2026 the rustyray.h authors
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+   associated documentation files (the "Software"), to deal in the Software without restriction,
+   including without limitation the rights to use, copy, modify, merge, publish, distribute,
+   sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+   furnished to do so, subject to the following conditions:
+
+   The above copyright notice and this permission notice shall be included in all copies or
+   substantial portions of the Software.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+   NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
