@@ -240,7 +240,8 @@ extern "C" {
 #else
 #define RR__PRINTF(text, first)
 #define RR__UNUSED
-#define RR__AT_START __attribute__((constructor))
+/* tcc: glibc's headers define __attribute__ away */
+#define RR__AT_START __attribute((constructor))
 #endif
 
 // >>types
@@ -276,6 +277,7 @@ typedef struct rr_many {
 /* An open scope; the value belongs to the thread and is given back to rr_scope_end. */
 typedef struct rr_scope {
     size_t start, outer, depth;
+    uint32_t serial;
 } rr_scope;
 
 /* An independent set of workers, store and actors. */
@@ -631,7 +633,7 @@ void rr_get_stats(rr_stats *out);
        static const rr_type rr__types_add[] = {{"int", ...}, {"int", ...}};
        rr_function rr__fn_add = {.name = "add", .thunk = rr__thunk_add, ...};
        static void rr__link_add(void) __attribute__((constructor));
-       static void rr__link_add(void) { rr_register(&rr__fn_add); }
+       static void rr__link_add(void) { rr__link(&rr__fn_add); }
        int add(int a, int b)
 
    and rr_call(add, 2, five):
@@ -641,7 +643,7 @@ void rr_get_stats(rr_stats *out);
 #if !defined(__cplusplus) && !defined(__STDC_NO_ATOMICS__) && !defined(__TINYC__)
 #define RR__ATOMIC(T) _Atomic(T)
 #else
-#define RR__ATOMIC(T) volatile T /* C++ only needs the layout; others go through a lock */
+#define RR__ATOMIC(T) T /* C++ only needs the layout; others go through a lock */
 #endif
 
 typedef void (*rr__thunk)(void *self, void *const *args, void *result);
@@ -699,7 +701,9 @@ typedef struct rr__named_arg {
 
 extern void *const rr__nil; /* NULL; dereferenced only where nothing is evaluated */
 
+void rr__link(rr_function *function);
 rr_ref rr__put(rr_type type, const void *value, const char *site);
+
 rr_ref rr__put_bytes(const void *data, size_t size, const char *site);
 rr_ref rr__create(size_t size, void **room, const char *site);
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site);
@@ -957,7 +961,7 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
                                 .arity = k,                                                        \
                                 .kind = kind_};                                                    \
     static void rr__link_##symbol(void) RR__AT_START;                                              \
-    static void rr__link_##symbol(void) { rr_register(&rr__##symbol); }
+    static void rr__link_##symbol(void) { rr__link(&rr__##symbol); }
 
 #define RR__FN_DECLARE(k, ...) RR__FN_DECLARE_(k, __VA_ARGS__)
 #define RR__FN_DECLARE_(k, R, f, ...)                                                              \
@@ -1292,32 +1296,35 @@ void *const rr__nil = NULL;
 /* A compiler without atomics: one lock around each access. Slow and right. */
 #include <pthread.h>
 static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
-#define RR__ATOMICALLY(p, update)                                                                  \
+#define RR__ATOMICALLY(p, v, update)                                                               \
     ({                                                                                             \
+        __typeof__(*(p)) rr__new = (v), rr__old;                                                   \
         pthread_mutex_lock(&rr__atomic_mutex);                                                     \
-        __typeof__(*(p)) rr__old = *(p);                                                           \
+        rr__old = *(p);                                                                            \
         update;                                                                                    \
         pthread_mutex_unlock(&rr__atomic_mutex);                                                   \
+        (void)rr__new;                                                                             \
         rr__old;                                                                                   \
     })
-#define rr__load_relaxed(p) RR__ATOMICALLY(p, (void)0)
-#define rr__load_acquire(p) RR__ATOMICALLY(p, (void)0)
-#define rr__load_seq_cst(p) RR__ATOMICALLY(p, (void)0)
-#define rr__store_relaxed(p, v) (void)RR__ATOMICALLY(p, *(p) = (v))
-#define rr__store_release(p, v) (void)RR__ATOMICALLY(p, *(p) = (v))
-#define rr__store_seq_cst(p, v) (void)RR__ATOMICALLY(p, *(p) = (v))
-#define rr__add_relaxed(p, v) RR__ATOMICALLY(p, *(p) += (v))
-#define rr__add_acq_rel(p, v) RR__ATOMICALLY(p, *(p) += (v))
-#define rr__add_seq_cst(p, v) RR__ATOMICALLY(p, *(p) += (v))
-#define rr__sub_acq_rel(p, v) RR__ATOMICALLY(p, *(p) -= (v))
-#define rr__sub_seq_cst(p, v) RR__ATOMICALLY(p, *(p) -= (v))
-#define rr__or_seq_cst(p, v) RR__ATOMICALLY(p, *(p) |= (v))
-#define rr__swap_seq_cst(p, v) RR__ATOMICALLY(p, *(p) = (v))
+#define rr__load_relaxed(p) RR__ATOMICALLY(p, 0, (void)0)
+#define rr__load_acquire(p) RR__ATOMICALLY(p, 0, (void)0)
+#define rr__load_seq_cst(p) RR__ATOMICALLY(p, 0, (void)0)
+#define rr__store_relaxed(p, v) (void)RR__ATOMICALLY(p, v, *(p) = rr__new)
+#define rr__store_release(p, v) (void)RR__ATOMICALLY(p, v, *(p) = rr__new)
+#define rr__store_seq_cst(p, v) (void)RR__ATOMICALLY(p, v, *(p) = rr__new)
+#define rr__add_relaxed(p, v) RR__ATOMICALLY(p, v, *(p) += rr__new)
+#define rr__add_acq_rel(p, v) RR__ATOMICALLY(p, v, *(p) += rr__new)
+#define rr__add_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) += rr__new)
+#define rr__sub_acq_rel(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
+#define rr__sub_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
+#define rr__or_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) |= rr__new)
+#define rr__swap_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) = rr__new)
 #define rr__cas_seq_cst(p, expected, v)                                                            \
     ({                                                                                             \
+        __typeof__(*(p)) rr__new = (v);                                                            \
         pthread_mutex_lock(&rr__atomic_mutex);                                                     \
         bool rr__same = *(p) == *(expected);                                                       \
-        if (rr__same) *(p) = (v);                                                                  \
+        if (rr__same) *(p) = rr__new;                                                              \
         else *(expected) = *(p);                                                                   \
         pthread_mutex_unlock(&rr__atomic_mutex);                                                   \
         rr__same;                                                                                  \
@@ -1506,6 +1513,8 @@ typedef struct rr__lane rr__lane;
           bit  41     RR__HAS_DEPENDENTS: tasks wait in `dependents`
           bit  42     RR__IS_INLINE: the value is in `words`
           bit  43     RR__IS_ACTOR
+          bit  44     RR__IS_DOOMED: an actor whose death was declared
+
           bits 48-55  kind of the value's type (enum rr__type_kind)
 
    States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
@@ -1531,7 +1540,7 @@ struct rr__object {
     } of;
     union {
         size_t bytes;          /* complete: size of the value */
-        rr__object *lane_next; /* a held message: the next one of its caller */
+        rr__object *lane_next; /* a held message: the next one of its caller; FAILED: a link */
     } size;
     void *data;       /* READY: block; FAILED: rr__error; RUNNING: the
                                                runner's context; held: its lane */
@@ -1548,7 +1557,9 @@ struct rr__object {
                                                gather: rr__parts */
     RR__ATOMIC(uint32_t) held_at;      /* hint: index in the holder's scope stack */
     bool is_told;                      /* a message whose result nobody wants */
-    bool has_arrived;                  /* a held message: its arguments are complete */
+    bool is_held;                      /* a message that went through a lane */
+    bool has_arrived;                  /* held: its arguments are complete */
+    bool is_refused;                   /* held: its actor died before; shard lock */
     RR__ATOMIC(uint64_t) words[4];     /* arguments, then the value, if they fit */
 };
 
@@ -1561,6 +1572,7 @@ enum { RR__INLINE_BYTES = 32 };
 #define RR__HAS_DEPENDENTS ((uint64_t)1 << 41)
 #define RR__IS_INLINE ((uint64_t)1 << 42)
 #define RR__IS_ACTOR ((uint64_t)1 << 43)
+#define RR__IS_DOOMED ((uint64_t)1 << 44)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* Where bytes lie: inside the slot, in a block of class 0, 1, ... or of its own. */
@@ -1644,18 +1656,21 @@ typedef struct rr__frame {
 typedef struct rr__held {
     rr__object *object; /* NULL: released or kept early */
     rr__context *context;
-    uint32_t retained; /* counts from rr_retain, the user's own; on top of the scope's one */
+    uint32_t retained; /* counts from rr_retain, the user's own; on top of the scope's one.
+                           In the entry in front of a scope: its serial */
     bool is_view;
 } rr__held;
 
 /* What a thread has to itself, whatever the runtime. */
 typedef struct rr__local {
     rr__context *context;  /* the one in use, or NULL */
-    rr__context *attached; /* all of this thread, linked by sibling */
+    rr__context *attached; /* all as a thread from outside, linked by sibling */
+    rr__context *own;      /* as a worker; or NULL */
     rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
     rr__held *held;        /* stack; the innermost scope starts at scope_start */
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
+    uint32_t scopes;   /* begun so far */
     size_t floor;      /* depth of the scope that the running body is */
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
@@ -1735,7 +1750,8 @@ enum { RR__SHARDS = 64, RR__SEGMENTS = 25, RR__FIRST_SEGMENT = 8 };
    on. Under the shard lock of the actor. Freed by the caller, or, if that is gone, by who
    empties it. */
 struct rr__lane {
-    rr__lane *next; /* of the same caller; caller only */
+    rr__lane *next;           /* of the same caller; caller only */
+    rr__lane *after, *before; /* of the same actor; for who ends it */
     rr__object *actor;
     uint64_t actor_id;
     rr__object *first, *last;
@@ -1751,6 +1767,7 @@ struct rr__lane {
 typedef struct rr__actor {
     rr__object *first, *last;      /* taken out of the mailbox, in order; shard lock */
     rr__lane *lanes;               /* of calls that its bodies made; runner only */
+    rr__lane *senders;             /* lanes of messages to it; shard lock */
     RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
     char *name;                    /* set before it is published */
     void *state;
@@ -1827,9 +1844,9 @@ static void rr__actor_retire(rr__context *cx, rr__object *actor);
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
 static void rr__actor_deliver(rr__context *cx, rr__object *message);
 static void rr__actor_refuse(rr__context *cx, rr__object *actor, rr__error *cause);
-static void rr__lane_leave(rr__context *cx, rr__object *message);
+static bool rr__lane_leave(rr__context *cx, rr__object *message);
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
-static void rr__context_detach(rr__context *cx);
+static void rr__local_clear(rr__local *self);
 
 /* The whole of the library's global state: the list of registered functions, the default
    runtime with the list of all, and what each thread has for itself. */
@@ -1849,27 +1866,7 @@ static rr_function *rr__checked; /* registrations from here on are in the tables
 static rr__mutex rr__global_mutex;
 
 static void rr__thread_ends(void *local);
-static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
-static void rr__fork_parent(void) { rr__unlock(&rr__global_mutex); }
-/* The child has one thread and the memory of all: no runtime of the parent may be used. */
-static void rr__fork_child(void) {
-    rr__unlock(&rr__global_mutex);
-    for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
-        rr__store_release(&rt->phase, RR__STOPPED);
-    rr__store_release(&rr__default, (rr_runtime *)NULL);
-}
-static void rr__global_start(void) {
-    rr__mutex_init(&rr__global_mutex);
-    if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
-#if RR__UNIX
-    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
-#endif
-}
-static void rr__global_lock(void) {
-    RR__ONCE(rr__global_start);
-    rr__lock(&rr__global_mutex);
-}
-static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
+static void rr__global_start(void);
 
 #if defined(__TINYC__)
 static RR__NOINLINE rr__local *
@@ -1886,6 +1883,33 @@ static _Thread_local rr__local rr__thread_local;
 static inline rr__local *rr__self(void) { return &rr__thread_local; }
 #define RR__SELF_IS_ALLOCATED 0
 #endif
+
+static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
+static void rr__fork_parent(void) { rr__unlock(&rr__global_mutex); }
+/* The child has one thread and the memory of all: no runtime of the parent may be used. */
+static void rr__fork_child(void) {
+    rr__unlock(&rr__global_mutex);
+    for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
+        rr__store_release(&rt->phase, RR__STOPPED);
+    rr__store_release(&rr__default, (rr_runtime *)NULL);
+    rr__local *self =
+        rr__self(); /* not even to let go: locks may be held by threads that are gone */
+    self->context = self->attached = self->own = NULL;
+    self->chosen = NULL;
+    self->held_count = self->scope_start = self->scope_depth = 0;
+}
+static void rr__global_start(void) {
+    rr__mutex_init(&rr__global_mutex);
+    if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
+#if RR__UNIX
+    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
+#endif
+}
+static void rr__global_lock(void) {
+    RR__ONCE(rr__global_start);
+    rr__lock(&rr__global_mutex);
+}
+static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
 
 // >>log
 
@@ -1960,7 +1984,7 @@ static rr_status rr__status_of(uint32_t slot) {
 }
 
 /* Two links inside a free block: to the next block and to the next batch. */
-static void **rr__link(const rr__pool *pool, void *block) {
+static void **rr__pool_link(const rr__pool *pool, void *block) {
     return (void **)((char *)block + pool->link);
 }
 
@@ -2005,13 +2029,13 @@ static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
     rr__lock(&pool->lock);
     if (pool->batches) {
         cache->first = pool->batches, cache->count = RR__BATCH;
-        pool->batches = rr__link(pool, pool->batches)[1];
+        pool->batches = rr__pool_link(pool, pool->batches)[1];
     } else if (pool->fresh != pool->end || rr__pool_grow_locked(pool)) {
         for (int i = 0; i < RR__BATCH && pool->fresh != pool->end; i++) {
             char *block = pool->fresh;
             pool->fresh += pool->block;
             RR__UNPOISON(block, pool->link + 2 * sizeof(void *));
-            rr__link(pool, block)[0] = cache->first;
+            rr__pool_link(pool, block)[0] = cache->first;
             cache->first = block, cache->count++;
         }
     }
@@ -2022,11 +2046,11 @@ static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
 /* Gives RR__BATCH blocks of a cache to the pool. */
 static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
     void *first = cache->first, *last = first;
-    for (int i = 1; i < RR__BATCH; i++) last = rr__link(pool, last)[0];
-    cache->first = rr__link(pool, last)[0], cache->count -= RR__BATCH;
-    rr__link(pool, last)[0] = NULL;
+    for (int i = 1; i < RR__BATCH; i++) last = rr__pool_link(pool, last)[0];
+    cache->first = rr__pool_link(pool, last)[0], cache->count -= RR__BATCH;
+    rr__pool_link(pool, last)[0] = NULL;
     rr__lock(&pool->lock);
-    rr__link(pool, first)[1] = pool->batches;
+    rr__pool_link(pool, first)[1] = pool->batches;
     pool->batches = first;
     rr__unlock(&pool->lock);
 }
@@ -2034,12 +2058,12 @@ static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
 static inline void *rr__cache_take(rr__pool *pool, rr__cache *cache) {
     if (RR__UNLIKELY(!cache->first) && !rr__pool_refill(pool, cache)) return NULL;
     void *block = cache->first;
-    cache->first = rr__link(pool, block)[0], cache->count--;
+    cache->first = rr__pool_link(pool, block)[0], cache->count--;
     return block;
 }
 
 static inline void rr__cache_give(rr__pool *pool, rr__cache *cache, void *block) {
-    rr__link(pool, block)[0] = cache->first;
+    rr__pool_link(pool, block)[0] = cache->first;
     cache->first = block;
     if (RR__UNLIKELY(++cache->count >= 3 * RR__BATCH)) rr__pool_flush(pool, cache);
 }
@@ -2256,16 +2280,13 @@ static uint64_t rr__signature(const rr_function *fn) {
 
 enum rr__function_state { RR__NEW, RR__LINKED, RR__VALID, RR__REJECTED };
 
-/* Called from constructors, before main or inside dlopen: pushes a static node on a list. */
-rr_status rr_register(rr_function *fn) {
-    if (!fn || !fn->name || !fn->thunk) return RR_ERR_INVALID;
+/* Called from constructors, before main or inside dlopen: pushes a static node on a list, once. */
+void rr__link(rr_function *fn) {
     int state = RR__NEW;
-    if (!rr__cas_seq_cst(&fn->state, &state, (int)RR__LINKED)) /* once */
-        return state == RR__REJECTED ? RR_ERR_DUPLICATE : RR_OK;
+    if (!rr__cas_seq_cst(&fn->state, &state, (int)RR__LINKED)) return;
     rr_function *head = rr__load_relaxed(&rr__functions); /* the CAS checks it */
     do fn->next = head;
     while (!rr__cas_seq_cst(&rr__functions, &head, fn));
-    return RR_OK;
 }
 
 /* stb_ds cannot tell that memory ran out; so ask first whether there is some. */
@@ -2275,71 +2296,87 @@ static bool rr__has_room_for(size_t entries) {
     return probe != NULL;
 }
 
-static rr_status rr__registry_reject(const rr_config *config, rr_function *fn, rr_function *other) {
-    rr__store_release(&fn->state, RR__REJECTED);
-    rr__log(config, RR_LOG_ERROR,
-            "two remote functions are called '%s': at %s and at %s; a name is unique in a program, "
-            "rename one of them",
+/* Why a function cannot be registered; NULL if it can. Under the global lock. */
+static bool rr__registry_objection(const rr_function *fn, char *text, size_t size) {
+    rr_function *other = fn->kind == RR__DESTRUCTOR ? stbds_shget(rr__drops, fn->self.name)
+                                                    : stbds_shget(rr__table, fn->name);
+    if (other && other != fn)
+        snprintf(
+            text, size,
+            "two remote functions are called '%s', at %s and at %s: rename one of them, a name is "
+            "unique in a program",
             fn->name, other->site, fn->site);
-    return RR_ERR_DUPLICATE;
+    else if (fn->result.kind == RR__KIND_MANY)
+        snprintf(text, size, "'%s' at %s returns rr_many: let it return rr_bytes or a reference",
+                 fn->name, fn->site);
+    else return false;
+    return true;
 }
 
-static rr_status rr__registry_add_locked(const rr_config *config, rr_function *fn) {
-    bool drops = fn->kind == RR__DESTRUCTOR;
-    rr_function *other =
-        drops ? stbds_shget(rr__drops, fn->self.name) : stbds_shget(rr__table, fn->name);
-    if (other && other != fn) return rr__registry_reject(config, fn, other);
-    bool takes_many = fn->result.kind == RR__KIND_MANY;
-    if (takes_many) {
-        rr__log(config, RR_LOG_ERROR, "'%s' at %s returns rr_many: return rr_bytes or a reference",
-                fn->name, fn->site);
-        rr__store_release(&fn->state, RR__REJECTED);
-        return RR_ERR_INVALID;
-    }
-    fn->hash = rr__signature(fn);
-    if (drops) stbds_shput(rr__drops, fn->self.name, fn);
-    else stbds_shput(rr__table, fn->name, fn);
-    rr__store_release(&fn->state, RR__VALID); /* pairs with the acquire in rr__is_valid */
-    return RR_OK;
+static void rr__registry_add_locked(rr_function *fn) {
+    char text[8];
+    bool is_refused = rr__registry_objection(fn, text, sizeof text);
+    if (!is_refused) fn->hash = rr__signature(fn);
+    if (!is_refused && fn->kind == RR__DESTRUCTOR) stbds_shput(rr__drops, fn->self.name, fn);
+    else if (!is_refused) stbds_shput(rr__table, fn->name, fn);
+    /* Pairs with the acquire in rr__is_valid. */
+    rr__store_release(&fn->state, (int)(is_refused ? RR__REJECTED : RR__VALID));
 }
 
-/* Takes over what was registered since the last time. A name that is taken is reported and
-   its function refused; the others are usable all the same. */
-static rr_status rr__registry_refresh_locked(const rr_config *config) {
-    rr_status status = RR_OK;
+/* Takes over what was registered since the last time. */
+static rr_status rr__registry_refresh_locked(void) {
     rr_function *head = rr__load_acquire(&rr__functions), *fn;
     if (head == rr__checked) return RR_OK;
     size_t entries = (size_t)stbds_shlen(rr__table) + 16;
     for (fn = head; fn && fn != rr__checked; fn = fn->next) entries++;
     if (!rr__has_room_for(entries)) return RR_ERR_NO_MEMORY;
-    for (fn = head; fn && fn != rr__checked; fn = fn->next) {
-        rr_status added = rr__registry_add_locked(config, fn);
-        if (added != RR_OK) status = added;
-    }
+    for (fn = head; fn && fn != rr__checked; fn = fn->next) rr__registry_add_locked(fn);
     rr__checked = head;
     for (fn = head; fn; fn = fn->next)
         if (fn->kind == RR__CONSTRUCTOR) fn->drop = stbds_shget(rr__drops, fn->self.name);
+    return RR_OK;
+}
+
+static rr_status rr__registry_refresh(void) {
+    rr__global_lock();
+    rr_status status = rr__registry_refresh_locked();
+    rr__global_unlock();
     return status;
 }
 
-static rr_status rr__registry_refresh(const rr_config *config) {
-    rr__global_lock();
-    rr_status status = rr__registry_refresh_locked(config);
-    rr__global_unlock();
+/* For a runtime that starts: reports every function that was refused, whenever that was. */
+static rr_status rr__registry_report_locked(const rr_config *config) {
+    rr_status status = RR_OK;
+    char text[512];
+    for (rr_function *fn = rr__load_acquire(&rr__functions); fn; fn = fn->next) {
+        if (rr__load_acquire(&fn->state) != RR__REJECTED) continue;
+        if (!rr__registry_objection(fn, text, sizeof text)) continue;
+        rr__log_text(config, RR_LOG_ERROR, text);
+        status = fn->result.kind == RR__KIND_MANY ? RR_ERR_INVALID : RR_ERR_DUPLICATE;
+        rr__note(RR__NULL_REF, status, "%s", text);
+    }
     return status;
+}
+
+rr_status rr_register(rr_function *fn) {
+    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > 8) return RR_ERR_INVALID;
+    rr__link(fn);
+    rr_status status = rr__registry_refresh();
+    if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;
+    return fn->result.kind == RR__KIND_MANY ? RR_ERR_INVALID : RR_ERR_DUPLICATE;
 }
 
 /* Usable? A function that was loaded after rr_init is looked at on its first call. */
 static bool rr__is_valid(rr_function *fn) {
     if (RR__LIKELY(rr__load_acquire(&fn->state) == RR__VALID)) return true;
     rr_register(fn);
-    rr__registry_refresh(rr__log_config());
     return rr__load_acquire(&fn->state) == RR__VALID;
 }
 
 static rr_function *rr__registry_find(const char *name) {
     rr__global_lock();
-    rr__registry_refresh_locked(rr__log_config());
+    rr__registry_refresh_locked();
+
     rr_function *fn = stbds_shget(rr__table, name);
     rr__global_unlock();
     return fn;
@@ -2542,7 +2579,7 @@ static inline rr__object *rr__object_new(rr__context *cx, enum rr__kind kind, co
     if (RR__UNLIKELY(!o->slot)) o->slot = rr__slot_number(cx->runtime, o);
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
     o->site = site, o->data = NULL, o->extra = NULL, o->next = NULL, o->size.bytes = 0;
-    o->is_told = false, o->has_arrived = false;
+    o->is_told = o->is_held = o->has_arrived = o->is_refused = false;
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
     rr__store_relaxed(&o->id, rr__next_id(cx));
@@ -2552,8 +2589,9 @@ static inline rr__object *rr__object_new(rr__context *cx, enum rr__kind kind, co
 
 /* From here on the object is found through its handle (release; pairs with rule R2's CAS). */
 static inline void rr__publish(rr__object *o, enum rr__state state, uint32_t count, int type_kind) {
-    uint64_t actor = o->kind == RR__CONSTRUCTOR ? RR__IS_ACTOR : 0;
-    rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | actor | count);
+    uint64_t flags = o->kind == RR__CONSTRUCTOR ? RR__IS_ACTOR : 0;
+    if (state == RR__READY && o->place == RR__IN_SLOT) flags = RR__IS_INLINE;
+    rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | flags | count);
 }
 
 static void rr__object_free(rr__context *cx, rr__object *o) {
@@ -2673,15 +2711,19 @@ static rr__object *rr__contained(rr__context *cx, rr__object *o) {
     return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
 }
 
+static void rr__parts_free(rr__context *cx, rr__parts *parts) {
+    for (size_t i = 0; parts && i < parts->count; i++) rr__drop(cx, parts->objects[i]);
+    RR_FREE(parts);
+}
+
 static void rr__value_free(rr__context *cx, rr__object *o) {
     int kind = (int)(rr__load_relaxed(&o->word) >> 48) & 255; /* fixed since it was published */
     if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR) {
         rr__object *inner = rr__contained(cx, o);
         if (inner) rr__drop(cx, inner);
     } else if (o->kind == RR__GATHER) {
-        rr__parts *parts = o->extra;
-        for (size_t i = 0; parts && i < parts->count; i++) rr__drop(cx, parts->objects[i]);
-        RR_FREE(parts);
+        rr__parts_free(cx, o->extra);
+
     } else if (o->place != RR__IN_SLOT) {
         rr__value_return(cx, o->data, o->size.bytes, o->place);
     }
@@ -3012,7 +3054,7 @@ static rr__object *rr__next_task(rr__context *cx) {
 static void rr__worker_main(void *context) {
     rr__context *cx = context;
     rr__local *self = rr__self();
-    self->context = cx, self->stack = (char *)&context;
+    self->context = self->own = cx, self->stack = (char *)&context;
     while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
         if (!cx->has_role && !rr__role_take(cx)) {
             rr__park(cx);
@@ -3026,8 +3068,8 @@ static void rr__worker_main(void *context) {
         rr__search_end(cx);
         rr__run(cx, o, NULL);
     }
-    RR_FREE(self->held);
-    if (RR__SELF_IS_ALLOCATED) (void)RR__EXIT_KEY_SET(NULL), RR_FREE(self);
+    self->own = self->context = NULL;
+    rr__local_clear(self);
 }
 
 /* ---- waiting ---- */
@@ -3070,7 +3112,8 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, bool may_cl
         rr__object *next = rr__load_seq_cst(&o->waits_on);
         if (!next) return RR__WALK_END;
         uint64_t next_id = rr__load_acquire(&next->id);
-        if (rr__load_seq_cst(&o->waits_on) != next || rr__load_acquire(&o->id) != id)
+        if (rr__load_seq_cst(&o->waits_on) != next || rr__load_acquire(&o->id) != id ||
+            rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
             return RR__WALK_END;
         o = next, id = next_id;
     }
@@ -3329,6 +3372,8 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         rr__unlock(&cx->lock);
         if (claimed) rr__help(cx, claimed, edge->object);
     }
+    s->edge_fired = false;                                    /* no node is an edge any more */
+    if (!s->ring && !s->is_too_deep) rr__sleeper_wait(s, -1); /* for those about to fire */
 }
 
 static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
@@ -3399,6 +3444,11 @@ static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     }
 }
 
+/* What failed has no size, and may still lie in a list by next (rr__held_refuse). */
+static rr__object **rr__settled_link(rr__object *o, enum rr__state state) {
+    return state == RR__FAILED ? &o->size.lane_next : &o->next;
+}
+
 /* READY or FAILED, once; gives the task's own count back. The value or error is in place (R3).
    With nobody waiting both happen in one step, and nothing of the object is touched after it. */
 static void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
@@ -3413,13 +3463,14 @@ static void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
         if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, o);
         return;
     }
-    o->next = cx->settled; /* it is in no other list: it was running */
+    *rr__settled_link(o, state) = cx->settled;
     cx->settled = o;
     if (cx->is_settling) return; /* a failure that passes down a chain: a loop, not a recursion */
     cx->is_settling = true;
     while ((o = cx->settled)) {
-        cx->settled = o->next;
-        rr__notify(cx, o, rr__load_relaxed(&o->word)); /* flags cannot be added any more */
+        uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
+        cx->settled = *rr__settled_link(o, rr__state_of(settled));
+        rr__notify(cx, o, settled);
         rr__drop(cx, o);
     }
     cx->is_settling = false;
@@ -3440,6 +3491,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
     o->data = error, o->place = RR__IN_SLOT;
     rr__complete(cx, o, RR__FAILED);
     if (actor) rr__drop(cx, actor);
+    if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
 }
 
 /* ---- arguments ---- */
@@ -3511,7 +3563,8 @@ static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, co
     out->counted = rr__pin(cx, handle, kind == RR__KIND_ACTOR && takes_handle);
     if (!out->counted) return RR_ERR_STALE;
     out->is_ref = !takes_handle;
-    if (takes_handle || rr__type_equal(rr__type_of(out->counted), fn->params[i])) return RR_OK;
+    if (takes_handle || rr__has_failed(out->counted)) return RR_OK; /* a failure has any type */
+    if (rr__type_equal(rr__type_of(out->counted), fn->params[i])) return RR_OK;
     return RR_ERR_TYPE;
 }
 
@@ -3674,8 +3727,8 @@ static void rr__dispatch(rr__context *cx, rr__object *task) {
         if (error) rr__actor_refuse(cx, task, error);
         rr__enqueue(cx, task); /* the actor, with its creation as the first thing to do */
     } else if (error) {
-        if (task->kind == RR__METHOD) rr__lane_leave(cx, task);
-        rr__fail_with(cx, task, error);
+        if (task->kind != RR__METHOD || rr__lane_leave(cx, task)) rr__fail_with(cx, task, error);
+        else rr__error_drop(error);
     } else if (task->kind == RR__METHOD) {
         rr__actor_deliver(cx, task);
     } else {
@@ -3703,7 +3756,7 @@ static void rr__frame_open(rr__context *cx, rr__frame *frame) {
     frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
     frame->floor = self->floor;
     frame->context = self->context, frame->chosen = self->chosen;
-    self->context = cx;
+    self->context = cx, self->chosen = cx->runtime;
     self->scope_start = self->floor = self->held_count;
     self->scope_depth++;
     rr__store_release(&cx->frame, frame); /* pairs with rr__is_stuck */
@@ -4038,19 +4091,6 @@ static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
     return has;
 }
 
-/* Everything that is queued, for who ends the actor. */
-static rr__object *rr__mailbox_take_all(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
-    rr__object *list = a->first, **last = &list;
-    while (*last) last = &(*last)->next;
-    *last = rr__mailbox_drain(actor);
-    a->first = NULL;
-    rr__unlock(&shard->lock);
-    return list;
-}
-
 static void rr__actor_schedule(rr__context *cx, rr__object *actor) { rr__enqueue(cx, actor); }
 
 /* ---- lanes ---- */
@@ -4062,19 +4102,26 @@ static rr__lane *rr__lane_find(rr__lane *lanes, const rr__object *actor) {
     return lanes;
 }
 
+/* Under the shard lock of the actor. */
+static void rr__lane_unlink_locked(rr__lane *lane) {
+    rr__actor *a = lane->actor->extra;
+    if (lane->before) lane->before->after = lane->after;
+    else a->senders = lane->after;
+    if (lane->after) lane->after->before = lane->before;
+}
+
 /* Frees the lanes of a caller that are empty; all of them, or leaves them to who empties them, if
-   the caller itself is gone. */
+   the caller itself is gone. A lane that is not empty counts its actor, by its messages. */
 static void rr__lanes_clean(rr__context *cx, rr__lane **lanes, bool gone) {
     while (*lanes) {
         rr__lane *lane = *lanes;
         rr__shard *shard = rr__shard_of(cx->runtime, lane->actor);
         rr__lock(&shard->lock);
         bool empty = !lane->first;
-        if (gone) *lanes = lane->next;
+        if (gone || empty) *lanes = lane->next;
+        else lanes = &lane->next;
         if (gone && !empty) lane->is_orphan = true;
         rr__unlock(&shard->lock);
-        if (!gone && empty) *lanes = lane->next;
-        if (!gone && !empty) lanes = &lane->next;
         if (empty) RR_FREE(lane);
     }
 }
@@ -4099,52 +4146,116 @@ static rr__object *rr__lane_drain_locked(rr__lane *lane, bool *schedule) {
         if (rr__mailbox_push(lane->actor, message, &closed)) *schedule = true;
         if (closed) message->next = refused, refused = message;
     }
-    if (!lane->first) lane->last = NULL;
+    if (!lane->first) rr__lane_unlink_locked(lane);
     return rr__reversed(refused);
 }
 
-/* A held message has its arguments (arrived), or has failed and leaves its lane. The actor is kept
-   by the message; after the drain by the count that is taken here. */
-static void rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
-    rr__lane *lane = message->data;
+static void rr__lane_remove_locked(rr__lane *lane, rr__object *message) {
+    rr__object *before = NULL, *m = lane->first;
+    while (m != message) before = m, m = m->size.lane_next;
+    if (before) before->size.lane_next = message->size.lane_next;
+    else lane->first = message->size.lane_next;
+    if (lane->last == message) lane->last = before;
+    message->data = NULL;
+}
+
+/* The actor died while the message waited: rr__held_refuse ends it, and leaves to us, who may be
+   reading them, its arguments and its own counts. */
+static void rr__held_bury(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    bool schedule = false;
-    rr__share(actor);
-    rr__lock(&shard->lock);
-    message->has_arrived = true;
-    if (leaves) {
-        rr__object *before = NULL, *m = lane->first;
-        while (m != message) before = m, m = m->size.lane_next;
-        if (before) before->size.lane_next = message->size.lane_next;
-        else lane->first = message->size.lane_next;
-        if (lane->last == message) lane->last = before;
-        message->data = NULL;
-    }
-    rr__object *refused = rr__lane_drain_locked(lane, &schedule);
-    bool unused = lane->is_orphan && !lane->first;
-    rr__unlock(&shard->lock);
-    if (unused) RR_FREE(lane);
-    if (schedule) rr__actor_schedule(cx, actor);
-    rr__refuse_all(cx, actor, refused);
+    rr__args_release(cx, message);
+    rr__drop(cx, message);
     rr__drop(cx, actor);
 }
 
-static void rr__lane_leave(rr__context *cx, rr__object *message) {
-    if (message->data) rr__lane_step(cx, message, true);
+/* A held message has its arguments (arrived), or has failed and leaves its lane. False: its actor
+   died meanwhile and the message is gone. */
+static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
+    rr__object *actor = message->extra;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    bool schedule = false, is_unused = false;
+    rr__object *late = NULL;
+    rr__share(actor); /* the message may be over before we are */
+    rr__lock(&shard->lock);
+    bool is_refused = message->is_refused;
+    rr__lane *lane = is_refused ? NULL : message->data;
+    message->has_arrived = true;
+    if (lane && leaves) rr__lane_remove_locked(lane, message);
+    if (lane) late = rr__lane_drain_locked(lane, &schedule);
+    if (lane) is_unused = lane->is_orphan && !lane->first;
+    rr__unlock(&shard->lock);
+    if (is_refused) rr__held_bury(cx, message);
+    if (is_unused) RR_FREE(lane);
+    if (schedule) rr__actor_schedule(cx, actor);
+    rr__refuse_all(cx, actor, late);
+    rr__drop(cx, actor);
+    return !is_refused;
+}
+
+static bool rr__lane_leave(rr__context *cx, rr__object *message) {
+    return !message->is_held || rr__lane_step(cx, message, true);
+}
+
+/* For who ends the actor: takes all messages out of its lanes. Those that have their arguments are
+   added to *arrived; the others, which lie in the list of an argument, are returned with a count
+   more, linked by lane_next, and belong to both: see rr__held_bury. Under the shard lock. */
+static rr__object *rr__lanes_empty_locked(rr__object *actor, rr__object **arrived) {
+    rr__actor *a = actor->extra;
+    rr__object *waiting = NULL;
+    while (a->senders) {
+        rr__lane *lane = a->senders;
+        for (rr__object *message = lane->first, *next; message; message = next) {
+            next = message->size.lane_next;
+            message->data = NULL;
+            if (message->has_arrived) {
+                message->next = NULL, *arrived = message, arrived = &message->next;
+                continue;
+            }
+            message->is_refused = true;
+            rr__share(message);
+            message->size.lane_next = waiting, waiting = message;
+        }
+        lane->first = lane->last = NULL;
+        rr__lane_unlink_locked(lane);
+        if (lane->is_orphan) RR_FREE(lane);
+    }
+    return waiting;
+}
+
+static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *message) {
+    for (rr__object *next; message; message = next) {
+        next = message->size.lane_next;
+        rr__count(cx, RR__ERRORS);
+        message->data = rr__dead_error(cx, message, actor);
+        rr__complete(cx, message, RR__FAILED); /* gives back the count that was taken for this */
+    }
 }
 
 /* All arguments of a message are there. */
 static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (message->data) {
-        rr__lane_step(cx, message, false);
-        if (rr__load_seq_cst(&cx->runtime->blocked)) rr__ring_check(cx->runtime, message);
+    if (message->is_held) {
+        if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
         return;
     }
     rr__object *actor = message->extra;
     bool closed;
     if (rr__mailbox_push(actor, message, &closed)) rr__actor_schedule(cx, actor);
     else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+}
+
+static void rr__lane_append_locked(rr__lane *lane, rr__object *message, bool is_ready) {
+    rr__actor *a = lane->actor->extra;
+    message->data = lane, message->size.lane_next = NULL;
+    message->is_held = true, message->has_arrived = is_ready;
+    if (lane->first) {
+        lane->last->size.lane_next = message;
+    } else {
+        lane->first = message;
+        lane->before = NULL, lane->after = a->senders;
+        if (a->senders) a->senders->before = lane;
+        a->senders = lane;
+    }
+    lane->last = message;
 }
 
 /* Queues a message in its caller's lane if it must wait behind others, or waits itself. False:
@@ -4166,17 +4277,28 @@ static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_re
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
     *entered = lane->first || !is_ready; /* it may have been emptied just now */
-    if (*entered) {
-        message->data = lane, message->has_arrived = is_ready, message->size.lane_next = NULL;
-        if (lane->last) lane->last->size.lane_next = message;
-        else lane->first = message;
-        lane->last = message;
-    }
+    if (*entered) rr__lane_append_locked(lane, message, is_ready);
     rr__unlock(&shard->lock);
     return RR_OK;
 }
 
 /* ---- life and death ---- */
+
+/* Ends everything that is queued or held, for who ends the actor. */
+static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    rr__object *list = a->first, **last = &list;
+    while (*last) last = &(*last)->next;
+    *last = rr__mailbox_drain(actor);
+    while (*last) last = &(*last)->next;
+    rr__object *waiting = rr__lanes_empty_locked(actor, last);
+    a->first = NULL;
+    rr__unlock(&shard->lock);
+    rr__refuse_all(cx, actor, list);
+    rr__held_refuse(cx, actor, waiting);
+}
 
 static void rr__name_remove(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra;
@@ -4197,8 +4319,9 @@ static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause)
         rr__error_drop(cause);
         return false;
     }
+    rr__or_seq_cst(&actor->word, RR__IS_DOOMED); /* what rr__actor_rest looks at; after death */
     rr__name_remove(cx, actor);
-    rr__refuse_all(cx, actor, rr__mailbox_take_all(cx, actor));
+    rr__refuse_queued(cx, actor);
     return true;
 }
 
@@ -4254,7 +4377,7 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__name_remove(cx, actor);
     if (a->lanes) rr__lanes_abandon(cx, a->lanes);
     a->lanes = NULL;
-    rr__refuse_all(cx, actor, rr__mailbox_take_all(cx, actor));
+    rr__refuse_queued(cx, actor);
     rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
     rr__refuse_all(cx, actor, rr__reversed(late));
     rr__store_seq_cst(&actor->waits_on, (rr__object *)NULL);
@@ -4266,8 +4389,14 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, actor);
 }
 
-/* Nothing to do: goes idle, and looks once more whether the last count went in between. True: the
-   runner has let go. */
+/* It was declared dead, or its last count went (rule A1: then nothing is queued). */
+static bool rr__actor_must_end(rr__object *actor) {
+    uint64_t word = rr__load_seq_cst(&actor->word);
+    return (word & RR__IS_DOOMED) || (word & RR__COUNT_MASK) == 0;
+}
+
+/* Nothing to do: goes idle, and looks once more whether it must end, for who wanted that while it
+   was not idle left it to the runner. True: the runner has let go. */
 static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
     rr__add_seq_cst(&actor->word, (uint64_t)0 - RR__STATE(RR__RUNNING - RR__WAITING));
     rr__object *none = NULL;
@@ -4275,14 +4404,8 @@ static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
         rr__add_seq_cst(&actor->word, RR__STATE(RR__RUNNING - RR__WAITING));
         return false;
     }
-    if ((rr__load_seq_cst(&actor->word) & RR__COUNT_MASK) == 0) rr__actor_poke(cx, actor);
+    if (rr__actor_must_end(actor)) rr__actor_poke(cx, actor);
     return true;
-}
-
-static bool rr__actor_must_end(rr__object *actor) {
-    rr__actor *a = actor->extra;
-    if (rr__load_acquire(&a->death)) return true;
-    return (rr__load_seq_cst(&actor->word) & RR__COUNT_MASK) == 0; /* rule A1: nothing is queued */
 }
 
 static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
@@ -4542,8 +4665,7 @@ static void rr__runtime_let_go(rr_runtime *rt) {
 
 /* The calling thread gives its context back. What an open scope holds of a stopped runtime is gone
    with it; of a running one it is released. */
-static void rr__context_detach(rr__context *cx) {
-    rr__local *self = rr__self();
+static void rr__context_detach(rr__local *self, rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool is_open = rr__load_acquire(&rt->phase) != RR__STOPPED;
     for (size_t i = 0; i < self->held_count; i++) {
@@ -4563,11 +4685,17 @@ static void rr__context_detach(rr__context *cx) {
     rr__runtime_let_go(rt);
 }
 
-static void rr__thread_ends(void *local) {
-    rr__local *self = local;
-    while (self->attached) rr__context_detach(self->attached);
+/* Lets go of everything that the thread holds. */
+static void rr__local_clear(rr__local *self) {
+    while (self->attached) rr__context_detach(self, self->attached);
     RR_FREE(self->held);
     self->held = NULL, self->held_count = self->held_capacity = 0;
+    self->scope_start = self->scope_depth = 0;
+}
+
+static void rr__thread_ends(void *local) {
+    rr__local *self = local;
+    rr__local_clear(self);
     self->is_hooked = false;
     if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
 }
@@ -4587,6 +4715,7 @@ static rr__context *rr__attach_locked(rr__local *self, rr_runtime *rt) {
 
 static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
     rr__context *cx = self->attached;
+    if (self->own && self->own->runtime == rt) return self->own;
     while (cx && cx->runtime != rt) cx = cx->sibling;
     return cx;
 }
@@ -4598,7 +4727,7 @@ static void rr__forget_stopped(rr__local *self) {
         next = cx->sibling;
         if (cx->runtime != self->chosen && !rr__load_relaxed(&cx->frame) &&
             rr__load_acquire(&cx->runtime->phase) == RR__STOPPED)
-            rr__context_detach(cx);
+            rr__context_detach(self, cx);
     }
 }
 
@@ -4641,15 +4770,35 @@ static inline rr__context *rr__enter_to_submit(rr_status *status) {
 
 /* ---- starting ---- */
 
-static bool rr__env_number(const char *name, uint64_t *out) {
-    const char *text = getenv(name);
-    if (!text || !*text) return false;
+/* Reads a number from the environment into *out, if the program left it zero. */
+static rr_status rr__env_number(const rr_config *config, const char *name, uint64_t max,
+                                uint64_t *out) {
+    const char *text = *out == 0 ? getenv(name) : NULL;
+    if (!text || !*text) return RR_OK;
     char *end;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    bool ok = *end == 0 && errno == 0 && *text != '-';
-    *out = ok ? (uint64_t)value : UINT64_MAX;
-    return true;
+    *out = value;
+    if (*end == 0 && errno == 0 && *text != '-' && value <= max) return RR_OK;
+    rr__log(config, RR_LOG_ERROR,
+            "the environment variable %s is '%s': it must be a number up to %llu", name, text,
+            (unsigned long long)max);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "the environment variable %s is '%s'", name,
+                    text);
+}
+
+static rr_status rr__configure_from_env(rr_config *c) {
+    uint64_t workers = c->workers > 0 ? (uint64_t)c->workers : c->workers != 0;
+    uint64_t threads = c->max_threads > 0 ? (uint64_t)c->max_threads : c->max_threads != 0;
+    uint64_t bytes = c->store_bytes, leaks = c->report_leaks;
+    rr_status status = rr__env_number(c, "RUSTYRAY_WORKERS", 100000, &workers);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_MAX_THREADS", INT_MAX, &threads);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_STORE_BYTES", SIZE_MAX, &bytes);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_REPORT_LEAKS", 1, &leaks);
+    if (c->workers == 0) c->workers = (int)workers;
+    if (c->max_threads == 0) c->max_threads = (int)threads;
+    c->store_bytes = (size_t)bytes, c->report_leaks = leaks != 0;
+    return status;
 }
 
 static rr_status rr__bad_config(const rr_config *config, const char *field, const char *range) {
@@ -4660,15 +4809,9 @@ static rr_status rr__bad_config(const rr_config *config, const char *field, cons
 /* Completes a configuration from the environment and the defaults. */
 static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     rr_config *c = &rt->config;
-    uint64_t n;
     if (given) *c = *given;
-    if (!c->workers && rr__env_number("RUSTYRAY_WORKERS", &n))
-        c->workers = n > INT_MAX ? -1 : (int)n;
-    if (!c->max_threads && rr__env_number("RUSTYRAY_MAX_THREADS", &n))
-        c->max_threads = n > INT_MAX ? -1 : (int)n;
-    if (!c->store_bytes && rr__env_number("RUSTYRAY_STORE_BYTES", &n))
-        c->store_bytes = n > SIZE_MAX ? SIZE_MAX : (size_t)n;
-    if (!c->report_leaks && rr__env_number("RUSTYRAY_REPORT_LEAKS", &n)) c->report_leaks = n != 0;
+    rr_status status = rr__configure_from_env(c);
+    if (status != RR_OK) return status;
     if (c->workers < 0 || c->workers > 100000)
         return rr__bad_config(c, "workers", "0 (one per CPU) to 100000");
     rt->workers = c->workers ? c->workers : rr__cpu_count();
@@ -4755,7 +4898,9 @@ static void rr__join_all(rr_runtime *rt) {
 
 /* Makes a runtime with its workers running. Under the global lock, for the list and stb_ds. */
 static rr_status rr__runtime_start_locked(const rr_config *config, rr_runtime **out) {
-    rr_status status = rr__registry_refresh_locked(config);
+    rr_status status = rr__registry_refresh_locked();
+    if (status == RR_OK) status = rr__registry_report_locked(config);
+
     if (status != RR_OK) return status;
     rr_runtime *rt = RR_CALLOC(1, sizeof *rt);
     if (!rt) return RR_ERR_NO_MEMORY;
@@ -4771,6 +4916,9 @@ static rr_status rr__runtime_start_locked(const rr_config *config, rr_runtime **
     rt->next_runtime = rr__runtimes, rr__runtimes = rt;
     rr__store_seq_cst(&rt->idle, (uint64_t)rt->workers * RR__ONE_SEARCHING);
     rr__lock(&rt->lock);
+    /* One for a thread from outside, so that the one that made the runtime can end it again. */
+    rt->vacant = rr__context_new(rt, false);
+    if (!rt->vacant) status = RR_ERR_NO_MEMORY;
     for (int i = 0; i < rt->workers && status == RR_OK; i++)
         if (!rr__worker_add_locked(rt)) status = RR_ERR_NO_MEMORY;
     rr__unlock(&rt->lock);
@@ -4789,8 +4937,9 @@ static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_
     }
     rr__global_unlock();
     if (status != RR_OK) {
-        if (rr__self()->message[0] == 0 || status != RR_ERR_INVALID)
+        if (status == RR_ERR_NO_MEMORY || status == RR_ERR_ALREADY_RUNNING)
             rr__note_status(RR__NULL_REF, status);
+
         if (rt) rr__join_all(rt), rr__runtime_let_go(rt);
         return status;
     }
@@ -4839,6 +4988,7 @@ static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
         return;
     }
     rr__value_return(cx, o->data, o->size.bytes, o->place);
+    rr__share(o); /* for rr__fail_with to give back */
     rr__fail_with(cx, o, error);
 }
 
@@ -4879,13 +5029,15 @@ static rr_status rr__stop(rr__context *cx) {
     if (!rr__cas_seq_cst(&rt->phase, &phase, (int)RR__STOPPING)) return RR_ERR_NOT_RUNNING;
     rr__add_seq_cst(&rt->idle, RR__STOP);
     rr__quiesce(cx);
+    rr__each_object(cx, rr__fail_unsealed); /* for waiters outside */
     if (rt->config.report_leaks) rr__each_object(cx, rr__report_leak);
     rr__join_all(rt);
     rr__global_lock();
     if (rr__load_relaxed(&rr__default) == rt) rr__store_release(&rr__default, (rr_runtime *)NULL);
     rr__global_unlock();
-    if (rr__self()->chosen == rt) rr__self()->chosen = NULL;
-    rr__context_detach(cx);
+    rr__local *self = rr__self();
+    if (self->chosen == rt) self->chosen = NULL;
+    rr__context_detach(self, cx);
     rr__runtime_let_go(rt);
     return RR_OK;
 }
@@ -4908,7 +5060,6 @@ rr_status rr_shutdown(void) {
     rr_status status;
     rr__local *self = rr__self();
     rr_runtime *chosen = self->chosen;
-    if (self->context && rr__load_relaxed(&self->context->frame)) return rr__stop(self->context);
     self->chosen = NULL, self->context = NULL;
     rr__context *cx = rr__enter_slow(&status);
     status = cx ? rr__stop(cx) : status;
@@ -5017,24 +5168,39 @@ rr_actor rr__keep_actor(rr_actor actor) {
     return actor;
 }
 
+/* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it
+   is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth};
+    if (!rr__held_reserve(self)) {
+        rr__log(rr__log_config(), RR_LOG_ERROR,
+                "rr_scope_begin: no memory; the outer scope goes on");
+        return (rr_scope){0, 0, 0, 0};
+    }
+    if (!++self->scopes) self->scopes = 1;
+    self->held[self->held_count++] = (rr__held){NULL, NULL, self->scopes, false};
+    rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth, self->scopes};
     self->scope_start = self->held_count;
     return scope;
 }
 
+static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
+    return scope.start > self->floor && scope.start <= self->scope_start &&
+           self->held[scope.start - 1].retained == scope.serial &&
+           !self->held[scope.start - 1].context;
+}
+
 void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
-    if (scope.depth == 0 || scope.depth > self->scope_depth || scope.start < self->floor ||
-        scope.start > self->scope_start) {
+    if (scope.serial == 0) return; /* there was no memory for it */
+    if (!rr__scope_is_open(self, scope)) {
         rr__log(
             rr__log_config(), RR_LOG_WARN,
-            "rr_scope_end: this scope is not open on this thread; end a scope once, in the body "
-            "and on the thread that began it");
+            "rr_scope_end: this scope is not open here; end a scope once, in the body and on the "
+            "thread that began it");
         return;
     }
-    rr__held_release_to(self, scope.start);
+    rr__held_release_to(self, scope.start - 1);
     self->scope_depth = scope.depth - 1;
     self->scope_start = scope.outer;
 }
@@ -5057,18 +5223,24 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status
         o->data = error, o->place = RR__IN_SLOT, state = RR__FAILED;
     }
     rr__scope_hold(rr__self(), cx, o, false);
-    rr__publish(o, state, state == RR__WAITING ? 2 : 1, kind);
+    rr__publish(o, state, 1, kind);
     return ref;
 }
 
 rr_ref rr__put(rr_type type, const void *value, const char *site) {
+    if (type.kind == RR__KIND_BYTES) {
+        rr_bytes bytes;
+        memcpy(&bytes, value, sizeof bytes);
+        return rr__put_bytes(bytes.data, bytes.size, site);
+    }
     rr_status status;
+
     rr__context *cx = rr__enter_to_submit(&status);
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     o->of.type_name = type.name, o->size.bytes = type.size;
-    if (type.kind == RR__KIND_BYTES || type.kind == RR__KIND_MANY) {
-        status = RR_ERR_INVALID; /* rr_put_bytes, rr_gather */
+    if (type.kind == RR__KIND_MANY) {
+        status = RR_ERR_INVALID; /* rr_gather makes one */
     } else if (type.size > RR__INLINE_BYTES) {
         status = rr__value_room(cx, type.size, &o->data, &o->place);
         if (status == RR_OK) memcpy(o->data, value, type.size);
@@ -5079,9 +5251,7 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
             rr__result_handle(cx, &handle, type.kind == RR__KIND_ACTOR);
         rr__write_words(o, &handle.small, type.size);
     }
-    rr_ref ref = rr__value_publish(cx, o, status, type.kind, RR__READY);
-    if (status == RR_OK && o->place == RR__IN_SLOT) rr__or_seq_cst(&o->word, RR__IS_INLINE);
-    return ref;
+    return rr__value_publish(cx, o, status, type.kind, RR__READY);
 }
 
 /* Room for bytes in a new object. */
@@ -5149,8 +5319,8 @@ rr_status rr_seal(rr_ref ref) {
                           "rr_seal: the object of %s was sealed before, or was "
                           "not made by rr_create",
                           o->site);
-    else rr__complete(cx, o, RR__READY);
-    rr__drop(cx, o);
+    if (status == RR_OK) rr__complete(cx, o, RR__READY); /* gives the pin back */
+    else rr__drop(cx, o);
     return status;
 }
 
@@ -5171,29 +5341,42 @@ void *rr_result(size_t size) {
     return frame->result;
 }
 
-rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
-    rr_status status;
-    rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
-    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+/* The parts of a gather, each counted; or NULL and the error. */
+static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const rr_ref *refs,
+                                size_t n, rr__error **error) {
     size_t each = sizeof(rr_bytes) + sizeof(rr__object *);
     rr__parts *parts =
         n > (SIZE_MAX - sizeof *parts) / each ? NULL : RR_MALLOC(sizeof *parts + n * each);
-    rr_ref ref = rr__ref_to(cx, o);
-    o->extra = parts;
-    o->of.type_name = "rr_many";
-    rr__scope_hold(rr__self(), cx, o, false);
-    rr__error *error = parts ? NULL : cx->runtime->no_memory;
-    if (parts) {
-        parts->count = parts->seen = 0;
-        parts->objects = (rr__object **)(parts->items + n);
-        for (size_t i = 0; i < n && !error; i++)
-            if ((parts->objects[i] = rr__pin(cx, refs[i], false))) parts->count++;
-            else
-                error = rr__error_new(cx->runtime,
-                                      refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot), o,
-                                      "its part %zu is a null or released reference", i + 1);
+    *error = cx->runtime->no_memory;
+    if (!parts) return NULL;
+    parts->count = parts->seen = 0;
+    parts->objects = (rr__object **)(parts->items + n);
+    for (size_t i = 0; i < n; i++) {
+        if ((parts->objects[i] = rr__pin(cx, refs[i], false))) {
+            parts->count++;
+            continue;
+        }
+        rr_status status = refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot);
+        *error = rr__error_new(cx->runtime, status, gather, "its part %zu: %s", i + 1,
+                               rr_status_text(status));
+        rr__parts_free(cx, parts);
+        return NULL;
     }
+    *error = NULL;
+    return parts;
+}
+
+rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
+    rr_status status;
+    rr__error *error;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
+    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+    rr_ref ref = rr__ref_to(cx, o);
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = "rr_many";
+    if (n && !refs) error = rr__error_of_status(cx->runtime, RR_ERR_INVALID, o);
+    else o->extra = rr__parts_new(cx, o, refs, n, &error);
     if (error) {
         o->data = error;
         rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
@@ -5321,6 +5504,7 @@ void *rr__unwrap(rr_ref ref, rr_type type, void *out, const char *site) {
     fprintf(stderr, "rustyray: rr_unwrap at %s: %s: %s\n", site, rr_status_name(status),
             rr_error_message(ref));
     abort();
+    return out; /* for compilers that do not know abort */
 }
 
 bool rr_ready(rr_ref ref) {
@@ -5369,6 +5553,24 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
     return found;
 }
 
+/* Without memory for n nodes: waits for one after the other. Enough for all of them; of a wait for
+   some it finds those that are ready by the time it has waited for the ones before. */
+static size_t rr__wait_in_turn(rr__context *cx, const rr_ref *refs, size_t n, size_t k,
+                               int64_t milliseconds, size_t *ready) {
+    double deadline = rr__deadline(milliseconds);
+    size_t found = 0;
+    for (size_t i = 0; i < n && found < k; i++) {
+        int64_t left = milliseconds < 0 ? -1 : (int64_t)((deadline - rr_now()) * 1e3) + 1;
+        rr__object *o = rr__pin(cx, refs[i], false);
+        if (o) (void)rr__await(cx, o, refs[i], milliseconds <= 0 || left > 0 ? left : 0);
+        bool is_ready = !o || rr__is_complete(o);
+        if (is_ready && ready) ready[found] = i;
+        found += is_ready;
+        if (o) rr__drop(cx, o);
+    }
+    return found;
+}
+
 size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready) {
     rr_status status = RR_OK;
     rr__context *cx = rr__enter(&status);
@@ -5382,10 +5584,7 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
     rr__node few_nodes[FEW];
     size_t each = sizeof(rr__object *) + sizeof(rr__node);
     char *many = n <= FEW || n > SIZE_MAX / each ? NULL : RR_MALLOC(n * each);
-    if (n > FEW && !many) {
-        rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
-        return 0;
-    }
+    if (n > FEW && !many) return rr__wait_in_turn(cx, refs, n, k, milliseconds, ready);
     rr__node *nodes = many ? (rr__node *)(void *)many : few_nodes;
     rr__object **objects = many ? (rr__object **)(void *)(nodes + n) : few_objects;
     size_t found = rr__wait_for(cx, refs, n, k, milliseconds, ready, objects, nodes);
