@@ -181,13 +181,13 @@ INTERNALS
 
   Scheduler (P1-P3 at struct rr_runtime). Every thread, from outside too, has a deque (Chase and Lev
   2005): it pushes and pops at the bottom, others steal at the top, so that its own work stays hot
-  and the oldest goes first to thieves. Entries are hints; rr__claim, one CAS on the slot, decides who
-  runs what. That lets a waiter take exactly the task that it waits for, wherever that is queued
+  and the oldest goes first to thieves. Entries are hints; rr__claim, one CAS on the slot, decides
+  who runs what. That lets a waiter take exactly the task that it waits for, wherever that is queued
   (leapfrogging, Wagner and Calder 1993), and the owner of the deque drop the old hint later. Actors
   that had a long turn, and what a deque has no memory for, go through the inbox, a FIFO with a
-  lock. A fixed number of roles (rr_config.workers) may run; a thread without a role is parked. Waking
-  follows Go's rule: nobody is woken while somebody searches, and the last searcher that finds
-  work wakes the next.
+  lock. A fixed number of roles (rr_config.workers) may run; a thread without a role is parked.
+  Waking follows Go's rule: nobody is woken while somebody searches, and the last searcher that
+  finds work wakes the next.
 
   Dependencies (D1-D3 at rr__depend). A task waits in the list of one missing argument; when that is
   complete it goes on to the next missing one, or is queued. No counter, and one link to what it
@@ -620,7 +620,8 @@ void rr_get_stats(rr_stats *out);
 /* ---- everything below is implementation detail ---- */
 
 // >>macros
-// clang-format off: its layout of _Generic and of lists in macros cannot be read
+
+// clang-format off
 
 /* REMOTE_FN(int, add, int, a, int, b) becomes, in short:
 
@@ -649,18 +650,18 @@ void rr_get_stats(rr_stats *out);
 typedef void (*rr__thunk)(void *self, void *const *args, void *result);
 
 struct rr_function {
-    const char *name; /* "add", "Counter_add" */
-    rr__thunk thunk;  /* calls it: unpacks arguments, packs the result */
+    const char *name;     /* "add", "Counter_add" */
+    rr__thunk thunk;      /* calls it: unpacks arguments, packs the result */
     const rr_type *params;
     rr_type result;
-    rr_type self;     /* the actor's state; size 0 for a plain function */
-    const char *site; /* "file:line" */
+    rr_type self;         /* the actor's state; size 0 for a plain function */
+    const char *site;     /* "file:line" */
     int arity;
-    int kind;                /* enum rr__kind */
-    uint64_t hash;           /* of the signature; set when it is registered */
-    rr_function *next;       /* the list of everything registered */
+    int kind;             /* enum rr__kind */
+    uint64_t hash;        /* of the signature; set when it is registered */
+    rr_function *next;    /* the list of everything registered */
     const rr_function *drop; /* constructor: the destructor of its type */
-    RR__ATOMIC(int) state;   /* enum rr__function_state */
+    RR__ATOMIC(int) state; /* enum rr__function_state */
 };
 
 /* What a function descriptor, and an object's slot, is for. */
@@ -669,8 +670,8 @@ enum rr__kind {
     RR__CONSTRUCTOR, /* an object: the actor itself, and the task of its creation */
     RR__METHOD,      /* a method; an object: a message */
     RR__DESTRUCTOR,
-    RR__VALUE, /* an object that was put or created */
-    RR__GATHER /* an object made of others */
+    RR__VALUE,       /* an object that was put or created */
+    RR__GATHER       /* an object made of others */
 };
 
 enum rr__type_kind {
@@ -703,7 +704,6 @@ extern void *const rr__nil; /* NULL; dereferenced only where nothing is evaluate
 
 void rr__link(rr_function *function);
 rr_ref rr__put(rr_type type, const void *value, const char *site);
-
 rr_ref rr__put_bytes(const void *data, size_t size, const char *site);
 rr_ref rr__create(size_t size, void **room, const char *site);
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site);
@@ -734,11 +734,10 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__TEXT(x) RR__TEXT_(x)
 #define RR__TEXT_(x) #x
 #define RR__SITE __FILE__ ":" RR__TEXT(__LINE__)
-#if defined(__TINYC__)
 #define RR__ZERO 0
+#if defined(__TINYC__)
 #define RR__REQUIRE(condition, message) (0 * sizeof(char[(condition) ? 1 : -1]))
 #else
-#define RR__ZERO 0
 #define RR__REQUIRE(condition, message)                                                            \
     (0 * sizeof(struct {                                                                           \
          _Static_assert(condition, message);                                                       \
@@ -747,31 +746,31 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #endif
 
 /* Types. The selection looks at an lvalue that is never evaluated, so qualifiers do not matter. */
-#define RR__TYPE(T) #T, (uint32_t)sizeof(T), (uint16_t) _Alignof(T), (uint16_t)RR__KIND(T)
+#define RR__TYPE(T) #T, (uint32_t)sizeof(T), (uint16_t)_Alignof(T), (uint16_t)RR__KIND(T)
 #define RR__VOID_TYPE "void", 0, 1, RR__KIND_VOID
 #define RR__INTEGER(T, is_signed) (RR__KIND_INTEGER + 2 * (int)sizeof(T) + (is_signed))
 #define RR__KIND(T)                                                                                \
-    _Generic(*(T *)rr__nil, _Bool                                                                  \
-             : RR__KIND_BOOL, char                                                                 \
-             : RR__INTEGER(char, (char)-1 < (char)0), signed char                                  \
-             : RR__INTEGER(signed char, 1), unsigned char                                          \
-             : RR__INTEGER(unsigned char, 0), short                                                \
-             : RR__INTEGER(short, 1), unsigned short                                               \
-             : RR__INTEGER(unsigned short, 0), int                                                 \
-             : RR__INTEGER(int, 1), unsigned                                                       \
-             : RR__INTEGER(unsigned, 0), long                                                      \
-             : RR__INTEGER(long, 1), unsigned long                                                 \
-             : RR__INTEGER(unsigned long, 0), long long                                            \
-             : RR__INTEGER(long long, 1), unsigned long long                                       \
-             : RR__INTEGER(unsigned long long, 0), float                                           \
-             : RR__KIND_FLOAT, double                                                              \
-             : RR__KIND_DOUBLE, long double                                                        \
-             : RR__KIND_LONG_DOUBLE, rr_ref                                                        \
-             : RR__KIND_REF, rr_actor                                                              \
-             : RR__KIND_ACTOR, rr_bytes                                                            \
-             : RR__KIND_BYTES, rr_many                                                             \
-             : RR__KIND_MANY, default                                                              \
-             : RR__KIND_OTHER)
+    _Generic(*(T *)rr__nil,                                                                        \
+        _Bool: RR__KIND_BOOL,                                                                      \
+        char: RR__INTEGER(char, (char)-1 < (char)0),                                               \
+        signed char: RR__INTEGER(signed char, 1),                                                  \
+        unsigned char: RR__INTEGER(unsigned char, 0),                                              \
+        short: RR__INTEGER(short, 1),                                                              \
+        unsigned short: RR__INTEGER(unsigned short, 0),                                            \
+        int: RR__INTEGER(int, 1),                                                                  \
+        unsigned: RR__INTEGER(unsigned, 0),                                                        \
+        long: RR__INTEGER(long, 1),                                                                \
+        unsigned long: RR__INTEGER(unsigned long, 0),                                              \
+        long long: RR__INTEGER(long long, 1),                                                      \
+        unsigned long long: RR__INTEGER(unsigned long long, 0),                                    \
+        float: RR__KIND_FLOAT,                                                                     \
+        double: RR__KIND_DOUBLE,                                                                   \
+        long double: RR__KIND_LONG_DOUBLE,                                                         \
+        rr_ref: RR__KIND_REF,                                                                      \
+        rr_actor: RR__KIND_ACTOR,                                                                  \
+        rr_bytes: RR__KIND_BYTES,                                                                  \
+        rr_many: RR__KIND_MANY,                                                                    \
+        default: RR__KIND_OTHER)
 
 /* Parameter lists of 0 to 8 (type, name) pairs, in each form that a definition needs. A list is
    always closed by one more argument (end), so that it is never empty. */
@@ -849,30 +848,24 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
     typedef T7 rr__p7_##f;                                                                         \
     typedef T8 rr__p8_##f;                                                                         \
     typedef char rr__arity_##f[9];
-#define RR__TYPE_LIST_0(end)                                                                       \
-    { RR__VOID_TYPE }
-#define RR__TYPE_LIST_1(T1, a1, end)                                                               \
-    { RR__TYPE(T1) }
-#define RR__TYPE_LIST_2(T1, a1, T2, a2, end)                                                       \
-    {RR__TYPE(T1)}, { RR__TYPE(T2) }
-#define RR__TYPE_LIST_3(T1, a1, T2, a2, T3, a3, end)                                               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, { RR__TYPE(T3) }
+#define RR__TYPE_LIST_0(end) {RR__VOID_TYPE}
+#define RR__TYPE_LIST_1(T1, a1, end) {RR__TYPE(T1)}
+#define RR__TYPE_LIST_2(T1, a1, T2, a2, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}
+#define RR__TYPE_LIST_3(T1, a1, T2, a2, T3, a3, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}
 #define RR__TYPE_LIST_4(T1, a1, T2, a2, T3, a3, T4, a4, end)                                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, { RR__TYPE(T4) }
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}
 #define RR__TYPE_LIST_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, { RR__TYPE(T5) }
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}
 #define RR__TYPE_LIST_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, {RR__TYPE(T5)}, { RR__TYPE(T6) }
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}, {RR__TYPE(T6)}
 #define RR__TYPE_LIST_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, {RR__TYPE(T5)},                \
-        {RR__TYPE(T6)}, {                                                                          \
-        RR__TYPE(T7)                                                                               \
-    }
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}
 #define RR__TYPE_LIST_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}, {RR__TYPE(T5)},                \
-        {RR__TYPE(T6)}, {RR__TYPE(T7)}, {                                                          \
-        RR__TYPE(T8)                                                                               \
-    }
+    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
+    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}, {RR__TYPE(T8)}
 #define RR__LOAD(f, i)                                                                             \
     rr__p##i##_##f rr__a##i;                                                                       \
     memcpy((void *)&rr__a##i, rr__args[i - 1], sizeof rr__a##i);
@@ -935,21 +928,18 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
     R rr__value = call;                                                                            \
     memcpy(rr__result, &rr__value, sizeof rr__value)
 #define RR__RESULT(R) RR__PICK(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
-#define RR__RESULT_VOID(R)                                                                         \
-    { RR__VOID_TYPE }
-#define RR__RESULT_VALUE(R)                                                                        \
-    { RR__TYPE(R) }
-#define RR__NO_SELF                                                                                \
-    { "", 0, 1, RR__KIND_VOID }
-#define RR__SELF(Type)                                                                             \
-    { RR__TYPE(Type) }
+#define RR__RESULT_VOID(R) {RR__VOID_TYPE}
+#define RR__RESULT_VALUE(R) {RR__TYPE(R)}
+#define RR__NO_SELF {"", 0, 1, RR__KIND_VOID}
+#define RR__SELF(Type) {RR__TYPE(Type)}
 
 /* What every kind of remote function consists of, beside the function itself. `symbol` is the
    descriptor's name: fn_add, create_Counter_create, method_Counter_add, drop_Counter. */
 #define RR__DESCRIBE(k, symbol, f, kind_, result_, self_, invoke, ...)                             \
     static void rr__thunk_##symbol(void *rr__self, void *const *rr__args, void *rr__result) {      \
         (void)rr__self, (void)rr__args;                                                            \
-        RR__CAT(RR__LOADS_, k)(f) invoke;                                                          \
+        RR__CAT(RR__LOADS_, k)(f)                                                                  \
+        invoke;                                                                                    \
     }                                                                                              \
     static const rr_type rr__types_##symbol[] = {RR__CAT(RR__TYPE_LIST_, k)(__VA_ARGS__)};         \
     rr_function rr__##symbol = {.name = #f,                                                        \
@@ -965,7 +955,8 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 
 #define RR__FN_DECLARE(k, ...) RR__FN_DECLARE_(k, __VA_ARGS__)
 #define RR__FN_DECLARE_(k, R, f, ...)                                                              \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__) extern rr_function rr__fn_##f;                    \
+    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    extern rr_function rr__fn_##f;                                                                 \
     R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
 #define RR__FN(k, ...) RR__FN_(k, __VA_ARGS__)
 #define RR__FN_(k, R, f, ...)                                                                      \
@@ -976,7 +967,8 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 
 /* Methods; a constructor is one without a result, a destructor one without parameters either. */
 #define RR__MEMBER_DECLARE(k, R, symbol, Type, f, ...)                                             \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__) extern rr_function rr__##symbol;                  \
+    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    extern rr_function rr__##symbol;                                                               \
     R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
 #define RR__MEMBER(k, R, symbol, kind, Type, f, ...)                                               \
     RR__MEMBER_DECLARE(k, R, symbol, Type, f, __VA_ARGS__);                                        \
@@ -1000,56 +992,52 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 
 /* Calls. A value travels as the address of a one-element array of the parameter's type, a
    reference as itself; in the branches that are not selected something of a fitting type stands
-   where x would not compile. */
+   where x would not compile. The call in sizeof, which is never made, has the compiler check x as
+   it checks an argument. */
 #define RR__ARG(f, i, x)                                                                           \
-    {                                                                                              \
-        _Generic((x), rr_ref                                                                       \
-                 : NULL, default                                                                   \
-                 : (rr__p##i##_##f[1]){_Generic((x), rr_ref                                        \
-                                                : *(const rr__p##i##_##f *)rr__nil, default        \
-                                                : (x))}),                                          \
-            _Generic((x), rr_ref                                                                   \
-                     : _Generic((x), rr_ref                                                        \
-                                : (x), default                                                     \
-                                : RR__NULL_REF),                                                   \
-                       default                                                                     \
-                     : RR__NULL_REF)                                                               \
-    }
+    {_Generic((x),                                                                                 \
+         rr_ref: NULL,                                                                             \
+         default: (rr__p##i##_##f[1]){RR__FITTING(rr__p##i##_##f, x)} +                            \
+             0 * sizeof(((int (*)(rr__p##i##_##f))0)(RR__FITTING(rr__p##i##_##f, x)))),            \
+     _Generic((x),                                                                                 \
+         rr_ref: _Generic((x), rr_ref: (x), default: RR__NULL_REF),                                \
+         default: RR__NULL_REF)}
+#define RR__FITTING(P, x) _Generic((x), rr_ref: *(const P *)rr__nil, default: (x))
 #define RR__NULL_REF ((rr_ref){0, 0, 0})
 #define RR__ARGS_0(f, end) NULL
 #define RR__ARGS_1(f, x1, end)                                                                     \
-    (const rr__arg[]) { RR__ARG(f, 1, x1) }
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1)}
 #define RR__ARGS_2(f, x1, x2, end)                                                                 \
-    (const rr__arg[]) { RR__ARG(f, 1, x1), RR__ARG(f, 2, x2) }
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2)}
 #define RR__ARGS_3(f, x1, x2, x3, end)                                                             \
-    (const rr__arg[]) { RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3) }
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3)}
 #define RR__ARGS_4(f, x1, x2, x3, x4, end)                                                         \
-    (const rr__arg[]) { RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4) }
+    (const rr__arg[]){                                                                             \
+        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4)}
 #define RR__ARGS_5(f, x1, x2, x3, x4, x5, end)                                                     \
-    (const rr__arg[]) {                                                                            \
+    (const rr__arg[]){                                                                             \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-            RR__ARG(f, 5, x5)                                                                      \
-    }
+        RR__ARG(f, 5, x5)}
 #define RR__ARGS_6(f, x1, x2, x3, x4, x5, x6, end)                                                 \
-    (const rr__arg[]) {                                                                            \
+    (const rr__arg[]){                                                                             \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-            RR__ARG(f, 5, x5), RR__ARG(f, 6, x6)                                                   \
-    }
+        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6)}
 #define RR__ARGS_7(f, x1, x2, x3, x4, x5, x6, x7, end)                                             \
-    (const rr__arg[]) {                                                                            \
+    (const rr__arg[]){                                                                             \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-            RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7)                                \
-    }
+        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7)}
 #define RR__ARGS_8(f, x1, x2, x3, x4, x5, x6, x7, x8, end)                                         \
-    (const rr__arg[]) {                                                                            \
+    (const rr__arg[]){                                                                             \
         RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-            RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7), RR__ARG(f, 8, x8)             \
-    }
+        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7), RR__ARG(f, 8, x8)}
 /* From the number of arguments of a call, the function's name among them, to what is passed on. */
 #define RR__ARGS(count, f, ...) RR__CAT(RR__ARGS_, RR__LESS(count))(f, __VA_ARGS__)
 #define RR__ARITY(count, f)                                                                        \
-    ((count)-1 + RR__REQUIRE(sizeof(rr__arity_##f) == (count), "wrong number of arguments "        \
-                                                               "for " #f))
+    ((count) - 1 +                                                                                 \
+     RR__REQUIRE(sizeof(rr__arity_##f) == (count), "wrong number of arguments for " #f))
 #define RR__LESS(count) RR__CAT(RR__LESS_, count)
 #define RR__LESS_1 0
 #define RR__LESS_2 1
@@ -1070,47 +1058,43 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__SEND_(how, actor, n, f, ...)                                                           \
     how((actor), &rr__method_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
 #define RR__NAMED(x)                                                                               \
-    {                                                                                              \
-        _Generic((x), rr_ref                                                                       \
-                 : RR__NO_VALUE, default                                                           \
-                 : (x)),                                                                           \
-            _Generic((x), rr_ref                                                                   \
-                     : (x), default                                                                \
-                     : RR__NULL_REF)                                                               \
-    }
+    {_Generic((x), rr_ref: RR__NO_VALUE, default: (x)),                                            \
+     _Generic((x), rr_ref: (x), default: RR__NULL_REF)}
 #define RR__NO_VALUE ((rr_value){{NULL, 0, 0, 0}, NULL})
 #define RR__NAMED_0(end) NULL
 #define RR__NAMED_1(x1, end)                                                                       \
-    (const rr__named_arg[]) { RR__NAMED(x1) }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1)}
 #define RR__NAMED_2(x1, x2, end)                                                                   \
-    (const rr__named_arg[]) { RR__NAMED(x1), RR__NAMED(x2) }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2)}
 #define RR__NAMED_3(x1, x2, x3, end)                                                               \
-    (const rr__named_arg[]) { RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3) }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3)}
 #define RR__NAMED_4(x1, x2, x3, x4, end)                                                           \
-    (const rr__named_arg[]) { RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4) }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4)}
 #define RR__NAMED_5(x1, x2, x3, x4, x5, end)                                                       \
-    (const rr__named_arg[]) {                                                                      \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5)                  \
-    }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5)}
 #define RR__NAMED_6(x1, x2, x3, x4, x5, x6, end)                                                   \
-    (const rr__named_arg[]) {                                                                      \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5), RR__NAMED(x6)   \
-    }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5), RR__NAMED(x6)}
 #define RR__NAMED_7(x1, x2, x3, x4, x5, x6, x7, end)                                               \
-    (const rr__named_arg[]) {                                                                      \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5), RR__NAMED(x6),  \
-            RR__NAMED(x7)                                                                          \
-    }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7)}
 #define RR__NAMED_8(x1, x2, x3, x4, x5, x6, x7, x8, end)                                           \
-    (const rr__named_arg[]) {                                                                      \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4), RR__NAMED(x5), RR__NAMED(x6),  \
-            RR__NAMED(x7), RR__NAMED(x8)                                                           \
-    }
+    (const rr__named_arg[]){                                                                       \
+        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
+        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7), RR__NAMED(x8)}
 #define RR__CALL_NAMED(count, ...) RR__CALL_NAMED_(count, __VA_ARGS__)
 #define RR__CALL_NAMED_(n, name, ...)                                                              \
     rr__call_named((name), RR__CAT(RR__NAMED_, RR__LESS(n))(__VA_ARGS__), n - 1, RR__SITE)
-
 // clang-format on
+
 #ifdef __cplusplus
 }
 #endif
@@ -1245,6 +1229,10 @@ static inline unsigned rr__highest_bit(uint32_t x) {
 #define stbds_make_hash_index rr__stbds_make_hash_index
 #define stbds_log2 rr__stbds_log2
 #define stbds_probe_position rr__stbds_probe_position
+#define STBDS_SH_NONE RR__STBDS_SH_NONE
+#define STBDS_SH_DEFAULT RR__STBDS_SH_DEFAULT
+#define STBDS_SH_STRDUP RR__STBDS_SH_STRDUP
+#define STBDS_SH_ARENA RR__STBDS_SH_ARENA
 #define stbds_hash_seed rr__stbds_hash_seed
 #ifndef STBDS_NO_SHORT_NAMES
 #define STBDS_NO_SHORT_NAMES
@@ -3946,10 +3934,10 @@ static void rr__run(rr__context *cx, rr__object *task, rr__object *until) {
 
 /* ---- submitting ---- */
 
-/* Stopping and submitting from outside go on at the same time. rr__stop adds up what was submitted
-   and what has ended, sets has_quiesced when that is the same, and adds up again; a submitter counts
-   first and then looks at has_quiesced (all seq_cst). So either rr__stop sees the count and waits for
-   the task, or the submitter sees has_quiesced and fails it. */
+/* Stopping and submitting from outside go on at the same time. rr__quiesce adds up what was
+   submitted and what has ended, sets has_quiesced when that is the same, and adds up again; a
+   submitter counts first and then looks at has_quiesced (all seq_cst). So either rr__quiesce sees
+   the count and waits for the task, or the submitter sees has_quiesced and fails it. */
 static bool rr__is_too_late(rr__context *cx) {
     return rr__load_seq_cst(&cx->runtime->has_quiesced) != 0;
 }
@@ -4022,7 +4010,7 @@ static rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args, 
               behind one that waits for an argument queue in the caller's lane, and leave it for the
               mailbox under the lane's lock. */
 
-/* True: the caller must schedule the actor (A2). *closed: the actor has ended; nothing was pushed. */
+/* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
     rr__object *head = rr__load_acquire(&actor->dependents);
     rr__store_seq_cst(&message->waits_on, actor); /* rule W1 */
@@ -4310,8 +4298,8 @@ static void rr__name_remove(rr__context *cx, rr__object *actor) {
     rr__global_unlock();
 }
 
-/* Declares an actor dead; takes over a count of the cause. Only the first one counts. What is queued
-   ends at once, the rest when the runner sees it. The caller counts the actor, or runs it. */
+/* Declares an actor dead; takes over a count of the cause. Only the first one counts. What is
+   queued ends at once, the rest when the runner sees it. The caller counts the actor or runs it. */
 static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause) {
     rr__actor *a = actor->extra;
     rr__error *none = NULL;
@@ -5516,7 +5504,7 @@ bool rr_ready(rr_ref ref) {
 
 /* ---- waiting for many ---- */
 
-/* Pins what is not ready, NULLs for the rest; notes the indices of what is. Returns how many are. */
+/* Pins what is not ready, NULLs for the rest; notes the indices of what is, and counts them. */
 static size_t rr__wait_look(rr__context *cx, const rr_ref *refs, size_t n, size_t k,
                             rr__object **objects, size_t *ready) {
     size_t found = 0;
@@ -5783,6 +5771,10 @@ void rr_exit_actor(void) {
 #undef stbds_make_hash_index
 #undef stbds_log2
 #undef stbds_probe_position
+#undef STBDS_SH_NONE
+#undef STBDS_SH_DEFAULT
+#undef STBDS_SH_STRDUP
+#undef STBDS_SH_ARENA
 #undef stbds_hash_seed
 #endif
 #ifdef RR__OWN_SHORT_NAMES
