@@ -1,0 +1,106 @@
+/* fixture.h - what tests of the runtime share: a runtime of the test's own whose log is kept, and
+   bounded waits for counters to come to rest. Include after rustyray.h and test.h. */
+#ifndef FIXTURE_H
+#define FIXTURE_H
+
+/* SANITIZED: bounds on memory and CPU mean nothing. THREAD_SANITIZED: nor may the child of a fork
+   start threads. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#elif __has_feature(thread_sanitizer)
+#define THREAD_SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZED
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(THREAD_SANITIZED)
+#define SANITIZED
+#endif
+
+typedef struct fixture {
+    rr_runtime *runtime;
+    pthread_mutex_t lock;
+    int warnings, errors; /* messages so far */
+    size_t length;
+    char log[16384]; /* their text, a line each */
+} fixture;
+
+static inline void fixture_log(rr_log_level level, const char *text, void *data) {
+    fixture *f = data;
+    pthread_mutex_lock(&f->lock);
+    *(level == RR_LOG_WARN ? &f->warnings : &f->errors) += 1;
+    int n = snprintf(f->log + f->length, sizeof f->log - f->length, "%s\n", text);
+    f->length += n > 0 && (size_t)n < sizeof f->log - f->length ? (size_t)n : 0;
+    pthread_mutex_unlock(&f->lock);
+}
+static inline bool fixture_logged(fixture *f, const char *word) {
+    pthread_mutex_lock(&f->lock);
+    bool found = strstr(f->log, word) != NULL;
+    pthread_mutex_unlock(&f->lock);
+    return found;
+}
+static inline int fixture_messages(fixture *f) {
+    pthread_mutex_lock(&f->lock);
+    int n = f->warnings + f->errors;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}
+/* Starts a runtime and makes this thread use it. */
+static inline void fixture_start(fixture *f, rr_config config) {
+    memset(f, 0, sizeof *f);
+    pthread_mutex_init(&f->lock, NULL);
+    config.log = fixture_log, config.log_data = f;
+    f->runtime = rr_runtime_create(&config);
+    if (!CHECK(f->runtime != NULL)) abort();
+    rr_runtime_use(f->runtime);
+}
+static inline void fixture_stop(fixture *f) {
+    rr_runtime_use(NULL);
+    CHECK(rr_runtime_destroy(f->runtime) == RR_OK);
+    pthread_mutex_destroy(&f->lock);
+}
+#define START(f, ...) fixture_start((f), (rr_config){__VA_ARGS__})
+
+/* A worker may hold a task for an instant after its reference is ready: waits, within reason, until
+   so many objects or actors are left. */
+static inline bool objects_settle_at(uint64_t wanted) {
+    rr_stats s;
+    for (int i = 0; rr_get_stats(&s), s.objects_live != wanted && i < 10000; i++) rr_sleep_ms(1);
+    if (s.objects_live != wanted)
+        fprintf(stderr, "objects: %llu, wanted: %llu\n", (unsigned long long)s.objects_live,
+                (unsigned long long)wanted);
+    return s.objects_live == wanted;
+}
+static inline bool actors_settle_at(uint64_t wanted) {
+    rr_stats s;
+    for (int i = 0; rr_get_stats(&s), s.actors_live != wanted && i < 10000; i++) rr_sleep_ms(1);
+    if (s.actors_live != wanted)
+        fprintf(stderr, "actors: %llu, wanted: %llu\n", (unsigned long long)s.actors_live,
+                (unsigned long long)wanted);
+    return s.actors_live == wanted;
+}
+static inline bool becomes(atomic_int *value, int wanted) {
+    for (int i = 0; atomic_load(value) != wanted && i < 10000; i++) rr_sleep_ms(1);
+    return atomic_load(value) == wanted;
+}
+/* A thread that runs a function in the caller's runtime: thread_start, thread_join. */
+typedef struct outside {
+    pthread_t thread;
+    rr_runtime *runtime;
+    void (*run)(void *data);
+    void *data;
+} outside;
+static inline void *outside_main(void *arg) {
+    outside *o = arg;
+    rr_runtime_use(o->runtime);
+    o->run(o->data);
+    return NULL;
+}
+static inline void outside_start(outside *o, rr_runtime *runtime, void (*run)(void *), void *data) {
+    *o = (outside){.runtime = runtime, .run = run, .data = data};
+    if (!CHECK(pthread_create(&o->thread, NULL, outside_main, o) == 0)) abort();
+}
+static inline void outside_join(outside *o) { CHECK(pthread_join(o->thread, NULL) == 0); }
+#endif

@@ -1,0 +1,380 @@
+/* Guards errors as values: they reach every dependent with the status, code and text of the first
+   cause, in chains of any length; messages say where and why; misuse is a warning in the log. */
+#define _GNU_SOURCE
+#define RUSTYRAY_IMPLEMENTATION
+#include "rustyray.h"
+#include <sys/wait.h>
+#include "test.h"
+#include "fixture.h"
+
+static atomic_int ran;
+REMOTE_FN(int, errors_fail, int, code) { return rr_fail(code, "asked to fail with %d", code), 0; }
+REMOTE_FN(int, errors_next, int, v) {
+    ran++;
+    return v;
+}
+REMOTE_FN(int, errors_last, int, a, int, b, int, c) {
+    ran++;
+    return a + b + c;
+}
+REMOTE_FN(void, errors_void, int, code) {
+    if (code) rr_fail(code, "void but not well");
+}
+
+static bool says(rr_ref r, const char *word) {
+    bool found = strstr(rr_error_message(r), word) != NULL;
+    if (!found) fprintf(stderr, "'%s' is not in: %.1000s\n", word, rr_error_message(r));
+    return found;
+}
+
+TEST(statuses_have_names_and_texts) {
+    for (int i = 0; i < RR__STATUS_COUNT; i++) {
+        CHECK(!strncmp(rr_status_name((rr_status)i), i ? "RR_ERR_" : "RR_OK", i ? 7 : 6));
+        CHECK(strlen(rr_status_text((rr_status)i)) > 0);
+    }
+    CHECK(!strcmp(rr_status_name(RR_ERR_DEADLOCK), "RR_ERR_DEADLOCK"));
+    CHECK(rr_status_name((rr_status)1000) && rr_status_text((rr_status)1000));
+    CHECK(rr_status_name((rr_status)-1) && rr_status_text((rr_status)-1));
+}
+
+TEST(failure_carries_code_and_text) {
+    fixture f;
+    START(&f, .workers = 1);
+    int v = 3;
+    rr_ref r = rr_call(errors_fail, 41);
+    CHECK(rr_get(int, r, &v) == RR_ERR_TASK && v == 0);
+    CHECK(rr_error_code(r) == 41 && says(r, "errors_fail") && says(r, "asked to fail with 41"));
+    CHECK(rr_ready(r) && rr_get(int, r, &v) == RR_ERR_TASK); /* again */
+    rr_ref negative = rr_call(errors_fail, -7), zero = rr_call(errors_fail, 0);
+    CHECK(rr_get_void(negative) == RR_ERR_TASK && rr_error_code(negative) == -7);
+    CHECK(rr_get_void(zero) == RR_ERR_TASK && rr_error_code(zero) == 0);
+    rr_ref nothing = rr_call(errors_void, 5);
+    CHECK(rr_get_void(nothing) == RR_ERR_TASK && rr_error_code(nothing) == 5);
+    CHECK(rr_get_void(rr_call(errors_void, 0)) == RR_OK);
+    fixture_stop(&f);
+}
+
+TEST_ALONE(dependents_of_a_failure_do_not_run) {
+    fixture f;
+    START(&f, .workers = 2);
+    ran = 0;
+    rr_ref bad = rr_call(errors_fail, 9), good = rr_put(int, 1);
+    rr_ref top = rr_call(errors_next, rr_call(errors_last, good, bad, good));
+    CHECK(rr_get_void(top) == RR_ERR_TASK && rr_error_code(top) == 9);
+    CHECK(says(top, "errors_next") && says(top, "errors_last") && says(top, "errors_fail"));
+    CHECK(says(top, "asked to fail with 9") && ran == 0);
+    fixture_stop(&f);
+}
+
+TEST(message_tells_which_argument) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_ref bad = rr_call(errors_fail, 9);
+    CHECK(rr_get_void(bad) == RR_ERR_TASK);
+    rr_ref first = rr_call(errors_last, bad, 1, 1), third = rr_call(errors_last, 1, 1, bad);
+    CHECK(rr_get_void(first) == RR_ERR_TASK && says(first, "argument 1"));
+    CHECK(rr_get_void(third) == RR_ERR_TASK && says(third, "argument 3"));
+    fixture_stop(&f);
+}
+
+TEST(dependents_have_the_status_of_the_first_cause) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_ref type = rr_call(errors_next, rr_put(double, 1));
+    rr_ref stale = rr_call(errors_next, (rr_ref){0});
+    rr_ref unknown = rr_call_named("errors_no_such_function"), arity = rr_call_named("errors_next");
+    CHECK(rr_get_void(rr_call(errors_next, type)) == RR_ERR_TYPE);
+    CHECK(rr_get_void(rr_call(errors_next, stale)) == RR_ERR_STALE);
+    CHECK(rr_get_void(rr_call(errors_next, unknown)) == RR_ERR_NOT_FOUND);
+    rr_ref top = rr_call(errors_last, 1, 2, rr_call(errors_next, arity));
+    CHECK(rr_get_void(top) == RR_ERR_ARITY && rr_error_code(top) == 0);
+    CHECK(says(top, "errors_last") && says(top, "errors_next"));
+    fixture_stop(&f);
+}
+
+TEST(failure_before_and_after_the_dependent_was_submitted) {
+    fixture f;
+    START(&f, .workers = 2);
+    for (int i = 1; i < 500; i++) {
+        rr_scope scope = rr_scope_begin();
+        rr_ref bad = rr_call(errors_fail, i), top = rr_call(errors_next, bad);
+        CHECK(rr_get_void(top) == RR_ERR_TASK && rr_error_code(top) == i);
+        CHECK(rr_get_void(rr_call(errors_next, bad)) == RR_ERR_TASK);
+        rr_scope_end(scope);
+    }
+    CHECK(objects_settle_at(0));
+    fixture_stop(&f);
+}
+
+static void fail_a_chain(bool late) {
+    fixture f;
+    START(&f, .workers = 2);
+    rr_scope scope = rr_scope_begin();
+    void *room = NULL;
+    rr_ref gate = rr_create(sizeof(int), &room);
+    rr_ref last = late ? rr_call_named("errors_next", gate) : rr_call(errors_fail, 12);
+    for (int i = 0; i < 10000; i++) {
+        rr_ref next = i % 2 ? rr_call(errors_next, last) : rr_call(errors_last, 1, last, 2);
+        rr_release(last); /* each link is held by the next one only */
+        last = next;
+    }
+    CHECK(rr_seal(gate) == RR_OK);
+    double start = rr_now();
+    CHECK(rr_get_void(last) == (late ? RR_ERR_TYPE : RR_ERR_TASK));
+    const char *text = rr_error_message(last);
+    CHECK(strlen(text) > 20 && strlen(text) < 20000);
+    CHECK(strstr(text, "errors_next") && strstr(text, "errors_last"));
+    CHECK(late || (strstr(text, "asked to fail with 12") && rr_error_code(last) == 12));
+    CHECK(rr_now() - start < 20);
+    rr_scope_end(scope);
+    CHECK(objects_settle_at(0));
+    fixture_stop(&f);
+}
+TEST(long_failing_chain) { fail_a_chain(false); }
+TEST(long_chain_that_fails_by_its_first_argument) { fail_a_chain(true); }
+
+TEST(failure_reaches_many_dependents) {
+    fixture f;
+    START(&f, .workers = 2);
+    rr_scope scope = rr_scope_begin();
+    void *room = NULL;
+    static rr_ref refs[20000];
+    rr_ref gate = rr_create(1, &room), bad = rr_call_named("errors_next", gate);
+    for (int i = 0; i < 20000; i++) refs[i] = rr_call(errors_next, bad);
+    CHECK(rr_seal(gate) == RR_OK && rr_wait(refs, 20000, 20000, -1, NULL) == 20000);
+    for (int i = 0; i < 20000; i++)
+        if (!CHECK(rr_get_void(refs[i]) == RR_ERR_TYPE)) break;
+    rr_scope_end(scope);
+    CHECK(objects_settle_at(0));
+    fixture_stop(&f);
+}
+
+REMOTE_FN(int, errors_twice) {
+    rr_fail(1, "the first");
+    rr_fail(2, "the second");
+    return 0;
+}
+REMOTE_FN(int, errors_long, int, size) {
+    char *text = malloc((size_t)size + 1);
+    memset(text, 'y', (size_t)size), memcpy(text, "begins", 6), text[size] = 0;
+    rr_fail(1, "%s", text);
+    free(text);
+    return 0;
+}
+REMOTE_FN(int, errors_percent) { return rr_fail(1, "%s", "100%s%n%d"), 0; }
+REMOTE_FN(int, errors_empty) { return rr_fail(1, "%s", ""), 0; }
+REMOTE_FN(rr_ref, errors_drops_what_it_returns) {
+    rr_ref r = rr_put(int, 1);
+    rr_fail(3, "with a reference in its hands");
+    return r;
+}
+REMOTE_FN(rr_bytes, errors_drops_its_bytes) {
+    void *p = rr_result(5000);
+    rr_fail(3, "with bytes in its hands");
+    return rr_bytes_of(p, 5000);
+}
+
+TEST(first_of_two_failures_counts) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_ref r = rr_call(errors_twice);
+    CHECK(rr_get_void(r) == RR_ERR_TASK && rr_error_code(r) == 1);
+    CHECK(says(r, "the first") && !strstr(rr_error_message(r), "the second"));
+    fixture_stop(&f);
+}
+
+TEST(messages_of_any_length_and_content) {
+    fixture f;
+    START(&f, .workers = 1);
+    for (int size = 10; size < 2000000; size *= 5) {
+        rr_ref r = rr_call(errors_long, size), top = rr_call(errors_next, r);
+        CHECK(rr_get_void(r) == RR_ERR_TASK && says(r, "errors_long") && says(r, "begins"));
+        CHECK(rr_get_void(top) == RR_ERR_TASK && says(top, "errors_next") && says(top, "begins"));
+        rr_release(r), rr_release(top);
+    }
+    rr_ref r = rr_call(errors_percent);
+    CHECK(rr_get_void(r) == RR_ERR_TASK && says(r, "100%s%n%d"));
+    r = rr_call(errors_empty);
+    CHECK(rr_get_void(r) == RR_ERR_TASK && says(r, "errors_empty"));
+    fixture_stop(&f);
+}
+
+TEST(result_of_a_failed_body_is_dropped) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_scope scope = rr_scope_begin();
+    for (int i = 0; i < 10; i++) {
+        CHECK(rr_get_void(rr_call(errors_drops_what_it_returns)) == RR_ERR_TASK);
+        CHECK(rr_get_void(rr_call(errors_drops_its_bytes)) == RR_ERR_TASK);
+    }
+    rr_scope_end(scope);
+    CHECK(objects_settle_at(0));
+    rr_stats s;
+    rr_get_stats(&s);
+    CHECK(s.store_bytes_used == 0 && s.tasks_failed == 20 && s.tasks_finished == 0);
+    fixture_stop(&f);
+}
+
+REMOTE_FN(int, errors_of_a_child, int, code) {
+    rr_ref child = rr_call(errors_fail, code);
+    int v = 5;
+    return rr_get(int, child, &v) == RR_ERR_TASK && v == 0 ? rr_error_code(child) : -1;
+}
+
+TEST(failure_of_a_child_is_not_its_parents) {
+    fixture f;
+    START(&f, .workers = 1);
+    int v = 0;
+    for (int i = 1; i < 50; i++)
+        CHECK(rr_get(int, rr_call(errors_of_a_child, i), &v) == RR_OK && v == i);
+    fixture_stop(&f);
+}
+
+typedef struct Fragile { int v; } Fragile;
+REMOTE_ACTOR(Fragile, create, int, v) { self->v = v; }
+REMOTE_METHOD(int, Fragile, get, int, v) { return self->v + v; }
+REMOTE_METHOD(void, Fragile, fail, int, code) {
+    (void)self;
+    rr_fail(code, "a told failure");
+}
+
+typedef struct Unborn { int v; } Unborn;
+static atomic_int unborn_dropped;
+REMOTE_ACTOR(Unborn, create, int, v) { self->v = v; }
+REMOTE_METHOD(int, Unborn, get, int, v) { return self->v + v; }
+REMOTE_DESTRUCTOR(Unborn) {
+    (void)self;
+    unborn_dropped++;
+}
+
+TEST(constructor_with_a_failed_argument) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_actor a = rr_spawn(Unborn_create, rr_call(errors_fail, 66));
+    rr_ref r = rr_ask(a, Unborn_get, 1);
+    CHECK(rr_get_void(r) == RR_ERR_ACTOR_DEAD && rr_error_code(r) == 66);
+    CHECK(says(r, "Unborn_get") && says(r, "Unborn_create") && says(r, "asked to fail with 66"));
+    rr_ref top = rr_call(errors_next, r);
+    CHECK(rr_get_void(top) == RR_ERR_ACTOR_DEAD && rr_error_code(top) == 66);
+    rr_release(a);
+    CHECK(actors_settle_at(0) && unborn_dropped == 0); /* never born */
+    fixture_stop(&f);
+}
+
+TEST(method_with_a_failed_argument) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_actor a = rr_spawn(Fragile_create, 1);
+    rr_ref r = rr_ask(a, Fragile_get, rr_call(errors_fail, 5));
+    CHECK(rr_get_void(r) == RR_ERR_TASK && rr_error_code(r) == 5 && says(r, "Fragile_get"));
+    CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2); /* the actor is well */
+    rr_kill(a);
+    fixture_stop(&f);
+}
+
+TEST(told_failure_goes_to_the_log) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_actor a = rr_spawn(Fragile_create, 1);
+    CHECK(rr_tell(a, Fragile_fail, 3) == RR_OK);
+    CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2);
+    CHECK(fixture_logged(&f, "Fragile_fail") && fixture_logged(&f, "a told failure"));
+    fixture_stop(&f);
+}
+
+TEST(misuse_outside_a_body_is_a_warning) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_fail(1, "not %s", "here");
+    CHECK(f.warnings == 1 && f.errors == 0 && fixture_logged(&f, "rr_fail"));
+    rr_exit_actor();
+    CHECK(f.warnings == 2 && fixture_logged(&f, "rr_exit_actor"));
+    rr_ref r = rr_call(errors_next, 4); /* and harms nothing */
+    CHECK(rr_unwrap(int, r) == 4);
+    fixture_stop(&f);
+}
+
+REMOTE_FN(int, errors_exit_actor) {
+    rr_exit_actor();
+    return 1;
+}
+
+TEST(exit_actor_in_a_task_is_a_warning) {
+    fixture f;
+    START(&f, .workers = 1);
+    CHECK(rr_unwrap(int, rr_call(errors_exit_actor)) == 1 && fixture_logged(&f, "rr_exit_actor"));
+    fixture_stop(&f);
+}
+
+TEST(message_of_a_pending_reference_is_the_last_failed_call) {
+    fixture f;
+    START(&f, .workers = 1);
+    void *room = NULL;
+    rr_ref gate = rr_create(1, &room);
+    rr_bytes view;
+    CHECK(rr_get_timeout(rr_bytes, gate, &view, 0) == RR_ERR_TIMEOUT);
+    char timeout[500];
+    snprintf(timeout, sizeof timeout, "%s", rr_error_message(gate));
+    CHECK(strlen(timeout) > 0 && rr_error_code(gate) == 0);
+    CHECK(rr_seal(gate) == RR_OK && rr_seal(gate) == RR_ERR_INVALID);
+    CHECK(strlen(rr_error_message(gate)) > 0 && strcmp(rr_error_message(gate), timeout));
+    rr_release(gate);
+    CHECK(rr_get_void(gate) == RR_ERR_STALE);
+    CHECK(strlen(rr_error_message(gate)) > 0 && rr_error_code(gate) == 0);
+    fixture_stop(&f);
+}
+
+TEST(message_is_never_null) {
+    CHECK(rr_error_message((rr_ref){0}) != NULL);
+    fixture f;
+    START(&f, .workers = 1);
+    CHECK(rr_error_message((rr_ref){0}) != NULL);
+    CHECK(rr_error_message(rr_put(int, 1)) != NULL);
+    fixture_stop(&f);
+}
+
+TEST(without_a_runtime_everything_says_so) {
+    rr_ref r = rr_call(errors_next, 1);
+    int v = 1;
+    CHECK(rr_get(int, r, &v) == RR_ERR_NOT_RUNNING && v == 0 && says(r, "rr_init"));
+    CHECK(rr_get_timeout(int, r, &v, 0) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_get_void(rr_call_named("errors_next", RR_VALUE(int, 1))) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_wait(&r, 1, 1, -1, NULL) <= 1);
+    rr_actor a = rr_spawn(Fragile_create, 1);
+    CHECK(rr_get_void(rr_ask(a, Fragile_get, 1)) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_tell(a, Fragile_get, 1) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_kill(a) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_find_actor("x", &a) == RR_ERR_NOT_RUNNING && a.id == 0);
+    CHECK(rr_get_void(rr_gather(&r, 1)) == RR_ERR_NOT_RUNNING);
+    rr_retain(r), rr_release(r), rr_keep(r), rr_retain(a), rr_release(a), rr_keep(a);
+    rr_scope scope = rr_scope_begin();
+    rr_scope_end(scope);
+    rr_stats s;
+    memset(&s, 0xff, sizeof s), rr_get_stats(&s);
+    CHECK(s.workers == 0 && s.tasks_submitted == 0 && s.objects_live == 0);
+    CHECK(rr_shutdown() == RR_ERR_NOT_RUNNING);
+}
+
+TEST_ALONE(unwrap_of_an_error_aborts_with_its_message) {
+    int ends[2];
+    if (!CHECK(pipe(ends) == 0)) return;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        dup2(ends[1], 2);
+        (void)rr_unwrap(int, rr_call(errors_next, 1)); /* no runtime */
+        _exit(0);
+    }
+    close(ends[1]);
+    char text[2000] = "";
+    size_t length = 0;
+    ssize_t n;
+    while ((n = read(ends[0], text + length, sizeof text - 1 - length)) > 0) length += (size_t)n;
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK(strstr(text, "rr_init") && strstr(text, "test_errors.c:"));
+    close(ends[0]);
+}
+
+int main(int argc, char **argv) { return test_main(argc, argv); }

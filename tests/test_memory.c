@@ -1,0 +1,211 @@
+/* Guards against running out of memory: whichever allocation fails, once or from then on, nothing
+   crashes or hangs, every reference ends with a value or an error, and after the runtime's end not
+   one allocation is left. */
+#define _GNU_SOURCE
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+static atomic_long memory_live;   /* allocations not yet freed */
+static atomic_long memory_budget; /* allocations until one fails */
+static atomic_bool memory_stays;  /* all later ones fail as well */
+
+static inline int memory_fails(void) {
+    long left = atomic_fetch_sub(&memory_budget, 1);
+    return left == 1 || (left < 1 && memory_stays);
+}
+static inline void *memory_count(void *p) {
+    if (p) atomic_fetch_add(&memory_live, 1);
+    return p;
+}
+static inline void *memory_alloc(size_t size) {
+    return memory_fails() ? NULL : memory_count(malloc(size));
+}
+static inline void *memory_calloc(size_t n, size_t size) {
+    return memory_fails() ? NULL : memory_count(calloc(n, size));
+}
+static inline void *memory_realloc(void *p, size_t size) {
+    void *q = memory_fails() ? NULL : realloc(p, size);
+    return p ? q : memory_count(q);
+}
+static inline void memory_free(void *p) {
+    if (p) atomic_fetch_sub(&memory_live, 1);
+    free(p);
+}
+#define RR_MALLOC(size) memory_alloc(size)
+#define RR_CALLOC(n, size) memory_calloc((n), (size))
+#define RR_REALLOC(p, size) memory_realloc((p), (size))
+#define RR_FREE(p) memory_free(p)
+#define RUSTYRAY_IMPLEMENTATION
+#include "rustyray.h"
+#include "test.h"
+#include "fixture.h"
+
+enum { MANY = 40 };
+typedef struct wide { char bytes[3000]; } wide;
+typedef struct Store {
+    rr_ref kept;
+    int sum;
+} Store;
+
+REMOTE_FN(int, memory_add, int, a, int, b) { return a + b; }
+REMOTE_FN(int, memory_wide, wide, w, rr_bytes, b) { return w.bytes[2999] + (int)b.size; }
+REMOTE_FN(int, memory_bad, int, code) { return rr_fail(code, "%s %d", "as asked", code), 0; }
+REMOTE_FN(rr_bytes, memory_block, size_t, size) {
+    unsigned char *p = rr_result(size);
+    if (p) memset(p, 7, size);
+    return rr_bytes_of(p, p ? size : 0);
+}
+REMOTE_FN(int, memory_parts, rr_many, parts) { return (int)parts.count; }
+REMOTE_FN(int, memory_nested, int, depth) {
+    int a = 0, b = 0;
+    if (depth == 0) return 1;
+    rr_ref left = rr_call(memory_nested, depth - 1), right = rr_call(memory_nested, depth - 1);
+    if (rr_get(int, left, &a) != RR_OK || rr_get(int, right, &b) != RR_OK) rr_fail(9, "no memory");
+    return a + b;
+}
+REMOTE_FN(rr_ref, memory_hand_over, int, v) { return rr_call(memory_add, v, 1); }
+REMOTE_ACTOR(Store, create, int, v, rr_ref, kept) {
+    self->sum = v;
+    self->kept = rr_keep(kept);
+}
+REMOTE_METHOD(int, Store, add, int, v) { return self->sum += v; }
+REMOTE_DESTRUCTOR(Store) { rr_release(self->kept); }
+
+/* Ends in time, with the value wanted or an error. */
+static void ends(rr_ref r, int wanted) {
+    int v = -1;
+    rr_status status = rr_get_timeout(int, r, &v, 30000);
+    CHECK(status != RR_ERR_TIMEOUT);
+    CHECK(status != RR_OK || wanted < 0 || v == wanted);
+    CHECK(strlen(rr_error_message(r)) < 100000);
+}
+
+static void use_objects(void) {
+    static wide w;
+    rr_bytes view = {0};
+    void *room = NULL;
+    rr_ref gate = rr_create(5000, &room), bytes = rr_put_bytes(&w, sizeof w);
+    ends(rr_call(memory_wide, w, bytes), sizeof w);
+    rr_ref late = rr_call(memory_wide, rr_put(wide, w), gate);
+    rr_get_timeout(rr_bytes, gate, &view, 0);
+    rr_get_timeout(rr_bytes, gate, &view, 1);
+    if (room) memset(room, 1, 5000);
+    rr_status sealed = rr_seal(gate);
+    CHECK(!room || sealed == RR_OK);
+    ends(late, 5000);
+    ends(rr_call(memory_wide, w, rr_bytes_of(&w, 700)), 700);
+    if (rr_get(rr_bytes, rr_call(memory_block, (size_t)9000), &view) == RR_OK && view.size)
+        CHECK(view.size == 9000 && ((const char *)view.data)[8999] == 7);
+}
+
+static void use_tasks(void) {
+    rr_ref refs[MANY], last = rr_call(memory_add, 0, 0);
+    for (int i = 0; i < MANY; i++) refs[i] = last = rr_call(memory_add, last, 1);
+    ends(rr_call(memory_parts, rr_gather(refs, MANY)), MANY);
+    size_t ready[MANY];
+    CHECK(rr_wait(refs, MANY, MANY, 30000, ready) == MANY);
+    for (int i = 0; i < MANY; i++) ends(refs[i], i + 1);
+    ends(rr_call(memory_nested, 4), 16);
+    rr_ref bad = rr_call(memory_bad, 3), top = rr_call(memory_add, 1, bad);
+    ends(bad, -1), ends(top, -1);
+    CHECK(rr_get_void(top) != RR_OK);
+    ends(rr_call_named("memory_add", RR_VALUE(int, 1), rr_put(int, 2)), 3);
+    CHECK(rr_get_void(rr_call_named("memory_sub")) != RR_OK);
+    rr_ref inner = {0};
+    if (rr_get(rr_ref, rr_call(memory_hand_over, 4), &inner) == RR_OK) ends(inner, 5);
+}
+
+static void use_actors(void) {
+    rr_actor a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "store"), Store_create, 1, rr_put(int, 5));
+    rr_actor found = {0}, other = rr_spawn(Store_create, rr_call(memory_add, 1, 2), (rr_ref){0});
+    for (int i = 0; i < 20; i++) rr_tell(a, Store_add, 1);
+    rr_find_actor("store", &found);
+    ends(rr_ask(a, Store_add, rr_call(memory_add, 0, 0)), -1);
+    ends(rr_ask(found, Store_add, 1), -1);
+    ends(rr_ask(other, Store_add, 1), 4);
+    rr_kill(other);
+    ends(rr_ask(other, Store_add, 1), -1);
+}
+
+static void use_ownership(void) {
+    rr_ref r = rr_put(int, 8), kept = rr_keep(rr_put(int, 9));
+    rr_retain(r), rr_release(r), rr_release(r);
+    rr_scope inner = rr_scope_begin();
+    for (int i = 0; i < 300; i++) ends(rr_put(int, i), i);
+    rr_scope_end(inner);
+    ends(kept, 9);
+    rr_release(kept);
+}
+
+static void *scenario(void *unused) {
+    static const rr_config config = {.workers = 2};
+    fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    rr_config quiet = config;
+    quiet.log = fixture_log, quiet.log_data = &f;
+    rr_runtime *runtime = rr_runtime_create(&quiet);
+    if (!runtime) {
+        CHECK(memory_budget <= 0);
+        return unused;
+    }
+    rr_runtime_use(runtime);
+    rr_scope scope = rr_scope_begin();
+    use_objects(), use_tasks(), use_actors(), use_ownership();
+    rr_scope_end(scope);
+    rr_runtime_use(NULL);
+    CHECK(rr_runtime_destroy(runtime) == RR_OK);
+    return unused;
+}
+
+/* Runs the scenario on a thread of its own with the n-th allocation failing (0: none); returns how
+   many allocations were asked for. */
+static long run(long n, bool stays) {
+    pthread_t thread;
+    memory_stays = stays;
+    memory_budget = n ? n : LONG_MAX;
+    long start = memory_budget;
+    if (!CHECK(pthread_create(&thread, NULL, scenario, NULL) == 0)) abort();
+    CHECK(pthread_join(thread, NULL) == 0);
+    long asked = start - memory_budget;
+    if (!CHECK(memory_live == 0)) {
+        fprintf(stderr, "%ld allocations are left after number %ld failed%s\n", (long)memory_live,
+                n, stays ? " and all after it" : "");
+        memory_live = 0;
+    }
+    return asked;
+}
+
+TEST_ALONE(nothing_is_left_after_the_end) {
+    for (int i = 0; i < 3; i++) run(0, false);
+}
+
+TEST_ALONE(each_allocation_fails_once) {
+    double start = rr_now();
+    long asked = run(0, false), step = 1;
+    for (long n = 1; n <= asked + 5; n += step) {
+        run(n, false);
+        if (rr_now() - start > 4) step = 1 + asked / 50; /* a slow machine looks at some only */
+        if (rr_now() - start > 12) break;
+    }
+    printf("%ld allocations\n", asked);
+}
+
+TEST_ALONE(all_allocations_fail_from_one_on) {
+    double start = rr_now();
+    long asked = run(0, false), step = 1;
+    for (long n = 1; n <= asked + 5; n += step) {
+        run(n, true);
+        if (rr_now() - start > 4) step = 1 + asked / 50;
+        if (rr_now() - start > 12) break;
+    }
+}
+
+TEST_ALONE(random_allocations_fail) {
+    uint64_t random = test_seed;
+    long asked = run(0, false);
+    for (int i = 0; i < 100; i++) run(1 + (long)test_below(&random, asked), test_below(&random, 2));
+}
+
+int main(int argc, char **argv) { return test_main(argc, argv); }

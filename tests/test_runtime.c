@@ -1,0 +1,462 @@
+/* Guards runtimes: start and end in every order and number, configuration and environment, several
+   at once, work and waits that meet a shutdown, fork, threads that come and go, no CPU when idle,
+   the leak report, and counters that are exact. */
+#define _GNU_SOURCE
+#define RUSTYRAY_IMPLEMENTATION
+#include "rustyray.h"
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include "test.h"
+#include "fixture.h"
+
+static atomic_int runtime_count;
+REMOTE_FN(int, runtime_same, int, v) { return v; }
+REMOTE_FN(int, runtime_fail, int, code) { return rr_fail(code, "as asked"), 0; }
+REMOTE_FN(void, runtime_add_one) { runtime_count++; }
+REMOTE_FN(void, runtime_spread, int, depth) {
+    runtime_count++;
+    for (int i = 0; depth && i < 2; i++) rr_call(runtime_spread, depth - 1);
+}
+REMOTE_FN(int, runtime_wait, rr_ref, gate) {
+    rr_bytes view;
+    return (int)rr_get(rr_bytes, gate, &view);
+}
+REMOTE_FN(int, runtime_size, rr_bytes, b) { return (int)b.size; }
+typedef struct Sum { int v; } Sum;
+REMOTE_ACTOR(Sum, create, int, v) { self->v = v; }
+REMOTE_METHOD(int, Sum, add, int, v) { return self->v += v; }
+REMOTE_METHOD(void, Sum, count_one) {
+    (void)self;
+    runtime_count++;
+}
+
+static int value_of(rr_ref r) {
+    int v = -1;
+    return rr_get(int, r, &v) == RR_OK ? v : -1;
+}
+
+TEST_ALONE(start_and_end_many_times) {
+    for (int i = 0; i < 100; i++) {
+        CHECK(rr_init(i % 2 ? NULL : &(rr_config){.workers = 1 + i % 3}) == RR_OK);
+        CHECK(rr_init(NULL) == RR_ERR_ALREADY_RUNNING);
+        CHECK(value_of(rr_call(runtime_same, i)) == i);
+        CHECK(value_of(rr_ask(rr_spawn(Sum_create, i), Sum_add, 1)) == i + 1);
+        CHECK(rr_shutdown() == RR_OK && rr_shutdown() == RR_ERR_NOT_RUNNING);
+    }
+}
+
+TEST_ALONE(start_and_end_without_work) {
+    for (int i = 0; i < 100; i++) CHECK(rr_init(NULL) == RR_OK && rr_shutdown() == RR_OK);
+}
+
+static uint64_t workers_with(const char *variable, const char *value, rr_config config,
+                             rr_status *status) {
+    rr_stats s = {0};
+    setenv(variable, value, 1);
+    *status = rr_init(&config);
+    if (*status == RR_OK) rr_get_stats(&s);
+    if (*status == RR_OK) CHECK(rr_shutdown() == RR_OK);
+    unsetenv(variable);
+    return s.workers;
+}
+
+TEST_ALONE(environment_fills_in_what_is_zero) {
+    rr_status status;
+    CHECK(workers_with("RUSTYRAY_WORKERS", "3", (rr_config){0}, &status) == 3);
+    CHECK(workers_with("RUSTYRAY_WORKERS", "3", (rr_config){.workers = 2}, &status) == 2);
+    CHECK(workers_with("RUSTYRAY_WORKERS", "", (rr_config){0}, &status) > 0);
+    setenv("RUSTYRAY_STORE_BYTES", "100000", 1);
+    CHECK(rr_init(NULL) == RR_OK);
+    static char data[200000];
+    CHECK(rr_get_void(rr_put_bytes(data, sizeof data)) == RR_ERR_STORE_FULL);
+    CHECK(rr_shutdown() == RR_OK);
+    unsetenv("RUSTYRAY_STORE_BYTES");
+}
+
+TEST_ALONE(environment_of_nonsense_is_told) {
+    static const char *const nonsense[] = {"many", "-2", "2x", "99999999999999999999"};
+    for (int i = 0; i < 4; i++) {
+        fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        rr_config config = {.log = fixture_log, .log_data = &f};
+        rr_status status;
+        workers_with("RUSTYRAY_WORKERS", nonsense[i], config, &status);
+        CHECK(status == RR_ERR_INVALID && fixture_logged(&f, "RUSTYRAY_WORKERS"));
+    }
+}
+
+TEST(impossible_configurations_are_refused) {
+    fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    rr_config bad[] = {{.workers = -1}, {.max_threads = -1}, {.workers = 8, .max_threads = 4}};
+    for (int i = 0; i < 3; i++) {
+        bad[i].log = fixture_log, bad[i].log_data = &f;
+        int before = fixture_messages(&f);
+        CHECK(rr_init(&bad[i]) == RR_ERR_INVALID);
+        CHECK(rr_runtime_create(&bad[i]) == NULL);
+        CHECK(strlen(rr_error_message((rr_ref){0})) > 0 && fixture_messages(&f) > before);
+    }
+    CHECK(rr_shutdown() == RR_ERR_NOT_RUNNING);
+}
+
+TEST(two_runtimes_side_by_side) {
+    fixture f, g;
+    START(&f, .workers = 1);
+    rr_ref in_f = rr_put(int, 1);
+    START(&g, .workers = 2);
+    rr_ref in_g = rr_put(int, 2);
+    CHECK(value_of(rr_call(runtime_same, in_g)) == 2);
+    CHECK(rr_get_void(in_f) == RR_ERR_STALE);
+    CHECK(rr_get_void(rr_call(runtime_same, in_f)) == RR_ERR_STALE);
+    CHECK(rr_get_void(rr_gather(&in_f, 1)) == RR_ERR_STALE && rr_seal(in_f) == RR_ERR_STALE);
+    CHECK(rr_ready(in_f));
+    CHECK(rr_runtime_use(f.runtime) == g.runtime);
+    CHECK(value_of(in_f) == 1 && rr_get_void(in_g) == RR_ERR_STALE);
+    CHECK(rr_runtime_use(g.runtime) == f.runtime);
+    rr_stats s;
+    rr_get_stats(&s);
+    CHECK(s.workers == 2);
+    fixture_stop(&f);
+    rr_runtime_use(g.runtime);
+    CHECK(value_of(in_g) == 2 && rr_get_void(in_f) == RR_ERR_STALE);
+    fixture_stop(&g);
+}
+
+TEST(scope_over_two_runtimes) {
+    fixture f, g;
+    START(&f, .workers = 1);
+    rr_scope scope = rr_scope_begin();
+    for (int i = 0; i < 10; i++) rr_put(int, i);
+    START(&g, .workers = 1);
+    for (int i = 0; i < 10; i++) rr_put(int, i);
+    rr_scope_end(scope);
+    CHECK(objects_settle_at(0));
+    rr_runtime_use(f.runtime);
+    CHECK(objects_settle_at(0));
+    fixture_stop(&f), fixture_stop(&g);
+}
+
+TEST(scope_outlives_its_runtime) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_scope scope = rr_scope_begin();
+    rr_ref r = rr_put(int, 1);
+    rr_put_bytes(&f, 10000);
+    rr_bytes view;
+    CHECK(rr_get(rr_bytes, rr_put_bytes("abc", 3), &view) == RR_OK);
+    fixture_stop(&f);
+    rr_scope_end(scope);
+    rr_release(r), rr_release(r);
+}
+
+REMOTE_FN(int, runtime_elsewhere, uintptr_t, other) {
+    rr_stats s;
+    rr_runtime_use((rr_runtime *)other);
+    int v = value_of(rr_call(runtime_same, 5));
+    rr_get_stats(&s);
+    return v == 5 ? (int)s.workers : -1;
+}
+REMOTE_FN(int, runtime_workers) {
+    rr_stats s;
+    rr_get_stats(&s);
+    return (int)s.workers;
+}
+
+TEST(body_may_use_another_runtime_until_it_ends) {
+    fixture f, g;
+    START(&f, .workers = 3);
+    START(&g, .workers = 1);
+    for (int i = 0; i < 20; i++) {
+        CHECK(value_of(rr_call(runtime_elsewhere, (uintptr_t)f.runtime)) == 3);
+        CHECK(value_of(rr_call(runtime_workers)) == 1);
+    }
+    fixture_stop(&g), fixture_stop(&f);
+}
+
+REMOTE_FN(int, runtime_end_from_inside, uintptr_t, me) {
+    return rr_runtime_destroy((rr_runtime *)me) == RR_ERR_INVALID;
+}
+REMOTE_FN(int, runtime_shutdown_from_inside) {
+    return rr_shutdown() == RR_ERR_INVALID && rr_init(NULL) == RR_ERR_ALREADY_RUNNING;
+}
+
+TEST_ALONE(end_from_inside_a_task_is_refused) {
+    fixture f;
+    START(&f, .workers = 1);
+    CHECK(value_of(rr_call(runtime_end_from_inside, (uintptr_t)f.runtime)) == 1);
+    CHECK(value_of(rr_call(runtime_same, 1)) == 1);
+    fixture_stop(&f);
+    CHECK(rr_init(NULL) == RR_OK);
+    CHECK(value_of(rr_call(runtime_shutdown_from_inside)) == 1);
+    CHECK(value_of(rr_call(runtime_same, 1)) == 1);
+    CHECK(rr_shutdown() == RR_OK);
+}
+
+TEST_ALONE(end_lets_submitted_work_finish) {
+    fixture f;
+    for (int i = 0; i < 20; i++) {
+        START(&f, .workers = 2);
+        runtime_count = 0;
+        rr_call(runtime_spread, 9); /* 1023 tasks, most of them submitted by tasks */
+        for (int k = 0; k < 100; k++) rr_call(runtime_add_one);
+        rr_actor a = rr_spawn(Sum_create, 0);
+        for (int k = 0; k < 100; k++) rr_tell(a, Sum_count_one);
+        fixture_stop(&f);
+        CHECK(runtime_count == 1023 + 100 + 100);
+    }
+}
+
+static void wait_in_vain(void *gate) {
+    rr_bytes view;
+    CHECK(rr_get(rr_bytes, *(rr_ref *)gate, &view) != RR_OK);
+}
+static void wait_in_vain_for_all(void *gate) {
+    rr_ref two[2] = {*(rr_ref *)gate, *(rr_ref *)gate};
+    rr_wait(two, 2, 2, -1, NULL);
+}
+
+TEST_ALONE(end_with_unsealed_objects_and_those_that_wait) {
+    for (int i = 0; i < 20; i++) {
+        CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
+        void *room = NULL;
+        rr_ref gate = rr_create(1, &room), many[10];
+        for (int k = 0; k < 10; k++) many[k] = rr_call(runtime_wait, gate);
+        for (int k = 0; k < 10; k++) rr_call(runtime_size, gate); /* pending for ever */
+        rr_call(runtime_same, rr_call(runtime_wait, rr_gather(many, 10)));
+        rr_spawn(Sum_create, rr_call(runtime_size, gate));
+        outside threads[2];
+        outside_start(&threads[0], NULL, wait_in_vain, &gate);
+        outside_start(&threads[1], NULL, wait_in_vain_for_all, &gate);
+        if (i % 2) rr_sleep_ms(5);
+        CHECK(rr_shutdown() == RR_OK);
+        outside_join(&threads[0]), outside_join(&threads[1]);
+    }
+}
+
+static void submit_until_the_end(void *data) {
+    atomic_int *worked = data;
+    rr_scope scope = rr_scope_begin();
+    for (int i = 0;; i++) {
+        int v = 0;
+        rr_ref r = rr_call(runtime_same, i);
+        rr_status status = rr_get(int, r, &v);
+        CHECK(status == RR_OK ? v == i : status == RR_ERR_NOT_RUNNING);
+        rr_release(r);
+        if (status != RR_OK) break;
+        atomic_fetch_add(worked, 1);
+    }
+    rr_scope_end(scope);
+}
+
+TEST_ALONE(end_while_outside_threads_submit) {
+    for (int i = 0; i < 20; i++) {
+        CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
+        outside threads[4];
+        atomic_int worked = 0;
+        for (int k = 0; k < 4; k++) outside_start(&threads[k], NULL, submit_until_the_end, &worked);
+        while (i % 2 && atomic_load(&worked) < 100) rr_sleep_ms(1);
+        CHECK(rr_shutdown() == RR_OK);
+        for (int k = 0; k < 4; k++) outside_join(&threads[k]);
+    }
+}
+
+static void try_to_start(void *started) {
+    rr_status status = rr_init(&(rr_config){.workers = 1});
+    CHECK(status == RR_OK || status == RR_ERR_ALREADY_RUNNING);
+    if (status == RR_OK) atomic_fetch_add((atomic_int *)started, 1);
+}
+static void try_to_end(void *ended) {
+    rr_status status = rr_shutdown();
+    CHECK(status == RR_OK || status == RR_ERR_NOT_RUNNING);
+    if (status == RR_OK) atomic_fetch_add((atomic_int *)ended, 1);
+}
+
+TEST_ALONE(start_and_end_on_several_threads_have_one_winner) {
+    for (int i = 0; i < 50; i++) {
+        outside threads[3];
+        atomic_int started = 0, ended = 0;
+        for (int k = 0; k < 3; k++) outside_start(&threads[k], NULL, try_to_start, &started);
+        for (int k = 0; k < 3; k++) outside_join(&threads[k]);
+        for (int k = 0; k < 3; k++) outside_start(&threads[k], NULL, try_to_end, &ended);
+        for (int k = 0; k < 3; k++) outside_join(&threads[k]);
+        CHECK(started == 1 && ended == 1);
+    }
+}
+
+static int child_of_fork(rr_ref r, rr_scope scope) {
+    int v = 0, bad = 0;
+    bad |= rr_get(int, r, &v) != RR_ERR_NOT_RUNNING;
+    bad |= (rr_get_void(rr_call(runtime_same, 1)) != RR_ERR_NOT_RUNNING) << 1;
+    bad |= (rr_get_void(rr_put(int, 1)) != RR_ERR_NOT_RUNNING) << 2;
+    rr_release(r);
+    if (!freopen("/dev/null", "w", stderr)) return 255;
+    rr_scope_end(scope); /* the parent's: may be a warning, must be harmless */
+    bad |= (rr_shutdown() != RR_ERR_NOT_RUNNING) << 3;
+#ifndef THREAD_SANITIZED
+    bad |= (rr_init(&(rr_config){.workers = 2}) != RR_OK) << 4;
+    bad |= (value_of(rr_call(runtime_same, 7)) != 7) << 5;
+    bad |= (rr_get_void(r) != RR_ERR_STALE) << 6;
+    bad |= (rr_shutdown() != RR_OK) << 7;
+#endif
+    return bad;
+}
+
+TEST_ALONE(child_of_fork_gets_not_running_and_may_start_its_own) {
+    for (int i = 0; i < 5; i++) {
+        CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
+        rr_scope scope = rr_scope_begin();
+        rr_ref r = rr_put(int, 3);
+        for (int k = 0; k < i * 100; k++) rr_call(runtime_same, k); /* work in flight */
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) _exit(child_of_fork(r, scope));
+        int status = -1;
+        CHECK(waitpid(child, &status, 0) == child);
+        if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+            fprintf(stderr, "the child ended with %#x\n", status);
+        CHECK(value_of(r) == 3 && value_of(rr_call(runtime_same, 4)) == 4); /* the parent goes on */
+        rr_scope_end(scope);
+        CHECK(rr_shutdown() == RR_OK);
+    }
+}
+
+static void come_and_go(void *data) {
+    int n = *(int *)data;
+    rr_scope scope = rr_scope_begin();
+    rr_ref r = rr_call(runtime_same, rr_put(int, n));
+    CHECK(value_of(r) == n);
+    if (n % 3) rr_scope_end(scope); /* some leave it open: the runtime's end takes it */
+}
+
+TEST(threads_that_come_and_go) {
+    fixture f;
+    START(&f, .workers = 2);
+    for (int i = 0; i < 100; i++) {
+        outside threads[3];
+        int n = i | 1;
+        if (n % 3 == 0) n++;
+        for (int k = 0; k < 3; k++) outside_start(&threads[k], f.runtime, come_and_go, &n);
+        for (int k = 0; k < 3; k++) outside_join(&threads[k]);
+    }
+    CHECK(objects_settle_at(0));
+    int open = 3;
+    for (int i = 0; i < 20; i++) {
+        outside thread;
+        outside_start(&thread, f.runtime, come_and_go, &open);
+        outside_join(&thread);
+    }
+    fixture_stop(&f);
+}
+
+TEST_ALONE(idle_runtime_uses_no_cpu) {
+    fixture f;
+    START(&f, .workers = 2);
+    void *room = NULL;
+    rr_ref gate = rr_create(1, &room);
+    for (int i = 0; i < 10; i++) rr_call(runtime_wait, gate); /* those that wait are idle too */
+    for (int i = 0; i < 1000; i++) CHECK(value_of(rr_call(runtime_same, i)) == i);
+    rr_actor a = rr_spawn(Sum_create, 1);
+    CHECK(value_of(rr_ask(a, Sum_add, 1)) == 2);
+    rr_sleep_ms(100);
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    rr_sleep_ms(2000);
+    getrusage(RUSAGE_SELF, &after);
+    double used = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
+                  (double)(after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
+                  1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec) +
+                  1e-6 * (double)(after.ru_stime.tv_usec - before.ru_stime.tv_usec);
+#ifndef SANITIZED
+    CHECK(used < 0.002);
+#endif
+    if (used >= 0.002) printf("%.6f s of CPU in 2 s\n", used);
+    CHECK(rr_seal(gate) == RR_OK);
+    fixture_stop(&f);
+}
+
+TEST(leak_report_names_the_lines) {
+    fixture f;
+    START(&f, .workers = 1, .report_leaks = true);
+    char put[40], call[40], spawn[40];
+    rr_put(int, 1), snprintf(put, sizeof put, "test_runtime.c:%d", __LINE__);
+    rr_call(runtime_same, 1), snprintf(call, sizeof call, "test_runtime.c:%d", __LINE__);
+    rr_spawn(Sum_create, 1), snprintf(spawn, sizeof spawn, "test_runtime.c:%d", __LINE__);
+    rr_scope scope = rr_scope_begin();
+    rr_put(int, 2);
+    rr_call(runtime_same, 2);
+    rr_scope_end(scope);
+    rr_runtime_use(NULL);
+    CHECK(rr_runtime_destroy(f.runtime) == RR_OK);
+    CHECK(fixture_logged(&f, put) && fixture_logged(&f, call) && fixture_logged(&f, spawn));
+    char not_leaked[40];
+    snprintf(not_leaked, sizeof not_leaked, "test_runtime.c:%d", __LINE__ - 7);
+    CHECK(!fixture_logged(&f, not_leaked));
+}
+
+TEST(leak_report_is_silent_without_leaks) {
+    fixture f;
+    START(&f, .workers = 1, .report_leaks = true);
+    rr_scope scope = rr_scope_begin();
+    rr_ask(rr_spawn(Sum_create, 1), Sum_add, 1);
+    rr_ref parts[2] = {rr_put(int, 1), rr_call(runtime_same, 2)};
+    rr_gather(parts, 2);
+    rr_scope_end(scope);
+    rr_release(rr_call(runtime_same, 1));
+    rr_runtime_use(NULL);
+    CHECK(rr_runtime_destroy(f.runtime) == RR_OK);
+    if (!CHECK(fixture_messages(&f) == 0)) fprintf(stderr, "%s", f.log);
+}
+
+TEST(counters_are_exact_after_work) {
+    fixture f;
+    START(&f, .workers = 2);
+    rr_stats s;
+    rr_get_stats(&s);
+    CHECK(s.tasks_submitted == 0 && s.objects_live == 0 && s.actors_live == 0 && s.workers == 2);
+    rr_scope scope = rr_scope_begin();
+    rr_ref refs[300], bad = rr_call(runtime_fail, 3);
+    for (int i = 0; i < 100; i++) refs[i] = rr_call(runtime_same, i);
+    for (int i = 100; i < 200; i++) refs[i] = rr_call(runtime_fail, i);
+    for (int i = 200; i < 300; i++) refs[i] = rr_call(runtime_same, bad); /* fail without running */
+    CHECK(rr_wait(refs, 300, 300, -1, NULL) == 300);
+    rr_get_stats(&s);
+    CHECK(s.tasks_submitted == 301 && s.tasks_finished == 100 && s.tasks_failed == 201);
+    CHECK(s.objects_live == 301 && s.threads >= 2);
+    rr_actor a = rr_spawn(Sum_create, 1);
+    CHECK(value_of(rr_ask(a, Sum_add, 1)) == 2);
+    CHECK(rr_tell(a, Sum_add, 1) == RR_OK && value_of(rr_ask(a, Sum_add, 1)) == 4);
+    rr_get_stats(&s);
+    CHECK(s.tasks_submitted == 305 && s.tasks_finished == 104 && s.actors_live == 1);
+    char data[10000] = {0};
+    rr_put_bytes(data, sizeof data);
+    rr_get_stats(&s);
+    CHECK(s.store_bytes_used >= sizeof data);
+    rr_scope_end(scope);
+    CHECK(objects_settle_at(0) && actors_settle_at(0));
+    rr_get_stats(&s);
+    CHECK(s.store_bytes_used == 0 && s.tasks_submitted == 305);
+    fixture_stop(&f);
+}
+
+TEST(counters_are_exact_when_a_reference_is_ready) {
+    fixture f;
+    START(&f, .workers = 2);
+    for (uint64_t i = 1; i <= 2000; i++) {
+        rr_ref r = i % 2 ? rr_call(runtime_same, 1) : rr_call(runtime_fail, 1);
+        rr_get_void(r);
+        rr_stats s;
+        rr_get_stats(&s);
+        if (!CHECK(s.tasks_finished + s.tasks_failed == i && s.tasks_failed == i / 2)) break;
+        rr_release(r);
+    }
+    fixture_stop(&f);
+}
+
+TEST(clock_and_sleep) {
+    double start = rr_now();
+    rr_sleep_ms(0), rr_sleep_ms(-5);
+    CHECK(rr_now() >= start && rr_now() - start < 5);
+    start = rr_now();
+    rr_sleep_ms(20);
+    CHECK(rr_now() - start >= 0.0199);
+}
+
+int main(int argc, char **argv) { return test_main(argc, argv); }
