@@ -1,0 +1,139 @@
+# rustyray.h - GNU make. Everything that is built goes to build/, a folder per compiler and flavour.
+#   CC=clang          the compiler (of demo, examples and test; check uses gcc and clang)
+#   CFLAGS='-O3'      flags added to those below; V=1 shows the commands
+#   FILES='a b'       what `make demo` counts
+#   PREFIX, DESTDIR   where `make install` goes
+
+ifeq ($(origin CC),default)
+CC := $(if $(shell command -v gcc),gcc,cc)
+endif
+PREFIX ?= /usr/local
+FILES ?= . $(wildcard /usr/share/common-licenses)
+FLAVOUR ?= plain
+VERSION = $(shell sed -n 's/^.. \[\([0-9.]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
+
+MAKEFLAGS += --no-print-directory
+NPROC := $(shell nproc 2>/dev/null || echo 2)
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(NPROC))
+HERE = $(notdir $(firstword $(CC)))
+
+WARNINGS = -std=c11 -Wall -Wextra -Wpedantic
+FLAGS_plain = -O2 -g
+FLAGS_asan = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_tsan = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+FLAVOURS = gcc-plain clang-plain gcc-asan clang-asan gcc-tsan clang-tsan
+
+DEMO_PACKAGES = gcc libstb-dev pkg-config
+TEST_PACKAGES = $(DEMO_PACKAGES) clang musl-tools tcc g++ binutils
+CHECK_PACKAGES = $(TEST_PACKAGES) clang-sanitizers
+
+names = $(basename $(notdir $(wildcard $(1))))
+STRESS_NAMES := $(call names,tests/stress_*.c)
+TEST_NAMES := $(call names,tests/test_*.c)
+EXAMPLE_NAMES := $(filter-out %_lib,$(call names,examples/[0-9]*.c))
+SCRIPTS := $(wildcard tests/compile/run.sh)
+PROGRAMS = $(STRESS_NAMES) $(TEST_NAMES) $(EXAMPLE_NAMES) readme
+CONTRACT_NAMES = 01 02 03 04 05 08 09
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: help demo examples test check install uninstall deps format clean programs all-examples FORCE \
+    setup-demo setup-test setup-check
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@sed -n 's/^#   /  /p' Makefile
+
+demo: setup-demo ## counts words of FILES as tasks and serially, and compares (a file or folder each)
+	@$(MAKE) -s $(PARALLEL) OUT=build/$(HERE)-demo build/$(HERE)-demo/demo
+	@build/$(HERE)-demo/demo $(FILES)
+
+examples: setup-demo ## builds the examples
+	@$(MAKE) $(PARALLEL) OUT=build/$(HERE)-demo all-examples
+	@echo "the examples are in build/$(HERE)-demo/"
+
+test: setup-test ## builds and runs the tests, the compile checks and the examples
+	@$(MAKE) $(PARALLEL) -k programs FLAVOUR=plain || true
+	@tests/run.sh $(SCRIPTS) $(PROGRAMS:%=build/$(HERE)-plain/%)
+
+check: setup-check ## the same with gcc and clang, under the sanitizers, and longer stress
+	@$(MAKE) $(PARALLEL) -k $(FLAVOURS:%=programs-%) || true
+	@TIMEOUT=600 $(SANITIZER_OPTIONS) tests/run.sh $(LONG_JOBS) $(CONTRACT_JOBS) \
+	    $(foreach flavour,$(FLAVOURS),$(PROGRAMS:%=build/$(flavour)/%))
+
+install: ## copies the header and rustyray.pc to PREFIX
+	install -d "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/pkgconfig"
+	install -m 644 rustyray.h "$(DESTDIR)$(PREFIX)/include/rustyray.h"
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' '' 'Name: rustyray' \
+	    "Description: Ray Core's model for C: remote functions, references, objects, actors" \
+	    'Version: $(VERSION)' 'Cflags: -I$${includedir} $(strip $(STB_KNOWN)) -pthread' 'Libs: -pthread' \
+	    > "$(DESTDIR)$(PREFIX)/share/pkgconfig/rustyray.pc"
+
+uninstall: ## removes what install copied
+	rm -f "$(DESTDIR)$(PREFIX)/include/rustyray.h" \
+	    "$(DESTDIR)$(PREFIX)/share/pkgconfig/rustyray.pc"
+
+deps: ## installs all that test, check and format need (apt-get)
+	@tests/setup.sh $(CHECK_PACKAGES) clang-format
+
+format: ## clang-format on all but the header, whose macros it does not understand
+	@tests/setup.sh clang-format
+	clang-format -i $(wildcard examples/*.c tests/*.[ch] tests/*/*.[ch] bench/*.[ch])
+
+clean: ## removes build/
+	rm -rf build
+
+setup-demo:
+	@tests/setup.sh $(DEMO_PACKAGES)
+setup-test:
+	@tests/setup.sh $(TEST_PACKAGES)
+setup-check:
+	@tests/setup.sh $(CHECK_PACKAGES)
+
+# What follows runs in a make of its own, when the packages are there. OUT is the folder.
+
+OUT = build/$(HERE)-$(FLAVOUR)
+STB_KNOWN = $(shell pkg-config --cflags stb 2>/dev/null)
+STB = $(or $(STB_KNOWN),-I/usr/include/stb)
+STRICT = $(if $(filter %-demo,$(OUT)),,-Werror)
+COMPILE = $(CC) $(WARNINGS) $(STRICT) $(FLAGS_$(FLAVOUR)) $(CFLAGS) -I. $(STB)
+LIBRARIES = $(LDFLAGS) -rdynamic -pthread -ldl -lm
+SAY = @echo "building $@"; $(if $(V),set -x;)
+HEADERS := rustyray.h $(wildcard tests/*.h)
+EXAMPLE_FLAGS = -ffp-contract=off
+
+programs: $(PROGRAMS:%=$(OUT)/%)
+	@:
+all-examples: $(EXAMPLE_NAMES:%=$(OUT)/%) $(OUT)/demo
+	@:
+programs-%:
+	@$(MAKE) programs CC=$(word 1,$(subst -, ,$*)) FLAVOUR=$(word 2,$(subst -, ,$*))
+
+# Written anew only if the command has changed; everything built by it depends on it.
+$(OUT)/command: FORCE
+	@mkdir -p $(OUT)
+	@echo '$(COMPILE) $(LIBRARIES)' | cmp -s - $@ || echo '$(COMPILE) $(LIBRARIES)' > $@
+
+$(OUT)/%: tests/%.c $(HEADERS) $(OUT)/command
+	$(SAY) $(COMPILE) $< -o $@ $(LIBRARIES)
+$(OUT)/%: examples/%.c rustyray.h $(OUT)/command
+	$(SAY) $(COMPILE) $(EXAMPLE_FLAGS) $< -o $@ $(LIBRARIES)
+$(OUT)/10_plugin: examples/10_plugin.c $(OUT)/10_plugin_lib.so rustyray.h $(OUT)/command
+	$(SAY) $(COMPILE) $< -o $@ $(LIBRARIES)
+$(OUT)/%.so: examples/%.c rustyray.h $(OUT)/command
+	$(SAY) $(COMPILE) -shared -fPIC $< -o $@
+$(OUT)/readme.c: README.md $(OUT)/command
+	@awk '/^```c$$/ { inside = 1; next } /^```$$/ { if (inside) exit } inside' README.md > $@
+$(OUT)/readme: $(OUT)/readme.c rustyray.h
+	$(SAY) $(COMPILE) $< -o $@ $(LIBRARIES)
+
+# What only check runs: the stress programs for longer, and, where the environment variable
+# CONTRACT names a folder with a `run` script, the programs of it that this version promises.
+SANITIZER_OPTIONS = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 \
+    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=second_deadlock_stack=1
+LONG_JOBS = $(foreach flavour,gcc-plain gcc-asan gcc-tsan,$(foreach name,$(STRESS_NAMES),\
+    "$(flavour)/$(name) (long): STRESS=long build/$(flavour)/$(name)"))
+CONTRACT_JOBS = $(if $(and $(CONTRACT),$(wildcard $(CONTRACT)/run)),$(foreach flavour,$(FLAVOURS),\
+    "$(flavour)/contract: CC=$(word 1,$(subst -, ,$(flavour))) \
+    CFLAGS='$(FLAGS_$(word 2,$(subst -, ,$(flavour))))' $(CONTRACT)/run $(CONTRACT_NAMES)"))
