@@ -1351,6 +1351,14 @@ static struct timespec rr__to_timespec(double seconds) {
     return t;
 }
 
+/* A point of time so many seconds from one that was just read. */
+static struct timespec rr__later(struct timespec now, double seconds) {
+    struct timespec t = rr__to_timespec(seconds);
+    t.tv_sec += now.tv_sec, t.tv_nsec += now.tv_nsec;
+    if (t.tv_nsec >= 1000000000) t.tv_nsec -= 1000000000, t.tv_sec++;
+    return t;
+}
+
 /* A limit in milliseconds as a point on rr_now's clock; negative: none. */
 static double rr__deadline(int64_t milliseconds) {
     return milliseconds < 0 ? -1.0 : rr_now() + (double)milliseconds * 1e-3;
@@ -1394,7 +1402,7 @@ static void rr__cond_wait(rr__cond *c, rr__mutex *m) { pthread_cond_wait(c, m); 
 static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     struct timespec now, t;
     clock_gettime(RR__WAIT_CLOCK, &now);
-    t = rr__to_timespec((double)now.tv_sec + 1e-9 * (double)now.tv_nsec + seconds);
+    t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
 }
 static bool rr__thread_create(rr__thread *t, void *(*run)(void *), rr__start *start) {
@@ -1428,9 +1436,8 @@ static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
 static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     struct timespec now, t;
     timespec_get(&now, TIME_UTC);
-    t = rr__to_timespec((double)now.tv_sec + seconds); /* whole seconds and their fraction apart: */
-    t.tv_nsec += now.tv_nsec;
-    if (t.tv_nsec >= 1000000000) t.tv_nsec -= 1000000000, t.tv_sec++;
+    t = rr__later(now, seconds);
+
     cnd_timedwait(c, m, &t);
 }
 static bool rr__thread_create(rr__thread *t, int (*run)(void *), rr__start *start) {
@@ -1545,7 +1552,8 @@ struct rr__object {
                                                gather: rr__parts */
     RR__ATOMIC(uint32_t) held_at;      /* hint: index in the holder's scope stack */
     bool is_told;                      /* a message whose result nobody wants */
-    bool is_held;                      /* a message that went through a lane */
+    bool is_held;                      /* a message that went through a lane; an actor that
+                                               lies in the inbox (under the runtime's lock) */
     bool has_arrived;                  /* held: its arguments are complete */
     bool is_refused;                   /* held: its actor died before; shard lock */
     RR__ATOMIC(uint64_t) words[4];     /* arguments, then the value, if they fit */
@@ -2746,8 +2754,7 @@ static RR__NOINLINE void rr__bury(rr__context *cx, rr__object *o) {
 
 // >>refs
 
-static bool rr__held_reserve(rr__local *self) {
-    if (RR__LIKELY(self->held_count < self->held_capacity)) return true;
+static bool rr__held_grow(rr__local *self) {
     size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
     rr__held *held =
         capacity > SIZE_MAX / sizeof *held ? NULL : RR_REALLOC(self->held, capacity * sizeof *held);
@@ -2768,12 +2775,17 @@ static void rr__held_compact(rr__local *self) {
     self->held_count = to;
 }
 
-/* Room for one more handle in the innermost scope; asked for before anything is made. */
+/* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
+   closing the gaps did not free half of it, so that both cost a constant time for each handle. */
+static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
+    rr__held_compact(self);
+    if (self->held_count < self->held_capacity / 2) return true;
+    return rr__held_grow(self) || self->held_count < self->held_capacity;
+}
+
 static inline bool rr__scope_ready(rr__local *self) {
     if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
-    rr__held_compact(self);
-    if (self->held_count <= self->held_capacity / 2 && self->held_capacity) return true;
-    return rr__held_reserve(self);
+    return rr__scope_make_room(self);
 }
 
 /* Gives a count to the innermost scope. After rr__scope_ready. */
@@ -2787,7 +2799,8 @@ static inline void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *
    below the running body's scope belong to other bodies. */
 static rr__held *rr__held_find(rr__local *self, rr__object *o) {
     uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
-    if (hint < self->held_count && self->held[hint].object == o && !self->held[hint].is_view)
+    if (hint >= self->floor && hint < self->held_count && self->held[hint].object == o &&
+        !self->held[hint].is_view)
         return &self->held[hint];
     for (size_t i = self->held_count; i-- > self->floor;)
         if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
@@ -2840,7 +2853,7 @@ static bool rr__worker_add_locked(rr_runtime *rt) {
     rt->threads++;
     if (rr__thread_start(&cx->thread, rr__worker_main, cx)) return true;
     rt->threads--;
-    cx->is_worker = false;
+    cx->is_worker = cx->has_role = cx->is_searching = false;
     cx->listed = rt->vacant, rt->vacant = cx; /* for a thread from outside */
     return false;
 }
@@ -2875,30 +2888,46 @@ static inline void rr__announce(rr_runtime *rt) { /* after a push: rule P1 */
     if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
 }
 
-/* FIFO, for what may not go or does not fit into a deque. The object stays WAITING. */
-static void rr__inbox_put(rr__context *cx, rr__object *o) {
+/* FIFO. Two kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
+   claimable all the time, so that a waiter need not wait for the inbox; and tasks for which a deque
+   had no memory, WAITING, that is, claimable by nobody until they are taken out. */
+static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
     rr_runtime *rt = cx->runtime;
-    o->next = NULL;
     rr__lock(&rt->lock);
-    if (rt->inbox_last) rt->inbox_last->next = o;
-    else rt->inbox_first = o;
-    rt->inbox_last = o;
-    rr__store_seq_cst(&rt->has_inbox, 1);
+    if (!is_actor || !o->is_held) {
+        o->is_held = is_actor, o->next = NULL;
+        if (is_actor) rr__share(o);
+        if (rt->inbox_last) rt->inbox_last->next = o;
+        else rt->inbox_first = o;
+        rt->inbox_last = o;
+        rr__store_seq_cst(&rt->has_inbox, 1);
+    }
     rr__unlock(&rt->lock);
     rr__announce(rt);
 }
 
-static rr__object *rr__inbox_take(rr_runtime *rt) {
+static bool rr__claim(rr__object *o);
+
+static rr__object *rr__inbox_take(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
     if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
     rr__lock(&rt->lock);
     rr__object *o = rt->inbox_first;
+    bool is_actor = o && o->is_held;
+    if (is_actor) o->is_held = false;
     if (o && !(rt->inbox_first = o->next)) {
         rt->inbox_last = NULL;
         rr__store_seq_cst(&rt->has_inbox, 0);
     }
     rr__unlock(&rt->lock);
-    if (o) rr__add_seq_cst(&o->word, RR__STATE(RR__RUNNING - RR__WAITING));
-    return o;
+    if (!o) return NULL;
+    if (!is_actor) {
+        rr__add_seq_cst(&o->word, RR__STATE(RR__RUNNING - RR__WAITING));
+        return o;
+    }
+    bool is_ours = rr__claim(o);
+    rr__drop(cx, o);
+    return is_ours ? o : NULL;
 }
 
 /* Puts what is QUEUED where workers find it. */
@@ -2911,7 +2940,7 @@ static inline void rr__push(rr__context *cx, rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word);
     while (rr__state_of(word) == RR__QUEUED)
         if (rr__cas_seq_cst(&o->word, &word, word - RR__STATE(RR__QUEUED - RR__WAITING))) {
-            rr__inbox_put(cx, o);
+            rr__inbox_put(cx, o, false);
             return;
         }
 }
@@ -2923,7 +2952,7 @@ static void rr__enqueue(rr__context *cx, rr__object *o) {
 }
 
 /* The one arbiter of who runs a task or an actor. */
-static inline bool rr__claim(rr__object *o) {
+static bool rr__claim(rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
     while (rr__state_of(word) == RR__QUEUED)
         if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__QUEUED)))
@@ -3023,14 +3052,19 @@ static void rr__park(rr__context *cx) {
     cx->has_role = cx->is_searching = true; /* handed over by rr__role_hand_over */
 }
 
+/* Something to run, claimed, from wherever there is some; NULL if there is none. */
+static rr__object *rr__find_work(rr__context *cx) {
+    rr__object *o = rr__pop(cx);
+    if (!o) o = rr__inbox_take(cx);
+    return o ? o : rr__steal(cx);
+}
+
 /* The next task for a worker, claimed; NULL after a bounded search. The first round is silent:
    only who has found nothing says that it searches. */
 static rr__object *rr__next_task(rr__context *cx) {
     enum { ROUNDS = 64, PAUSES = 32 };
     for (int round = 0; round < ROUNDS; round++) {
-        rr__object *o = rr__pop(cx);
-        if (!o) o = rr__inbox_take(cx->runtime);
-        if (!o) o = rr__steal(cx);
+        rr__object *o = rr__find_work(cx);
         if (o) return o;
         if (rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return NULL;
         rr__search_begin(cx);
@@ -3197,7 +3231,7 @@ static void rr__node_fire(rr__node *node) {
     rr__sleeper *s = node->sleeper;
     rr__context *cx = s->context; /* never freed before the runtime; the sleeper may go at once */
     rr__lock(&cx->lock);
-    if (s->order) s->order[s->fired] = node->index;
+    if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
     s->fired++;
     if (node->is_edge) s->edge_fired = true;
     if (s->fired >= s->need || node->is_edge) rr__cond_signal(&cx->wake);
@@ -3269,6 +3303,42 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__unlock(&cx->lock);
 }
 
+static bool rr__sleeper_is_done(rr__sleeper *s) {
+    rr__lock(&s->context->lock);
+    bool is_done = s->fired >= s->need || s->edge_fired || s->ring;
+    rr__unlock(&s->context->lock);
+    return is_done;
+}
+
+static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
+    rr__lock(&cx->lock);
+    cx->sleeper = s;
+    rr__unlock(&cx->lock);
+}
+
+/* Every thread waits and there may be no more (rr_config.max_threads): rather than that nothing goes
+   on any more, the last one works on top of its wait, whatever there is. */
+static void rr__work_instead(rr__sleeper *s) {
+    rr__context *cx = s->context;
+    while (!rr__sleeper_is_done(s) && !rr__has_threads(cx) && rr__has_stack(cx)) {
+        rr__object *o = rr__find_work(cx);
+        if (!o) return;
+        rr__sleeper_set(cx, NULL); /* the body may sleep itself */
+        rr__run(cx, o, NULL);
+        rr__sleeper_set(cx, s);
+    }
+}
+
+/* Sleeps without the role. A thread from outside has none, but may be what rr_shutdown looks at. */
+static void rr__sleep_free(rr__sleeper *s, double deadline) {
+    rr__context *cx = s->context;
+    if (cx->is_worker && !s->has_limit) rr__work_instead(s);
+    if (cx->is_worker) rr__role_give(cx);
+    else rr__signal_if_stopping(cx->runtime);
+    rr__sleeper_wait(s, deadline);
+    rr__role_take(cx);
+}
+
 /* One sleep of a body with the link to `edge` written: returns CLAIMED if there is something to
    run instead, RING if it would never end. */
 static enum rr__walk rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
@@ -3291,19 +3361,11 @@ static enum rr__walk rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__obje
     } else if (found == RR__WALK_QUEUED && !rr__has_threads(cx)) {
         s->is_too_deep = true;
     } else if (found != RR__WALK_CLAIMED) {
-        rr__role_give(cx);
-        rr__sleeper_wait(s, -1);
-        rr__role_take(cx);
+        rr__sleep_free(s, -1);
     }
     rr__sub_seq_cst(&rt->blocked, 1u);
     rr__store_seq_cst(&s->task->waits_on, (rr__object *)NULL);
     return found;
-}
-
-static void rr__sleep_free(rr__sleeper *s, double deadline) {
-    rr__role_give(s->context);
-    rr__sleeper_wait(s, deadline);
-    rr__role_take(s->context);
 }
 
 /* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
@@ -3364,6 +3426,12 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
     if (!s->ring && !s->is_too_deep) rr__sleeper_wait(s, -1); /* for those about to fire */
 }
 
+static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
+    rr__sleeper_set(s->context, s);
+    rr__sleep_free(s, wait->deadline);
+    rr__sleeper_set(s->context, NULL);
+}
+
 static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
     rr__sleeper s = {.context = cx,
                      .task = rr__current_task(cx),
@@ -3378,7 +3446,7 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
         else rr__node_fire(&wait->nodes[i]);
     }
     if (pending && wait->all) rr__wait_all(wait, &s);
-    else if (pending) rr__sleep_free(&s, wait->deadline);
+    else if (pending) rr__wait_any(wait, &s);
     for (size_t i = 0; i < wait->n; i++)
         if (wait->objects[i]) rr__node_remove(cx->runtime, &wait->nodes[i]);
     wait->need = s.fired < wait->need ? s.fired : wait->need;
@@ -3860,13 +3928,15 @@ static void rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
     result->small.ref = RR__NULL_REF;
 }
 
+static rr__error *rr__result_refuse(rr__context *cx, rr__result *result, rr__error *error) {
+    rr__value_return(cx, result->block, result->size, result->place);
+    return error;
+}
+
 /* Between the body and the end of its scope. */
 static rr__error *rr__result_take(rr__context *cx, rr__frame *frame, const rr_function *fn,
                                   rr__result *result) {
-    if (frame->error) {
-        rr__value_return(cx, result->block, result->size, result->place);
-        return frame->error;
-    }
+    if (frame->error) return rr__result_refuse(cx, result, frame->error);
     int kind = fn->result.kind;
     if (kind == RR__KIND_BYTES) return rr__result_bytes(cx, frame, result);
     if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR)
@@ -3886,7 +3956,7 @@ static rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_functio
     rr__frame_open(cx, frame);
     rr__error *error;
     if (fn->kind != RR__DESTRUCTOR && !rr__args_unpack(cx, task, args, views))
-        error = frame->error ? frame->error : cx->runtime->no_memory;
+        error = rr__result_refuse(cx, result, cx->runtime->no_memory);
     else {
         fn->thunk(self, args, result->block ? result->block : &result->small);
         error = rr__result_take(cx, frame, fn, result);
@@ -4138,12 +4208,19 @@ static rr__object *rr__lane_drain_locked(rr__lane *lane, bool *schedule) {
     return rr__reversed(refused);
 }
 
-static void rr__lane_remove_locked(rr__lane *lane, rr__object *message) {
+/* The message in front of this one; NULL if it is the first. Linear, for what arrives out of turn. */
+static rr__object *rr__lane_before_locked(rr__lane *lane, rr__object *message) {
     rr__object *before = NULL, *m = lane->first;
     while (m != message) before = m, m = m->size.lane_next;
-    if (before) before->size.lane_next = message->size.lane_next;
-    else lane->first = message->size.lane_next;
+    return before;
+}
+
+static void rr__lane_remove_locked(rr__lane *lane, rr__object *message) {
+    rr__object *before = rr__lane_before_locked(lane, message), *after = message->size.lane_next;
+    if (before) before->size.lane_next = after;
+    else lane->first = after;
     if (lane->last == message) lane->last = before;
+    if (after && after->has_arrived) rr__store_seq_cst(&after->waits_on, before);
     message->data = NULL;
 }
 
@@ -4169,6 +4246,8 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     rr__lane *lane = is_refused ? NULL : message->data;
     message->has_arrived = true;
     if (lane && leaves) rr__lane_remove_locked(lane, message);
+    else if (lane) rr__store_seq_cst(&message->waits_on, rr__lane_before_locked(lane, message));
+
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
     if (lane) is_unused = lane->is_orphan && !lane->first;
     rr__unlock(&shard->lock);
@@ -4237,6 +4316,7 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, bool is_
     message->is_held = true, message->has_arrived = is_ready;
     if (lane->first) {
         lane->last->size.lane_next = message;
+        if (is_ready) rr__store_seq_cst(&message->waits_on, lane->last); /* rule W1 */
     } else {
         lane->first = message;
         lane->before = NULL, lane->after = a->senders;
@@ -4396,6 +4476,15 @@ static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
     return true;
 }
 
+/* Lets others have a turn, or leaves the rest of the messages to them. */
+static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
+    rr__share(actor); /* once QUEUED it may end under us */
+    rr__add_seq_cst(&actor->word, (uint64_t)0 - RR__STATE(RR__RUNNING - RR__QUEUED));
+    if (had_turn) rr__inbox_put(cx, actor, true);
+    else rr__push(cx, actor);
+    rr__drop(cx, actor);
+}
+
 static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
     rr__actor *a = actor->extra;
     rr__frame frame = {.task = message, .lanes = &a->lanes, .is_actor = true};
@@ -4422,8 +4511,7 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until)
         bool is_done = until && rr__is_complete(until);
         if (is_done || turn == TURN) {
             if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
-            rr__add_seq_cst(&actor->word, (uint64_t)0 - RR__STATE(RR__RUNNING - RR__WAITING));
-            rr__inbox_put(cx, actor);
+            rr__actor_yield(cx, actor, turn == TURN);
             return;
         }
         rr__object *message = rr__mailbox_next(cx, actor);
@@ -4987,24 +5075,26 @@ static void rr__end_actor(rr__context *cx, rr__object *o) {
     if (rr__actor_doom(cx, o, error)) rr__actor_poke(cx, o);
 }
 
-/* Waits until all work has ended, and with it all actors, whose destructors may start more. */
+/* Waits until all work has ended, and with it all actors, whose destructors may start more. When
+   all stands still with something left, that is actors which are to be ended, or what waits for
+   objects that nobody seals. */
 static void rr__quiesce(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    for (bool actors_too = false;;) {
-        bool stuck = false;
+    for (bool has_ended_actors = false;;) {
+        bool is_still = false;
         rr__lock(&rt->lock);
-        while (!rr__is_quiet(rt, actors_too) && !(stuck = rr__is_stuck(rt)))
+        while (!rr__is_quiet(rt, has_ended_actors) && !(is_still = rr__is_stuck(rt)))
             rr__cond_wait(&rt->quiet, &rt->lock);
         rr__unlock(&rt->lock);
-        if (stuck) {
-            rr__each_object(cx, rr__fail_unsealed);
-        } else if (!rr__is_quiet(rt, true)) {
-            rr__each_object(cx, rr__end_actor);
-            actors_too = true;
-        } else {
+        if (rr__is_quiet(rt, true)) {
             rr__store_seq_cst(&rt->has_quiesced, 1); /* see rr__is_too_late */
             if (rr__is_quiet(rt, true)) return;
             rr__store_seq_cst(&rt->has_quiesced, 0);
+        } else if (rr__is_quiet(rt, false)) {
+            rr__each_object(cx, rr__end_actor);
+            has_ended_actors = true;
+        } else if (is_still) {
+            rr__each_object(cx, rr__fail_unsealed);
         }
     }
 }
@@ -5160,7 +5250,7 @@ rr_actor rr__keep_actor(rr_actor actor) {
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    if (!rr__held_reserve(self)) {
+    if (self->held_count == self->held_capacity && !rr__held_grow(self)) {
         rr__log(rr__log_config(), RR_LOG_ERROR,
                 "rr_scope_begin: no memory; the outer scope goes on");
         return (rr_scope){0, 0, 0, 0};
