@@ -432,13 +432,13 @@ void rr_sleep_ms(int64_t milliseconds);
 #define rr_put(T, ...) rr__put(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 
 /* rr_ref rr_put_bytes(const void *data, size_t size): stores a copy of size bytes. */
-#define rr_put_bytes(data, size) rr__put_bytes((data), (size), RR__SITE)
+#define rr_put_bytes(...) rr__put_bytes(__VA_ARGS__, RR__SITE)
 
 /* rr_ref rr_create(size_t size, void **room): an object of size bytes that the
    caller fills in place and then seals. *room is 64-byte aligned, NULL on failure
    (the reference holds the error), and may be written until rr_seal. Nobody sees
    the object before. */
-#define rr_create(size, room) rr__create((size), (room), RR__SITE)
+#define rr_create(...) rr__create(__VA_ARGS__, RR__SITE)
 
 /* Makes an object from rr_create readable, for ever unchanged, and wakes who
    waits for it. Errors: RR_ERR_INVALID if it is sealed already or was not made by
@@ -497,7 +497,7 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
    of n objects, complete when all of them are. It fails as the first of them (in
    their order) that failed. It counts its parts; the caller's own counts of them
    stay. Blocks: no. */
-#define rr_gather(refs, n) rr__gather((refs), (n), RR__SITE)
+#define rr_gather(...) rr__gather(__VA_ARGS__, RR__SITE)
 
 /* rr_retain, rr_release, rr_keep take an rr_ref or an rr_actor.
    rr_retain adds a count of the caller's own, which no scope releases.
@@ -660,7 +660,7 @@ struct rr_function {
     int kind;             /* enum rr__kind */
     uint64_t hash;        /* of the signature; set when it is registered */
     rr_function *next;    /* the list of everything registered */
-    const rr_function *drop; /* constructor: the destructor of its type */
+    RR__ATOMIC(const rr_function *) drop; /* constructor: the destructor of its type */
     RR__ATOMIC(int) state; /* enum rr__function_state */
 };
 
@@ -1146,10 +1146,12 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__LIKELY(x) __builtin_expect(!!(x), 1)
 #define RR__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define RR__NOINLINE __attribute__((noinline))
+#define RR__STACK_NOW() ((char *)__builtin_frame_address(0)) /* also on ASan's fake stack */
 #else
 #define RR__LIKELY(x) (x)
 #define RR__UNLIKELY(x) (x)
 #define RR__NOINLINE
+#define RR__STACK_NOW() ((char *)&(char){0})
 #endif
 
 #if defined(__has_feature)
@@ -1375,11 +1377,12 @@ typedef pthread_cond_t rr__cond;
 typedef pthread_t rr__thread;
 #define RR__THREAD_RESULT void *
 #define RR__THREAD_DONE NULL
-#if defined(_POSIX_MONOTONIC_CLOCK) && _POSIX_MONOTONIC_CLOCK >= 0 && !defined(__APPLE__) &&       \
-    defined(CLOCK_MONOTONIC)
-#define RR__WAIT_CLOCK CLOCK_MONOTONIC
-#else
-#define RR__WAIT_CLOCK CLOCK_REALTIME
+#if defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#define RR__WAIT_ATTRIBUTES(a) pthread_condattr_setclock((a), CLOCK_MONOTONIC)
+#define RR__WAIT_NOW(t) clock_gettime(CLOCK_MONOTONIC, (t))
+#else /* the wall clock, as with C11 threads, see below */
+#define RR__WAIT_ATTRIBUTES(a) ((void)(a))
+#define RR__WAIT_NOW(t) timespec_get((t), TIME_UTC)
 #endif
 
 static bool rr__mutex_init(rr__mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
@@ -1389,9 +1392,7 @@ static void rr__unlock(rr__mutex *m) { pthread_mutex_unlock(m); }
 static bool rr__cond_init(rr__cond *c) {
     pthread_condattr_t attributes;
     if (pthread_condattr_init(&attributes) != 0) return false;
-#if !defined(__APPLE__)
-    pthread_condattr_setclock(&attributes, RR__WAIT_CLOCK);
-#endif
+    RR__WAIT_ATTRIBUTES(&attributes);
     bool ok = pthread_cond_init(c, &attributes) == 0;
     pthread_condattr_destroy(&attributes);
     return ok;
@@ -1401,7 +1402,7 @@ static void rr__cond_signal(rr__cond *c) { pthread_cond_signal(c); }
 static void rr__cond_wait(rr__cond *c, rr__mutex *m) { pthread_cond_wait(c, m); }
 static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     struct timespec now, t;
-    clock_gettime(RR__WAIT_CLOCK, &now);
+    RR__WAIT_NOW(&now);
     t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
 }
@@ -1468,15 +1469,31 @@ static bool rr__thread_start(rr__thread *t, void (*run)(void *), void *arg) {
     return false;
 }
 
+/* Where the system's own sleep is not to be had: a wait for what nobody signals. */
+RR__UNUSED static void rr__sleep_on_cond(double seconds) {
+    rr__mutex m;
+    rr__cond c;
+    if (!rr__mutex_init(&m)) return;
+    if (rr__cond_init(&c)) {
+        rr__lock(&m);
+        rr__cond_wait_for(&c, &m, seconds);
+        rr__unlock(&m);
+        rr__cond_destroy(&c);
+    }
+    rr__mutex_destroy(&m);
+}
+
+#if !RR__UNIX || !defined(CLOCK_MONOTONIC)
+#define RR__SLEEP(t, seconds) ((void)(t), rr__sleep_on_cond(seconds))
+#else
+#define RR__SLEEP(t, seconds) nanosleep((t), NULL)
+#endif
+
 void rr_sleep_ms(int64_t milliseconds) {
     double end = rr_now() + (double)milliseconds * 1e-3, left;
     while ((left = end - rr_now()) > 0) {
         struct timespec t = rr__to_timespec(left);
-#if RR__UNIX && defined(CLOCK_MONOTONIC)
-        nanosleep(&t, NULL);
-#else
-        thrd_sleep(&t, NULL);
-#endif
+        RR__SLEEP(&t, left);
     }
 }
 
@@ -1635,7 +1652,10 @@ typedef struct rr__deque {
 
 /* A body that is running: on the stack of the thread that runs it. */
 typedef struct rr__frame {
-    struct rr__frame *outer;
+    struct rr__frame *outer;  /* of the same context */
+    struct rr__frame *around; /* of the same thread */
+    rr__context *runner;
+
     rr__object *task; /* function: its slot; actor: the message's, or the actor's */
     rr__lane **lanes; /* of the caller that this body is */
     rr__error *error; /* from rr_fail */
@@ -1650,11 +1670,14 @@ typedef struct rr__frame {
 
 /* A handle or view that an open scope holds. */
 typedef struct rr__held {
-    rr__object *object; /* NULL: released or kept early */
-    rr__context *context;
-    uint32_t retained; /* counts from rr_retain, the user's own; on top of the scope's one.
-                           In the entry in front of a scope: its serial */
-    bool is_view;
+    rr__object *object; /* NULL: released or kept early, or the mark in front of a scope */
+    union {
+        rr__context *context;
+        size_t outer; /* mark: where the scope around it starts */
+    } of;
+    uint32_t retained; /* counts from rr_retain, the user's own, on top of the scope's one;
+                          mark: the scope's serial */
+    bool is_view, is_mark;
 } rr__held;
 
 /* What a thread has to itself, whatever the runtime. */
@@ -1667,7 +1690,8 @@ typedef struct rr__local {
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
     uint32_t scopes;   /* begun so far */
-    size_t floor;      /* depth of the scope that the running body is */
+    size_t floor;      /* where the scope that the running body is starts */
+    rr__frame *frame;  /* the running body, in whatever runtime; NULL outside */
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
     rr_ref message_of; /* of whom the last error message speaks */
@@ -1721,7 +1745,8 @@ typedef struct rr__sleeper {
     size_t fired, need; /* under the context's lock */
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
-    char *ring;    /* a ring was found: its description; malloc'ed */
+    bool is_ring; /* a ring was found; its description is in `ring` */
+    char ring[320];
     size_t *order; /* indices in order of completion; may be NULL */
 } rr__sleeper;
 
@@ -1740,7 +1765,7 @@ typedef struct rr__shard {
     rr__mutex lock;
     rr__node *sleepers;
 } rr__shard;
-enum { RR__SHARDS = 64, RR__SEGMENTS = 25, RR__FIRST_SEGMENT = 8 };
+enum { RR__SHARDS = 64, RR__SEGMENTS = 24, RR__FIRST_SEGMENT = 8 };
 
 /* Messages that one caller sent to one actor, from the first that waits for an argument
    on. Under the shard lock of the actor. Freed by the caller, or, if that is gone, by who
@@ -1821,6 +1846,7 @@ struct rr_runtime {
     rr__pool slot_pool, block_pools[RR__CLASSES];
     rr__shard shards[RR__SHARDS];
 
+    rr__mutex ring_lock; /* rule W4; before a context's lock */
     rr__mutex lock;      /* of all below; before a context's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
     rr__context *parked; /* threads without a role */
@@ -2133,8 +2159,8 @@ static inline void rr__count(rr__context *cx, enum rr__counter counter) {
 
 static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
     uint64_t sum = 0;
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        sum += rr__load_acquire(&cx->counters[counter]);
+    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
+        sum += rr__load_seq_cst(&cx->counters[counter]);
     return sum;
 }
 
@@ -2292,26 +2318,34 @@ static bool rr__has_room_for(size_t entries) {
     return probe != NULL;
 }
 
-/* Why a function cannot be registered; NULL if it can. Under the global lock. */
-static bool rr__registry_objection(const rr_function *fn, char *text, size_t size) {
+/* Why a function cannot be registered. False if it can. Under the global lock. */
+static bool rr__registry_objection(const rr_function *fn, char *text, size_t size,
+                                   rr_status *status) {
     rr_function *other = fn->kind == RR__DESTRUCTOR ? stbds_shget(rr__drops, fn->self.name)
                                                     : stbds_shget(rr__table, fn->name);
-    if (other && other != fn)
+    if (other && other != fn) {
+        *status = RR_ERR_DUPLICATE;
         snprintf(
             text, size,
-            "two remote functions are called '%s', at %s and at %s: rename one of them, a name is "
-            "unique in a program",
+            "two remote functions are called '%s', at %s and at %s: rename one of them, a name "
+            "is unique in a program",
             fn->name, other->site, fn->site);
-    else if (fn->result.kind == RR__KIND_MANY)
-        snprintf(text, size, "'%s' at %s returns rr_many: let it return rr_bytes or a reference",
-                 fn->name, fn->site);
-    else return false;
+        return true;
+    }
+    const char *why = fn->result.kind == RR__KIND_MANY
+                          ? "it returns rr_many; let it return rr_bytes or a reference"
+                      : fn->self.align > 64 ? "its state has an alignment of more than 64"
+                                            : NULL;
+    if (!why) return false;
+    *status = RR_ERR_INVALID;
+    snprintf(text, size, "'%s' at %s cannot be a remote function: %s", fn->name, fn->site, why);
     return true;
 }
 
 static void rr__registry_add_locked(rr_function *fn) {
     char text[8];
-    bool is_refused = rr__registry_objection(fn, text, sizeof text);
+    rr_status status;
+    bool is_refused = rr__registry_objection(fn, text, sizeof text, &status);
     if (!is_refused) fn->hash = rr__signature(fn);
     if (!is_refused && fn->kind == RR__DESTRUCTOR) stbds_shput(rr__drops, fn->self.name, fn);
     else if (!is_refused) stbds_shput(rr__table, fn->name, fn);
@@ -2329,7 +2363,9 @@ static rr_status rr__registry_refresh_locked(void) {
     for (fn = head; fn && fn != rr__checked; fn = fn->next) rr__registry_add_locked(fn);
     rr__checked = head;
     for (fn = head; fn; fn = fn->next)
-        if (fn->kind == RR__CONSTRUCTOR) fn->drop = stbds_shget(rr__drops, fn->self.name);
+        if (fn->kind == RR__CONSTRUCTOR && stbds_shget(rr__drops, fn->self.name))
+            rr__store_release(&fn->drop,
+                              (const rr_function *)stbds_shget(rr__drops, fn->self.name));
     return RR_OK;
 }
 
@@ -2341,14 +2377,16 @@ static rr_status rr__registry_refresh(void) {
 }
 
 /* For a runtime that starts: reports every function that was refused, whenever that was. */
-static rr_status rr__registry_report_locked(const rr_config *config) {
+static rr_status rr__registry_report(const rr_config *config) {
     rr_status status = RR_OK;
     char text[512];
     for (rr_function *fn = rr__load_acquire(&rr__functions); fn; fn = fn->next) {
         if (rr__load_acquire(&fn->state) != RR__REJECTED) continue;
-        if (!rr__registry_objection(fn, text, sizeof text)) continue;
+        rr__global_lock();
+        bool is_refused = rr__registry_objection(fn, text, sizeof text, &status);
+        rr__global_unlock();
+        if (!is_refused) continue;
         rr__log_text(config, RR_LOG_ERROR, text);
-        status = fn->result.kind == RR__KIND_MANY ? RR_ERR_INVALID : RR_ERR_DUPLICATE;
         rr__note(RR__NULL_REF, status, "%s", text);
     }
     return status;
@@ -2359,7 +2397,11 @@ rr_status rr_register(rr_function *fn) {
     rr__link(fn);
     rr_status status = rr__registry_refresh();
     if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;
-    return fn->result.kind == RR__KIND_MANY ? RR_ERR_INVALID : RR_ERR_DUPLICATE;
+    char text[512];
+    rr__global_lock();
+    rr__registry_objection(fn, text, sizeof text, &status);
+    rr__global_unlock();
+    return rr__note(RR__NULL_REF, status, "%s", text);
 }
 
 /* Usable? A function that was loaded after rr_init is looked at on its first call. */
@@ -2636,6 +2678,15 @@ static inline void rr__drop(rr__context *cx, rr__object *o) {
     else rr__bury(cx, o);
 }
 
+/* The caller's pin and a count that it says it has; if two threads give the same count back, the
+   second finds nothing but its pin. */
+static void rr__drop_two(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    while ((word & RR__COUNT_MASK) >= 2)
+        if (rr__cas_seq_cst(&o->word, &word, word - 1)) break;
+    rr__drop(cx, o);
+}
+
 /* A further count, by one who holds one already. */
 static inline void rr__share(rr__object *o) { rr__add_relaxed(&o->word, (uint64_t)1); }
 
@@ -2687,7 +2738,7 @@ static inline void rr__write_words(rr__object *o, const void *value, size_t size
 /* Memory of the store for a value that does not fit into the slot. */
 static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
     *room = NULL;
-    if (!rr__store_admit(cx->runtime, size)) return RR_ERR_STORE_FULL;
+    if (size > PTRDIFF_MAX || !rr__store_admit(cx->runtime, size)) return RR_ERR_STORE_FULL;
     *room = rr__block_new(cx, size, place);
     if (*room) return RR_OK;
     rr__store_return(cx->runtime, size);
@@ -2754,10 +2805,17 @@ static RR__NOINLINE void rr__bury(rr__context *cx, rr__object *o) {
 
 // >>refs
 
+/* The thread's end will be noticed, so that it may hold something. */
+static bool rr__local_hook(rr__local *self) {
+    RR__ONCE(rr__global_start);
+    if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
+    return self->is_hooked;
+}
+
 static bool rr__held_grow(rr__local *self) {
     size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
-    rr__held *held =
-        capacity > SIZE_MAX / sizeof *held ? NULL : RR_REALLOC(self->held, capacity * sizeof *held);
+    if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
+    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
     if (!held) return false;
     self->held = held, self->held_capacity = capacity;
     return true;
@@ -2792,18 +2850,25 @@ static inline bool rr__scope_ready(rr__local *self) {
 static inline void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o, bool is_view) {
     if (self->scope_depth == 0) return;
     rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
-    self->held[self->held_count++] = (rr__held){o, cx, 0, is_view};
+    self->held[self->held_count++] = (rr__held){o, {cx}, 0, is_view, false};
 }
 
-/* The newest entry of this thread that holds a handle of the object; NULL if none does. Entries
-   below the running body's scope belong to other bodies. */
+/* The newest entry of the running body that holds a handle of the object; NULL if none does. Scope
+   by scope: the hint may have been overwritten by another thread, so it counts only when no newer
+   entry can be missed. */
 static rr__held *rr__held_find(rr__local *self, rr__object *o) {
     uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
-    if (hint >= self->floor && hint < self->held_count && self->held[hint].object == o &&
-        !self->held[hint].is_view)
-        return &self->held[hint];
-    for (size_t i = self->held_count; i-- > self->floor;)
-        if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
+    size_t start = self->scope_start, end = self->held_count;
+    while (self->scope_depth > 0) {
+        if (hint >= start && hint < end && self->held[hint].object == o &&
+            !self->held[hint].is_view)
+            return &self->held[hint];
+        for (size_t i = end; i-- > start;)
+            if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
+        if (start <= self->floor) break;
+        end = start - 1;
+        start = self->held[end].of.outer;
+    }
     return NULL;
 }
 
@@ -2816,7 +2881,7 @@ static void rr__held_clear(rr__local *self, rr__held *held) {
 static void rr__held_release_to(rr__local *self, size_t start) {
     while (self->held_count > start) {
         rr__held held = self->held[--self->held_count];
-        if (held.object) rr__drop(held.context, held.object);
+        if (held.object) rr__drop(held.of.context, held.object);
     }
 }
 
@@ -2936,6 +3001,10 @@ static inline void rr__push(rr__context *cx, rr__object *o) {
         rr__announce(cx->runtime);
         return;
     }
+    if (o->kind == RR__CONSTRUCTOR) {
+        rr__inbox_put(cx, o, true);
+        return;
+    }
     /* No memory for the deque. No entry points here, but a waiter may claim it: then it is done. */
     uint64_t word = rr__load_relaxed(&o->word);
     while (rr__state_of(word) == RR__QUEUED)
@@ -2962,7 +3031,7 @@ static bool rr__claim(rr__object *o) {
 
 static bool rr__has_work(rr_runtime *rt) {
     if (rr__load_seq_cst(&rt->has_inbox)) return true;
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
         if (!rr__deque_is_empty(&cx->deque)) return true;
     return false;
 }
@@ -3076,7 +3145,7 @@ static rr__object *rr__next_task(rr__context *cx) {
 static void rr__worker_main(void *context) {
     rr__context *cx = context;
     rr__local *self = rr__self();
-    self->context = self->own = cx, self->stack = (char *)&context;
+    self->context = self->own = cx, self->stack = RR__STACK_NOW();
     while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
         if (!cx->has_role && !rr__role_take(cx)) {
             rr__park(cx);
@@ -3115,21 +3184,27 @@ static void rr__worker_main(void *context) {
           W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
               by link is a ring. Each link is read again after the id of its target, so that a
               slot that was reused in between is not taken for the target. */
-enum rr__walk { RR__WALK_END, RR__WALK_RING, RR__WALK_QUEUED, RR__WALK_CLAIMED };
+enum rr__walk {
+    RR__WALK_END,        /* something runs, or is not ours to run */
+    RR__WALK_RING,       /* back to self */
+    RR__WALK_OTHER_RING, /* into a ring without self; *other is in it */
+    RR__WALK_QUEUED,     /* a task that may be claimed; not looked for one to run */
+    RR__WALK_CLAIMED     /* *end was claimed for the caller */
+};
 
-static enum rr__walk rr__walk(rr__object *o, const rr__object *self, bool may_claim,
-                              rr__object **claimed) {
-    enum { LIMIT = 1 << 20 }; /* a ring that others are about to find has no end for us */
-    uint64_t id = rr__load_acquire(&o->id);
-    for (int steps = 0; steps < LIMIT; steps++) {
+/* From o; end NULL: do not claim. */
+static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **end,
+                              rr__object **other) {
+    uint64_t id = rr__load_acquire(&o->id), mark_id = id;
+    rr__object *mark = o; /* Brent's search for a cycle: a ring that self is not part of */
+    for (uint64_t steps = 0, power = 1;; steps++) {
         if (o == self) return RR__WALK_RING;
         enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
         if (state >= RR__READY) return RR__WALK_END;
         if (state == RR__QUEUED) {
-            if (!may_claim) return RR__WALK_QUEUED;
-            if (!rr__claim(o)) return RR__WALK_END;
-            *claimed = o;
-            return RR__WALK_CLAIMED;
+            if (!end) return RR__WALK_QUEUED;
+            *end = o;
+            return rr__claim(o) ? RR__WALK_CLAIMED : RR__WALK_END;
         }
         rr__object *next = rr__load_seq_cst(&o->waits_on);
         if (!next) return RR__WALK_END;
@@ -3138,58 +3213,68 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, bool may_cl
             rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
             return RR__WALK_END;
         o = next, id = next_id;
+        if (o == mark && id == mark_id) {
+            *other = o;
+            return RR__WALK_OTHER_RING;
+        }
+        if (steps == power) mark = o, mark_id = id, power *= 2, steps = 0;
     }
-    return RR__WALK_END;
 }
 
 static const char *rr__name_of(const rr__object *o) {
     return o->kind <= RR__METHOD ? o->of.fn->name : o->site;
 }
 
-/* "'a' waits for 'b', which waits for 'a'". NULL without memory. The ring stands still (W3). */
-static char *rr__ring_describe(const rr__object *self) {
-    enum { SIZE = 512 };
-    char *text = RR_MALLOC(SIZE);
-    if (!text) return NULL;
-    size_t used = (size_t)snprintf(text, SIZE, "deadlock: '%s'", rr__name_of(self));
-    rr__object *o = rr__load_seq_cst(&((rr__object *)(uintptr_t)self)->waits_on);
-    for (bool first = true; o && used < SIZE; first = false) {
-        used += (size_t)snprintf(text + used, SIZE - used, "%s waits for '%s'",
+/* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
+static void rr__ring_describe(rr__object *self, char *text, size_t size) {
+    size_t used = (size_t)snprintf(text, size, "deadlock: '%s'", rr__name_of(self));
+    rr__object *o = rr__load_seq_cst(&self->waits_on);
+    for (bool first = true; o && used < size; first = false) {
+        used += (size_t)snprintf(text + used, size - used, "%s waits for '%s'",
                                  first ? "" : ", which", rr__name_of(o));
         if (o == self) break;
         o = rr__load_seq_cst(&o->waits_on);
     }
-    return text;
 }
 
-/* Tells every thread that sleeps in the ring. Those that are only about to sleep walk it
-   themselves. */
-static void rr__ring_tell(rr__object *self, const char *text) {
-    rr__object *o = self;
-    do {
-        rr__context *cx = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING ? o->data : NULL;
-        if (cx) {
-            rr__lock(&cx->lock);
-            if (cx->sleeper && cx->sleeper->task == o && !cx->sleeper->ring) {
-                char *copy = RR_MALLOC(strlen(text) + 1);
-                if (copy) strcpy(copy, text);
-                cx->sleeper->ring = copy ? copy : (char *)(uintptr_t)1;
-                rr__cond_signal(&cx->wake);
-            }
-            rr__unlock(&cx->lock);
-        }
-        o = rr__load_seq_cst(&o->waits_on);
-    } while (o && o != self);
+static void rr__ring_wake(rr__object *o, const char *text) {
+    rr__context *cx = o->data; /* R3's runner: it sleeps, as the link says */
+    rr__lock(&cx->lock);
+    if (cx->sleeper && cx->sleeper->task == o && !cx->sleeper->is_ring) {
+        cx->sleeper->is_ring = true;
+        snprintf(cx->sleeper->ring, sizeof cx->sleeper->ring, "%s", text);
+        rr__cond_signal(&cx->wake);
+    }
+    rr__unlock(&cx->lock);
 }
 
-/* Rule W2, for a link from `self` that a thread made which does not wait itself. */
-static void rr__ring_check(rr_runtime *rt, rr__object *self) {
-    if (!rr__load_seq_cst(&rt->blocked)) return;
-    rr__object *o = rr__load_seq_cst(&self->waits_on);
-    if (!o || rr__walk(o, self, false, NULL) != RR__WALK_RING) return;
-    char *text = rr__ring_describe(self);
-    rr__ring_tell(self, text ? text : rr_status_text(RR_ERR_DEADLOCK));
-    RR_FREE(text);
+/* Tells every thread that sleeps in the ring of `member`, if it is still one. Rule W4: one at a
+   time does this, and who was told waits for that lock before it clears its link; so the ring
+   stands still until it is told to the end, and nobody finds it a second time. */
+static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
+    char text[sizeof(((rr__sleeper *)0)->ring)];
+    rr__object *next, *other;
+    rr__lock(&rt->ring_lock);
+    next = rr__load_seq_cst(&member->waits_on);
+    if (next && rr__walk(next, member, NULL, &other) == RR__WALK_RING) {
+        rr__ring_describe(member, text, sizeof text);
+        rr__object *o = member;
+        do {
+            bool runs = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING;
+            if (runs && o->kind <= RR__METHOD && o->data) rr__ring_wake(o, text);
+            o = rr__load_seq_cst(&o->waits_on);
+        } while (o != member);
+    }
+    rr__unlock(&rt->ring_lock);
+}
+
+/* Rule W2, for a link that was made from `o` by a thread which does not wait itself. */
+static void rr__ring_check(rr_runtime *rt, rr__object *o) {
+    rr__object *other = NULL, *next;
+    if (!rr__load_seq_cst(&rt->blocked) || !(next = rr__load_seq_cst(&o->waits_on))) return;
+    enum rr__walk found = rr__walk(next, o, NULL, &other);
+    if (found == RR__WALK_RING) rr__ring_tell(rt, o);
+    if (found == RR__WALK_OTHER_RING) rr__ring_tell(rt, other);
 }
 
 static rr__shard *rr__shard_of(rr_runtime *rt, const rr__object *o) {
@@ -3253,8 +3338,7 @@ static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
 /* May this thread take another body on its stack? When no further thread can be had, up to eight
    times as much as otherwise. */
 static bool rr__has_stack(rr__context *cx) {
-    char here;
-    ptrdiff_t used = rr__self()->stack - &here, limit = RUSTYRAY_HELP_STACK;
+    ptrdiff_t used = rr__self()->stack - RR__STACK_NOW(), limit = RUSTYRAY_HELP_STACK;
     if (used < 0) used = -used;
     if (used < limit) return true;
     if (used >= 8 * limit) return false;
@@ -3291,7 +3375,7 @@ static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
     rr__lock(&cx->lock);
-    while (s->fired < s->need && !s->edge_fired && !s->ring) {
+    while (s->fired < s->need && !s->edge_fired && !s->is_ring) {
         if (!s->has_limit) {
             rr__cond_wait(&cx->wake, &cx->lock);
         } else {
@@ -3305,7 +3389,7 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
 
 static bool rr__sleeper_is_done(rr__sleeper *s) {
     rr__lock(&s->context->lock);
-    bool is_done = s->fired >= s->need || s->edge_fired || s->ring;
+    bool is_done = s->fired >= s->need || s->edge_fired || s->is_ring;
     rr__unlock(&s->context->lock);
     return is_done;
 }
@@ -3316,8 +3400,8 @@ static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
     rr__unlock(&cx->lock);
 }
 
-/* Every thread waits and there may be no more (rr_config.max_threads): rather than that nothing goes
-   on any more, the last one works on top of its wait, whatever there is. */
+/* Every thread waits and there may be no more (rr_config.max_threads): rather than that nothing
+   goes on any more, the last one works on top of its wait, whatever there is. */
 static void rr__work_instead(rr__sleeper *s) {
     rr__context *cx = s->context;
     while (!rr__sleeper_is_done(s) && !rr__has_threads(cx) && rr__has_stack(cx)) {
@@ -3332,40 +3416,40 @@ static void rr__work_instead(rr__sleeper *s) {
 /* Sleeps without the role. A thread from outside has none, but may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
+    rr__context *worker =
+        rr__self()->own; /* its runtime may be another one than that of the wait */
     if (cx->is_worker && !s->has_limit) rr__work_instead(s);
-    if (cx->is_worker) rr__role_give(cx);
-    else rr__signal_if_stopping(cx->runtime);
+    if (worker) rr__role_give(worker);
+    if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
     rr__sleeper_wait(s, deadline);
-    rr__role_take(cx);
+    if (worker) rr__role_take(worker);
 }
 
-/* One sleep of a body with the link to `edge` written: returns CLAIMED if there is something to
-   run instead, RING if it would never end. */
-static enum rr__walk rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
+/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
+static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
     rr__context *cx = s->context;
     rr_runtime *rt = cx->runtime;
-    bool may_claim = rr__has_stack(cx);
-    enum rr__walk found;
-    if (!s->task) {
-        found = rr__walk(edge, NULL, may_claim, claimed);
-        if (found != RR__WALK_CLAIMED) rr__sleeper_wait(s, -1);
-        return found;
-    }
+    rr__object *other;
     rr__store_seq_cst(&s->task->waits_on, edge); /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
-    found = rr__walk(edge, s->task, may_claim, claimed);
-    if (found == RR__WALK_RING) {
-        s->ring = rr__ring_describe(s->task);
-        rr__ring_tell(s->task, s->ring ? s->ring : rr_status_text(RR_ERR_DEADLOCK));
-        if (!s->ring) s->ring = (char *)(uintptr_t)1;
-    } else if (found == RR__WALK_QUEUED && !rr__has_threads(cx)) {
-        s->is_too_deep = true;
-    } else if (found != RR__WALK_CLAIMED) {
-        rr__sleep_free(s, -1);
-    }
+    enum rr__walk found = rr__walk(edge, s->task, rr__has_stack(cx) ? claimed : NULL, &other);
+    if (found == RR__WALK_RING) rr__ring_tell(rt, s->task); /* us too */
+    else if (found == RR__WALK_QUEUED && !rr__has_threads(cx)) s->is_too_deep = true;
+    else if (found != RR__WALK_CLAIMED) rr__sleep_free(s, -1);
+    if (found != RR__WALK_CLAIMED) *claimed = NULL;
     rr__sub_seq_cst(&rt->blocked, 1u);
+    rr__lock(&rt->ring_lock); /* rule W4 */
     rr__store_seq_cst(&s->task->waits_on, (rr__object *)NULL);
-    return found;
+    rr__unlock(&rt->ring_lock);
+}
+
+/* The same for a thread from outside, on which no task depends. */
+static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
+    rr__object *other;
+    enum rr__walk found = rr__walk(edge, NULL, rr__has_stack(s->context) ? claimed : NULL, &other);
+    if (found == RR__WALK_CLAIMED) return;
+    *claimed = NULL;
+    rr__sleep_free(s, -1);
 }
 
 /* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
@@ -3386,12 +3470,7 @@ static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
 }
 
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
-    if (s->ring) {
-        rr__note(ref, RR_ERR_DEADLOCK, "%s",
-                 (uintptr_t)s->ring == 1 ? rr_status_text(RR_ERR_DEADLOCK) : s->ring);
-        if ((uintptr_t)s->ring != 1) RR_FREE(s->ring);
-        return RR_ERR_DEADLOCK;
-    }
+    if (s->is_ring) return rr__note(ref, RR_ERR_DEADLOCK, "%s", s->ring);
     if (s->is_too_deep)
         return rr__note(
             ref, RR_ERR_NO_MEMORY,
@@ -3406,7 +3485,7 @@ static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
    sleep itself. */
 static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
     rr__context *cx = s->context;
-    for (size_t at = 0; !s->ring && !s->is_too_deep;) {
+    for (size_t at = 0; !s->is_ring && !s->is_too_deep;) {
         rr__node *edge = rr__wait_edge(wait, &at);
         if (!edge) break;
         rr__lock(&cx->lock);
@@ -3415,15 +3494,17 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         rr__unlock(&cx->lock);
         rr__object *claimed = NULL;
         /* The edge may have fired before it was marked: then it is complete. */
-        if (!rr__is_complete(edge->object)) rr__sleep_linked(s, edge->object, &claimed);
+        if (rr__is_complete(edge->object)) (void)claimed;
+        else if (s->task) rr__sleep_linked(s, edge->object, &claimed);
+        else rr__sleep_outside(s, edge->object, &claimed);
         rr__lock(&cx->lock);
         cx->sleeper = NULL;
         edge->is_edge = false;
         rr__unlock(&cx->lock);
         if (claimed) rr__help(cx, claimed, edge->object);
     }
-    s->edge_fired = false;                                    /* no node is an edge any more */
-    if (!s->ring && !s->is_too_deep) rr__sleeper_wait(s, -1); /* for those about to fire */
+    s->edge_fired = false;                                       /* no node is an edge any more */
+    if (!s->is_ring && !s->is_too_deep) rr__sleeper_wait(s, -1); /* for those about to fire */
 }
 
 static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
@@ -3462,9 +3543,9 @@ static bool rr__spin(rr__object *o) {
 
 /* Waits for one object that the caller keeps. */
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
-    rr__object *claimed;
+    rr__object *claimed, *other;
     while (milliseconds < 0 && !rr__is_complete(o) && rr__has_stack(cx)) {
-        if (rr__walk(o, NULL, true, &claimed) != RR__WALK_CLAIMED) break;
+        if (rr__walk(o, NULL, &claimed, &other) != RR__WALK_CLAIMED) break;
         rr__help(cx, claimed, o);
     }
     if (rr__is_complete(o) || (milliseconds && rr__spin(o))) return RR_OK;
@@ -3493,7 +3574,7 @@ static void rr__advance(rr__context *cx, rr__object *task);
 static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx->runtime, o);
     if (!(word & RR__HAS_DEPENDENTS)) return;
-    rr__object *task = rr__swap_seq_cst(&o->dependents, (rr__object *)NULL), *next;
+    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
     for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
         next = task->next;
         rr__advance(cx, task);
@@ -3639,6 +3720,9 @@ static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_sta
                              "its argument %d is a handle that is null, was "
                              "released, or belongs to another runtime",
                              i + 1);
+    if (status == RR_ERR_INVALID && task->of.fn->params[i].kind == RR__KIND_BYTES)
+        return rr__error_new(rt, status, task,
+                             "its argument %d is rr_bytes with a size and no data", i + 1);
     if (status == RR_ERR_INVALID)
         return rr__error_new(rt, status, task,
                              "its argument %d is declared rr_many: pass what "
@@ -3696,8 +3780,9 @@ static rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg
    is complete: no counter, one link, and one edge for the walk. Rules of the list:
    D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
        the same step: so who completes takes the list, or the push came after that.
-   D2  After the push the task looks at the state again and takes the list itself if the object is
-       complete: between D1 and D2 no task is left in a list.
+   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
+       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
+       the object.
    D3  From the push on the task belongs to who takes the list. */
 
 static rr__object *rr__missing_part(rr__object *gather) {
@@ -3717,24 +3802,18 @@ static rr__object *rr__missing(rr__object *task) {
     return NULL;
 }
 
-/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the
-   task is still the caller's, and other tasks of the list are advanced. */
-static bool rr__depend(rr__context *cx, rr__object *task, rr__object *on) {
+/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
+   is still the caller's. */
+static bool rr__depend(rr__object *task, rr__object *on) {
     if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
         return false;                       /* D1 */
     rr__store_seq_cst(&task->waits_on, on); /* rule W1 */
-    rr__object *head = rr__load_relaxed(&on->dependents);
-    do task->next = head;
-    while (!rr__cas_seq_cst(&on->dependents, &head, task));
-    if (rr__state_of(rr__load_seq_cst(&on->word)) < RR__READY) return true; /* D2 */
-    bool mine = false;
-    for (rr__object *t = rr__swap_seq_cst(&on->dependents, (rr__object *)NULL), *next; t;
-         t = next) {
-        next = t->next;
-        if (t == task) mine = true;
-        else rr__advance(cx, t);
-    }
-    return !mine;
+    rr__object *head = rr__load_acquire(&on->dependents);
+    do {
+        if (head == RR__CLOSED) return false; /* D2 */
+        task->next = head;
+    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
+    return true;
 }
 
 /* Every argument is complete: runs the task, delivers the message, or passes a failure on. */
@@ -3796,7 +3875,7 @@ static void rr__dispatch(rr__context *cx, rr__object *task) {
 static void rr__advance(rr__context *cx, rr__object *task) {
     rr__object *missing;
     while ((missing = rr__missing(task)))
-        if (rr__depend(cx, task, missing)) {
+        if (rr__depend(task, missing)) {
             /* Rule W2. The task may be gone already; then the walk finds nothing. */
             rr__ring_check(cx->runtime, task);
             return;
@@ -3808,13 +3887,14 @@ static void rr__advance(rr__context *cx, rr__object *task) {
 
 static void rr__frame_open(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
-    frame->outer = rr__load_relaxed(&cx->frame);
+    frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
     frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
     frame->floor = self->floor;
     frame->context = self->context, frame->chosen = self->chosen;
     self->context = cx, self->chosen = cx->runtime;
     self->scope_start = self->floor = self->held_count;
     self->scope_depth++;
+    frame->around = self->frame, self->frame = frame;
     rr__store_release(&cx->frame, frame); /* pairs with rr__is_stuck */
 }
 
@@ -3825,6 +3905,7 @@ static void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
     self->floor = frame->floor;
     self->context = frame->context, self->chosen = frame->chosen;
+    self->frame = frame->around;
     rr__store_release(&cx->frame, frame->outer);
     if (frame->result)
         rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
@@ -3921,11 +4002,11 @@ static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result
     return NULL;
 }
 
-/* Handles that are returned are handed over: the object holds a count of its own. */
-static void rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
+/* Handles that are returned are handed over: the object holds a count of its own. False if the
+   handle is stale. */
+static bool rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
     rr_ref ref = result->small.ref;
-    if (ref.id == 0 || rr__pin(cx, ref, actor)) return;
-    result->small.ref = RR__NULL_REF;
+    return ref.id == 0 || rr__pin(cx, ref, actor);
 }
 
 static rr__error *rr__result_refuse(rr__context *cx, rr__result *result, rr__error *error) {
@@ -3939,8 +4020,10 @@ static rr__error *rr__result_take(rr__context *cx, rr__frame *frame, const rr_fu
     if (frame->error) return rr__result_refuse(cx, result, frame->error);
     int kind = fn->result.kind;
     if (kind == RR__KIND_BYTES) return rr__result_bytes(cx, frame, result);
-    if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR)
-        rr__result_handle(cx, result, kind == RR__KIND_ACTOR);
+    bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+    if (is_handle && !rr__result_handle(cx, result, kind == RR__KIND_ACTOR))
+        return rr__error_new(cx->runtime, RR_ERR_STALE, frame->task,
+                             "it returned a handle that was released");
     return NULL;
 }
 
@@ -4009,7 +4092,7 @@ static void rr__run(rr__context *cx, rr__object *task, rr__object *until) {
    submitter counts first and then looks at has_quiesced (all seq_cst). So either rr__quiesce sees
    the count and waits for the task, or the submitter sees has_quiesced and fails it. */
 static bool rr__is_too_late(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->has_quiesced) != 0;
+    return rr__load_seq_cst(&cx->runtime->has_quiesced) && !rr__load_relaxed(&cx->frame);
 }
 
 /* A task that is complete but for its arguments: counts 2 (the caller's and its own), or 1. */
@@ -4061,7 +4144,7 @@ static rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args, 
     rr__publish(task, RR__WAITING, 2, fn->result.kind);
     rr__object *missing;
     while ((missing = rr__missing(task)))
-        if (rr__depend(cx, task, missing)) return ref;
+        if (rr__depend(task, missing)) return ref;
     rr__dispatch(cx, task);
     return ref;
 }
@@ -4208,7 +4291,7 @@ static rr__object *rr__lane_drain_locked(rr__lane *lane, bool *schedule) {
     return rr__reversed(refused);
 }
 
-/* The message in front of this one; NULL if it is the first. Linear, for what arrives out of turn. */
+/* The message in front of this one; NULL if it is the first. Linear: for those out of turn. */
 static rr__object *rr__lane_before_locked(rr__lane *lane, rr__object *message) {
     rr__object *before = NULL, *m = lane->first;
     while (m != message) before = m, m = m->size.lane_next;
@@ -4435,11 +4518,13 @@ static void rr__actor_create(rr__context *cx, rr__object *actor) {
 /* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
 static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra;
-    const rr_function *drop = actor->of.fn->drop;
+    const rr_function *drop =
+        rr__load_acquire(&((rr_function *)(uintptr_t)actor->of.fn)->drop); /* loaded once */
     if (a->is_born && drop) {
         rr__frame frame = {.task = actor};
         rr__error *error;
         rr__actor_body(cx, actor, drop, &frame, &error);
+        if (error) rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
     }
     rr__name_remove(cx, actor);
@@ -4597,7 +4682,7 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
     rr__publish(actor, RR__WAITING, 1, RR__KIND_VOID);
     rr__object *missing;
     while ((missing = rr__missing(actor)))
-        if (rr__depend(cx, actor, missing)) return handle;
+        if (rr__depend(actor, missing)) return handle;
     rr__dispatch(cx, actor);
     return handle;
 }
@@ -4649,7 +4734,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     if (is_ready && entered) return message; /* whoever empties the lane delivers it */
     rr__object *missing;
     while ((missing = rr__missing(message)))
-        if (rr__depend(cx, message, missing)) return message;
+        if (rr__depend(message, missing)) return message;
     rr__dispatch(cx, message);
     return message;
 }
@@ -4720,7 +4805,7 @@ static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) { /* under r
     }
     cx->runtime = rt, cx->is_worker = is_worker;
     cx->next = rr__load_relaxed(&rt->contexts); /* written under this lock */
-    rr__store_release(&rt->contexts, cx);       /* pairs with the walks over all contexts */
+    rr__store_seq_cst(&rt->contexts, cx);       /* for P2 and rr__sum; pairs with all walks */
     return cx;
 }
 
@@ -4745,7 +4830,7 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool is_open = rr__load_acquire(&rt->phase) != RR__STOPPED;
     for (size_t i = 0; i < self->held_count; i++) {
-        if (self->held[i].context != cx) continue;
+        if (self->held[i].is_mark || self->held[i].of.context != cx) continue;
         if (self->held[i].object && is_open) rr__drop(cx, self->held[i].object);
         self->held[i].object = NULL;
     }
@@ -4778,8 +4863,8 @@ static void rr__thread_ends(void *local) {
 
 /* Attaches the calling thread to a runtime that the caller keeps; under the global lock. */
 static rr__context *rr__attach_locked(rr__local *self, rr_runtime *rt) {
-    if (!self->is_hooked && !RR__EXIT_KEY_SET(self)) return NULL;
-    self->is_hooked = true;
+    if (!rr__local_hook(self)) return NULL;
+
     rr__lock(&rt->lock);
     rr__context *cx = rr__context_new(rt, false);
     rr__unlock(&rt->lock);
@@ -4809,8 +4894,7 @@ static void rr__forget_stopped(rr__local *self) {
 
 static RR__NOINLINE rr__context *rr__enter_slow(rr_status *status) {
     rr__local *self = rr__self();
-    char here;
-    if (!self->stack) self->stack = &here;
+    if (!self->stack) self->stack = RR__STACK_NOW();
     *status = RR_ERR_NOT_RUNNING;
     rr__forget_stopped(self);
     rr__global_lock();
@@ -4906,7 +4990,8 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     strcpy(rt->no_memory->text, text);
     rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
     rr__store_relaxed(&rt->next_id, (uint64_t)1);                    /* nobody else is here yet */
-    bool ok = rr__mutex_init(&rt->lock) && rr__cond_init(&rt->quiet);
+    bool ok =
+        rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) && rr__cond_init(&rt->quiet);
     ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), offsetof(rr__object, next), 0);
     rt->slot_pool.slots_of = rt;
     for (int i = 0; ok && i < RR__CLASSES; i++)
@@ -4955,6 +5040,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     for (int i = 0; i < RR__SHARDS; i++) rr__mutex_destroy(&rt->shards[i].lock);
     rr__cond_destroy(&rt->quiet);
     rr__mutex_destroy(&rt->lock);
+    rr__mutex_destroy(&rt->ring_lock);
     rr__global_lock();
     stbds_shfree(rt->names);
     rr__global_unlock();
@@ -4972,24 +5058,22 @@ static void rr__join_all(rr_runtime *rt) {
         if (cx->is_worker) rr__thread_join(cx->thread);
 }
 
-/* Makes a runtime with its workers running. Under the global lock, for the list and stb_ds. */
-static rr_status rr__runtime_start_locked(const rr_config *config, rr_runtime **out) {
-    rr_status status = rr__registry_refresh_locked();
-    if (status == RR_OK) status = rr__registry_report_locked(config);
-
-    if (status != RR_OK) return status;
+/* Makes a runtime with its workers running, and lists it. */
+static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     rr_runtime *rt = RR_CALLOC(1, sizeof *rt);
     if (!rt) return RR_ERR_NO_MEMORY;
-    status = rr__configure(rt, config);
+    rr_status status = rr__configure(rt, config);
     if (status == RR_OK && !rr__runtime_fill(rt)) status = RR_ERR_NO_MEMORY;
     if (status != RR_OK) {
         RR_FREE(rt->no_memory); /* mutexes hold no memory on the platforms that there are */
         RR_FREE(rt);
         return status;
     }
+    rr__global_lock();
     if (!++rr__homes) rr__homes = 1;
     rt->home = rr__homes, rt->holders = 1;
     rt->next_runtime = rr__runtimes, rr__runtimes = rt;
+    rr__global_unlock();
     rr__store_seq_cst(&rt->idle, (uint64_t)rt->workers * RR__ONE_SEARCHING);
     rr__lock(&rt->lock);
     /* One for a thread from outside, so that the one that made the runtime can end it again. */
@@ -5002,25 +5086,30 @@ static rr_status rr__runtime_start_locked(const rr_config *config, rr_runtime **
     return status;
 }
 
+static bool rr__default_take(rr_runtime *rt) {
+    rr_runtime *none = NULL;
+    rt->is_default = true;
+    return rr__cas_seq_cst(&rr__default, &none, rt);
+}
+
 static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_runtime **out) {
     rr_runtime *rt = NULL;
-    rr__global_lock();
-    bool is_taken = is_default && rr__load_acquire(&rr__default);
-    rr_status status = is_taken ? RR_ERR_ALREADY_RUNNING : rr__runtime_start_locked(config, &rt);
+    RR__ONCE(rr__global_start);
+    if (is_default && rr__load_acquire(&rr__default)) {
+        return rr__note_status(RR__NULL_REF, RR_ERR_ALREADY_RUNNING);
+    }
+    rr_status status = rr__registry_refresh();
+    if (status == RR_OK) status = rr__registry_report(config);
+    if (status == RR_OK) status = rr__runtime_make(config, &rt);
+    if (status == RR_OK && is_default && !rr__default_take(rt)) status = RR_ERR_ALREADY_RUNNING;
     if (status == RR_OK) {
-        rt->is_default = is_default;
-        if (is_default) rr__store_release(&rr__default, rt);
+        *out = rt;
+        return RR_OK;
     }
-    rr__global_unlock();
-    if (status != RR_OK) {
-        if (status == RR_ERR_NO_MEMORY || status == RR_ERR_ALREADY_RUNNING)
-            rr__note_status(RR__NULL_REF, status);
-
-        if (rt) rr__join_all(rt), rr__runtime_let_go(rt);
-        return status;
-    }
-    *out = rt;
-    return RR_OK;
+    if (status == RR_ERR_NO_MEMORY || status == RR_ERR_ALREADY_RUNNING)
+        rr__note_status(RR__NULL_REF, status);
+    if (rt) rr__join_all(rt), rr__runtime_let_go(rt);
+    return status;
 }
 
 /* ---- stopping ---- */
@@ -5037,7 +5126,7 @@ static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
 static bool rr__is_still(rr__context *cx) {
     rr__lock(&cx->lock);
     rr__sleeper *s = cx->sleeper;
-    bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->ring;
+    bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->is_ring;
     rr__unlock(&cx->lock);
     return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->is_helping));
 }
@@ -5048,8 +5137,9 @@ static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
     if (RR__SLEEPING(idle) != (uint32_t)rt->workers || RR__SEARCHING(idle) || rr__has_work(rt))
         return false;
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        if (!rr__is_still(cx)) return false;
+    for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
+        for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+            if (!rr__is_still(cx)) return false;
     return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
 }
 
@@ -5206,20 +5296,20 @@ static void rr__retain(rr_ref ref, bool actor) {
     rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL; /* the count stays */
     if (!o) return;
     rr__local *self = rr__self();
-    rr__held *held = self->held_count ? rr__held_find(self, o) : NULL;
+    rr__held *held = rr__held_find(self, o);
     if (held) held->retained++;
 }
 
 static void rr__release(rr_ref ref, bool actor) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
-    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
-    if (!o || (o->kind == RR__CONSTRUCTOR) != actor) return;
+    rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL;
+    if (!o) return;
     rr__local *self = rr__self();
-    rr__held *held = self->held_count ? rr__held_find(self, o) : NULL;
+    rr__held *held = rr__held_find(self, o);
     if (held && held->retained) held->retained--;
     else if (held) rr__held_clear(self, held);
-    rr__drop(cx, o);
+    rr__drop_two(cx, o);
 }
 
 static void rr__keep(rr_ref ref) {
@@ -5227,7 +5317,7 @@ static void rr__keep(rr_ref ref) {
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     rr__local *self = rr__self();
-    rr__held *held = o && self->held_count ? rr__held_find(self, o) : NULL;
+    rr__held *held = o ? rr__held_find(self, o) : NULL;
     if (held) rr__held_clear(self, held);
 }
 
@@ -5256,7 +5346,8 @@ rr_scope rr_scope_begin(void) {
         return (rr_scope){0, 0, 0, 0};
     }
     if (!++self->scopes) self->scopes = 1;
-    self->held[self->held_count++] = (rr__held){NULL, NULL, self->scopes, false};
+    self->held[self->held_count++] =
+        (rr__held){.of.outer = self->scope_start, .retained = self->scopes, .is_mark = true};
     rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth, self->scopes};
     self->scope_start = self->held_count;
     return scope;
@@ -5264,8 +5355,8 @@ rr_scope rr_scope_begin(void) {
 
 static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
     return scope.start > self->floor && scope.start <= self->scope_start &&
-           self->held[scope.start - 1].retained == scope.serial &&
-           !self->held[scope.start - 1].context;
+           self->held[scope.start - 1].is_mark &&
+           self->held[scope.start - 1].retained == scope.serial;
 }
 
 void rr_scope_end(rr_scope scope) {
@@ -5325,8 +5416,9 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
     } else {
         rr__result handle = {0};
         memcpy(&handle.small, value, type.size);
-        if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR)
-            rr__result_handle(cx, &handle, type.kind == RR__KIND_ACTOR);
+        bool is_handle = type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR;
+        if (is_handle && !rr__result_handle(cx, &handle, type.kind == RR__KIND_ACTOR))
+            status = RR_ERR_STALE;
         rr__write_words(o, &handle.small, type.size);
     }
     return rr__value_publish(cx, o, status, type.kind, RR__READY);
@@ -5403,8 +5495,9 @@ rr_status rr_seal(rr_ref ref) {
 }
 
 void *rr_result(size_t size) {
-    rr__context *cx = rr__self()->context;
-    rr__frame *frame = cx ? rr__load_relaxed(&cx->frame) : NULL;
+    rr__frame *frame = rr__self()->frame;
+    rr__context *cx = frame ? frame->runner : NULL;
+
     if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
         rr__log(rr__log_config(), RR_LOG_WARN,
                 "rr_result: only a body that returns rr_bytes has one");
@@ -5463,7 +5556,7 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
     rr__object *missing;
     while ((missing = rr__missing(o)))
-        if (rr__depend(cx, o, missing)) return ref;
+        if (rr__depend(o, missing)) return ref;
     rr__dispatch(cx, o);
     return ref;
 }
@@ -5727,8 +5820,8 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
 }
 
 void rr_fail(int code, const char *format, ...) {
-    rr__context *cx = rr__self()->context;
-    rr__frame *frame = cx ? rr__load_relaxed(&cx->frame) : NULL;
+    rr__frame *frame = rr__self()->frame;
+
     va_list args;
     va_start(args, format);
     if (!frame) {
@@ -5736,8 +5829,8 @@ void rr_fail(int code, const char *format, ...) {
         vsnprintf(text, sizeof text, format, args);
         rr__log(rr__log_config(), RR_LOG_WARN, "rr_fail outside a task does nothing: %s", text);
     } else if (!frame->error) {
-        frame->error =
-            rr__error_make(cx->runtime, RR_ERR_TASK, code, frame->task, NULL, format, args);
+        frame->error = rr__error_make(frame->runner->runtime, RR_ERR_TASK, code, frame->task, NULL,
+                                      format, args);
     }
     va_end(args);
 }
@@ -5818,15 +5911,15 @@ rr_status rr_kill(rr_actor handle) {
     if (!actor) return rr__note_status(RR__NULL_REF, status);
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
-    bool is_dead = rr__has_failed(actor) || !rr__actor_doom(cx, actor, death);
+    bool is_dead = !rr__actor_doom(cx, actor, death);
     if (!is_dead) rr__actor_poke(cx, actor);
     rr__drop(cx, actor);
     return is_dead ? RR_ERR_ACTOR_DEAD : RR_OK;
 }
 
 void rr_exit_actor(void) {
-    rr__context *cx = rr__self()->context;
-    rr__frame *frame = cx ? rr__load_relaxed(&cx->frame) : NULL;
+    rr__frame *frame = rr__self()->frame;
+
     if (frame && frame->is_actor) frame->wants_exit = true;
     else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
 }
