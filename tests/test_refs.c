@@ -582,6 +582,32 @@ TEST(scopes_in_a_body_end_with_the_body) {
     fixture_stop(&f);
 }
 
+typedef struct holder { rr_ref ref; } holder;
+static rr_ref refs_retained;
+REMOTE_FN(int, refs_retain_for_others, holder, h) { /* not a handle of this body's scope */
+    rr_retain(h.ref);
+    refs_retained = h.ref;
+    return 1;
+}
+REMOTE_FN(int, refs_hold_and_release) {
+    holder h = {rr_put(int, 5)};
+    rr_ref below = rr_call(refs_retain_for_others, h); /* runs on top of this body, on one worker */
+    int v = 0;
+    if (rr_get(int, below, &v) != RR_OK) return 0;
+    rr_release(h.ref);
+    return v;
+}
+
+TEST(count_that_a_body_retained_is_not_the_waiters_below_it) {
+    fixture f;
+    START(&f, .workers = 1);
+    CHECK(holds(rr_call(refs_hold_and_release), 1));
+    CHECK(holds(refs_retained, 5));
+    rr_release(refs_retained);
+    CHECK(gone(refs_retained) && objects_settle_at(1));
+    fixture_stop(&f);
+}
+
 REMOTE_FN(int, refs_end_the_callers_scope, rr_bytes, scope) {
     rr_scope_end(*(const rr_scope *)scope.data);
     return 1;

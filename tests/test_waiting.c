@@ -361,6 +361,26 @@ TEST(tasks_and_outside_threads_wait_for_the_same_object) {
     fixture_stop(&f);
 }
 
+REMOTE_FN(int, waiting_for_either, rr_ref, gate) {
+    rr_ref either[2] = {rr_call(waiting_same, 1), gate};
+    size_t n = rr_wait(either, 2, 1, -1, NULL);
+    return n == 1 || strlen(rr_error_message((rr_ref){0})) > 10 ? 1 : 0;
+}
+
+TEST(wait_for_any_when_there_may_be_no_further_thread) {
+    for (int workers = 1; workers <= 2; workers++) {
+        fixture f;
+        START(&f, .workers = workers, .max_threads = workers);
+        void *room = NULL;
+        rr_ref gate = rr_create(1, &room), tasks[2];
+        for (int i = 0; i < 2; i++) tasks[i] = rr_call(waiting_for_either, gate);
+        CHECK(rr_wait(tasks, 2, 2, 5000, NULL) == 2); /* with a value or an error, but it ends */
+        CHECK(rr_seal(gate) == RR_OK);
+        for (int i = 0; i < 2; i++) CHECK(value_of(tasks[i]) == 1);
+        fixture_stop(&f);
+    }
+}
+
 /* Rings. A task learns what to wait for from an object that is sealed after the task was
    submitted; this is how it can get its own reference. A body that waits in a ring returns the
    status of its wait. Where one runs on top of another's wait, the one below gets that as a value,

@@ -68,6 +68,10 @@ for compiler in gcc clang; do
     done
     check "$compiler -O3" works "$compiler -std=c11 -O3 $strict" program.c
     check "$compiler -O0" works "$compiler -std=c11 -O0 $strict" program.c
+    for seam in "" -fsanitize=address -fsanitize=thread; do
+        check "$compiler $seam: after headers that the user included" compiles \
+            "$compiler -std=c11 $seam" late.c
+    done
     check "$compiler: more warnings in a unit of the user's" compiles \
         "$compiler -std=c11 -Wshadow -Wundef -Wcast-qual -Wwrite-strings -Wstrict-prototypes" \
         functions.c
@@ -75,6 +79,7 @@ done
 for compiler in musl-gcc tcc; do
     has $compiler || { skip "$compiler is not installed"; continue; }
     check "$compiler" works "$compiler -std=c11" program.c
+    check "$compiler: after headers that the user included" works "$compiler -std=c11" late.c
     check "$compiler: several units" works "$compiler -std=c11" main.c functions.c implementation.c
 done
 for compiler in g++ clang++; do
