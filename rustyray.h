@@ -488,8 +488,9 @@ bool rr_ready(rr_ref ref);
    and writes their indices to ready (room for k; may be NULL): those that were
    ready at the call in their order, then in order of completion. The references
    stay as they are. Costs O(n) once, not O(n) per wake-up. A wait for all of
-   them without a limit may run their tasks itself. On a ring of waits or without
-   a runtime it returns what is ready; rr_error_message says why.
+   them without a limit may run their tasks itself, and returns what is ready if
+   it is part of a ring; a wait for some of them does not see rings. Without a
+   runtime it returns 0. rr_error_message((rr_ref){0}) says why it is short.
    Blocks: yes. In tasks: yes. */
 size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready);
 
@@ -1512,6 +1513,8 @@ typedef struct rr__object rr__object;
 typedef struct rr__context rr__context;
 typedef struct rr__error rr__error;
 typedef struct rr__lane rr__lane;
+typedef struct rr__actor rr__actor;
+typedef struct rr__parts rr__parts;
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -1533,12 +1536,13 @@ typedef struct rr__lane rr__lane;
           WAITING  arguments are missing; a message lies in a mailbox; an actor is
                    idle; a created object is not sealed
           QUEUED   whoever turns it into RUNNING (rr__claim) may run it
-   Rules  R1  Only the owner of a state leaves it: the submitter or the last argument
-              WAITING, the winner of the claim QUEUED, the runner RUNNING.
-          R2  A count may be added only to a count that is not 0 (rr__try_retain), and
-              the handle's id is compared after that: so a count never lands on
-              another object unnoticed, and a slot whose count is 0 belongs to the
-              thread that made it 0.
+   Rules  R1  Only the owner of a state leaves it: the submitter or who completes the
+              last argument WAITING, the winner of the claim QUEUED, the runner RUNNING.
+              A held message whose actor dies has two owners, see rr__held_bury.
+          R2  Through a handle a count is added only to a count that is not 0
+              (rr__try_retain), and the id is compared after that: so a count never
+              lands on another object unnoticed. A slot whose count is 0 belongs to the
+              thread that made it 0; that of an actor to its runner (rr__drop).
           R3  Value, type and error are written before the state becomes READY or
               FAILED (release) and never after; who has seen that state (acquire)
               reads them without more. */
@@ -1554,8 +1558,12 @@ struct rr__object {
         size_t bytes;          /* complete: size of the value */
         rr__object *lane_next; /* a held message: the next one of its caller; FAILED: a link */
     } size;
-    void *data;       /* READY: block; FAILED: rr__error; RUNNING: the
-                                               runner's context; held: its lane */
+    union {
+        void *block;         /* READY, unless the value is in the slot */
+        rr__error *error;    /* FAILED */
+        rr__context *runner; /* RUNNING: who sleeps, if its body does */
+        rr__lane *lane;      /* WAITING: of a held message */
+    } data;
     const char *site; /* "file:line" of the call that made it */
     uint32_t slot;
     uint8_t kind;       /* enum rr__kind */
@@ -1565,15 +1573,20 @@ struct rr__object {
 
     RR__ATOMIC(rr__object *) waits_on; /* what must happen first; see rr__walk */
     rr__object *next;                  /* link of the one list that it is in */
-    void *extra;                       /* message: its actor's slot; actor: rr__actor;
-                                               gather: rr__parts */
-    RR__ATOMIC(uint32_t) held_at;      /* hint: index in the holder's scope stack */
-    bool is_told;                      /* a message whose result nobody wants */
-    bool is_held;                      /* a message that went through a lane; an actor that
-                                               lies in the inbox (under the runtime's lock) */
-    bool has_arrived;                  /* held: its arguments are complete */
-    bool is_refused;                   /* held: its actor died before; shard lock */
-    RR__ATOMIC(uint64_t) words[4];     /* arguments, then the value, if they fit */
+    union {
+        rr__object *actor; /* of a message */
+        rr__actor *own;    /* of an actor */
+        rr__parts *parts;  /* of a gather */
+    } extra;
+    RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
+    bool is_told;                 /* a message whose result nobody wants */
+    union {
+        bool is_held;   /* a message: it went through a lane */
+        bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
+    };
+    bool has_arrived;              /* held: its arguments are complete */
+    bool is_refused;               /* held: its actor died before; shard lock */
+    RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -1785,7 +1798,7 @@ struct rr__lane {
 #define RR__CLOSED ((rr__object *)(uintptr_t)2)
 
 /* What an actor has beside its slot; in one block with the state. */
-typedef struct rr__actor {
+struct rr__actor {
     rr__object *first, *last;      /* taken out of the mailbox, in order; shard lock */
     rr__lane *lanes;               /* of calls that its bodies made; runner only */
     rr__lane *senders;             /* lanes of messages to it; shard lock */
@@ -1795,14 +1808,14 @@ typedef struct rr__actor {
     size_t block_bytes;
     uint8_t place;
     bool is_born; /* runner only */
-} rr__actor;
+};
 
 /* The parts of a gather. */
-typedef struct rr__parts {
+struct rr__parts {
     size_t count, seen; /* parts below seen are complete */
     rr__object **objects;
     rr_bytes items[];
-} rr__parts;
+};
 
 typedef struct rr__name {
     char *key;
@@ -1862,10 +1875,10 @@ struct rr_runtime {
 
 /* ---- used before they are defined ---- */
 static void rr__bury(rr__context *cx, rr__object *o);
-static void rr__actor_retire(rr__context *cx, rr__object *actor);
+static void rr__actor_poke(rr__context *cx, rr__object *actor);
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
 static void rr__actor_deliver(rr__context *cx, rr__object *message);
-static void rr__actor_refuse(rr__context *cx, rr__object *actor, rr__error *cause);
+static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause);
 static bool rr__lane_leave(rr__context *cx, rr__object *message);
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
 static void rr__local_clear(rr__local *self);
@@ -2616,7 +2629,7 @@ static inline rr__object *rr__object_new(rr__context *cx, enum rr__kind kind, co
     if (RR__UNLIKELY(!o)) return NULL;
     if (RR__UNLIKELY(!o->slot)) o->slot = rr__slot_number(cx->runtime, o);
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
-    o->site = site, o->data = NULL, o->extra = NULL, o->next = NULL, o->size.bytes = 0;
+    o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL, o->size.bytes = 0;
     o->is_told = o->is_held = o->has_arrived = o->is_refused = false;
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
@@ -2674,7 +2687,7 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 static inline void rr__drop(rr__context *cx, rr__object *o) {
     uint64_t word = rr__sub_acq_rel(&o->word, (uint64_t)1);
     if (RR__LIKELY((word & RR__COUNT_MASK) != 1)) return;
-    if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) rr__actor_retire(cx, o);
+    if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) rr__actor_poke(cx, o);
     else rr__bury(cx, o);
 }
 
@@ -2724,7 +2737,7 @@ static rr__object *rr__pin_actor(rr__context *cx, rr_actor a) {
 /* ---- values ---- */
 
 static inline void *rr__data(rr__object *o) {
-    return o->place == RR__IN_SLOT ? (void *)o->words : o->data;
+    return o->place == RR__IN_SLOT ? (void *)o->words : o->data.block;
 }
 
 /* Stores up to 32 bytes in the slot, as words, because a reader with a stale handle may look
@@ -2769,19 +2782,19 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
         rr__object *inner = rr__contained(cx, o);
         if (inner) rr__drop(cx, inner);
     } else if (o->kind == RR__GATHER) {
-        rr__parts_free(cx, o->extra);
+        rr__parts_free(cx, o->extra.parts);
 
     } else if (o->place != RR__IN_SLOT) {
-        rr__value_return(cx, o->data, o->size.bytes, o->place);
+        rr__value_return(cx, o->data.block, o->size.bytes, o->place);
     }
 }
 
 /* Nothing counts it any more: frees it and, as a loop, what only it kept. */
 static void rr__bury_one(rr__context *cx, rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word)); /* count 0: ours, rule R2 */
-    if (state == RR__FAILED) rr__error_drop(o->data);
+    if (state == RR__FAILED) rr__error_drop(o->data.error);
     if (o->kind == RR__CONSTRUCTOR) {
-        rr__actor *actor = o->extra;
+        rr__actor *actor = o->extra.own;
         rr__error_drop(rr__load_relaxed(&actor->death)); /* its last user */
         RR_FREE(actor->name);
         rr__block_free(cx, actor, actor->place);
@@ -2959,8 +2972,8 @@ static inline void rr__announce(rr_runtime *rt) { /* after a push: rule P1 */
 static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->lock);
-    if (!is_actor || !o->is_held) {
-        o->is_held = is_actor, o->next = NULL;
+    if (!is_actor || !o->is_listed) {
+        o->is_listed = is_actor, o->next = NULL;
         if (is_actor) rr__share(o);
         if (rt->inbox_last) rt->inbox_last->next = o;
         else rt->inbox_first = o;
@@ -2978,8 +2991,8 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
     rr__lock(&rt->lock);
     rr__object *o = rt->inbox_first;
-    bool is_actor = o && o->is_held;
-    if (is_actor) o->is_held = false;
+    bool is_actor = o && o->is_listed;
+    if (is_actor) o->is_listed = false;
     if (o && !(rt->inbox_first = o->next)) {
         rt->inbox_last = NULL;
         rr__store_seq_cst(&rt->has_inbox, 0);
@@ -3238,7 +3251,7 @@ static void rr__ring_describe(rr__object *self, char *text, size_t size) {
 }
 
 static void rr__ring_wake(rr__object *o, const char *text) {
-    rr__context *cx = o->data; /* R3's runner: it sleeps, as the link says */
+    rr__context *cx = o->data.runner; /* R3's runner: it sleeps, as the link says */
     rr__lock(&cx->lock);
     if (cx->sleeper && cx->sleeper->task == o && !cx->sleeper->is_ring) {
         cx->sleeper->is_ring = true;
@@ -3261,7 +3274,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
         rr__object *o = member;
         do {
             bool runs = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING;
-            if (runs && o->kind <= RR__METHOD && o->data) rr__ring_wake(o, text);
+            if (runs && o->kind <= RR__METHOD && o->data.runner) rr__ring_wake(o, text);
             o = rr__load_seq_cst(&o->waits_on);
         } while (o != member);
     }
@@ -3586,7 +3599,8 @@ static rr__object **rr__settled_link(rr__object *o, enum rr__state state) {
     return state == RR__FAILED ? &o->size.lane_next : &o->next;
 }
 
-/* READY or FAILED, once; gives the task's own count back. The value or error is in place (R3).
+/* READY or FAILED, once; takes over one count of the caller's (a task's own, the pin of rr_seal).
+   The value or error is in place (R3).
    With nobody waiting both happen in one step, and nothing of the object is touched after it. */
 static void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
     uint64_t add = RR__STATE(state) | (o->place == RR__IN_SLOT ? RR__IS_INLINE : 0);
@@ -3624,8 +3638,8 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
     }
     if (o->is_told && error->status != RR_ERR_ACTOR_DEAD)
         rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
-    rr__object *actor = o->kind == RR__METHOD ? o->extra : NULL;
-    o->data = error, o->place = RR__IN_SLOT;
+    rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
+    o->data.error = error, o->place = RR__IN_SLOT;
     rr__complete(cx, o, RR__FAILED);
     if (actor) rr__drop(cx, actor);
     if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
@@ -3786,7 +3800,7 @@ static rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg
    D3  From the push on the task belongs to who takes the list. */
 
 static rr__object *rr__missing_part(rr__object *gather) {
-    rr__parts *parts = gather->extra;
+    rr__parts *parts = gather->extra.parts;
     for (; parts->seen < parts->count; parts->seen++)
         if (!rr__is_complete(parts->objects[parts->seen])) return parts->objects[parts->seen];
     return NULL;
@@ -3822,27 +3836,28 @@ static rr__error *rr__failed_argument(rr__context *cx, rr__object *task) {
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
         if (!(task->by_ref >> i & 1) || !rr__has_failed(rr__counted_arg(at))) continue;
-        return rr__error_after(cx->runtime, task, rr__counted_arg(at)->data, "its argument %d ",
-                               i + 1);
+        return rr__error_after(cx->runtime, task, rr__counted_arg(at)->data.error,
+                               "its argument %d ", i + 1);
     }
     return NULL;
 }
 
 static rr_bytes rr__part_bytes(rr__object *part) {
     if (part->kind == RR__GATHER) {
-        rr__parts *parts = part->extra;
+        rr__parts *parts = part->extra.parts;
         return rr_bytes_of(parts->items, parts->count * sizeof parts->items[0]);
     }
     return rr_bytes_of(rr__data(part), part->size.bytes);
 }
 
 static void rr__gather_finish(rr__context *cx, rr__object *gather) {
-    rr__parts *parts = gather->extra;
+    rr__parts *parts = gather->extra.parts;
     for (size_t i = 0; i < parts->count; i++) {
         rr__object *part = parts->objects[i];
         if (rr__has_failed(part)) {
-            rr__fail_with(cx, gather,
-                          rr__error_after(cx->runtime, gather, part->data, "its part %zu ", i + 1));
+            rr__fail_with(
+                cx, gather,
+                rr__error_after(cx->runtime, gather, part->data.error, "its part %zu ", i + 1));
             return;
         }
         parts->items[i] = rr__part_bytes(part);
@@ -3859,7 +3874,7 @@ static void rr__dispatch(rr__context *cx, rr__object *task) {
     }
     rr__error *error = rr__failed_argument(cx, task);
     if (task->kind == RR__CONSTRUCTOR) {
-        if (error) rr__actor_refuse(cx, task, error);
+        if (error) rr__actor_doom(cx, task, error); /* never born */
         rr__enqueue(cx, task); /* the actor, with its creation as the first thing to do */
     } else if (error) {
         if (task->kind != RR__METHOD || rr__lane_leave(cx, task)) rr__fail_with(cx, task, error);
@@ -3934,7 +3949,7 @@ static bool rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view *vie
     if (type.kind == RR__KIND_BYTES) {
         view->bytes = rr_bytes_of(rr__data(o), o->size.bytes);
     } else if (type.kind == RR__KIND_MANY) {
-        rr__parts *parts = o->extra;
+        rr__parts *parts = o->extra.parts;
         view->many = (rr_many){parts->items, parts->count};
     } else if (type.kind == RR__KIND_ACTOR) {
         return rr__pass_handle(cx, rr__contained(cx, o), view);
@@ -4035,7 +4050,7 @@ static rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_functio
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
     void *args[8];
     rr__view views[8];
-    task->data = cx; /* who runs it, for rr__ring_tell */
+    task->data.runner = cx; /* who runs it, for rr__ring_tell */
     rr__frame_open(cx, frame);
     rr__error *error;
     if (fn->kind != RR__DESTRUCTOR && !rr__args_unpack(cx, task, args, views))
@@ -4055,10 +4070,10 @@ static void rr__finish(rr__context *cx, rr__object *task, rr__error *error, rr__
         return;
     }
     rr__args_release(cx, task);
-    task->size.bytes = result->size, task->place = result->place, task->data = result->block;
+    task->size.bytes = result->size, task->place = result->place, task->data.block = result->block;
     if (task->place == RR__IN_SLOT) rr__write_words(task, &result->small, result->size);
     rr__count(cx, RR__FINISHED);
-    rr__object *actor = task->kind == RR__METHOD ? task->extra : NULL;
+    rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
     rr__complete(cx, task, RR__READY);
     if (actor) rr__drop(cx, actor);
 }
@@ -4116,7 +4131,7 @@ static rr__error *rr__call_error(rr__context *cx, rr_function *fn, rr__object *t
 }
 
 static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *error, uint32_t count) {
-    task->data = error;
+    task->data.error = error;
     rr__count(cx, RR__ERRORS);
     rr__publish(task, RR__FAILED, count - 1, task->of.fn->result.kind);
     rr__signal_if_stopping(cx->runtime);
@@ -4175,7 +4190,7 @@ static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *close
 }
 
 static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__object *actor) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__error *death = rr__load_acquire(&a->death);
     if (!death)
         return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "its actor has ended");
@@ -4210,7 +4225,7 @@ static rr__object *rr__mailbox_drain(rr__object *actor) {
 /* Runner only: the next message, RUNNING; NULL if there is none. Under the lock because rr_kill
    takes the queue from outside. */
 static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
     if (!a->first) a->first = rr__mailbox_drain(actor);
@@ -4224,15 +4239,13 @@ static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
 }
 
 static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
     bool has = a->first != NULL;
     rr__unlock(&shard->lock);
     return has;
 }
-
-static void rr__actor_schedule(rr__context *cx, rr__object *actor) { rr__enqueue(cx, actor); }
 
 /* ---- lanes ---- */
 
@@ -4245,7 +4258,7 @@ static rr__lane *rr__lane_find(rr__lane *lanes, const rr__object *actor) {
 
 /* Under the shard lock of the actor. */
 static void rr__lane_unlink_locked(rr__lane *lane) {
-    rr__actor *a = lane->actor->extra;
+    rr__actor *a = lane->actor->extra.own;
     if (lane->before) lane->before->after = lane->after;
     else a->senders = lane->after;
     if (lane->after) lane->after->before = lane->before;
@@ -4283,7 +4296,7 @@ static rr__object *rr__lane_drain_locked(rr__lane *lane, bool *schedule) {
     while ((message = lane->first) && message->has_arrived) {
         bool closed;
         lane->first = message->size.lane_next;
-        message->data = NULL;
+        message->data.lane = NULL;
         if (rr__mailbox_push(lane->actor, message, &closed)) *schedule = true;
         if (closed) message->next = refused, refused = message;
     }
@@ -4304,13 +4317,13 @@ static void rr__lane_remove_locked(rr__lane *lane, rr__object *message) {
     else lane->first = after;
     if (lane->last == message) lane->last = before;
     if (after && after->has_arrived) rr__store_seq_cst(&after->waits_on, before);
-    message->data = NULL;
+    message->data.lane = NULL;
 }
 
 /* The actor died while the message waited: rr__held_refuse ends it, and leaves to us, who may be
    reading them, its arguments and its own counts. */
 static void rr__held_bury(rr__context *cx, rr__object *message) {
-    rr__object *actor = message->extra;
+    rr__object *actor = message->extra.actor;
     rr__args_release(cx, message);
     rr__drop(cx, message);
     rr__drop(cx, actor);
@@ -4319,14 +4332,14 @@ static void rr__held_bury(rr__context *cx, rr__object *message) {
 /* A held message has its arguments (arrived), or has failed and leaves its lane. False: its actor
    died meanwhile and the message is gone. */
 static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
-    rr__object *actor = message->extra;
+    rr__object *actor = message->extra.actor;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     bool schedule = false, is_unused = false;
     rr__object *late = NULL;
     rr__share(actor); /* the message may be over before we are */
     rr__lock(&shard->lock);
     bool is_refused = message->is_refused;
-    rr__lane *lane = is_refused ? NULL : message->data;
+    rr__lane *lane = is_refused ? NULL : message->data.lane;
     message->has_arrived = true;
     if (lane && leaves) rr__lane_remove_locked(lane, message);
     else if (lane) rr__store_seq_cst(&message->waits_on, rr__lane_before_locked(lane, message));
@@ -4336,7 +4349,7 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     rr__unlock(&shard->lock);
     if (is_refused) rr__held_bury(cx, message);
     if (is_unused) RR_FREE(lane);
-    if (schedule) rr__actor_schedule(cx, actor);
+    if (schedule) rr__enqueue(cx, actor);
     rr__refuse_all(cx, actor, late);
     rr__drop(cx, actor);
     return !is_refused;
@@ -4350,13 +4363,13 @@ static bool rr__lane_leave(rr__context *cx, rr__object *message) {
    added to *arrived; the others, which lie in the list of an argument, are returned with a count
    more, linked by lane_next, and belong to both: see rr__held_bury. Under the shard lock. */
 static rr__object *rr__lanes_empty_locked(rr__object *actor, rr__object **arrived) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__object *waiting = NULL;
     while (a->senders) {
         rr__lane *lane = a->senders;
         for (rr__object *message = lane->first, *next; message; message = next) {
             next = message->size.lane_next;
-            message->data = NULL;
+            message->data.lane = NULL;
             if (message->has_arrived) {
                 message->next = NULL, *arrived = message, arrived = &message->next;
                 continue;
@@ -4376,7 +4389,7 @@ static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *mess
     for (rr__object *next; message; message = next) {
         next = message->size.lane_next;
         rr__count(cx, RR__ERRORS);
-        message->data = rr__dead_error(cx, message, actor);
+        message->data.error = rr__dead_error(cx, message, actor);
         rr__complete(cx, message, RR__FAILED); /* gives back the count that was taken for this */
     }
 }
@@ -4387,15 +4400,15 @@ static void rr__actor_deliver(rr__context *cx, rr__object *message) {
         if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
         return;
     }
-    rr__object *actor = message->extra;
+    rr__object *actor = message->extra.actor;
     bool closed;
-    if (rr__mailbox_push(actor, message, &closed)) rr__actor_schedule(cx, actor);
+    if (rr__mailbox_push(actor, message, &closed)) rr__enqueue(cx, actor);
     else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, bool is_ready) {
-    rr__actor *a = lane->actor->extra;
-    message->data = lane, message->size.lane_next = NULL;
+    rr__actor *a = lane->actor->extra.own;
+    message->data.lane = lane, message->size.lane_next = NULL;
     message->is_held = true, message->has_arrived = is_ready;
     if (lane->first) {
         lane->last->size.lane_next = message;
@@ -4417,7 +4430,7 @@ static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_re
     *entered = false;
     if (!*lanes && is_ready) return RR_OK;
     rr__lanes_clean(cx, lanes, false);
-    rr__object *actor = message->extra;
+    rr__object *actor = message->extra.actor;
     rr__lane *lane = rr__lane_find(*lanes, actor);
     if (!lane) {
         if (is_ready) return RR_OK;
@@ -4433,11 +4446,19 @@ static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_re
     return RR_OK;
 }
 
+/* The life of an actor:
+
+       spawned --arguments--> QUEUED -> RUNNING (constructor) -> WAITING (idle) <-> QUEUED <-> ...
+                                                                     |
+       doomed (rr_kill, rr_exit_actor, failed constructor, shutdown) or its last count given back:
+       the runner, set going by rr__actor_poke if need be, runs the destructor and ends it (FAILED).
+       The slot stays as a grave for the handles that are left. */
+
 /* ---- life and death ---- */
 
 /* Ends everything that is queued or held, for who ends the actor. */
 static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
     rr__object *list = a->first, **last = &list;
@@ -4452,7 +4473,7 @@ static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
 }
 
 static void rr__name_remove(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr_runtime *rt = cx->runtime;
     if (!a->name) return;
     rr__global_lock();
@@ -4464,7 +4485,7 @@ static void rr__name_remove(rr__context *cx, rr__object *actor) {
 /* Declares an actor dead; takes over a count of the cause. Only the first one counts. What is
    queued ends at once, the rest when the runner sees it. The caller counts the actor or runs it. */
 static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__error *none = NULL;
     if (!rr__cas_seq_cst(&a->death, &none, cause)) {
         rr__error_drop(cause);
@@ -4476,24 +4497,16 @@ static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause)
     return true;
 }
 
-/* An argument of the constructor failed, or the name is taken: it is never born. */
-static void rr__actor_refuse(rr__context *cx, rr__object *actor, rr__error *cause) {
-    rr__actor_doom(cx, actor, cause);
-}
-
-/* If it is idle, sets it going, so that it sees that it must end (rule A2). */
+/* If it is idle, sets it going, so that it sees that it must end (rule A2). It ends on the pool,
+   not in the middle of what the thread that gave back the last count was doing. */
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     rr__object *idle = RR__IDLE;
-    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL))
-        rr__actor_schedule(cx, actor);
+    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
 }
-
-/* The last count went. It ends on the pool, not in the middle of what its owner was doing. */
-static void rr__actor_retire(rr__context *cx, rr__object *actor) { rr__actor_poke(cx, actor); }
 
 static void rr__actor_body(rr__context *cx, rr__object *actor, const rr_function *fn,
                            rr__frame *frame, rr__error **error) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__result result;
     frame->lanes = &a->lanes, frame->is_actor = true;
     *error = rr__invoke(cx, frame, fn, a->state, &result);
@@ -4501,7 +4514,7 @@ static void rr__actor_body(rr__context *cx, rr__object *actor, const rr_function
 
 /* The constructor, as the actor's first work. */
 static void rr__actor_create(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__frame frame = {.task = actor};
     rr__error *error;
     rr__actor_body(cx, actor, actor->of.fn, &frame, &error);
@@ -4517,7 +4530,7 @@ static void rr__actor_create(rr__context *cx, rr__object *actor) {
 
 /* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
 static void rr__actor_end(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     const rr_function *drop =
         rr__load_acquire(&((rr_function *)(uintptr_t)actor->of.fn)->drop); /* loaded once */
     if (a->is_born && drop) {
@@ -4534,7 +4547,7 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
     rr__refuse_all(cx, actor, rr__reversed(late));
     rr__store_seq_cst(&actor->waits_on, (rr__object *)NULL);
-    actor->data = NULL;
+    actor->data.error = NULL;
     rr__count(cx, RR__ACTORS_GONE);
     uint64_t word = rr__load_relaxed(&actor->word), next;
     do next = (word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED);
@@ -4571,7 +4584,7 @@ static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
 }
 
 static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__frame frame = {.task = message, .lanes = &a->lanes, .is_actor = true};
     rr__result result;
     rr__store_seq_cst(&message->waits_on, (rr__object *)NULL);
@@ -4589,7 +4602,7 @@ static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *messa
    should have a turn. While it is RUNNING it cannot be freed, whatever its count. */
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until) {
     enum { TURN = 256 };
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     if (!a->is_born && !rr__load_acquire(&a->death)) rr__actor_create(cx, actor);
     else if (!a->is_born) rr__args_release(cx, actor), rr__count(cx, RR__ERRORS);
     for (int turn = 0; !rr__actor_must_end(actor); turn++) {
@@ -4621,7 +4634,7 @@ static rr__actor *rr__actor_block(rr__context *cx, const rr_function *fn) {
 
 /* Enters the name; returns an error if a living actor has it. */
 static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr_runtime *rt = cx->runtime;
     size_t size = strlen(name) + 1;
     if (!(a->name = RR_MALLOC(size))) return rt->no_memory;
@@ -4652,7 +4665,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
 
 /* An actor that cannot be is there all the same, dead: the calls on it tell why. */
 static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *error) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     rr__store_release(&a->death, error);
     rr__store_release(&actor->dependents, RR__CLOSED);
     rr__count(cx, RR__ERRORS);
@@ -4671,7 +4684,7 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
         if (a) rr__block_free(cx, a, a->place);
         return rr__status_actor(RR_ERR_NO_MEMORY);
     }
-    actor->extra = a;
+    actor->extra.own = a;
     rr_actor handle = rr__actor_to(cx, actor);
     rr__scope_hold(self, cx, actor, false);
     rr__error *error = rr__spawn_error(cx, actor, fn, options->name, args);
@@ -4690,7 +4703,7 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
 /* Checks a message against its actor. */
 static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                  rr__object *message) {
-    rr__actor *a = actor->extra;
+    rr__actor *a = actor->extra.own;
     if (rr__load_acquire(&fn->state) != RR__VALID || rr__is_too_late(cx))
         return rr__call_error(cx, fn, message);
     if (!rr__type_equal(fn->self, actor->of.fn->self))
@@ -4723,7 +4736,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
         rr__submit_failed(cx, message, error, 2);
         return message;
     }
-    message->extra = actor, message->is_told = is_told;
+    message->extra.actor = actor, message->is_told = is_told;
     rr__publish(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind);
     bool entered, is_ready = !rr__missing(message);
     *status = rr__lane_enter(cx, message, is_ready, &entered);
@@ -4982,7 +4995,7 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     return RR_OK;
 }
 
-/* Everything that may fail before a thread runs. What is done is undone by rr__runtime_free. */
+/* Everything that may fail before a thread runs. */
 static bool rr__runtime_fill(rr_runtime *rt) {
     const char *text = rr_status_text(RR_ERR_NO_MEMORY);
     if (!(rt->no_memory = RR_CALLOC(1, sizeof *rt->no_memory + strlen(text) + 1))) return false;
@@ -5008,27 +5021,26 @@ static void rr__context_free(rr__context *cx) {
 }
 
 /* Frees what a live slot has outside the arena. No thread uses the runtime any more. */
-static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
+static void rr__slot_dispose(rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
-    if (state == RR__FAILED && o->kind != RR__CONSTRUCTOR) rr__error_drop(o->data);
+    if (state == RR__FAILED && o->kind != RR__CONSTRUCTOR) rr__error_drop(o->data.error);
     if (o->kind == RR__CONSTRUCTOR) {
-        rr__actor *a = o->extra;
+        rr__actor *a = o->extra.own;
         rr__error_drop(rr__load_relaxed(&a->death));
         RR_FREE(a->name);
         if (a->place == RR__ON_ITS_OWN) RR_FREE((char *)a - ((char *)a)[-1]);
     } else if (o->kind == RR__GATHER) {
-        RR_FREE(o->extra);
-    } else if (state == RR__READY && o->place == RR__ON_ITS_OWN && o->data) {
-        RR_FREE((char *)o->data - ((char *)o->data)[-1]);
+        RR_FREE(o->extra.parts);
+    } else if (state == RR__READY && o->place == RR__ON_ITS_OWN && o->data.block) {
+        RR_FREE((char *)o->data.block - ((char *)o->data.block)[-1]);
     }
-    (void)rt;
 }
 
 static void rr__runtime_free(rr_runtime *rt) {
     for (uint32_t slot = 1;; slot++) {
         rr__object *o = rr__slot_at(rt, slot);
         if (!o) break;
-        if (rr__load_relaxed(&o->id)) rr__slot_dispose(rt, o);
+        if (rr__load_relaxed(&o->id)) rr__slot_dispose(o);
     }
     for (rr__context *cx = rr__load_relaxed(&rt->contexts), *next; cx; cx = next) {
         next = cx->next;
@@ -5143,17 +5155,17 @@ static bool rr__is_stuck(rr_runtime *rt) {
     return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
 }
 
-static bool rr__unseal(rr__context *cx, rr__object *o, enum rr__state to);
+static bool rr__unseal(rr__object *o);
 
 static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
     if (o->kind != RR__VALUE || rr__is_complete(o)) return;
     rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
                                      "it was never sealed, and the runtime is shut down");
-    if (!rr__unseal(cx, o, RR__RUNNING)) {
+    if (!rr__unseal(o)) {
         rr__error_drop(error);
         return;
     }
-    rr__value_return(cx, o->data, o->size.bytes, o->place);
+    rr__value_return(cx, o->data.block, o->size.bytes, o->place);
     rr__share(o); /* for rr__fail_with to give back */
     rr__fail_with(cx, o, error);
 }
@@ -5268,7 +5280,7 @@ const char *rr_error_message(rr_ref ref) {
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
-    const char *message = o && rr__has_failed(o) ? rr__error_message_of(o->data) : NULL;
+    const char *message = o && rr__has_failed(o) ? rr__error_message_of(o->data.error) : NULL;
     bool is_gone = ref.id && !o;
     if (o) rr__drop(cx, o);
     if (message) return message;
@@ -5282,7 +5294,7 @@ int rr_error_code(rr_ref ref) {
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
     if (!o) return 0;
-    rr__error *error = rr__has_failed(o) ? o->data : NULL;
+    rr__error *error = rr__has_failed(o) ? o->data.error : NULL;
     int code = error ? error->code : 0;
     rr__drop(cx, o);
     return code;
@@ -5389,7 +5401,7 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status
     rr_ref ref = rr__ref_to(cx, o);
     if (status != RR_OK) {
         rr__error *error = rr__error_of_status(cx->runtime, status, o);
-        o->data = error, o->place = RR__IN_SLOT, state = RR__FAILED;
+        o->data.error = error, o->place = RR__IN_SLOT, state = RR__FAILED;
     }
     rr__scope_hold(rr__self(), cx, o, false);
     rr__publish(o, state, 1, kind);
@@ -5411,8 +5423,8 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
     if (type.kind == RR__KIND_MANY) {
         status = RR_ERR_INVALID; /* rr_gather makes one */
     } else if (type.size > RR__INLINE_BYTES) {
-        status = rr__value_room(cx, type.size, &o->data, &o->place);
-        if (status == RR_OK) memcpy(o->data, value, type.size);
+        status = rr__value_room(cx, type.size, &o->data.block, &o->place);
+        if (status == RR_OK) memcpy(o->data.block, value, type.size);
     } else {
         rr__result handle = {0};
         memcpy(&handle.small, value, type.size);
@@ -5427,7 +5439,7 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
 /* Room for bytes in a new object. */
 static rr_status rr__bytes_room(rr__context *cx, rr__object *o, size_t size) {
     o->size.bytes = size, o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
-    return size ? rr__value_room(cx, size, &o->data, &o->place) : RR_OK;
+    return size ? rr__value_room(cx, size, &o->data.block, &o->place) : RR_OK;
 }
 
 static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
@@ -5437,7 +5449,7 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
               : bytes.size && !bytes.data ? RR_ERR_INVALID
                                           : rr__bytes_room(cx, o, bytes.size);
     if (*status == RR_OK) {
-        if (bytes.size) memcpy(o->data, bytes.data, bytes.size);
+        if (bytes.size) memcpy(o->data.block, bytes.data, bytes.size);
         rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
         return o;
     }
@@ -5451,7 +5463,7 @@ rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = size && !data ? RR_ERR_INVALID : rr__bytes_room(cx, o, size);
-    if (status == RR_OK && size) memcpy(o->data, data, size);
+    if (status == RR_OK && size) memcpy(o->data.block, data, size);
     return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
 }
 
@@ -5464,17 +5476,17 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     if (!o) return rr__status_ref(status);
     /* Room to write to even for 0 bytes: NULL means failure. */
     o->of.type_name = "rr_bytes", o->size.bytes = size;
-    status = rr__value_room(cx, size, &o->data, &o->place);
-    if (status == RR_OK) *out = o->data;
+    status = rr__value_room(cx, size, &o->data.block, &o->place);
+    if (status == RR_OK) *out = o->data.block;
     return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
 }
 
 /* Takes an unsealed object for its end; once (rule R1). */
-static bool rr__unseal(rr__context *cx, rr__object *o, enum rr__state to) {
-    (void)cx;
+static bool rr__unseal(rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
     while (rr__state_of(word) == RR__WAITING)
-        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(to - RR__WAITING))) return true;
+        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__WAITING)))
+            return true;
     return false;
 }
 
@@ -5484,7 +5496,7 @@ rr_status rr_seal(rr_ref ref) {
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
-    if (o->kind != RR__VALUE || !rr__unseal(cx, o, RR__RUNNING))
+    if (o->kind != RR__VALUE || !rr__unseal(o))
         status = rr__note(ref, RR_ERR_INVALID,
                           "rr_seal: the object of %s was sealed before, or was "
                           "not made by rr_create",
@@ -5547,9 +5559,9 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr__scope_hold(rr__self(), cx, o, false);
     o->of.type_name = "rr_many";
     if (n && !refs) error = rr__error_of_status(cx->runtime, RR_ERR_INVALID, o);
-    else o->extra = rr__parts_new(cx, o, refs, n, &error);
+    else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
     if (error) {
-        o->data = error;
+        o->data.error = error;
         rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
         return ref;
     }
@@ -5607,7 +5619,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
 
 static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
     if (rr__has_failed(o)) {
-        rr__error *error = o->data;
+        rr__error *error = o->data.error;
         return error->status;
     }
     rr_type held = rr__type_of(o);
@@ -5623,7 +5635,7 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
         return rr__hold_view(cx, o);
     }
     if (type.kind == RR__KIND_MANY) {
-        rr__parts *parts = o->extra;
+        rr__parts *parts = o->extra.parts;
         rr_many many = {parts->items, parts->count};
         memcpy(out, &many, sizeof many);
         return rr__hold_view(cx, o);
@@ -5645,7 +5657,7 @@ static rr_status rr__get_slow(rr__context *cx, rr_ref ref, rr_type type, void *o
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     rr_status status = rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && !rr__type_is_void(type)) status = rr__read(cx, o, ref, type, out);
-    else if (status == RR_OK && rr__has_failed(o)) status = ((rr__error *)o->data)->status;
+    else if (status == RR_OK && rr__has_failed(o)) status = o->data.error->status;
     rr__drop(cx, o);
     return status;
 }
@@ -5780,7 +5792,7 @@ static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site
         rr__error_drop(error);
         return rr__status_ref(status);
     }
-    o->of.type_name = "void", o->data = error;
+    o->of.type_name = "void", o->data.error = error;
     rr_ref ref = rr__ref_to(cx, o);
     rr__scope_hold(rr__self(), cx, o, false);
     rr__publish(o, RR__FAILED, 1, RR__KIND_VOID);

@@ -30,13 +30,13 @@ static int by_count(const void *a, const void *b) {
 }
 
 /* Cuts a line into words, in small letters; what is longer than LONGEST is cut off. */
-static size_t split(const char *at, const char *end, Word *words) {
+static size_t split(const char *text, size_t size, Word *words) {
     size_t n = 0;
-    while (at < end) {
+    for (size_t at = 0; at < size;) {
         size_t length = 0;
         Word word = {"", 1};
-        for (; at < end && isalpha((unsigned char)*at); at++)
-            if (length < LONGEST) word.text[length++] = (char)tolower((unsigned char)*at);
+        for (; at < size && isalpha((unsigned char)text[at]); at++)
+            if (length < LONGEST) word.text[length++] = (char)tolower((unsigned char)text[at]);
         if (length) words[n++] = word;
         else at++;
     }
@@ -47,7 +47,7 @@ REMOTE_FN(rr_bytes, words_of, rr_bytes, line) {
     /* Words and the gaps between them take two characters at least. */
     Word *words = rr_result((line.size / 2 + 1) * sizeof *words);
     if (!words) return rr_bytes_of(NULL, 0); /* the task fails with the reason */
-    size_t n = split(line.data, (const char *)line.data + line.size, words), kept = 0;
+    size_t n = split(line.data, line.size, words), kept = 0;
     qsort(words, n, sizeof *words, by_text);
     for (size_t i = 0; i < n; i++) {
         if (kept && !by_text(&words[kept - 1], &words[i])) words[kept - 1].count++;

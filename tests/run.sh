@@ -31,7 +31,9 @@ one_job() {
     for folder in examples tests; do
         [ -f "$folder/$(basename "$label").expected" ] && expected=$folder/$(basename "$label").expected
     done
-    local out=$results/$BASHPID.out err=$results/$BASHPID.err
+    local base out err # a name of its own: process ids come round again
+    base=$(mktemp "$results/XXXXXX")
+    out=$base.out err=$base.err
     : >"$out"
     : >"$err"
     run_job "$job" "$out" "$err"
@@ -45,7 +47,7 @@ one_job() {
         [ $status = 0 ] || [ "$failed" != 0 ] || failed=1
     fi
     case $status in 0) ;; 124 | 137) reason=", longer than $TIMEOUT s" ;; *) reason=", status $status" ;; esac
-    echo "$passed $failed" >"$results/$BASHPID.count"
+    echo "$passed $failed" >"$base.count"
     { # in one write, so that lines of several jobs do not mix
         printf '%-6s %-36s %3d passed, %d failed (%d s%s)\n' \
             "$([ "$failed" = 0 ] && echo ok || echo FAILED)" "$label" "$passed" "$failed" \
@@ -56,8 +58,8 @@ one_job() {
             else tail -n 40 "$out" | sed 's/^/    /'; fi
             tail -n 60 "$err" | sed 's/^/    /'
         fi
-    } >"$results/$BASHPID.text"
-    cat "$results/$BASHPID.text"
+    } >"$base.text"
+    cat "$base.text"
 }
 
 if [ "${1-}" = --one ]; then
