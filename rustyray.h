@@ -1805,7 +1805,7 @@ struct rr__actor {
     RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
     char *name;                    /* set before it is published */
     void *state;
-    size_t block_bytes;
+
     uint8_t place;
     bool is_born; /* runner only */
 };
@@ -4249,9 +4249,8 @@ static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
 
 /* ---- lanes ---- */
 
-static rr__lane *rr__lane_find(rr__lane *lanes, const rr__object *actor) {
-    uint64_t id =
-        rr__load_relaxed(&((rr__object *)(uintptr_t)actor)->id); /* the caller counts it */
+static rr__lane *rr__lane_find(rr__lane *lanes, rr__object *actor) {
+    uint64_t id = rr__load_relaxed(&actor->id); /* the caller counts it */
     while (lanes && (lanes->actor != actor || lanes->actor_id != id)) lanes = lanes->next;
     return lanes;
 }
@@ -4422,19 +4421,19 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, bool is_
     lane->last = message;
 }
 
-/* Queues a message in its caller's lane if it must wait behind others, or waits itself. False:
-   it may go straight to the mailbox. */
-static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_ready,
-                                bool *entered) {
+/* Queues a message in its caller's lane if it must wait behind others, or waits itself (*entered);
+   else it may go straight to the mailbox. Returns NULL, or the error that there is no memory. */
+static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_ready,
+                                 bool *entered) {
     rr__lane **lanes = rr__caller_lanes(cx);
     *entered = false;
-    if (!*lanes && is_ready) return RR_OK;
+    if (!*lanes && is_ready) return NULL;
     rr__lanes_clean(cx, lanes, false);
     rr__object *actor = message->extra.actor;
     rr__lane *lane = rr__lane_find(*lanes, actor);
     if (!lane) {
-        if (is_ready) return RR_OK;
-        if (!(lane = RR_CALLOC(1, sizeof *lane))) return RR_ERR_NO_MEMORY;
+        if (is_ready) return NULL;
+        if (!(lane = RR_CALLOC(1, sizeof *lane))) return cx->runtime->no_memory;
         lane->actor = actor, lane->actor_id = rr__load_relaxed(&actor->id); /* counted by message */
         lane->next = *lanes, *lanes = lane;
     }
@@ -4443,7 +4442,7 @@ static rr_status rr__lane_enter(rr__context *cx, rr__object *message, bool is_re
     *entered = lane->first || !is_ready; /* it may have been emptied just now */
     if (*entered) rr__lane_append_locked(lane, message, is_ready);
     rr__unlock(&shard->lock);
-    return RR_OK;
+    return NULL;
 }
 
 /* The life of an actor:
@@ -4738,10 +4737,12 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     message->extra.actor = actor, message->is_told = is_told;
     rr__publish(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind);
-    bool entered, is_ready = !rr__missing(message);
-    *status = rr__lane_enter(cx, message, is_ready, &entered);
-    if (*status != RR_OK) {
-        rr__fail_with(cx, message, cx->runtime->no_memory);
+    bool entered = false, is_ready = !rr__missing(message);
+    if (is_ready) error = rr__failed_argument(cx, message); /* it need not wait for its turn */
+    if (!error) error = rr__lane_enter(cx, message, is_ready, &entered);
+    if (error) {
+        *status = error->status;
+        rr__fail_with(cx, message, error);
         return is_told ? NULL : message;
     }
     if (is_ready && entered) return message; /* whoever empties the lane delivers it */

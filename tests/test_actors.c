@@ -277,6 +277,25 @@ TEST(kill_with_messages_that_wait_for_arguments) {
     fixture_stop(&f);
 }
 
+/* It is ready, so it lies in the lane as one that has arrived; its body must not see the failure. */
+TEST(failed_argument_behind_a_late_one) {
+    fixture f;
+    START(&f, .workers = 2);
+    probe p = {0};
+    rr_actor list = new_list(&p);
+    void *room = NULL;
+    rr_ref gate = rr_create(1, &room), bad = rr_call_named("no such function");
+    CHECK(rr_get_void(bad) == RR_ERR_NOT_FOUND);
+    rr_ref late = rr_ask(list, List_add, rr_call(actors_open, gate, 5));
+    rr_ref failed = rr_ask(list, List_add, bad), after = rr_ask(list, List_add, 6);
+    CHECK(rr_get_void(failed) == RR_ERR_NOT_FOUND); /* it waits for nobody */
+    CHECK(rr_tell(list, List_add, bad) == RR_ERR_NOT_FOUND);
+    CHECK(!rr_ready(late) && !rr_ready(after));
+    CHECK(rr_seal(gate) == RR_OK && value_of(late) == 1 && value_of(after) == 2);
+    CHECK(value_of(rr_ask(list, List_at, 0)) == 5 && value_of(rr_ask(list, List_at, 1)) == 6);
+    fixture_stop(&f);
+}
+
 TEST(exit_ends_the_actor_after_the_body) {
     fixture f;
     START(&f, .workers = 2);
