@@ -1167,9 +1167,10 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #endif
 #if defined(__SANITIZE_ADDRESS__) || RR__HAS_FEATURE(address_sanitizer)
 #define RR__ASAN 1
-#include <sanitizer/asan_interface.h>
-#define RR__POISON(p, size) ASAN_POISON_MEMORY_REGION((p), (size))
-#define RR__UNPOISON(p, size) ASAN_UNPOISON_MEMORY_REGION((p), (size))
+void __asan_poison_memory_region(void const volatile *start, size_t size);
+void __asan_unpoison_memory_region(void const volatile *start, size_t size);
+#define RR__POISON(p, size) __asan_poison_memory_region((p), (size))
+#define RR__UNPOISON(p, size) __asan_unpoison_memory_region((p), (size))
 #else
 #define RR__ASAN 0
 #define RR__POISON(p, size) ((void)(p), (void)(size))
@@ -2758,6 +2759,12 @@ static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8
     return RR_ERR_NO_MEMORY;
 }
 
+/* The bytes of an object; of an empty one, too, an address that may be computed with. */
+static rr_bytes rr__bytes_in(rr__object *o) {
+    static _Alignas(64) const char nothing[64];
+    return rr_bytes_of(o->size.bytes ? rr__data(o) : nothing, o->size.bytes);
+}
+
 static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {
     if (!room) return;
     rr__block_free(cx, room, place);
@@ -3847,7 +3854,7 @@ static rr_bytes rr__part_bytes(rr__object *part) {
         rr__parts *parts = part->extra.parts;
         return rr_bytes_of(parts->items, parts->count * sizeof parts->items[0]);
     }
-    return rr_bytes_of(rr__data(part), part->size.bytes);
+    return rr__bytes_in(part);
 }
 
 static void rr__gather_finish(rr__context *cx, rr__object *gather) {
@@ -3947,7 +3954,7 @@ static bool rr__pass_handle(rr__context *cx, rr__object *o, rr__view *view) {
 static bool rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view *view, void **arg) {
     *arg = view;
     if (type.kind == RR__KIND_BYTES) {
-        view->bytes = rr_bytes_of(rr__data(o), o->size.bytes);
+        view->bytes = rr__bytes_in(o);
     } else if (type.kind == RR__KIND_MANY) {
         rr__parts *parts = o->extra.parts;
         view->many = (rr_many){parts->items, parts->count};
@@ -5631,7 +5638,8 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
     if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR)
         return rr__read_handle(cx, o, out);
     if (type.kind == RR__KIND_BYTES) {
-        rr_bytes bytes = {rr__data(o), o->size.bytes};
+        rr_bytes bytes = rr__bytes_in(o);
+
         memcpy(out, &bytes, sizeof bytes);
         return rr__hold_view(cx, o);
     }
