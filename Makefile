@@ -26,6 +26,8 @@ FLAVOURS = gcc-plain clang-plain gcc-asan clang-asan gcc-tsan clang-tsan
 DEMO_PACKAGES = gcc libstb-dev pkg-config
 TEST_PACKAGES = $(DEMO_PACKAGES) clang musl-tools tcc g++ binutils
 CHECK_PACKAGES = $(TEST_PACKAGES) clang-sanitizers
+BENCH_PACKAGES = $(DEMO_PACKAGES) python3 python3-venv gnuplot-nox g++ clang libomp-dev libtbb-dev golang-go \
+    erlang-base libcaf-dev
 
 names = $(basename $(notdir $(wildcard $(1))))
 STRESS_NAMES := $(call names,tests/stress_*.c)
@@ -39,10 +41,10 @@ CONTRACT_NAMES = 01 02 03 04 05 08 09
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: help demo examples test check install uninstall deps format clean programs all-examples FORCE \
-    setup-demo setup-test setup-check
+    setup-demo setup-test setup-check bench bench-quick bench-guard bench-programs
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@sed -n 's/^#   /  /p' Makefile
 
 demo: setup-demo ## counts words of FILES as tasks and serially, and compares (a file or folder each)
@@ -61,6 +63,22 @@ check: setup-check ## the same with gcc and clang, under the sanitizers, and lon
 	@$(MAKE) $(PARALLEL) -k $(FLAVOURS:%=programs-%) || true
 	@TIMEOUT=600 $(SANITIZER_OPTIONS) tests/run.sh $(LONG_JOBS) $(CONTRACT_JOBS) \
 	    $(foreach flavour,$(FLAVOURS),$(PROGRAMS:%=build/$(flavour)/%))
+
+bench: ## runs the benchmarks and the same work with other libraries; writes bench/README.md
+	@tests/setup.sh $(BENCH_PACKAGES) || echo "going on with what is there" >&2
+	@[ -x build/venv/bin/python ] || { python3 -m venv build/venv && build/venv/bin/pip install -q ray; } || \
+	    echo "no Ray" >&2
+	@$(MAKE) $(PARALLEL) -k bench-programs || true
+	@python3 bench/run.py
+
+bench-quick: setup-demo ## the same in two minutes, with fewer others; writes to build/ only
+	@$(MAKE) $(PARALLEL) -k bench-programs || true
+	@python3 bench/run.py quick
+
+bench-guard: ## counts the instructions of the main paths against bench/guard.txt (UPDATE=1 writes it)
+	@tests/setup.sh $(DEMO_PACKAGES) valgrind
+	@$(MAKE) build/bench/paths
+	@bench/guard/guard.sh build/bench/paths $(UPDATE)
 
 install: ## copies the header and rustyray.pc to PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/pkgconfig"
@@ -127,6 +145,37 @@ $(OUT)/readme.c: README.md $(OUT)/command
 	@awk '/^```c$$/ { inside = 1; next } /^```$$/ { if (inside) exit } inside' README.md > $@
 $(OUT)/readme: $(OUT)/readme.c rustyray.h
 	$(SAY) $(COMPILE) $< -o $@ $(LIBRARIES)
+
+# The benchmarks, with GCC (BENCH_CC), and the same work with others; what does not build is left out.
+BENCH_CC = gcc
+BENCH_NAMES := $(call names,bench/*.c)
+PEER_NAMES = tbb libgomp libomp pool async caf go workloads.beam
+BENCH_COMPILE = $(BENCH_CC) -std=gnu11 -Wall -Wextra -O2 -g $(CFLAGS) -I. $(STB)
+PEER_COMPILE = g++ -std=c++17 -Wall -Wextra -O2
+BENCH_SAY = @mkdir -p build/bench; echo "building $@"; $(if $(V),set -x;)
+
+bench-programs: $(BENCH_NAMES:%=build/bench/%) $(PEER_NAMES:%=build/bench/%)
+	@:
+build/bench/paths: bench/guard/paths.c rustyray.h
+	$(BENCH_SAY) $(BENCH_COMPILE) $< -o $@ $(LIBRARIES)
+$(BENCH_NAMES:%=build/bench/%): build/bench/%: bench/%.c bench/bench.h bench/work.h rustyray.h
+	$(BENCH_SAY) $(BENCH_COMPILE) $< -o $@ $(LIBRARIES)
+build/bench/libgomp: bench/peers/openmp.cpp bench/bench.h bench/work.h
+	$(BENCH_SAY) $(PEER_COMPILE) -fopenmp $< -o $@
+build/bench/libomp: bench/peers/openmp.cpp bench/bench.h bench/work.h
+	$(BENCH_SAY) clang++ -std=c++17 -O2 -fopenmp $< -o $@
+build/bench/async: bench/peers/pool.cpp bench/bench.h
+	$(BENCH_SAY) $(PEER_COMPILE) -DUSE_ASYNC $< -o $@ -pthread
+build/bench/pool: bench/peers/pool.cpp bench/bench.h
+	$(BENCH_SAY) $(PEER_COMPILE) $< -o $@ -pthread
+build/bench/tbb: bench/peers/tbb.cpp bench/bench.h bench/work.h
+	$(BENCH_SAY) $(PEER_COMPILE) $< -o $@ -ltbb -pthread
+build/bench/caf: bench/peers/caf.cpp bench/bench.h
+	$(BENCH_SAY) g++ -std=c++17 -O2 -w $< -o $@ -lcaf_core -pthread
+build/bench/go: $(wildcard bench/peers/go/*)
+	$(BENCH_SAY) cd bench/peers/go && GOCACHE="$(CURDIR)/build/go-cache" go build -o ../../../$@ .
+build/bench/workloads.beam: bench/peers/workloads.erl
+	$(BENCH_SAY) erlc -o build/bench $<
 
 # What only check runs: the stress programs for longer, and, where the environment variable
 # CONTRACT names a folder with a `run` script, the programs of it that this version promises.

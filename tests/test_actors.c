@@ -277,7 +277,7 @@ TEST(kill_with_messages_that_wait_for_arguments) {
     fixture_stop(&f);
 }
 
-/* It is ready, so it lies in the lane as one that has arrived; the body must not see the failure. */
+/* It is ready, so it lies in the lane as one that has arrived; the body must not see it fail. */
 TEST(failed_argument_behind_a_late_one) {
     fixture f;
     START(&f, .workers = 2);
