@@ -3893,16 +3893,20 @@ static void rr__dispatch(rr__context *cx, rr__object *task) {
     }
 }
 
-/* An argument that the task waited for is complete. */
-static void rr__advance(rr__context *cx, rr__object *task) {
+/* Sends a WAITING task on: into the list of something that it misses (true), or, if it misses
+   nothing, to where it runs. It is no longer the caller's. */
+static bool rr__proceed(rr__context *cx, rr__object *task) {
     rr__object *missing;
     while ((missing = rr__missing(task)))
-        if (rr__depend(task, missing)) {
-            /* Rule W2. The task may be gone already; then the walk finds nothing. */
-            rr__ring_check(cx->runtime, task);
-            return;
-        }
+        if (rr__depend(task, missing)) return true;
     rr__dispatch(cx, task);
+    return false;
+}
+
+/* An argument that the task waited for is complete. */
+static void rr__advance(rr__context *cx, rr__object *task) {
+    /* Rule W2. The task may be gone already; then the walk finds nothing. */
+    if (rr__proceed(cx, task)) rr__ring_check(cx->runtime, task);
 }
 
 /* ---- running ---- */
@@ -4164,10 +4168,7 @@ static rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args, 
         return ref;
     }
     rr__publish(task, RR__WAITING, 2, fn->result.kind);
-    rr__object *missing;
-    while ((missing = rr__missing(task)))
-        if (rr__depend(task, missing)) return ref;
-    rr__dispatch(cx, task);
+    rr__proceed(cx, task);
     return ref;
 }
 
@@ -4699,10 +4700,7 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
         return handle;
     }
     rr__publish(actor, RR__WAITING, 1, RR__KIND_VOID);
-    rr__object *missing;
-    while ((missing = rr__missing(actor)))
-        if (rr__depend(actor, missing)) return handle;
-    rr__dispatch(cx, actor);
+    rr__proceed(cx, actor);
     return handle;
 }
 
@@ -4753,10 +4751,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
         return is_told ? NULL : message;
     }
     if (is_ready && entered) return message; /* whoever empties the lane delivers it */
-    rr__object *missing;
-    while ((missing = rr__missing(message)))
-        if (rr__depend(message, missing)) return message;
-    rr__dispatch(cx, message);
+    rr__proceed(cx, message);
     return message;
 }
 
@@ -5574,10 +5569,7 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
         return ref;
     }
     rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
-    rr__object *missing;
-    while ((missing = rr__missing(o)))
-        if (rr__depend(o, missing)) return ref;
-    rr__dispatch(cx, o);
+    rr__proceed(cx, o);
     return ref;
 }
 
