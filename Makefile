@@ -26,8 +26,8 @@ FLAVOURS = gcc-plain clang-plain gcc-asan clang-asan gcc-tsan clang-tsan
 DEMO_PACKAGES = gcc libstb-dev pkg-config
 TEST_PACKAGES = $(DEMO_PACKAGES) clang musl-tools tcc g++ binutils
 CHECK_PACKAGES = $(TEST_PACKAGES) clang-sanitizers
-BENCH_PACKAGES = $(DEMO_PACKAGES) python3 python3-venv gnuplot-nox g++ clang libomp-dev libtbb-dev golang-go \
-    erlang-base libcaf-dev
+BENCH_PACKAGES = $(DEMO_PACKAGES) python3 python3-venv gnuplot-nox g++ clang libomp-dev libtbb-dev \
+    erlang-base libcaf-dev $(if $(shell command -v go),,golang-go)
 
 names = $(basename $(notdir $(wildcard $(1))))
 STRESS_NAMES := $(call names,tests/stress_*.c)
@@ -95,9 +95,9 @@ uninstall: ## removes what install copied
 deps: ## installs all that test, check and format need (apt-get)
 	@tests/setup.sh $(CHECK_PACKAGES) clang-format
 
-format: ## clang-format on all but the header, whose macros it does not understand
+format: ## clang-format on the header and all other sources
 	@tests/setup.sh clang-format
-	clang-format -i $(wildcard examples/*.c tests/*.[ch] tests/*/*.[ch] bench/*.[ch])
+	clang-format -i rustyray.h $(wildcard examples/*.c tests/*.[ch] tests/*/*.[ch] bench/*.[ch])
 
 clean: ## removes build/
 	rm -rf build

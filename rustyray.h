@@ -1694,6 +1694,12 @@ typedef struct rr__held {
     bool is_view, is_mark;
 } rr__held;
 
+/* A link that a waiter followed. */
+typedef struct rr__step {
+    rr__object *object;
+    uint64_t id; /* is it still the same? */
+} rr__step;
+
 /* What a thread has to itself, whatever the runtime. */
 typedef struct rr__local {
     rr__context *context;  /* the one in use, or NULL */
@@ -1703,9 +1709,11 @@ typedef struct rr__local {
     rr__held *held;        /* stack; the innermost scope starts at scope_start */
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
-    uint32_t scopes;   /* begun so far */
-    size_t floor;      /* where the scope that the running body is starts */
-    rr__frame *frame;  /* the running body, in whatever runtime; NULL outside */
+    uint32_t scopes;  /* begun so far */
+    size_t floor;     /* where the scope that the running body is starts */
+    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
+    rr__step *path;   /* stack: from what the waits of this thread wait for, see rr__help_along */
+    size_t path_count, path_capacity;
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
     rr_ref message_of; /* of whom the last error message speaks */
@@ -1932,7 +1940,8 @@ static void rr__fork_child(void) {
         rr__self(); /* not even to let go: locks may be held by threads that are gone */
     self->context = self->attached = self->own = NULL;
     self->chosen = NULL;
-    self->held_count = self->scope_start = self->scope_depth = 0;
+    self->held_count = self->scope_start = self->scope_depth = self->path_count = 0;
+    self->floor = 0, self->frame = NULL;
 }
 static void rr__global_start(void) {
     rr__mutex_init(&rr__global_mutex);
@@ -3391,6 +3400,54 @@ static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
     rr__deque_trim(&cx->deque);
 }
 
+static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
+    if (self->path_count == self->path_capacity) {
+        size_t capacity = self->path_capacity ? 2 * self->path_capacity : 64;
+        if (capacity > SIZE_MAX / sizeof *self->path || !rr__local_hook(self)) return false;
+        rr__step *path = RR_REALLOC(self->path, capacity * sizeof *path);
+        if (!path) return false;
+        self->path = path, self->path_capacity = capacity;
+    }
+    self->path[self->path_count++] = (rr__step){o, id};
+    return true;
+}
+
+/* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
+   is walked once, not once for each task of it. Returns what was claimed; NULL if there is nothing
+   to run. Links are verified as in rr__walk. */
+static rr__object *rr__path_claim(rr__local *self, size_t base) {
+    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
+    while (self->path_count > base && self->path_count - base < LIMIT) {
+        rr__step step = self->path[self->path_count - 1];
+        enum rr__state state = rr__state_of(rr__load_acquire(&step.object->word));
+        if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
+            self->path_count--;
+            continue;
+        }
+        if (state == RR__QUEUED) {
+            if (rr__claim(step.object)) return step.object;
+            continue; /* somebody else's now */
+        }
+        rr__object *next = rr__load_seq_cst(&step.object->waits_on);
+        uint64_t id = next ? rr__load_acquire(&next->id) : 0;
+        if (!next) return NULL;
+        if (rr__load_seq_cst(&step.object->waits_on) != next) continue; /* it went on */
+        if (!rr__path_push(self, next, id)) return NULL;
+    }
+    return NULL;
+}
+
+/* Runs what `goal` waits for, and `goal`, as long as nobody else has begun it. */
+static void rr__help_along(rr__context *cx, rr__object *goal) {
+    rr__local *self = rr__self();
+    size_t base = self->path_count; /* above those of the waits below on this stack */
+    rr__object *claimed;
+    if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
+    while (!rr__is_complete(goal) && rr__has_stack(cx) && (claimed = rr__path_claim(self, base)))
+        rr__help(cx, claimed, goal);
+    self->path_count = base;
+}
+
 /* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
@@ -3521,7 +3578,9 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         cx->sleeper = NULL;
         edge->is_edge = false;
         rr__unlock(&cx->lock);
-        if (claimed) rr__help(cx, claimed, edge->object);
+        if (!claimed) continue;
+        rr__help(cx, claimed, edge->object);
+        rr__help_along(cx, edge->object);
     }
     s->edge_fired = false;                                       /* no node is an edge any more */
     if (!s->is_ring && !s->is_too_deep) rr__sleeper_wait(s, -1); /* for those about to fire */
@@ -3563,11 +3622,7 @@ static bool rr__spin(rr__object *o) {
 
 /* Waits for one object that the caller keeps. */
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
-    rr__object *claimed, *other;
-    while (milliseconds < 0 && !rr__is_complete(o) && rr__has_stack(cx)) {
-        if (rr__walk(o, NULL, &claimed, &other) != RR__WALK_CLAIMED) break;
-        rr__help(cx, claimed, o);
-    }
+    if (milliseconds < 0 && !rr__is_complete(o)) rr__help_along(cx, o);
     if (rr__is_complete(o) || (milliseconds && rr__spin(o))) return RR_OK;
     if (milliseconds == 0)
         return rr__note(ref, RR_ERR_TIMEOUT, "'%s' is not complete yet", rr__name_of(o));
@@ -4866,6 +4921,8 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
 static void rr__local_clear(rr__local *self) {
     while (self->attached) rr__context_detach(self, self->attached);
     RR_FREE(self->held);
+    RR_FREE(self->path);
+    self->path = NULL, self->path_count = self->path_capacity = 0;
     self->held = NULL, self->held_count = self->held_capacity = 0;
     self->scope_start = self->scope_depth = 0;
 }

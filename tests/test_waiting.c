@@ -70,6 +70,29 @@ static void go_down(int depth, int max_threads) {
 TEST_ALONE(recursion_twenty_thousand_deep_on_few_threads) { go_down(20000, 8); }
 TEST_ALONE(recursion_twenty_thousand_deep_on_as_few_threads_as_can_be) { go_down(20000, 2); }
 
+/* The only worker is kept busy, so the waiter runs the chain from its end by itself. That costs a
+   constant time for each link: with a walk from the end for each, this takes minutes. */
+static volatile int waiting_release;
+REMOTE_FN(int, waiting_busy) {
+    while (!__atomic_load_n(&waiting_release, __ATOMIC_ACQUIRE)) rr_sleep_ms(1);
+    return 1;
+}
+REMOTE_FN(int, waiting_more, int, v) { return v + 1; }
+TEST_ALONE(long_chain_run_by_its_waiter_alone) {
+    fixture f;
+    START(&f, .workers = 1);
+    waiting_release = 0;
+    rr_scope scope = rr_scope_begin();
+    rr_ref busy = rr_call(waiting_busy), last = rr_call(waiting_more, 0);
+    double start = rr_now();
+    for (int i = 1; i < 200000; i++) last = rr_call(waiting_more, last);
+    CHECK(value_of(last) == 200000 && rr_now() - start < 30);
+    __atomic_store_n(&waiting_release, 1, __ATOMIC_RELEASE);
+    CHECK(value_of(busy) == 1);
+    rr_scope_end(scope);
+    fixture_stop(&f);
+}
+
 TEST_ALONE(thousand_tasks_blocked_on_one_gate) {
     fixture f;
     START(&f, .workers = 2);
