@@ -1,0 +1,103 @@
+/* paths: the main paths, one per run, on one thread and without luck, so that callgrind counts the
+   same instructions each time: paths PATH N. The only worker is kept inside a body while N
+   operations run; what is called is run by the thread that waits. */
+#define RUSTYRAY_IMPLEMENTATION
+#include "rustyray.h"
+#include <stdlib.h>
+
+enum { SCOPE = 100 };
+
+static int released;
+
+REMOTE_FN(void, hold) {
+    while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) rr_sleep_ms(20);
+}
+REMOTE_FN(long, increment, long, x) { return x + 1; }
+
+typedef struct Counter {
+    long total;
+} Counter;
+REMOTE_ACTOR(Counter, create) {}
+REMOTE_METHOD(long, Counter, add, long, by) { return self->total += by; }
+
+static rr_actor counter;
+
+/* put, get and release of a number */
+static void put_get(long n) {
+    for (long i = 0; i < n; i++) {
+        rr_ref ref = rr_put(long, i);
+        if (rr_unwrap(long, ref) != i) abort();
+        rr_release(ref);
+    }
+}
+
+/* a call that the waiter runs itself */
+static void call_help(long n) {
+    for (long i = 0; i < n; i++) {
+        rr_ref ref = rr_call(increment, i);
+        if (rr_unwrap(long, ref) != i + 1) abort();
+        rr_release(ref);
+    }
+}
+
+/* a chain of n dependents, run from its end by the waiter */
+static void chain(long n) {
+    rr_ref last = rr_call(increment, 0);
+    for (long i = 1; i < n; i++) {
+        rr_ref next = rr_call(increment, last);
+        rr_release(last);
+        last = next;
+    }
+    if (rr_unwrap(long, last) != n) abort();
+    rr_release(last);
+}
+
+/* a message and its answer; the waiter runs the actor */
+static void ask(long n) {
+    rr_actor to = counter;
+    for (long i = 0; i < n; i++) {
+        rr_ref ref = rr_ask(to, Counter_add, 1);
+        if (rr_unwrap(long, ref) <= i) abort();
+        rr_release(ref);
+    }
+}
+
+/* a scope that releases what was put in it; n counts the references */
+static void scope(long n) {
+    for (long i = 0; i < n; i += SCOPE) {
+        rr_scope s = rr_scope_begin();
+        for (long k = 0; k < SCOPE; k++) rr_put(long, k);
+        rr_scope_end(s);
+    }
+}
+
+/* a view of an object of 4 KiB, put and released */
+static void put_bytes(long n) {
+    static const char data[4096];
+    for (long i = 0; i < n; i++) {
+        rr_bytes view;
+        rr_ref ref = rr_put_bytes(data, sizeof data);
+        if (rr_get(rr_bytes, ref, &view) != RR_OK || view.size != sizeof data) abort();
+        rr_release(ref);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(long n);
+} paths[] = {
+    {"put-get", put_get}, {"put-bytes", put_bytes}, {"call-help", call_help}, {"chain", chain},
+    {"ask", ask},         {"scope", scope}};
+
+int main(int argc, char **argv) {
+    rr_config config = {.workers = 1};
+    if (argc != 3 || rr_init(&config) != RR_OK) return 1;
+    rr_ref holder = rr_call(hold);
+    rr_sleep_ms(50);
+    counter = rr_spawn(Counter_create);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (!strcmp(paths[i].name, argv[1])) paths[i].run(atol(argv[2]));
+    __atomic_store_n(&released, 1, __ATOMIC_RELEASE);
+    rr_release(holder), rr_release(counter);
+    return rr_shutdown() != RR_OK;
+}

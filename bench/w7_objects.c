@@ -1,0 +1,107 @@
+/* w7_objects: putting and getting byte objects of 64 B, 4 KiB, 1 MiB and 64 MiB, beside memcpy of
+   as much into memory that is there and into memory that is new. A put is timed with the release of
+   the object before it; a get is a view, without a copy. */
+#define RUSTYRAY_IMPLEMENTATION
+#include "rustyray.h"
+#include "bench.h"
+#include <sys/mman.h>
+
+typedef struct object {
+    size_t size;
+    long n;
+    char *data;
+    rr_ref ref;
+} object;
+
+/* Nanoseconds for small objects, GB/s for large ones. */
+enum { LARGE = 1 << 20 };
+static const char *unit_of(const object *o) { return o->size < LARGE ? "ns" : "GB/s"; }
+static double figure(const object *o, double start) {
+    double each = (bench_now() - start) / (double)o->n;
+    return o->size < LARGE ? each : (double)o->size / each;
+}
+
+static double put(void *context) {
+    object *o = context;
+    double start = bench_now();
+    for (long i = 0; i < o->n; i++) {
+        o->data[0] = (char)i;
+        rr_ref next = rr_put_bytes(o->data, o->size);
+        rr_release(o->ref);
+        o->ref = next;
+    }
+    double result = figure(o, start);
+    rr_bytes view = {0};
+    BENCH_CHECK(rr_get(rr_bytes, o->ref, &view) == RR_OK && view.size == o->size);
+    BENCH_CHECK(memcmp(view.data, o->data, o->size) == 0);
+    return result;
+}
+
+static double get(void *context) {
+    object *o = context;
+    long sum = 0;
+    enum { GETS = 100000 };
+    double start = bench_now();
+    for (long i = 0; i < GETS; i++) {
+        rr_bytes view;
+        if (rr_get(rr_bytes, o->ref, &view) == RR_OK) sum += ((const char *)view.data)[o->size - 1];
+    }
+    double time = bench_now() - start;
+    BENCH_CHECK(sum == GETS * (long)o->data[o->size - 1]);
+    return time / GETS;
+}
+
+static double copy(void *context) {
+    object *o = context;
+    char *room = malloc(o->size);
+    BENCH_CHECK(room != NULL);
+    memset(room, 1, o->size);
+    double start = bench_now();
+    for (long i = 0; i < o->n; i++) {
+        o->data[0] = (char)i;
+        memcpy(room, o->data, o->size);
+        __asm__ volatile("" : : "r"(room) : "memory");
+    }
+    double result = figure(o, start);
+    BENCH_CHECK(memcmp(room, o->data, o->size) == 0);
+    free(room);
+    return result;
+}
+
+static double copy_fresh(void *context) {
+    object *o = context;
+    double start = bench_now();
+    for (long i = 0; i < o->n; i++) {
+        void *room =
+            mmap(NULL, o->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        BENCH_CHECK(room != MAP_FAILED);
+        memcpy(room, o->data, o->size);
+        munmap(room, o->size);
+    }
+    return figure(o, start);
+}
+
+static void measure(const char *name, size_t size, long n) {
+    char variant[4][32];
+    const char *what[] = {"put", "get", "memcpy", "memcpy-fresh"};
+    for (int i = 0; i < 4; i++) snprintf(variant[i], sizeof variant[i], "%s-%s", what[i], name);
+    object o = {size, n, malloc(size), {0}};
+    BENCH_CHECK(o.data != NULL);
+    memset(o.data, 7, size);
+    bench_run("W7", variant[0], unit_of(&o), put, &o);
+    bench_run("W7", variant[1], "ns", get, &o);
+    bench_run("W7", variant[2], unit_of(&o), copy, &o);
+    if (size >= LARGE) bench_run("W7", variant[3], unit_of(&o), copy_fresh, &o);
+    rr_release(o.ref);
+    free(o.data);
+}
+
+int main(int argc, char **argv) {
+    bench_begin(argc, argv);
+    if (rr_init(NULL) != RR_OK) return 1;
+    measure("64B", 64, bench_amount(300000));
+    measure("4KiB", 4096, bench_amount(100000));
+    measure("1MiB", 1 << 20, bench_amount(300));
+    measure("64MiB", 64 << 20, 4);
+    return rr_shutdown() != RR_OK;
+}
