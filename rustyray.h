@@ -3430,7 +3430,8 @@ static rr__object *rr__path_claim(rr__local *self, size_t base) {
         }
         rr__object *next = rr__load_seq_cst(&step.object->waits_on);
         uint64_t id = next ? rr__load_acquire(&next->id) : 0;
-        if (!next) return NULL;
+        /* Over, but still linked: another thread is about to send this link on. */
+        if (!id || rr__is_complete(next)) return NULL;
         if (rr__load_seq_cst(&step.object->waits_on) != next) continue; /* it went on */
         if (!rr__path_push(self, next, id)) return NULL;
     }
