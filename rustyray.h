@@ -4287,13 +4287,15 @@ static rr__object *rr__mailbox_drain(rr__object *actor) {
 }
 
 /* Runner only: the next message, RUNNING; NULL if there is none. Under the lock because rr_kill
-   takes the queue from outside. */
+   takes the queue from outside. Who ends the actor sets DOOMED before it empties the queue under
+   the same lock: so no message runs after an earlier one of its caller was refused. */
 static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
     if (!a->first) a->first = rr__mailbox_drain(actor);
-    rr__object *message = a->first;
+    bool is_doomed = (rr__load_seq_cst(&actor->word) & RR__IS_DOOMED) != 0;
+    rr__object *message = is_doomed ? NULL : a->first;
     if (message) {
         a->first = message->next;
         rr__add_seq_cst(&message->word, RR__STATE(RR__RUNNING - RR__WAITING));
