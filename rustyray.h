@@ -2151,11 +2151,15 @@ static void *rr__block_new(rr__context *cx, size_t size, uint8_t *place) {
     return p + shift;
 }
 
+static void rr__block_free_own(void *block) {
+    char *p = block;
+    RR_FREE(p - p[-1]);
+}
+
 static void rr__block_free(rr__context *cx, void *block, uint8_t place) {
     if (!block) return;
     if (place == RR__ON_ITS_OWN) {
-        char *p = block;
-        RR_FREE(p - p[-1]);
+        rr__block_free_own(block);
         return;
     }
     RR__POISON((char *)block + 2 * sizeof(void *), rr__class_bytes(place) - 2 * sizeof(void *));
@@ -4207,12 +4211,14 @@ static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *erro
 static rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args, const char *site) {
     rr__local *self = rr__self();
     if (!rr__scope_ready(self)) return rr__status_ref(RR_ERR_NO_MEMORY);
-    bool valid = rr__is_valid(fn);
+    rr__is_valid(fn);
+
     rr__object *task = rr__task_new(cx, RR__FUNCTION, fn, site);
     if (!task) return rr__status_ref(RR_ERR_NO_MEMORY);
     rr_ref ref = rr__ref_to(cx, task);
     rr__scope_hold(self, cx, task, false);
-    rr__error *error = !valid || rr__is_too_late(cx) ? rr__call_error(cx, fn, task) : NULL;
+    rr__error *error = rr__call_error(cx, fn, task);
+
     if (!error) error = rr__args_pack(cx, task, args);
     if (error) {
         rr__submit_failed(cx, task, error, 2);
@@ -4719,9 +4725,7 @@ static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *n
 
 static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                   const char *name, const rr__arg *args) {
-    rr__error *error = rr__load_acquire(&fn->state) != RR__VALID || rr__is_too_late(cx)
-                           ? rr__call_error(cx, fn, actor)
-                           : NULL;
+    rr__error *error = rr__call_error(cx, fn, actor);
     if (!error) error = rr__args_pack(cx, actor, args);
     if (error || !name) return error;
     if ((error = rr__name_add(cx, actor, name))) rr__args_release(cx, actor);
@@ -4766,8 +4770,9 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
 static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                  rr__object *message) {
     rr__actor *a = actor->extra.own;
-    if (rr__load_acquire(&fn->state) != RR__VALID || rr__is_too_late(cx))
-        return rr__call_error(cx, fn, message);
+    rr__error *error = rr__call_error(cx, fn, message);
+    if (error) return error;
+
     if (!rr__type_equal(fn->self, actor->of.fn->self))
         return rr__error_new(cx->runtime, RR_ERR_TYPE, message,
                              "it is a method of '%s', but the actor is a '%s' (spawned at %s)",
@@ -5091,11 +5096,11 @@ static void rr__slot_dispose(rr__object *o) {
         rr__actor *a = o->extra.own;
         rr__error_drop(rr__load_relaxed(&a->death));
         RR_FREE(a->name);
-        if (a->place == RR__ON_ITS_OWN) RR_FREE((char *)a - ((char *)a)[-1]);
+        if (a->place == RR__ON_ITS_OWN) rr__block_free_own(a);
     } else if (o->kind == RR__GATHER) {
         RR_FREE(o->extra.parts);
     } else if (state == RR__READY && o->place == RR__ON_ITS_OWN && o->data.block) {
-        RR_FREE((char *)o->data.block - ((char *)o->data.block)[-1]);
+        rr__block_free_own(o->data.block);
     }
 }
 
