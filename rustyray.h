@@ -209,7 +209,8 @@ INTERNALS
   its end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
 
   Locks, in the order in which they may be taken: global (registry, names, list of runtimes),
-  rr_runtime.lock (threads, inbox, contexts), a shard's, a context's, a pool's.
+  rr_runtime.lock (threads, inbox, contexts), a shard's, a context's, a pool's. In front of all of
+  them end_lock, under which destructors run.
 */
 #if defined(RUSTYRAY_IMPLEMENTATION) && defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) &&   \
     !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
@@ -568,7 +569,8 @@ rr_status rr_register(rr_function *function);
    zeroed before. A type may have several constructors. If the body calls rr_fail
    the actor is never born.
    REMOTE_METHOD(R, Type, name, ...) { body }: `R Type_name(Type *self, ...)`.
-   REMOTE_DESTRUCTOR(Type) { body }: runs once when an actor that was born ends.
+   REMOTE_DESTRUCTOR(Type) { body }: runs once when an actor that was born ends. Destructors of a
+   runtime run one at a time, except while one of them waits.
    The _DECLARE forms are for other units. */
 #define REMOTE_ACTOR(...) RR__ACTOR_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
 #define REMOTE_METHOD(...) RR__METHOD_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
@@ -1709,10 +1711,11 @@ typedef struct rr__local {
     rr__held *held;        /* stack; the innermost scope starts at scope_start */
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
-    uint32_t scopes;  /* begun so far */
-    size_t floor;     /* where the scope that the running body is starts */
-    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
-    rr__step *path;   /* stack: from what the waits of this thread wait for, see rr__help_along */
+    uint32_t scopes;    /* begun so far */
+    size_t floor;       /* where the scope that the running body is starts */
+    rr__frame *frame;   /* the running body, in whatever runtime; NULL outside */
+    rr_runtime *ending; /* whose end_lock the thread holds, or NULL */
+    rr__step *path;     /* stack: from what the waits of this thread wait for, see rr__help_along */
     size_t path_count, path_capacity;
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
@@ -1868,6 +1871,7 @@ struct rr_runtime {
     rr__pool slot_pool, block_pools[RR__CLASSES];
     rr__shard shards[RR__SHARDS];
 
+    rr__mutex end_lock;  /* destructors run one at a time; before all others, see rr__end_turn */
     rr__mutex ring_lock; /* rule W4; before a context's lock */
     rr__mutex lock;      /* of all below; before a context's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
@@ -3495,6 +3499,19 @@ static void rr__work_instead(rr__sleeper *s) {
     }
 }
 
+/* Destructors of one runtime run one at a time, so that they may count or close what they share;
+   while one waits another may run. Makes the thread's turn that of a runtime, or of none (NULL),
+   and returns what it was. */
+static rr_runtime *rr__end_turn(rr_runtime *rt) {
+    rr__local *self = rr__self();
+    rr_runtime *before = self->ending;
+    if (before == rt) return before;
+    if (before) rr__unlock(&before->end_lock);
+    if (rt) rr__lock(&rt->end_lock);
+    self->ending = rt;
+    return before;
+}
+
 /* Sleeps without the role. A thread from outside has none, but may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
@@ -3503,7 +3520,9 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
     if (cx->is_worker && !s->has_limit) rr__work_instead(s);
     if (worker) rr__role_give(worker);
     if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
+    rr_runtime *ending = rr__end_turn(NULL);
     rr__sleeper_wait(s, deadline);
+    rr__end_turn(ending);
     if (worker) rr__role_take(worker);
 }
 
@@ -4607,7 +4626,9 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     if (a->is_born && drop) {
         rr__frame frame = {.task = actor};
         rr__error *error;
+        rr_runtime *ending = rr__end_turn(cx->runtime);
         rr__actor_body(cx, actor, drop, &frame, &error);
+        rr__end_turn(ending);
         if (error) rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
     }
@@ -5071,8 +5092,8 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     strcpy(rt->no_memory->text, text);
     rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
     rr__store_relaxed(&rt->next_id, (uint64_t)1);                    /* nobody else is here yet */
-    bool ok =
-        rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) && rr__cond_init(&rt->quiet);
+    bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
+              rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet);
     ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), offsetof(rr__object, next), 0);
     rt->slot_pool.slots_of = rt;
     for (int i = 0; ok && i < RR__CLASSES; i++)
@@ -5121,6 +5142,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__cond_destroy(&rt->quiet);
     rr__mutex_destroy(&rt->lock);
     rr__mutex_destroy(&rt->ring_lock);
+    rr__mutex_destroy(&rt->end_lock);
     rr__global_lock();
     stbds_shfree(rt->names);
     rr__global_unlock();

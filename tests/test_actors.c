@@ -106,7 +106,10 @@ TEST(order_of_one_caller_with_late_arguments) {
     fixture_stop(&f);
 }
 
-typedef struct other_caller { rr_actor list; int count; } other_caller;
+typedef struct other_caller {
+    rr_actor list;
+    int count;
+} other_caller;
 static void count_outside(void *data) {
     other_caller *c = data;
     c->count = value_of(rr_ask(c->list, List_count));
@@ -550,7 +553,9 @@ TEST(argument_of_another_type_fails_that_call_only) {
 }
 
 /* Many. */
-typedef struct Small { int v; } Small;
+typedef struct Small {
+    int v;
+} Small;
 REMOTE_ACTOR(Small, create, int, v) { self->v = v; }
 REMOTE_METHOD(int, Small, get) { return self->v; }
 
@@ -609,7 +614,10 @@ TEST(tasks_make_and_drop_actors) {
     fixture_stop(&f);
 }
 
-typedef struct hammer { rr_actor list; int sent; } hammer;
+typedef struct hammer {
+    rr_actor list;
+    int sent;
+} hammer;
 static void hammer_until_dead(void *data) {
     hammer *h = data;
     rr_scope scope = rr_scope_begin();
@@ -641,6 +649,46 @@ TEST(kill_while_several_threads_ask) {
     }
     CHECK(actors_settle_at(0) && objects_settle_at(0));
     fixture_stop(&f);
+}
+
+typedef struct Brief {
+    int *ended; /* not atomic: destructors run one at a time */
+    atomic_int *inside;
+    rr_actor child;
+} Brief;
+REMOTE_ACTOR(Brief, create, size_t, ended, size_t, inside, rr_actor, child) {
+    *self = (Brief){(int *)ended, (atomic_int *)inside, rr_keep(child)};
+}
+REMOTE_METHOD(int, Brief, ask) { return *self->ended; }
+REMOTE_FN(int, brief_task, int, x) { return x; }
+REMOTE_DESTRUCTOR(Brief) {
+    CHECK(atomic_fetch_add(self->inside, 1) == 0);
+    ++*self->ended;
+    CHECK(atomic_fetch_sub(self->inside, 1) == 1);
+    /* While this one waits others may run, so ending a child and waiting for it is no deadlock. */
+    rr_ref last = rr_ask(self->child, Brief_ask);
+    rr_kill(self->child);
+    rr_get_void(last);
+    CHECK(rr_unwrap(int, rr_call(brief_task, 3)) == 3);
+    rr_release(self->child);
+}
+
+TEST(destructors_run_one_at_a_time) {
+    enum { N = 300 };
+    fixture f;
+    START(&f, .workers = 3);
+    int ended = 0;
+    atomic_int inside = 0;
+    rr_actor briefs[N];
+    for (int i = 0; i < N; i++) {
+        rr_actor child = rr_spawn(Brief_create, (size_t)&ended, (size_t)&inside, (rr_actor){0});
+        briefs[i] = rr_spawn(Brief_create, (size_t)&ended, (size_t)&inside, child);
+        rr_release(child);
+    }
+    for (int i = 0; i < N; i++) rr_release(briefs[i]);
+    CHECK(actors_settle_at(0));
+    fixture_stop(&f);
+    CHECK(ended == 2 * N && inside == 0);
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }
