@@ -466,19 +466,19 @@ static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
    Errors: the error that the object holds; RR_ERR_TYPE, RR_ERR_STALE,
    RR_ERR_DEADLOCK, RR_ERR_NOT_RUNNING.
    Blocks: until the object is complete; may run the task it waits for. */
-#define rr_get(T, ref, out) rr__get((ref), RR_TYPE(T), (1 ? (out) : (T *)0), -1)
+#define rr_get(T, ref, out) rr__get((ref), &RR_TYPE(T), (1 ? (out) : (T *)0), -1)
 
 /* The same, at most so many milliseconds (negative: no limit; 0: not at all).
    Errors: also RR_ERR_TIMEOUT. With a limit it runs no bodies itself. */
 #define rr_get_timeout(T, ref, out, milliseconds)                                                  \
-    rr__get((ref), RR_TYPE(T), (1 ? (out) : (T *)0), (milliseconds))
+    rr__get((ref), &RR_TYPE(T), (1 ? (out) : (T *)0), (milliseconds))
 
 /* Waits for the end of a task whatever it returns, and drops the value. */
 rr_status rr_get_void(rr_ref ref);
 
 /* T rr_unwrap(T, rr_ref ref): the value; on an error its message on stderr and
    abort(). */
-#define rr_unwrap(T, ref) (*(T *)rr__unwrap((ref), RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
+#define rr_unwrap(T, ref) (*(T *)rr__unwrap((ref), &RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
 
 /* Is the object complete, with a value or an error? True for what rr_get would
    answer at once. One load. Blocks: no. */
@@ -661,7 +661,9 @@ struct rr_function {
     const char *site;     /* "file:line" */
     int arity;
     int kind;             /* enum rr__kind */
-    uint64_t hash;        /* of the signature; set when it is registered */
+    uint64_t hash;        /* of the signature; this and the next two are set when it is registered */
+    uint8_t handles;      /* bit i: parameter i is a handle */
+    bool is_wordy;        /* each argument takes one word of the slot, see rr__args_pack */
     rr_function *next;    /* the list of everything registered */
     RR__ATOMIC(const rr_function *) drop; /* constructor: the destructor of its type */
     RR__ATOMIC(int) state; /* enum rr__function_state */
@@ -710,8 +712,8 @@ rr_ref rr__put(rr_type type, const void *value, const char *site);
 rr_ref rr__put_bytes(const void *data, size_t size, const char *site);
 rr_ref rr__create(size_t size, void **room, const char *site);
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site);
-rr_status rr__get(rr_ref ref, rr_type type, void *out, int64_t milliseconds);
-void *rr__unwrap(rr_ref ref, rr_type type, void *out, const char *site);
+rr_status rr__get(rr_ref ref, const rr_type *type, void *out, int64_t milliseconds);
+void *rr__unwrap(rr_ref ref, const rr_type *type, void *out, const char *site);
 void rr__retain_ref(rr_ref ref);
 void rr__retain_actor(rr_actor actor);
 void rr__release_ref(rr_ref ref);
@@ -1149,11 +1151,15 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__LIKELY(x) __builtin_expect(!!(x), 1)
 #define RR__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define RR__NOINLINE __attribute__((noinline))
+#define RR__INLINE inline __attribute__((always_inline)) /* a step of the path of every call */
+#define RR__PREFETCH(p) __builtin_prefetch((p), 1)
 #define RR__STACK_NOW() ((char *)__builtin_frame_address(0)) /* also on ASan's fake stack */
 #else
 #define RR__LIKELY(x) (x)
 #define RR__UNLIKELY(x) (x)
 #define RR__NOINLINE
+#define RR__INLINE inline
+#define RR__PREFETCH(p) ((void)(p))
 #define RR__STACK_NOW() ((char *)&(char){0})
 #endif
 
@@ -1550,15 +1556,27 @@ typedef struct rr__parts rr__parts;
               FAILED (release) and never after; who has seen that state (acquire)
               reads them without more. */
 struct rr__object {
+    /* The first line: all that travels when another thread runs a small task or reads its result. */
     RR__ATOMIC(uint64_t) word;
-    RR__ATOMIC(uint64_t) id;             /* 0: free. Written by who allocates and frees */
-    RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
+    RR__ATOMIC(uint64_t) id;       /* 0: free. Written by who allocates and frees */
+    RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
     union {
         const rr_function *fn; /* task, message, actor */
         const char *type_name; /* put object */
     } of;
+    uint32_t slot;
+    uint8_t kind;       /* enum rr__kind */
+    uint8_t place;      /* of the value: enum rr__place or block class */
+    uint8_t args_place; /* of the arguments, likewise */
+    uint8_t by_ref;     /* bit i: argument i is an object, not a value */
+
+    /* The second line: who made it, and what it waits for or is waited for by. */
+    RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
+    RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see rr__walk */
+    rr__object *next;                    /* link of the one list that it is in */
+    const char *site;                    /* "file:line" of the call that made it */
     union {
-        size_t bytes;          /* complete: size of the value */
+        size_t bytes;          /* READY: size of the value, see rr__size_of */
         rr__object *lane_next; /* a held message: the next one of its caller; FAILED: a link */
     } size;
     union {
@@ -1567,15 +1585,6 @@ struct rr__object {
         rr__context *runner; /* RUNNING: who sleeps, if its body does */
         rr__lane *lane;      /* WAITING: of a held message */
     } data;
-    const char *site; /* "file:line" of the call that made it */
-    uint32_t slot;
-    uint8_t kind;       /* enum rr__kind */
-    uint8_t place;      /* of the value: enum rr__place or block class */
-    uint8_t args_place; /* of the arguments, likewise */
-    uint8_t by_ref;     /* bit i: argument i is an object, not a value */
-
-    RR__ATOMIC(rr__object *) waits_on; /* what must happen first; see rr__walk */
-    rr__object *next;                  /* link of the one list that it is in */
     union {
         rr__object *actor; /* of a message */
         rr__actor *own;    /* of an actor */
@@ -1587,13 +1596,12 @@ struct rr__object {
         bool is_held;   /* a message: it went through a lane */
         bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
     };
-    bool has_arrived;              /* held: its arguments are complete */
-    bool is_refused;               /* held: its actor died before; shard lock */
-    RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
+    bool has_arrived; /* held: its arguments are complete */
+    bool is_refused;  /* held: its actor died before; shard lock */
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
-enum { RR__INLINE_BYTES = 32 };
+enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__COUNT_MASK ((uint64_t)0xffffffff)
 #define RR__STATE(state) ((uint64_t)(state) << 32)
 #define RR__STATE_MASK RR__STATE(15)
@@ -1662,8 +1670,13 @@ typedef struct rr__ring {
 } rr__ring;
 
 typedef struct rr__deque {
-    RR__ATOMIC(int64_t) top, bottom;
+    char apart_1[64]; /* thieves write top, the owner bottom: not in one cache line */
+    RR__ATOMIC(int64_t) top;
+    char apart_2[56];
+    RR__ATOMIC(int64_t) bottom;
     RR__ATOMIC(rr__ring *) ring;
+    int64_t seen; /* owner: what top was once; it only grows */
+    char apart_3[64];
 } rr__deque;
 
 /* A body that is running: on the stack of the thread that runs it. */
@@ -1675,9 +1688,9 @@ typedef struct rr__frame {
     rr__object *task; /* function: its slot; actor: the message's, or the actor's */
     rr__lane **lanes; /* of the caller that this body is */
     rr__error *error; /* from rr_fail */
-    void *result;     /* from rr_result */
-    size_t result_bytes;
-    uint8_t result_place;
+    void *room;       /* from rr_result */
+    size_t room_bytes;
+    uint8_t room_place;
     bool is_actor, wants_exit;
     size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
     rr_runtime *chosen;
@@ -1790,7 +1803,7 @@ typedef struct rr__shard {
     rr__mutex lock;
     rr__node *sleepers;
 } rr__shard;
-enum { RR__SHARDS = 64, RR__SEGMENTS = 24, RR__FIRST_SEGMENT = 8 };
+enum { RR__SHARDS = 64, RR__SEGMENTS = 32, RR__FIRST_SEGMENT = 8 };
 
 /* Messages that one caller sent to one actor, from the first that waits for an argument
    on. Under the shard lock of the actor. Freed by the caller, or, if that is gone, by who
@@ -1861,13 +1874,19 @@ struct rr_runtime {
     rr_runtime *next_runtime; /* list of all; global lock */
     bool is_default;
 
-    RR__ATOMIC(uint64_t) idle;
-    RR__ATOMIC(uint64_t) next_id;
-    RR__ATOMIC(uint64_t) store_used;
-    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     RR__ATOMIC(rr__context *) contexts;
-    RR__ATOMIC(rr__object *) segments[RR__SEGMENTS]; /* segment k: 256 << k slots */
+    RR__ATOMIC(int) has_inbox;
+    RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
+
+    RR__ATOMIC(uintptr_t) segments[RR__SEGMENTS]; /* see rr__slot_at */
     void *segment_memory[RR__SEGMENTS];
+    char apart_1[64]; /* above: read by all, rarely written; below: written, each by itself */
+    RR__ATOMIC(uint64_t) idle;
+    char apart_2[64];
+    RR__ATOMIC(uint64_t) store_used;
+    char apart_3[64];
+    RR__ATOMIC(uint64_t) next_id;
+    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__pool slot_pool, block_pools[RR__CLASSES];
     rr__shard shards[RR__SHARDS];
 
@@ -1880,10 +1899,8 @@ struct rr_runtime {
     int threads;
     rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
                                              turn, and what a deque had no memory for */
-    RR__ATOMIC(int) has_inbox;
-    RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
-    rr__name *names;              /* of living actors; under the global lock */
-    rr__error *no_memory;         /* the error that needs no more memory */
+    rr__name *names;                      /* of living actors; under the global lock */
+    rr__error *no_memory;                 /* the error that needs no more memory */
 };
 
 /* ---- used before they are defined ---- */
@@ -2033,8 +2050,11 @@ static rr_status rr__status_of(uint32_t slot) {
 }
 
 /* Two links inside a free block: to the next block and to the next batch. */
+static inline void **rr__link_at(void *block, size_t link) {
+    return (void **)((char *)block + link);
+}
 static void **rr__pool_link(const rr__pool *pool, void *block) {
-    return (void **)((char *)block + pool->link);
+    return rr__link_at(block, pool->link);
 }
 
 static bool rr__pool_init(rr__pool *pool, size_t block, size_t link, size_t chunk_bytes) {
@@ -2104,15 +2124,16 @@ static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
     rr__unlock(&pool->lock);
 }
 
-static inline void *rr__cache_take(rr__pool *pool, rr__cache *cache) {
+/* `link` is the pool's, as a constant. */
+static RR__INLINE void *rr__cache_take(rr__pool *pool, rr__cache *cache, size_t link) {
     if (RR__UNLIKELY(!cache->first) && !rr__pool_refill(pool, cache)) return NULL;
     void *block = cache->first;
-    cache->first = rr__pool_link(pool, block)[0], cache->count--;
+    cache->first = *rr__link_at(block, link), cache->count--;
     return block;
 }
 
-static inline void rr__cache_give(rr__pool *pool, rr__cache *cache, void *block) {
-    rr__pool_link(pool, block)[0] = cache->first;
+static RR__INLINE void rr__cache_give(rr__pool *pool, rr__cache *cache, size_t link, void *block) {
+    *rr__link_at(block, link) = cache->first;
     cache->first = block;
     if (RR__UNLIKELY(++cache->count >= 3 * RR__BATCH)) rr__pool_flush(pool, cache);
 }
@@ -2143,7 +2164,7 @@ static uint8_t rr__class_of(size_t bytes) {
 static void *rr__block_new(rr__context *cx, size_t size, uint8_t *place) {
     *place = rr__class_of(size);
     if (*place != RR__ON_ITS_OWN) {
-        void *block = rr__cache_take(&cx->runtime->block_pools[*place], &cx->blocks[*place]);
+        void *block = rr__cache_take(&cx->runtime->block_pools[*place], &cx->blocks[*place], 0);
         if (block) RR__UNPOISON(block, size);
         return block;
     }
@@ -2167,7 +2188,7 @@ static void rr__block_free(rr__context *cx, void *block, uint8_t place) {
         return;
     }
     RR__POISON((char *)block + 2 * sizeof(void *), rr__class_bytes(place) - 2 * sizeof(void *));
-    rr__cache_give(&cx->runtime->block_pools[place], &cx->blocks[place], block);
+    rr__cache_give(&cx->runtime->block_pools[place], &cx->blocks[place], 0, block);
 }
 
 /* Admission: bytes of live objects outside their slots never exceed the limit. */
@@ -2183,7 +2204,7 @@ static void rr__store_return(rr_runtime *rt, size_t bytes) {
     rr__sub_acq_rel(&rt->store_used, (uint64_t)bytes);
 }
 
-static inline void rr__count(rr__context *cx, enum rr__counter counter) {
+static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
     uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
     rr__store_release(&cx->counters[counter], n + 1);      /* pairs with rr__sum */
 }
@@ -2228,13 +2249,16 @@ static RR__NOINLINE rr__ring *rr__deque_grow(rr__deque *deque, int64_t top, int6
 }
 
 /* Owner. False if memory ran out. The store of bottom is seq_cst for rule P1. */
-static inline bool rr__deque_push(rr__deque *deque, rr__object *entry) {
+static RR__INLINE bool rr__deque_push(rr__deque *deque, rr__object *entry) {
     int64_t bottom = rr__load_relaxed(&deque->bottom); /* the owner's own */
-    int64_t top = rr__load_acquire(&deque->top);       /* pairs with the thief's CAS: its read
-                                                          of the entry is over */
     rr__ring *ring = rr__load_relaxed(&deque->ring);
-    if (RR__UNLIKELY(bottom - top > ring->mask) && !(ring = rr__deque_grow(deque, top, bottom)))
-        return false;
+    if (RR__UNLIKELY(bottom - deque->seen > ring->mask)) {
+        deque->seen = rr__load_acquire(&deque->top); /* pairs with the thief's CAS: its read of the
+                                                        entry is over */
+        if (bottom - deque->seen > ring->mask &&
+            !(ring = rr__deque_grow(deque, deque->seen, bottom)))
+            return false;
+    }
     rr__store_relaxed(&ring->entries[bottom & ring->mask], entry);
     rr__store_seq_cst(&deque->bottom, bottom + 1);
     return true;
@@ -2293,8 +2317,6 @@ static void rr__deque_trim(rr__deque *deque) {
 }
 
 // >>registry
-
-static bool rr__type_is_void(rr_type type) { return type.kind == RR__KIND_VOID; }
 
 /* "struct point" and "point" are one name; so are types with and without qualifiers. */
 static const char *rr__bare_name(const char *name) {
@@ -2373,11 +2395,24 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
     return true;
 }
 
+/* What rr__args_pack wants to know, once for all calls. */
+static void rr__registry_measure(rr_function *fn) {
+    fn->is_wordy = fn->arity <= 4;
+    fn->handles = 0;
+    for (int i = 0; i < fn->arity; i++) {
+        int kind = fn->params[i].kind;
+        bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+        bool is_object = kind == RR__KIND_BYTES || kind == RR__KIND_MANY;
+        if (is_handle) fn->handles |= (uint8_t)(1u << i);
+        if (!is_handle && !is_object && fn->params[i].size > 8) fn->is_wordy = false;
+    }
+}
+
 static void rr__registry_add_locked(rr_function *fn) {
     char text[8];
     rr_status status;
     bool is_refused = rr__registry_objection(fn, text, sizeof text, &status);
-    if (!is_refused) fn->hash = rr__signature(fn);
+    if (!is_refused) fn->hash = rr__signature(fn), rr__registry_measure(fn);
     if (!is_refused && fn->kind == RR__DESTRUCTOR) stbds_shput(rr__drops, fn->self.name, fn);
     else if (!is_refused) stbds_shput(rr__table, fn->name, fn);
     /* Pairs with the acquire in rr__is_valid. */
@@ -2597,41 +2632,41 @@ static const char *rr__error_message_of(rr__error *error) {
 
 /* ---- slots ---- */
 
+/* Slots are numbered from 1. With n = number + 255, segment k holds n = 2^k to 2^(k+1) - 1, and
+   segments[k] is where n = 0 would lie, so that one shift and one addition find a slot. */
 static bool rr__segment_add_locked(rr_runtime *rt) {
     rr__pool *pool = &rt->slot_pool;
-    for (int k = 0; k < RR__SEGMENTS; k++) {
+    for (int k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
         if (rr__load_relaxed(&rt->segments[k])) continue; /* written under this lock */
-        size_t bytes = ((size_t)1 << (k + RR__FIRST_SEGMENT)) * sizeof(rr__object);
+        size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
         char *start = rr__aligned_zeros(bytes, 128, &rt->segment_memory[k]);
         if (!start) return false;
         pool->fresh = start, pool->end = start + bytes;
-        rr__store_release(&rt->segments[k], (rr__object *)start); /* pairs with rr__slot_at */
+        rr__store_release(&rt->segments[k], (uintptr_t)start - bytes); /* pairs with rr__slot_at */
         return true;
     }
     return false;
 }
 
 /* The slot of a number from a handle, live or not; NULL if there never was one. */
-static inline rr__object *rr__slot_at(rr_runtime *rt, uint32_t slot) {
-    uint32_t n = slot + 255; /* slots count from 1, so segment k starts at n = 256 << k */
-    if (RR__UNLIKELY(slot == 0 || n < slot)) return NULL;
-    unsigned k = rr__highest_bit(n);
-    rr__object *segment = rr__load_acquire(&rt->segments[k - RR__FIRST_SEGMENT]);
-    return segment ? segment + (n - (1u << k)) : NULL;
+static RR__INLINE rr__object *rr__slot_at(rr_runtime *rt, uint32_t slot) {
+    uint32_t n = slot + 255;
+    if (RR__UNLIKELY(n == 0)) return NULL;
+    uintptr_t base = rr__load_acquire(&rt->segments[rr__highest_bit(n)]);
+    return RR__LIKELY(base) ? (rr__object *)(base + (uintptr_t)n * sizeof(rr__object)) : NULL;
 }
 
 /* A slot that is used for the first time learns its number. */
 static RR__NOINLINE uint32_t rr__slot_number(rr_runtime *rt, rr__object *o) {
-    for (unsigned k = 0; k < RR__SEGMENTS; k++) {
-        rr__object *segment = rr__load_acquire(&rt->segments[k]);
-        size_t count = (size_t)1 << (k + RR__FIRST_SEGMENT);
-        if (segment && o >= segment && o < segment + count)
-            return (uint32_t)((size_t)(o - segment) + count - 255);
+    for (unsigned k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
+        uintptr_t base = rr__load_acquire(&rt->segments[k]);
+        size_t n = base ? ((uintptr_t)o - base) / sizeof(rr__object) : 0;
+        if (base && n >> k == 1) return (uint32_t)(n - 255);
     }
     return 0;
 }
 
-static uint64_t rr__next_id(rr__context *cx) {
+static RR__INLINE uint64_t rr__next_id(rr__context *cx) {
     enum { STEP = 1024 };
     if (RR__UNLIKELY(cx->next_id == cx->last_id)) {
         cx->next_id =
@@ -2642,8 +2677,9 @@ static uint64_t rr__next_id(rr__context *cx) {
 }
 
 /* A slot for a new object, not published yet: its word is still 0. NULL without memory. */
-static inline rr__object *rr__object_new(rr__context *cx, enum rr__kind kind, const char *site) {
-    rr__object *o = rr__cache_take(&cx->runtime->slot_pool, &cx->slots);
+static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind,
+                                             const char *site) {
+    rr__object *o = rr__cache_take(&cx->runtime->slot_pool, &cx->slots, RR__SLOT_LINK);
     if (RR__UNLIKELY(!o)) return NULL;
     if (RR__UNLIKELY(!o->slot)) o->slot = rr__slot_number(cx->runtime, o);
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
@@ -2651,23 +2687,25 @@ static inline rr__object *rr__object_new(rr__context *cx, enum rr__kind kind, co
     o->is_told = o->is_held = o->has_arrived = o->is_refused = false;
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
-    rr__store_relaxed(&o->id, rr__next_id(cx));
+    rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
+                                                   before are gone */
     rr__count(cx, kind == RR__CONSTRUCTOR ? RR__ACTORS_MADE : RR__OBJECTS_MADE);
     return o;
 }
 
 /* From here on the object is found through its handle (release; pairs with rule R2's CAS). */
-static inline void rr__publish(rr__object *o, enum rr__state state, uint32_t count, int type_kind) {
+static RR__INLINE void rr__publish(rr__object *o, enum rr__state state, uint32_t count,
+                                   int type_kind) {
     uint64_t flags = o->kind == RR__CONSTRUCTOR ? RR__IS_ACTOR : 0;
     if (state == RR__READY && o->place == RR__IN_SLOT) flags = RR__IS_INLINE;
     rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | flags | count);
 }
 
-static void rr__object_free(rr__context *cx, rr__object *o) {
+static RR__INLINE void rr__object_free(rr__context *cx, rr__object *o) {
     rr__store_relaxed(&o->id, (uint64_t)0); /* stale from now on; value words are stored release */
     rr__store_release(&o->word, (uint64_t)0);
     if (o->kind != RR__CONSTRUCTOR) rr__count(cx, RR__OBJECTS_GONE); /* an actor: when it ended */
-    rr__cache_give(&cx->runtime->slot_pool, &cx->slots, o);
+    rr__cache_give(&cx->runtime->slot_pool, &cx->slots, RR__SLOT_LINK, o);
 }
 
 static inline enum rr__state rr__state_of(uint64_t word) {
@@ -2680,12 +2718,18 @@ static inline bool rr__has_failed(rr__object *o) {
     return rr__state_of(rr__load_acquire(&o->word)) == RR__FAILED;
 }
 
+/* Values that own nothing outside their slot. */
+static inline bool rr__kind_is_plain(unsigned kind) {
+    return kind < RR__KIND_REF || kind >= RR__KIND_INTEGER;
+}
+static inline unsigned rr__kind_in(uint64_t word) { return (unsigned)(word >> 48) & 255; }
+
 static rr_type rr__type_of(const rr__object *o) {
     static const rr_type many = {"rr_many", sizeof(rr_many), 8, RR__KIND_MANY};
     static const rr_type bytes = {"rr_bytes", sizeof(rr_bytes), 8, RR__KIND_BYTES};
     if (o->kind <= RR__METHOD) return o->of.fn->result;
     if (o->kind == RR__GATHER) return many;
-    int kind = (int)(rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word) >> 48) & 255; /* fixed */
+    unsigned kind = rr__kind_in(rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word)); /* fixed */
     if (kind == RR__KIND_BYTES) return bytes;
     return (rr_type){o->of.type_name, (uint32_t)o->size.bytes, 1, (uint16_t)kind};
 }
@@ -2700,22 +2744,28 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 
 /* ---- counts ---- */
 
-/* The last count of an actor that has not ended is no end of its slot: its runner frees that. The
-   word as it was then decides, because the runner may be about to. */
+/* The last count went; `word` is what it was before. The last count of an actor that has not ended
+   is no end of its slot: its runner frees that. The word as it was then decides, because the runner
+   may be about to. */
+static inline void rr__last_dropped(rr__context *cx, rr__object *o, uint64_t word) {
+    if (RR__LIKELY((word & RR__IS_INLINE) && rr__kind_is_plain(rr__kind_in(word))))
+        rr__object_free(cx, o);
+    else if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) rr__actor_poke(cx, o);
+    else rr__bury(cx, o);
+}
+
 static inline void rr__drop(rr__context *cx, rr__object *o) {
     uint64_t word = rr__sub_acq_rel(&o->word, (uint64_t)1);
-    if (RR__LIKELY((word & RR__COUNT_MASK) != 1)) return;
-    if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) rr__actor_poke(cx, o);
-    else rr__bury(cx, o);
+    if ((word & RR__COUNT_MASK) == 1) rr__last_dropped(cx, o, word);
 }
 
 /* The caller's pin and a count that it says it has; if two threads give the same count back, the
    second finds nothing but its pin. */
 static void rr__drop_two(rr__context *cx, rr__object *o) {
-    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    while ((word & RR__COUNT_MASK) >= 2)
-        if (rr__cas_seq_cst(&o->word, &word, word - 1)) break;
-    rr__drop(cx, o);
+    uint64_t word = rr__load_relaxed(&o->word), counts; /* the CAS checks it */
+    do counts = (word & RR__COUNT_MASK) >= 2 ? 2 : 1;
+    while (!rr__cas_seq_cst(&o->word, &word, word - counts));
+    if ((word & RR__COUNT_MASK) == counts) rr__last_dropped(cx, o, word);
 }
 
 /* A further count, by one who holds one already. */
@@ -2734,7 +2784,7 @@ static bool rr__try_retain(rr__context *cx, rr__object *o, uint64_t id) {
 }
 
 /* The slot that a handle speaks of, if it still does; no count is taken. */
-static inline rr__object *rr__find(rr_runtime *rt, rr_ref ref) {
+static RR__INLINE rr__object *rr__find(rr_runtime *rt, rr_ref ref) {
     if (ref.home != rt->home || ref.id == 0) return NULL;
     rr__object *o = rr__slot_at(rt, ref.slot);
     return o && rr__load_acquire(&o->id) == ref.id ? o : NULL;
@@ -2758,12 +2808,35 @@ static inline void *rr__data(rr__object *o) {
     return o->place == RR__IN_SLOT ? (void *)o->words : o->data.block;
 }
 
+/* Small sizes without a call of memcpy. */
+static RR__INLINE void rr__copy(void *to, const void *from, size_t size) {
+    if (size == 8) memcpy(to, from, 8);
+    else if (size == 4) memcpy(to, from, 4);
+    else memcpy(to, from, size);
+}
+
+static RR__INLINE uint64_t rr__word_from(const void *value, size_t size) {
+    uint64_t word = 0;
+    rr__copy(&word, value, size);
+    return word;
+}
+
 /* Stores up to 32 bytes in the slot, as words, because a reader with a stale handle may look
    at them at the same time (rr__get); release: it then sees that the id is another. */
-static inline void rr__write_words(rr__object *o, const void *value, size_t size) {
+static RR__INLINE void rr__write_words(rr__object *o, const void *value, size_t size) {
+    if (RR__LIKELY(size <= 8)) {
+        rr__store_release(&o->words[0], rr__word_from(value, size));
+        return;
+    }
     uint64_t words[4] = {0, 0, 0, 0};
     memcpy(words, value, size);
     for (size_t i = 0; i * 8 < size; i++) rr__store_release(&o->words[i], words[i]);
+}
+
+/* A complete object's. What a task left in its slot has the size of its type, so that finishing it
+   need not touch the second line. */
+static size_t rr__size_of(const rr__object *o) {
+    return o->kind <= RR__METHOD && o->place == RR__IN_SLOT ? o->of.fn->result.size : o->size.bytes;
 }
 
 /* Memory of the store for a value that does not fit into the slot. */
@@ -2779,7 +2852,8 @@ static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8
 /* The bytes of an object; of an empty one, too, an address that may be computed with. */
 static rr_bytes rr__bytes_in(rr__object *o) {
     static _Alignas(64) const char nothing[64];
-    return rr_bytes_of(o->size.bytes ? rr__data(o) : nothing, o->size.bytes);
+    size_t size = rr__size_of(o);
+    return rr_bytes_of(size ? rr__data(o) : nothing, size);
 }
 
 static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {
@@ -2801,7 +2875,7 @@ static void rr__parts_free(rr__context *cx, rr__parts *parts) {
 }
 
 static void rr__value_free(rr__context *cx, rr__object *o) {
-    int kind = (int)(rr__load_relaxed(&o->word) >> 48) & 255; /* fixed since it was published */
+    unsigned kind = rr__kind_in(rr__load_relaxed(&o->word)); /* fixed since it was published */
     if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR) {
         rr__object *inner = rr__contained(cx, o);
         if (inner) rr__drop(cx, inner);
@@ -2878,13 +2952,14 @@ static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
     return rr__held_grow(self) || self->held_count < self->held_capacity;
 }
 
-static inline bool rr__scope_ready(rr__local *self) {
+static RR__INLINE bool rr__scope_ready(rr__local *self) {
     if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
     return rr__scope_make_room(self);
 }
 
 /* Gives a count to the innermost scope. After rr__scope_ready. */
-static inline void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o, bool is_view) {
+static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o,
+                                      bool is_view) {
     if (self->scope_depth == 0) return;
     rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
     self->held[self->held_count++] = (rr__held){o, {cx}, 0, is_view, false};
@@ -2985,7 +3060,7 @@ static void rr__wake_one(rr_runtime *rt) {
         }
 }
 
-static inline void rr__announce(rr_runtime *rt) { /* after a push: rule P1 */
+static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 */
     uint64_t idle = rr__load_seq_cst(&rt->idle);
     if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
 }
@@ -3033,7 +3108,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
 }
 
 /* Puts what is QUEUED where workers find it. */
-static inline void rr__push(rr__context *cx, rr__object *o) {
+static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
     if (RR__LIKELY(rr__deque_push(&cx->deque, o))) {
         rr__announce(cx->runtime);
         return;
@@ -3058,7 +3133,7 @@ static void rr__enqueue(rr__context *cx, rr__object *o) {
 }
 
 /* The one arbiter of who runs a task or an actor. */
-static bool rr__claim(rr__object *o) {
+static RR__INLINE bool rr__claim(rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
     while (rr__state_of(word) == RR__QUEUED)
         if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__QUEUED)))
@@ -3213,12 +3288,14 @@ static void rr__worker_main(void *context) {
    Wagner and Calder 1993) and whether it waits for itself. Waits with a limit and waits for
    any of several objects make no link: they can end by themselves.
 
-   Rules  W1  A link is written before its target is waited for, and cleared after.
+      Rules  W1  A link is written before its target is waited for, and cleared after.
           W2  Who has written a link that may close a ring (a body that is about to sleep, a task
-              that goes on to its next argument, a message that arrives late) walks afterwards.
-              Links, and the count `blocked` of sleeping bodies, are seq_cst: of several that
-              close a ring together, the last in that order sees it whole.
-          W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
+              that goes on to its next argument, a message that arrives late) then changes
+              `blocked`, or adds 0 to it, and walks after that. All these are changes of one word:
+              so of several that close a ring together the last sees the links of the others. What
+              is linked by a thread that only later sleeps (a waiter to what it helps with, an
+              actor to its message) is written before that thread's change.
+W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
               by link is a ring. Each link is read again after the id of its target, so that a
               slot that was reused in between is not taken for the target. */
 enum rr__walk {
@@ -3243,10 +3320,10 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
             *end = o;
             return rr__claim(o) ? RR__WALK_CLAIMED : RR__WALK_END;
         }
-        rr__object *next = rr__load_seq_cst(&o->waits_on);
+        rr__object *next = rr__load_acquire(&o->waits_on);
         if (!next) return RR__WALK_END;
         uint64_t next_id = rr__load_acquire(&next->id);
-        if (rr__load_seq_cst(&o->waits_on) != next || rr__load_acquire(&o->id) != id ||
+        if (rr__load_acquire(&o->waits_on) != next || rr__load_acquire(&o->id) != id ||
             rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
             return RR__WALK_END;
         o = next, id = next_id;
@@ -3265,12 +3342,12 @@ static const char *rr__name_of(const rr__object *o) {
 /* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
 static void rr__ring_describe(rr__object *self, char *text, size_t size) {
     size_t used = (size_t)snprintf(text, size, "deadlock: '%s'", rr__name_of(self));
-    rr__object *o = rr__load_seq_cst(&self->waits_on);
+    rr__object *o = rr__load_acquire(&self->waits_on);
     for (bool first = true; o && used < size; first = false) {
         used += (size_t)snprintf(text + used, size - used, "%s waits for '%s'",
                                  first ? "" : ", which", rr__name_of(o));
         if (o == self) break;
-        o = rr__load_seq_cst(&o->waits_on);
+        o = rr__load_acquire(&o->waits_on);
     }
 }
 
@@ -3292,14 +3369,14 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
     char text[sizeof(((rr__sleeper *)0)->ring)];
     rr__object *next, *other;
     rr__lock(&rt->ring_lock);
-    next = rr__load_seq_cst(&member->waits_on);
+    next = rr__load_acquire(&member->waits_on);
     if (next && rr__walk(next, member, NULL, &other) == RR__WALK_RING) {
         rr__ring_describe(member, text, sizeof text);
         rr__object *o = member;
         do {
             bool runs = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING;
             if (runs && o->kind <= RR__METHOD && o->data.runner) rr__ring_wake(o, text);
-            o = rr__load_seq_cst(&o->waits_on);
+            o = rr__load_acquire(&o->waits_on);
         } while (o != member);
     }
     rr__unlock(&rt->ring_lock);
@@ -3308,7 +3385,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
 /* Rule W2, for a link that was made from `o` by a thread which does not wait itself. */
 static void rr__ring_check(rr_runtime *rt, rr__object *o) {
     rr__object *other = NULL, *next;
-    if (!rr__load_seq_cst(&rt->blocked) || !(next = rr__load_seq_cst(&o->waits_on))) return;
+    if (!rr__add_seq_cst(&rt->blocked, 0u) || !(next = rr__load_acquire(&o->waits_on))) return;
     enum rr__walk found = rr__walk(next, o, NULL, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, o);
     if (found == RR__WALK_OTHER_RING) rr__ring_tell(rt, other);
@@ -3402,9 +3479,9 @@ static rr__object *rr__current_task(rr__context *cx) {
 /* Runs a task for a body that waits for `goal`. */
 static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
-    if (self) rr__store_seq_cst(&self->waits_on, goal); /* rule W1 */
+    if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
     rr__run(cx, claimed, goal);
-    if (self) rr__store_seq_cst(&self->waits_on, (rr__object *)NULL);
+    if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
     rr__deque_trim(&cx->deque);
 }
 
@@ -3436,11 +3513,11 @@ static rr__object *rr__path_claim(rr__local *self, size_t base) {
             if (rr__claim(step.object)) return step.object;
             continue; /* somebody else's now */
         }
-        rr__object *next = rr__load_seq_cst(&step.object->waits_on);
+        rr__object *next = rr__load_acquire(&step.object->waits_on);
         uint64_t id = next ? rr__load_acquire(&next->id) : 0;
         /* Over, but still linked: another thread is about to send this link on. */
         if (!id || rr__is_complete(next)) return NULL;
-        if (rr__load_seq_cst(&step.object->waits_on) != next) continue; /* it went on */
+        if (rr__load_acquire(&step.object->waits_on) != next) continue; /* it went on */
         if (!rr__path_push(self, next, id)) return NULL;
     }
     return NULL;
@@ -3531,7 +3608,8 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     rr__context *cx = s->context;
     rr_runtime *rt = cx->runtime;
     rr__object *other;
-    rr__store_seq_cst(&s->task->waits_on, edge); /* rules W1, W2 */
+    s->task->data.runner = cx;                   /* for rr__ring_wake */
+    rr__store_release(&s->task->waits_on, edge); /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
     enum rr__walk found = rr__walk(edge, s->task, rr__has_stack(cx) ? claimed : NULL, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, s->task); /* us too */
@@ -3540,7 +3618,7 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     if (found != RR__WALK_CLAIMED) *claimed = NULL;
     rr__sub_seq_cst(&rt->blocked, 1u);
     rr__lock(&rt->ring_lock); /* rule W4 */
-    rr__store_seq_cst(&s->task->waits_on, (rr__object *)NULL);
+    rr__store_release(&s->task->waits_on, (rr__object *)NULL);
     rr__unlock(&rt->ring_lock);
 }
 
@@ -3688,18 +3766,7 @@ static rr__object **rr__settled_link(rr__object *o, enum rr__state state) {
 /* READY or FAILED, once; takes over one count of the caller's (a task's own, the pin of rr_seal).
    The value or error is in place (R3).
    With nobody waiting both happen in one step, and nothing of the object is touched after it. */
-static void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
-    uint64_t add = RR__STATE(state) | (o->place == RR__IN_SLOT ? RR__IS_INLINE : 0);
-    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
-    bool watched;
-    do {
-        watched = (word & (RR__HAS_SLEEPERS | RR__HAS_DEPENDENTS)) != 0;
-        next = ((word & ~RR__STATE_MASK) | add) - (watched ? 0 : 1);
-    } while (!rr__cas_seq_cst(&o->word, &word, next));
-    if (!watched) {
-        if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, o);
-        return;
-    }
+static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
     *rr__settled_link(o, state) = cx->settled;
     cx->settled = o;
     if (cx->is_settling) return; /* a failure that passes down a chain: a loop, not a recursion */
@@ -3711,6 +3778,19 @@ static void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
         rr__drop(cx, o);
     }
     cx->is_settling = false;
+}
+
+static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
+    bool is_inline = state == RR__READY && o->place == RR__IN_SLOT;
+    uint64_t add = RR__STATE(state) | (is_inline ? RR__IS_INLINE : 0);
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    bool watched;
+    do {
+        watched = (word & (RR__HAS_SLEEPERS | RR__HAS_DEPENDENTS)) != 0;
+        next = ((word & ~RR__STATE_MASK) | add) - (watched ? 0 : 1);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    if (watched) rr__settle(cx, o, state);
+    else if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, o);
 }
 
 static void rr__args_release(rr__context *cx, rr__object *task);
@@ -3734,14 +3814,15 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
 /* ---- arguments ---- */
 
 /* Arguments lie one behind the other in steps of 8 bytes, in the slot's words if they fit: a
-   value as itself, everything counted as the address of its slot. */
-static bool rr__is_counted(const rr_function *fn, uint8_t by_ref, int i) {
-    int kind = fn->params[i].kind;
-    return (by_ref >> i & 1) || kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+   value as itself, everything counted as the address of its slot. Of a wordy function (at most four
+   parameters, none larger than 8 bytes) argument i is word i, however it came. */
+static inline bool rr__is_counted(const rr_function *fn, uint8_t by_ref, int i) {
+    return ((by_ref | fn->handles) >> i) & 1;
 }
 
-static size_t rr__arg_bytes(const rr_function *fn, uint8_t by_ref, int i) {
-    return rr__is_counted(fn, by_ref, i) ? 8 : ((size_t)fn->params[i].size + 7) / 8 * 8;
+static inline size_t rr__arg_bytes(const rr_function *fn, uint8_t by_ref, int i) {
+    if (fn->is_wordy || rr__is_counted(fn, by_ref, i)) return 8;
+    return ((size_t)fn->params[i].size + 7) / 8 * 8;
 }
 
 static char *rr__args_of(rr__object *task) {
@@ -3755,13 +3836,23 @@ static rr__object *rr__counted_arg(const char *at) {
     return o;
 }
 
-static void rr__args_release(rr__context *cx, rr__object *task) {
+static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
     const rr_function *fn = task->of.fn;
     char *args = rr__args_of(task), *at = args;
-    for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++)
+    for (int i = 0; (task->by_ref | fn->handles) >> i;
+         at += rr__arg_bytes(fn, task->by_ref, i), i++)
         if (rr__is_counted(fn, task->by_ref, i) && rr__counted_arg(at))
             rr__drop(cx, rr__counted_arg(at));
     if (task->args_place != RR__IN_SLOT) rr__block_free(cx, args, task->args_place);
+}
+
+/* Nothing but values in the slot, as most tasks have? */
+static RR__INLINE bool rr__args_are_plain(const rr__object *task) {
+    return task->args_place == RR__IN_SLOT && !(task->by_ref | task->of.fn->handles);
+}
+
+static RR__INLINE void rr__args_release(rr__context *cx, rr__object *task) {
+    if (!rr__args_are_plain(task)) rr__args_drop(cx, task);
 }
 
 /* An argument while a call is being checked. */
@@ -3856,22 +3947,66 @@ static rr_status rr__args_store(rr__context *cx, rr__object *task, const rr__pac
     return RR_OK;
 }
 
-/* Fills in the arguments; on an error none is kept. */
-static rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg *args) {
+/* One argument into *out, or the error. */
+static rr__error *rr__arg_pack(rr__context *cx, rr__object *task, int i, const rr__arg *arg,
+                               rr__packed *out) {
+    rr_status status = rr__arg_check(cx, task->of.fn, i, arg, task->site, out);
+    if (out->is_ref) task->by_ref |= (uint8_t)(1u << i);
+    return status == RR_OK ? NULL : rr__arg_error(cx, task, i, status, out->counted);
+}
+
+static RR__NOINLINE rr__error *rr__args_pack_any(rr__context *cx, rr__object *task,
+                                                 const rr__arg *args) {
     const rr_function *fn = task->of.fn;
     rr__packed packed[8];
     rr__error *error = NULL;
     int n = 0;
-    for (; n < fn->arity && !error; n++) {
-        rr_status status = rr__arg_check(cx, fn, n, &args[n], task->site, &packed[n]);
-        if (status != RR_OK) error = rr__arg_error(cx, task, n, status, packed[n].counted);
-        if (packed[n].is_ref) task->by_ref |= (uint8_t)(1u << n);
-    }
+    for (; n < fn->arity && !error; n++) error = rr__arg_pack(cx, task, n, &args[n], &packed[n]);
     if (!error && rr__args_store(cx, task, packed) != RR_OK) error = cx->runtime->no_memory;
     if (!error) return NULL;
     for (int i = 0; i < n; i++)
         if (packed[i].counted) rr__drop(cx, packed[i].counted);
     return error;
+}
+
+/* Argument i of a wordy function, as a word. */
+static RR__INLINE rr__error *rr__arg_word(rr__context *cx, rr__object *task, int i,
+                                          const rr__arg *arg, uint64_t *word) {
+    const rr_type *type = &task->of.fn->params[i];
+    if (RR__LIKELY(arg->value && rr__kind_is_plain(type->kind))) {
+        *word = rr__word_from(arg->value, type->size);
+        return NULL;
+    }
+    rr__packed packed;
+    rr__error *error = rr__arg_pack(cx, task, i, arg, &packed);
+    if (error && packed.counted) rr__drop(cx, packed.counted);
+    *word = rr__word_from(&packed.counted, sizeof packed.counted);
+    return error;
+}
+
+static RR__NOINLINE void rr__args_undo(rr__context *cx, rr__object *task, int n) {
+    while (n-- > 0) {
+        char *at = (char *)&task->words[n];
+        if (rr__is_counted(task->of.fn, task->by_ref, n) && rr__counted_arg(at))
+            rr__drop(cx, rr__counted_arg(at));
+    }
+}
+
+/* Fills in the arguments; on an error none is kept. Straight into the slot if that is known to hold
+   them. */
+static RR__INLINE rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg *args) {
+    const rr_function *fn = task->of.fn;
+    if (!fn->is_wordy) return rr__args_pack_any(cx, task, args);
+    for (int i = 0; i < fn->arity; i++) {
+        uint64_t word;
+        rr__error *error = rr__arg_word(cx, task, i, &args[i], &word);
+        if (RR__UNLIKELY(error != NULL)) {
+            rr__args_undo(cx, task, i);
+            return error;
+        }
+        rr__store_release(&task->words[i], word); /* see rr__write_words */
+    }
+    return NULL;
 }
 
 /* ---- dependencies ---- */
@@ -3907,7 +4042,7 @@ static rr__object *rr__missing(rr__object *task) {
 static bool rr__depend(rr__object *task, rr__object *on) {
     if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
         return false;                       /* D1 */
-    rr__store_seq_cst(&task->waits_on, on); /* rule W1 */
+    rr__store_release(&task->waits_on, on); /* rule W1 */
     rr__object *head = rr__load_acquire(&on->dependents);
     do {
         if (head == RR__CLOSED) return false; /* D2 */
@@ -3953,7 +4088,7 @@ static void rr__gather_finish(rr__context *cx, rr__object *gather) {
 
 static void rr__dispatch(rr__context *cx, rr__object *task) {
     if (rr__load_relaxed(&task->waits_on)) /* the caller's own link */
-        rr__store_seq_cst(&task->waits_on, (rr__object *)NULL);
+        rr__store_release(&task->waits_on, (rr__object *)NULL);
     if (task->kind == RR__GATHER) {
         rr__gather_finish(cx, task);
         return;
@@ -3990,7 +4125,13 @@ static void rr__advance(rr__context *cx, rr__object *task) {
 
 /* ---- running ---- */
 
-static void rr__frame_open(rr__context *cx, rr__frame *frame) {
+static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
+                                      bool is_actor) {
+    frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
+    frame->is_actor = is_actor, frame->wants_exit = false;
+}
+
+static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
     frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
     frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
@@ -4004,7 +4145,7 @@ static void rr__frame_open(rr__context *cx, rr__frame *frame) {
 }
 
 /* Ends the body's scopes. */
-static void rr__frame_close(rr__context *cx, rr__frame *frame) {
+static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
     rr__held_release_to(self, self->floor);
     self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
@@ -4012,8 +4153,7 @@ static void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->context = frame->context, self->chosen = frame->chosen;
     self->frame = frame->around;
     rr__store_release(&cx->frame, frame->outer);
-    if (frame->result)
-        rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
+    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
 }
 
 /* The temporaries that stand for arguments which are not plain values. */
@@ -4049,7 +4189,8 @@ static bool rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view *vie
     return true;
 }
 
-static bool rr__args_unpack(rr__context *cx, rr__object *task, void **args, rr__view *views) {
+static RR__NOINLINE bool rr__args_unpack_any(rr__context *cx, rr__object *task, void **args,
+                                             rr__view *views) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
     for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
@@ -4061,6 +4202,15 @@ static bool rr__args_unpack(rr__context *cx, rr__object *task, void **args, rr__
             ok = rr__pass_handle(cx, rr__counted_arg(at), &views[i]), args[i] = &views[i];
         if (!ok) return false;
     }
+    return true;
+}
+
+static RR__INLINE bool rr__args_unpack(rr__context *cx, rr__object *task, void **args,
+                                       rr__view *views) {
+    const rr_function *fn = task->of.fn;
+    if (!fn->is_wordy || !rr__args_are_plain(task))
+        return rr__args_unpack_any(cx, task, args, views);
+    for (int i = 0; i < fn->arity; i++) args[i] = (void *)&task->words[i];
     return true;
 }
 
@@ -4076,10 +4226,9 @@ typedef struct rr__result {
     uint8_t place;
 } rr__result;
 
-static rr_status rr__result_prepare(rr__context *cx, const rr_function *fn, rr__result *result) {
-    memset(result, 0, sizeof *result);
-    result->place = RR__IN_SLOT;
-    result->size = fn->result.size;
+static RR__INLINE rr_status rr__result_prepare(rr__context *cx, const rr_function *fn,
+                                               rr__result *result) {
+    result->block = NULL, result->place = RR__IN_SLOT, result->size = fn->result.size;
     if (result->size <= RR__INLINE_BYTES) return RR_OK;
     return rr__value_room(cx, result->size, &result->block, &result->place);
 }
@@ -4089,16 +4238,16 @@ static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result
     rr_bytes bytes = result->small.bytes;
     rr_runtime *rt = cx->runtime;
     result->size = bytes.size, result->place = RR__ON_ITS_OWN;
-    bool is_room = bytes.data && bytes.data == frame->result;
-    if ((!bytes.data && bytes.size) || (is_room && bytes.size > frame->result_bytes))
+    bool is_room = bytes.data && bytes.data == frame->room;
+    if ((!bytes.data && bytes.size) || (is_room && bytes.size > frame->room_bytes))
         return rr__error_new(rt, RR_ERR_INVALID, frame->task, "it returned %zu bytes at %s",
                              bytes.size,
                              bytes.data ? "the room from rr_result, which is smaller" : "NULL");
     if (bytes.size == 0) return NULL;
     if (is_room) {
-        result->block = frame->result, result->place = frame->result_place;
-        frame->result = NULL;
-        rr__store_return(rt, frame->result_bytes - bytes.size); /* what it did not use */
+        result->block = frame->room, result->place = frame->room_place;
+        frame->room = NULL;
+        rr__store_return(rt, frame->room_bytes - bytes.size); /* what it did not use */
         return NULL;
     }
     rr_status status = rr__value_room(cx, bytes.size, &result->block, &result->place);
@@ -4120,10 +4269,11 @@ static rr__error *rr__result_refuse(rr__context *cx, rr__result *result, rr__err
 }
 
 /* Between the body and the end of its scope. */
-static rr__error *rr__result_take(rr__context *cx, rr__frame *frame, const rr_function *fn,
-                                  rr__result *result) {
+static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
+                                             const rr_function *fn, rr__result *result) {
     if (frame->error) return rr__result_refuse(cx, result, frame->error);
     int kind = fn->result.kind;
+    if (RR__LIKELY(rr__kind_is_plain((unsigned)kind))) return NULL;
     if (kind == RR__KIND_BYTES) return rr__result_bytes(cx, frame, result);
     bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
     if (is_handle && !rr__result_handle(cx, result, kind == RR__KIND_ACTOR))
@@ -4133,14 +4283,13 @@ static rr__error *rr__result_take(rr__context *cx, rr__frame *frame, const rr_fu
 }
 
 /* Runs a body; on success *result holds what it returned. */
-static rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn, void *self,
-                             rr__result *result) {
+static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn,
+                                        void *self, rr__result *result) {
     rr__object *task = frame->task;
     rr_status status = rr__result_prepare(cx, fn, result);
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
     void *args[8];
     rr__view views[8];
-    task->data.runner = cx; /* who runs it, for rr__ring_tell */
     rr__frame_open(cx, frame);
     rr__error *error;
     if (fn->kind != RR__DESTRUCTOR && !rr__args_unpack(cx, task, args, views))
@@ -4154,14 +4303,16 @@ static rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_functio
 }
 
 /* After the body: a task's or message's arguments go, its value or error is stored. */
-static void rr__finish(rr__context *cx, rr__object *task, rr__error *error, rr__result *result) {
+static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *error,
+                                  rr__result *result) {
     if (error) {
         rr__fail_with(cx, task, error);
         return;
     }
     rr__args_release(cx, task);
-    task->size.bytes = result->size, task->place = result->place, task->data.block = result->block;
-    if (task->place == RR__IN_SLOT) rr__write_words(task, &result->small, result->size);
+    task->place = result->place;
+    if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
+    else task->size.bytes = result->size, task->data.block = result->block;
     rr__count(cx, RR__FINISHED);
     rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
     rr__complete(cx, task, RR__READY);
@@ -4170,10 +4321,11 @@ static void rr__finish(rr__context *cx, rr__object *task, rr__error *error, rr__
 
 static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
 
-static void rr__run_function(rr__context *cx, rr__object *task) {
+static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     rr__lane *lanes = NULL;
-    rr__frame frame = {.task = task, .lanes = &lanes};
+    rr__frame frame;
     rr__result result;
+    rr__frame_init(&frame, task, &lanes, false);
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
     rr__finish(cx, task, error, &result);
@@ -4201,8 +4353,8 @@ static bool rr__is_too_late(rr__context *cx) {
 }
 
 /* A task that is complete but for its arguments: counts 2 (the caller's and its own), or 1. */
-static rr__object *rr__task_new(rr__context *cx, enum rr__kind kind, const rr_function *fn,
-                                const char *site) {
+static RR__INLINE rr__object *rr__task_new(rr__context *cx, enum rr__kind kind,
+                                           const rr_function *fn, const char *site) {
     rr__object *task = rr__object_new(cx, kind, site);
     if (!task) return NULL;
     task->of.fn = fn;
@@ -4227,17 +4379,17 @@ static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *erro
     rr__signal_if_stopping(cx->runtime);
 }
 
-static rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args, const char *site) {
+static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args,
+                                    const char *site) {
     rr__local *self = rr__self();
     if (!rr__scope_ready(self)) return rr__status_ref(RR_ERR_NO_MEMORY);
-    rr__is_valid(fn);
-
+    bool is_valid = rr__is_valid(fn);
     rr__object *task = rr__task_new(cx, RR__FUNCTION, fn, site);
     if (!task) return rr__status_ref(RR_ERR_NO_MEMORY);
     rr_ref ref = rr__ref_to(cx, task);
     rr__scope_hold(self, cx, task, false);
-    rr__error *error = rr__call_error(cx, fn, task);
-
+    rr__error *error =
+        RR__LIKELY(is_valid && !rr__is_too_late(cx)) ? NULL : rr__call_error(cx, fn, task);
     if (!error) error = rr__args_pack(cx, task, args);
     if (error) {
         rr__submit_failed(cx, task, error, 2);
@@ -4270,7 +4422,7 @@ static rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args, 
 /* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
     rr__object *head = rr__load_acquire(&actor->dependents);
-    rr__store_seq_cst(&message->waits_on, actor); /* rule W1 */
+    rr__store_release(&message->waits_on, actor); /* rule W1 */
     do {
         if ((*closed = head == RR__CLOSED)) return false;
         message->next = head == RR__IDLE ? NULL : head;
@@ -4406,7 +4558,7 @@ static void rr__lane_remove_locked(rr__lane *lane, rr__object *message) {
     if (before) before->size.lane_next = after;
     else lane->first = after;
     if (lane->last == message) lane->last = before;
-    if (after && after->has_arrived) rr__store_seq_cst(&after->waits_on, before);
+    if (after && after->has_arrived) rr__store_release(&after->waits_on, before);
     message->data.lane = NULL;
 }
 
@@ -4432,7 +4584,7 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     rr__lane *lane = is_refused ? NULL : message->data.lane;
     message->has_arrived = true;
     if (lane && leaves) rr__lane_remove_locked(lane, message);
-    else if (lane) rr__store_seq_cst(&message->waits_on, rr__lane_before_locked(lane, message));
+    else if (lane) rr__store_release(&message->waits_on, rr__lane_before_locked(lane, message));
 
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
     if (lane) is_unused = lane->is_orphan && !lane->first;
@@ -4502,7 +4654,7 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, bool is_
     message->is_held = true, message->has_arrived = is_ready;
     if (lane->first) {
         lane->last->size.lane_next = message;
-        if (is_ready) rr__store_seq_cst(&message->waits_on, lane->last); /* rule W1 */
+        if (is_ready) rr__store_release(&message->waits_on, lane->last); /* rule W1 */
     } else {
         lane->first = message;
         lane->before = NULL, lane->after = a->senders;
@@ -4594,20 +4746,20 @@ static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
 }
 
-static void rr__actor_body(rr__context *cx, rr__object *actor, const rr_function *fn,
-                           rr__frame *frame, rr__error **error) {
+/* Runs the constructor or destructor. */
+static rr__error *rr__actor_body(rr__context *cx, rr__object *actor, const rr_function *fn,
+                                 rr__frame *frame) {
     rr__actor *a = actor->extra.own;
     rr__result result;
-    frame->lanes = &a->lanes, frame->is_actor = true;
-    *error = rr__invoke(cx, frame, fn, a->state, &result);
+    rr__frame_init(frame, actor, &a->lanes, true);
+    return rr__invoke(cx, frame, fn, a->state, &result);
 }
 
 /* The constructor, as the actor's first work. */
 static void rr__actor_create(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
-    rr__frame frame = {.task = actor};
-    rr__error *error;
-    rr__actor_body(cx, actor, actor->of.fn, &frame, &error);
+    rr__frame frame;
+    rr__error *error = rr__actor_body(cx, actor, actor->of.fn, &frame);
     rr__args_release(cx, actor);
     rr__count(cx, error ? RR__ERRORS : RR__FINISHED);
     a->is_born = !error;
@@ -4624,10 +4776,9 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     const rr_function *drop =
         rr__load_acquire(&((rr_function *)(uintptr_t)actor->of.fn)->drop); /* loaded once */
     if (a->is_born && drop) {
-        rr__frame frame = {.task = actor};
-        rr__error *error;
+        rr__frame frame;
         rr_runtime *ending = rr__end_turn(cx->runtime);
-        rr__actor_body(cx, actor, drop, &frame, &error);
+        rr__error *error = rr__actor_body(cx, actor, drop, &frame);
         rr__end_turn(ending);
         if (error) rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
@@ -4638,7 +4789,7 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__refuse_queued(cx, actor);
     rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
     rr__refuse_all(cx, actor, rr__reversed(late));
-    rr__store_seq_cst(&actor->waits_on, (rr__object *)NULL);
+    rr__store_release(&actor->waits_on, (rr__object *)NULL);
     actor->data.error = NULL;
     rr__count(cx, RR__ACTORS_GONE);
     uint64_t word = rr__load_relaxed(&actor->word), next;
@@ -4677,12 +4828,13 @@ static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
 
 static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
     rr__actor *a = actor->extra.own;
-    rr__frame frame = {.task = message, .lanes = &a->lanes, .is_actor = true};
+    rr__frame frame;
     rr__result result;
-    rr__store_seq_cst(&message->waits_on, (rr__object *)NULL);
-    rr__store_seq_cst(&actor->waits_on, message); /* rule W1 */
+    rr__frame_init(&frame, message, &a->lanes, true);
+    rr__store_release(&message->waits_on, (rr__object *)NULL);
+    rr__store_release(&actor->waits_on, message); /* rule W1 */
     rr__error *error = rr__invoke(cx, &frame, message->of.fn, a->state, &result);
-    rr__store_seq_cst(&actor->waits_on, (rr__object *)NULL);
+    rr__store_release(&actor->waits_on, (rr__object *)NULL);
     if (frame.wants_exit)
         rr__actor_doom(cx, actor,
                        rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it left in '%s'",
@@ -5013,14 +5165,14 @@ static RR__NOINLINE rr__context *rr__enter_slow(rr_status *status) {
 
 /* The calling thread in its runtime, for reading and releasing: while the runtime is open or
    stopping. NULL: *status says why. */
-static inline rr__context *rr__enter(rr_status *status) {
+static RR__INLINE rr__context *rr__enter(rr_status *status) {
     rr__context *cx = rr__self()->context;
     if (RR__LIKELY(cx && rr__load_acquire(&cx->runtime->phase) != RR__STOPPED)) return cx;
     return rr__enter_slow(status);
 }
 
 /* The same for new work: a runtime that is stopping takes it from its own bodies only. */
-static inline rr__context *rr__enter_to_submit(rr_status *status) {
+static RR__INLINE rr__context *rr__enter_to_submit(rr_status *status) {
     rr__context *cx = rr__enter(status);
     if (RR__UNLIKELY(cx && rr__load_relaxed(&cx->runtime->phase) != RR__OPEN) &&
         !rr__load_relaxed(&cx->frame)) {
@@ -5094,7 +5246,7 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     rr__store_relaxed(&rt->next_id, (uint64_t)1);                    /* nobody else is here yet */
     bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
               rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet);
-    ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), offsetof(rr__object, next), 0);
+    ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), RR__SLOT_LINK, 0);
     rt->slot_pool.slots_of = rt;
     for (int i = 0; ok && i < RR__CLASSES; i++)
         ok = rr__pool_init(&rt->block_pools[i], rr__class_bytes(i), 0, (size_t)16 << 10);
@@ -5402,16 +5554,21 @@ static void rr__retain(rr_ref ref, bool actor) {
     if (held) held->retained++;
 }
 
+/* What a scope holds is counted by it; else the object is pinned for as long as it is looked at. */
 static void rr__release(rr_ref ref, bool actor) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
-    rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL;
+    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (!o) return;
     rr__local *self = rr__self();
-    rr__held *held = rr__held_find(self, o);
-    if (held && held->retained) held->retained--;
-    else if (held) rr__held_clear(self, held);
-    rr__drop_two(cx, o);
+    rr__held *held = self->scope_depth ? rr__held_find(self, o) : NULL;
+    if (!held) {
+        if (rr__pin(cx, ref, actor)) rr__drop_two(cx, o);
+        return;
+    }
+    if (held->retained) held->retained--;
+    else rr__held_clear(self, held);
+    rr__drop(cx, o);
 }
 
 static void rr__keep(rr_ref ref) {
@@ -5605,13 +5762,12 @@ void *rr_result(size_t size) {
                 "rr_result: only a body that returns rr_bytes has one");
         return NULL;
     }
-    if (frame->result)
-        rr__value_return(cx, frame->result, frame->result_bytes, frame->result_place);
-    frame->result_bytes = size;
-    rr_status status = rr__value_room(cx, size, &frame->result, &frame->result_place);
+    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    frame->room_bytes = size;
+    rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
     if (status != RR_OK && !frame->error)
         frame->error = rr__error_of_status(cx->runtime, status, frame->task);
-    return frame->result;
+    return frame->room;
 }
 
 /* The parts of a gather, each counted; or NULL and the error. */
@@ -5663,19 +5819,15 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
 /* ---- reading ---- */
 
 /* A scalar in its slot, without taking a count: copied, and valid if the id is still the same. */
-static inline bool rr__read_scalar(rr__context *cx, rr_ref ref, rr_type type, void *out) {
-    bool is_scalar = (type.kind >= RR__KIND_BOOL && type.kind <= RR__KIND_LONG_DOUBLE) ||
-                     type.kind >= RR__KIND_INTEGER;
-    rr__object *o = is_scalar ? rr__find(cx->runtime, ref) : NULL;
-    if (!o) return false;
-    uint64_t word = rr__load_acquire(&o->word);
-    if (rr__state_of(word) != RR__READY || !(word & RR__IS_INLINE) ||
-        ((word >> 48) & 255) != type.kind)
-        return false;
+static RR__INLINE bool rr__read_scalar(rr__object *o, rr_ref ref, const rr_type *type, void *out) {
+    uint64_t mask = RR__STATE_MASK | RR__IS_INLINE | RR__KIND_BITS(255);
+    uint64_t wanted = RR__STATE(RR__READY) | RR__IS_INLINE | RR__KIND_BITS(type->kind);
+    if ((rr__load_acquire(&o->word) & mask) != wanted) return false;
+    if (type->kind <= RR__KIND_VOID || !rr__kind_is_plain(type->kind)) return false;
     uint64_t words[2] = {rr__load_acquire(&o->words[0]), 0}; /* before the id is read again */
-    if (type.size > 8) words[1] = rr__load_acquire(&o->words[1]);
+    if (RR__UNLIKELY(type->size > 8)) words[1] = rr__load_acquire(&o->words[1]);
     if (rr__load_acquire(&o->id) != ref.id) return false;
-    memcpy(out, words, type.size);
+    rr__copy(out, words, type->size);
     return true;
 }
 
@@ -5733,49 +5885,56 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
 }
 
 /* Runs the task that is waited for straight away, if nobody has begun it. */
-static inline void rr__run_claimable(rr__context *cx, rr_ref ref) {
-    rr__object *o = rr__find(cx->runtime, ref);
-    if (o && rr__is_claimable(o) && rr__has_stack(cx) && rr__claim(o)) rr__help(cx, o, o);
+static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
+    if (!rr__is_claimable(o) || !rr__has_stack(cx) || !rr__claim(o)) return false;
+    rr__help(cx, o, o);
+    return true;
 }
 
-static rr_status rr__get_slow(rr__context *cx, rr_ref ref, rr_type type, void *out,
-                              int64_t milliseconds) {
+static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr_type *type,
+                                           void *out, int64_t milliseconds) {
     if (ref.id == 0 && ref.slot) return rr__status_of(ref.slot);
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     rr_status status = rr__await(cx, o, ref, milliseconds);
-    if (status == RR_OK && !rr__type_is_void(type)) status = rr__read(cx, o, ref, type, out);
+    if (status == RR_OK && type->kind != RR__KIND_VOID) status = rr__read(cx, o, ref, *type, out);
     else if (status == RR_OK && rr__has_failed(o)) status = o->data.error->status;
     rr__drop(cx, o);
     return status;
 }
 
-rr_status rr__get(rr_ref ref, rr_type type, void *out, int64_t milliseconds) {
+static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void *out,
+                                          int64_t milliseconds) {
     rr_status status = RR_OK;
     rr__context *cx = rr__enter(&status);
-    if (RR__LIKELY(cx != NULL)) {
-        if (rr__read_scalar(cx, ref, type, out)) return RR_OK;
-        if (milliseconds < 0) {
-            rr__run_claimable(cx, ref);
-            if (rr__read_scalar(cx, ref, type, out)) return RR_OK;
-        }
-        status = rr__get_slow(cx, ref, type, out, milliseconds);
-    } else {
-        rr__note_status(ref, status);
+    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
+    if (RR__LIKELY(o != NULL)) {
+        if (rr__read_scalar(o, ref, type, out)) return RR_OK;
+        if (milliseconds < 0 && rr__run_claimable(cx, o) && rr__read_scalar(o, ref, type, out))
+            return RR_OK;
     }
-    if (status != RR_OK && out) memset(out, 0, type.size);
+    if (cx) status = rr__get_slow(cx, ref, type, out, milliseconds);
+    else rr__note_status(ref, status);
+    if (status != RR_OK && out) memset(out, 0, type->size);
     return status;
 }
 
-rr_status rr_get_void(rr_ref ref) { return rr__get(ref, (rr_type){RR__VOID_TYPE}, NULL, -1); }
+rr_status rr__get(rr_ref ref, const rr_type *type, void *out, int64_t milliseconds) {
+    return rr__get_value(ref, type, out, milliseconds);
+}
 
-void *rr__unwrap(rr_ref ref, rr_type type, void *out, const char *site) {
-    rr_status status = rr__get(ref, type, out, -1);
-    if (RR__LIKELY(status == RR_OK)) return out;
+rr_status rr_get_void(rr_ref ref) { return rr__get(ref, &(rr_type){RR__VOID_TYPE}, NULL, -1); }
+
+static RR__NOINLINE void rr__unwrap_failed(rr_ref ref, rr_status status, const char *site) {
     fprintf(stderr, "rustyray: rr_unwrap at %s: %s: %s\n", site, rr_status_name(status),
             rr_error_message(ref));
     abort();
-    return out; /* for compilers that do not know abort */
+}
+
+void *rr__unwrap(rr_ref ref, const rr_type *type, void *out, const char *site) {
+    rr_status status = rr__get_value(ref, type, out, -1);
+    if (RR__UNLIKELY(status != RR_OK)) rr__unwrap_failed(ref, status, site);
+    return out;
 }
 
 bool rr_ready(rr_ref ref) {

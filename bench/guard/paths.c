@@ -40,6 +40,21 @@ static void call_help(long n) {
     }
 }
 
+REMOTE_FN(long, nodes, long, depth) {
+    if (depth == 0) return 1;
+    rr_ref left = rr_call(nodes, depth - 1), right = rr_call(nodes, depth - 1);
+    return rr_unwrap(long, left) + rr_unwrap(long, right) + 1;
+}
+
+/* calls in calls, in batches of 127 */
+static void tree(long n) {
+    for (long i = 0; i < n; i += 127) {
+        rr_ref ref = rr_call(nodes, 6);
+        if (rr_unwrap(long, ref) != 127) abort();
+        rr_release(ref);
+    }
+}
+
 /* a chain of n dependents, run from its end by the waiter */
 static void chain(long n) {
     rr_ref last = rr_call(increment, 0);
@@ -87,7 +102,7 @@ static const struct {
     void (*run)(long n);
 } paths[] = {
     {"put-get", put_get}, {"put-bytes", put_bytes}, {"call-help", call_help}, {"chain", chain},
-    {"ask", ask},         {"scope", scope}};
+    {"ask", ask},         {"scope", scope},     {"tree", tree}};
 
 int main(int argc, char **argv) {
     rr_config config = {.workers = 1};
