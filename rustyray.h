@@ -1342,6 +1342,7 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 #if RR__UNIX || defined(RUSTYRAY_USE_PTHREADS)
 #include <pthread.h>
+#include <sched.h>
 #endif
 
 double rr_now(void) {
@@ -1420,6 +1421,7 @@ static bool rr__thread_create(rr__thread *t, void *(*run)(void *), rr__start *st
     return pthread_create(t, NULL, run, start) == 0;
 }
 static void rr__thread_join(rr__thread t) { pthread_join(t, NULL); }
+static void rr__thread_yield(void) { sched_yield(); }
 static pthread_once_t rr__once_flag = PTHREAD_ONCE_INIT;
 #define RR__ONCE(run) pthread_once(&rr__once_flag, (run))
 static pthread_key_t rr__exit_key;
@@ -1455,6 +1457,7 @@ static bool rr__thread_create(rr__thread *t, int (*run)(void *), rr__start *star
     return thrd_create(t, run, start) == thrd_success;
 }
 static void rr__thread_join(rr__thread t) { thrd_join(t, NULL); }
+static void rr__thread_yield(void) { thrd_yield(); }
 static once_flag rr__once_flag = ONCE_FLAG_INIT;
 #define RR__ONCE(run) call_once(&rr__once_flag, (run))
 static tss_t rr__exit_key;
@@ -1499,12 +1502,14 @@ RR__UNUSED static void rr__sleep_on_cond(double seconds) {
 #define RR__SLEEP(t, seconds) nanosleep((t), NULL)
 #endif
 
+static void rr__sleep(double seconds) {
+    struct timespec t = rr__to_timespec(seconds);
+    RR__SLEEP(&t, seconds);
+}
+
 void rr_sleep_ms(int64_t milliseconds) {
     double end = rr_now() + (double)milliseconds * 1e-3, left;
-    while ((left = end - rr_now()) > 0) {
-        struct timespec t = rr__to_timespec(left);
-        RR__SLEEP(&t, left);
-    }
+    while ((left = end - rr_now()) > 0) rr__sleep(left);
 }
 
 static int rr__cpu_count(void) {
@@ -1586,7 +1591,7 @@ struct rr__object {
         rr__lane *lane;      /* WAITING: of a held message */
     } data;
     union {
-        rr__object *actor; /* of a message */
+        rr__object *actor; /* of a message: counted by it; NULL when it has run */
         rr__actor *own;    /* of an actor */
         rr__parts *parts;  /* of a gather */
     } extra;
@@ -1675,7 +1680,9 @@ typedef struct rr__deque {
     char apart_2[56];
     RR__ATOMIC(int64_t) bottom;
     RR__ATOMIC(rr__ring *) ring;
-    int64_t seen; /* owner: what top was once; it only grows */
+    int64_t seen;                /* owner: what top was once; it only grows */
+    RR__ATOMIC(uint64_t) pushes; /* so far; tells thieves how long the last entry has been there */
+    RR__ATOMIC(int) is_served;   /* the owner runs bodies and comes back for its entries */
     char apart_3[64];
 } rr__deque;
 
@@ -1764,16 +1771,18 @@ struct rr__context {
     bool is_burying, is_settling;
     bool is_worker, has_role, is_searching;
     rr__context *victim; /* where the last theft worked */
+    rr__context *lone;   /* whose single entry it watches, see rr__is_lone */
+    uint64_t lone_pushes;
+    double lone_since;
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
     rr__deque deque;
 
-    rr__mutex lock; /* of the four below; a leaf */
+    rr__mutex lock; /* of the three below; a leaf */
     rr__cond wake;
     bool is_woken; /* parked: go on */
     struct rr__sleeper *sleeper;
-    RR__ATOMIC(int) is_helping; /* a thread from outside that may be inside a body */
 };
 
 /* A thread that waits for objects, and one node of it in a shard for each of them. */
@@ -1822,17 +1831,18 @@ struct rr__lane {
 #define RR__IDLE ((rr__object *)(uintptr_t)1)
 #define RR__CLOSED ((rr__object *)(uintptr_t)2)
 
-/* What an actor has beside its slot; in one block with the state. */
+/* What an actor has beside its slot; in front of the state, in one block with it (rr__state_of_actor).
+   Small, because a million of them may be there. */
 struct rr__actor {
-    rr__object *first, *last;      /* taken out of the mailbox, in order; shard lock */
+    rr__object *first;             /* taken out of the mailbox, in order; shard lock */
     rr__lane *lanes;               /* of calls that its bodies made; runner only */
     rr__lane *senders;             /* lanes of messages to it; shard lock */
     RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
     char *name;                    /* set before it is published */
-    void *state;
-
+    uint32_t owed;                 /* counts of messages that have ended; runner only */
     uint8_t place;
-    bool is_born; /* runner only */
+    bool is_born;   /* runner only */
+    bool is_doomed; /* the queue is closed for the runner; shard lock */
 };
 
 /* The parts of a gather. */
@@ -1858,7 +1868,7 @@ enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
           P2  Before parking: change idle, then look at all deques (both seq_cst).
               P1 and P2 together: no task is left with everyone asleep.
           P3  While somebody searches nobody is woken; the last searcher that finds work
-              wakes the next. */
+              looks, as in P2, whether there is more, and then wakes the next. */
 #define RR__ONE_SLEEPING ((uint64_t)1)
 #define RR__ONE_SEARCHING ((uint64_t)1 << 32)
 #define RR__STOP ((uint64_t)1 << 63)
@@ -2260,6 +2270,7 @@ static RR__INLINE bool rr__deque_push(rr__deque *deque, rr__object *entry) {
             return false;
     }
     rr__store_relaxed(&ring->entries[bottom & ring->mask], entry);
+    rr__store_relaxed(&deque->pushes, rr__load_relaxed(&deque->pushes) + 1); /* a hint */
     rr__store_seq_cst(&deque->bottom, bottom + 1);
     return true;
 }
@@ -2287,7 +2298,10 @@ static rr__object *rr__deque_steal(rr__deque *deque) {
     rr__ring *ring = rr__load_acquire(&deque->ring);
     rr__object *entry =
         rr__load_relaxed(&ring->entries[top & ring->mask]); /* the CAS confirms it */
-    return rr__cas_seq_cst(&deque->top, &top, top + 1) ? entry : NULL;
+    if (!rr__cas_seq_cst(&deque->top, &top, top + 1)) return NULL;
+    /* Its slot lies in another core's cache: have the next one come while this one runs. */
+    RR__PREFETCH(rr__load_relaxed(&ring->entries[(top + 1) & ring->mask]));
+    return entry;
 }
 
 static bool rr__deque_is_empty(rr__deque *deque) {
@@ -3017,8 +3031,9 @@ static rr__context *rr__context_new(rr_runtime *rt, bool is_worker);
 static void rr__context_wake(rr__context *cx) {
     rr__lock(&cx->lock);
     cx->is_woken = true;
-    rr__cond_signal(&cx->wake);
     rr__unlock(&cx->lock);
+    rr__cond_signal(&cx->wake); /* it is not freed before the runtime; with the lock held the thread
+                                   would wake only to wait for that */
 }
 
 /* A new pool thread with a role, searching. Under the runtime's lock. */
@@ -3031,7 +3046,8 @@ static bool rr__worker_add_locked(rr_runtime *rt) {
     if (rr__thread_start(&cx->thread, rr__worker_main, cx)) return true;
     rt->threads--;
     cx->is_worker = cx->has_role = cx->is_searching = false;
-    cx->listed = rt->vacant, rt->vacant = cx; /* for a thread from outside */
+    rr__store_relaxed(&cx->deque.is_served, 0); /* under the lock */
+    cx->listed = rt->vacant, rt->vacant = cx;   /* for a thread from outside */
     return false;
 }
 
@@ -3148,12 +3164,33 @@ static bool rr__has_work(rr_runtime *rt) {
     return false;
 }
 
+/* Has it one entry, of which its owner is likely to think next? Hints, all of them. */
+static bool rr__has_single(rr__context *cx) {
+    rr__deque *deque = &cx->deque;
+    return rr__load_relaxed(&deque->bottom) - rr__load_relaxed(&deque->top) == 1 &&
+           rr__load_relaxed(&deque->is_served);
+}
+
+/* The only entry of a thread that runs bodies, put there just now: its owner is likely to take it
+   next, with all it needs in its cache, and a theft would make a chain of tasks, or two actors that
+   talk, wander between cores. So a thief leaves it for two microseconds. It watches one such entry
+   at a time, and the others not before that has gone or been stolen: so each has its turn. */
+static bool rr__is_lone(rr__context *cx, rr__context *victim) {
+    if (!rr__has_single(victim)) return false;
+    bool is_watched = cx->lone && cx->lone_pushes == rr__load_relaxed(&cx->lone->deque.pushes);
+    if (is_watched && cx->lone == victim) return rr_now() - cx->lone_since < 2e-6;
+    if (is_watched && rr__has_single(cx->lone)) return true;
+    cx->lone = victim, cx->lone_pushes = rr__load_relaxed(&victim->deque.pushes);
+    cx->lone_since = rr_now();
+    return true;
+}
+
 /* One round over everybody's deque, beginning where the last theft worked. */
 static rr__object *rr__steal(rr__context *cx) {
     rr__context *start = cx->victim ? cx->victim : cx, *victim = start;
     do {
         rr__object *o;
-        while (victim != cx && (o = rr__deque_steal(&victim->deque))) {
+        while (victim != cx && !rr__is_lone(cx, victim) && (o = rr__deque_steal(&victim->deque))) {
             if (!rr__claim(o)) continue; /* a stale entry: the next one */
             cx->victim = victim;
             rr__count(cx, RR__STOLEN);
@@ -3202,7 +3239,8 @@ static void rr__search_end(rr__context *cx) { /* found something: rule P3 */
     if (!cx->is_searching) return;
     cx->is_searching = false;
     uint64_t idle = rr__sub_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
-    if (RR__SEARCHING(idle) == 1 && RR__SLEEPING(idle)) rr__wake_one(cx->runtime);
+    if (RR__SEARCHING(idle) == 1 && RR__SLEEPING(idle) && rr__has_work(cx->runtime))
+        rr__wake_one(cx->runtime);
 }
 
 /* Lists the thread as parked and puts its role to sleep. False if there is no need to. */
@@ -3240,18 +3278,35 @@ static rr__object *rr__find_work(rr__context *cx) {
     return o ? o : rr__steal(cx);
 }
 
+/* How long a thread looks, and a waiter waits, before it sleeps: about what sleeping and being woken
+   cost together, so that at most twice the least possible is spent (Karlin, Li, Manasse, Owicki,
+   "Empirical studies of competitive spinning", 1991). In seconds. */
+#define RR__SEARCH_TIME 50e-6
+#define RR__SPIN_TIME 10e-6
+
+/* One round of waiting for other cores: the first ones keep the core, the others offer it. */
+static bool rr__pause(int round, double *end, double seconds) {
+    enum { QUICK = 32 };
+    if (round < QUICK) {
+        RR__PAUSE();
+        return true;
+    }
+    double now = rr_now();
+    if (round == QUICK) *end = now + seconds;
+    rr__thread_yield();
+    return now < *end;
+}
+
 /* The next task for a worker, claimed; NULL after a bounded search. The first round is silent:
    only who has found nothing says that it searches. */
 static rr__object *rr__next_task(rr__context *cx) {
-    enum { ROUNDS = 64, PAUSES = 32 };
-    for (int round = 0; round < ROUNDS; round++) {
+    double end = 0;
+    for (int round = 0;; round++) {
         rr__object *o = rr__find_work(cx);
-        if (o) return o;
-        if (rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return NULL;
+        if (o || rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return o;
         rr__search_begin(cx);
-        for (int i = 0; i < PAUSES; i++) RR__PAUSE();
+        if (!rr__pause(round, &end, RR__SEARCH_TIME)) return NULL;
     }
-    return NULL;
 }
 
 static void rr__worker_main(void *context) {
@@ -3426,27 +3481,36 @@ static void rr__node_remove(rr_runtime *rt, rr__node *node) {
     rr__unlock(&shard->lock);
 }
 
-static void rr__node_fire(rr__node *node) {
+/* Returns the context to be signalled, or NULL. */
+static rr__context *rr__node_fire(rr__node *node) {
     rr__sleeper *s = node->sleeper;
     rr__context *cx = s->context; /* never freed before the runtime; the sleeper may go at once */
     rr__lock(&cx->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
     s->fired++;
     if (node->is_edge) s->edge_fired = true;
-    if (s->fired >= s->need || node->is_edge) rr__cond_signal(&cx->wake);
+    bool is_enough = s->fired >= s->need || node->is_edge;
     rr__unlock(&cx->lock);
+    return is_enough ? cx : NULL;
 }
 
+/* Signals after the locks are let go of, which the woken thread needs at once. */
 static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
+    enum { FEW = 16 };
+    rr__context *woken[FEW], *cx;
+    int n = 0;
     rr__shard *shard = rr__shard_of(rt, o);
     rr__lock(&shard->lock);
     for (rr__node *node = shard->sleepers, *next; node; node = next) {
         next = node->next;
         if (node->object != o) continue;
         rr__node_unlink(shard, node);
-        rr__node_fire(node);
+        if (!(cx = rr__node_fire(node))) continue;
+        if (n < FEW) woken[n++] = cx;
+        else rr__cond_signal(&cx->wake);
     }
     rr__unlock(&shard->lock);
+    while (n > 0) rr__cond_signal(&woken[--n]->wake);
 }
 
 /* May this thread take another body on its stack? When no further thread can be had, up to eight
@@ -3476,13 +3540,29 @@ static rr__object *rr__current_task(rr__context *cx) {
     return frame ? frame->task : NULL;
 }
 
+/* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns
+   whether it was not already. */
+static bool rr__serve_begin(rr__context *cx) {
+    if (cx->is_worker || rr__load_relaxed(&cx->deque.is_served)) return false; /* its own */
+    rr__store_seq_cst(&cx->deque.is_served, 1);
+    return true;
+}
+
+static void rr__serve_end(rr__context *cx, bool began) {
+    if (!began) return;
+    rr__store_seq_cst(&cx->deque.is_served, 0);
+    rr__signal_if_stopping(cx->runtime);
+}
+
 /* Runs a task for a body that waits for `goal`. */
 static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
+    bool began = rr__serve_begin(cx);
     if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
     rr__run(cx, claimed, goal);
     if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
     rr__deque_trim(&cx->deque);
+    rr__serve_end(cx, began);
 }
 
 static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
@@ -3529,8 +3609,10 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
     size_t base = self->path_count; /* above those of the waits below on this stack */
     rr__object *claimed;
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
+    bool began = rr__serve_begin(cx);
     while (!rr__is_complete(goal) && rr__has_stack(cx) && (claimed = rr__path_claim(self, base)))
         rr__help(cx, claimed, goal);
+    rr__serve_end(cx, began);
     self->path_count = base;
 }
 
@@ -3641,10 +3723,11 @@ typedef struct rr__wait {
     size_t *order;
 } rr__wait;
 
-/* The next object that is still missing, from *at on. */
+/* The last object that is still missing, below *at: thieves begin with the first. */
 static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
-    for (; *at < wait->n; ++*at)
-        if (wait->objects[*at] && !rr__is_complete(wait->objects[*at])) return &wait->nodes[*at];
+    for (; *at > 0; --*at)
+        if (wait->objects[*at - 1] && !rr__is_complete(wait->objects[*at - 1]))
+            return &wait->nodes[*at - 1];
     return NULL;
 }
 
@@ -3664,7 +3747,7 @@ static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
    sleep itself. */
 static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
     rr__context *cx = s->context;
-    for (size_t at = 0; !s->is_ring && !s->is_too_deep;) {
+    for (size_t at = wait->n; !s->is_ring && !s->is_too_deep;) {
         rr__node *edge = rr__wait_edge(wait, &at);
         if (!edge) break;
         rr__lock(&cx->lock);
@@ -3694,38 +3777,78 @@ static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
     rr__sleeper_set(s->context, NULL);
 }
 
+/* Runs those of the objects that nobody has begun, the newest first. */
+static void rr__wait_help(rr__context *cx, rr__wait *wait) {
+    bool began = rr__serve_begin(cx);
+    for (size_t i = wait->n; i-- > 0;) {
+        rr__object *o = wait->objects[i];
+        if (o && rr__is_claimable(o) && rr__has_stack(cx) && rr__claim(o)) rr__help(cx, o, o);
+    }
+    rr__serve_end(cx, began);
+}
+
+/* Counts what is complete, and lists a node for each of the others. Returns how many there are. */
+static size_t rr__wait_list(rr__wait *wait, rr__sleeper *s) {
+    size_t pending = 0;
+    for (size_t i = 0; i < wait->n; i++) {
+        if (!wait->objects[i]) continue;
+        wait->nodes[i] = (rr__node){.object = wait->objects[i], .sleeper = s, .index = i};
+        if (!rr__is_complete(wait->objects[i])) continue;
+        if (s->order && s->fired < s->need) s->order[s->fired] = i; /* nobody else is here yet */
+        s->fired++, wait->nodes[i].object = NULL;
+    }
+    for (size_t i = 0; i < wait->n; i++) {
+        if (!wait->objects[i] || !wait->nodes[i].object) continue;
+        if (rr__node_add(s->context->runtime, &wait->nodes[i])) pending++;
+        else (void)rr__node_fire(&wait->nodes[i]);
+    }
+    return pending;
+}
+
 static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
     rr__sleeper s = {.context = cx,
                      .task = rr__current_task(cx),
                      .need = wait->need,
                      .has_limit = wait->deadline >= 0,
                      .order = wait->order};
-    size_t pending = 0;
-    for (size_t i = 0; i < wait->n; i++) {
-        if (!wait->objects[i]) continue;
-        wait->nodes[i] = (rr__node){.object = wait->objects[i], .sleeper = &s, .index = i};
-        if (rr__node_add(cx->runtime, &wait->nodes[i])) pending++;
-        else rr__node_fire(&wait->nodes[i]);
-    }
+    size_t pending = rr__wait_list(wait, &s);
     if (pending && wait->all) rr__wait_all(wait, &s);
-    else if (pending) rr__wait_any(wait, &s);
+    else if (pending && s.fired < s.need) rr__wait_any(wait, &s);
     for (size_t i = 0; i < wait->n; i++)
-        if (wait->objects[i]) rr__node_remove(cx->runtime, &wait->nodes[i]);
+        if (wait->objects[i] && wait->nodes[i].object)
+            rr__node_remove(cx->runtime, &wait->nodes[i]);
     wait->need = s.fired < wait->need ? s.fired : wait->need;
     return rr__wait_outcome(&s, ref);
 }
 
 /* Somebody else runs it: it may be over sooner than a sleep and a wake would take. */
 static bool rr__spin(rr__object *o) {
-    enum { ROUNDS = 100 };
-    for (int i = 0; i < ROUNDS && !rr__is_complete(o); i++) RR__PAUSE();
+    double end = 0;
+    for (int round = 0; !rr__is_complete(o); round++)
+        if (!rr__pause(round, &end, RR__SPIN_TIME)) break;
+    return rr__is_complete(o);
+}
+
+/* A thread from outside has called a lot and waits for the first result while the rest still
+   queues: then the workers do better than to wake it after every task (the wake costs the waker more
+   than a small task does). For a millisecond it looks by itself now and then. */
+static bool rr__nap(rr__context *cx, rr__object *o, double deadline) {
+    enum { NAPS = 5 };
+    double length = 50e-6;
+    for (int i = 0; i < NAPS && !rr__is_complete(o); i++, length *= 2) {
+        if (rr__load_relaxed(&cx->frame) || rr__deque_is_empty(&cx->deque)) break;
+        if (deadline >= 0 && rr_now() + length > deadline) break;
+        rr__sleep(length);
+    }
     return rr__is_complete(o);
 }
 
 /* Waits for one object that the caller keeps. */
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
     if (milliseconds < 0 && !rr__is_complete(o)) rr__help_along(cx, o);
-    if (rr__is_complete(o) || (milliseconds && rr__spin(o))) return RR_OK;
+    double deadline = rr__deadline(milliseconds);
+    if (rr__is_complete(o) || (milliseconds && (rr__spin(o) || rr__nap(cx, o, deadline))))
+        return RR_OK;
     if (milliseconds == 0)
         return rr__note(ref, RR_ERR_TIMEOUT, "'%s' is not complete yet", rr__name_of(o));
     rr__node node;
@@ -3734,7 +3857,7 @@ static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t m
                      .n = 1,
                      .need = 1,
                      .all = milliseconds < 0,
-                     .deadline = rr__deadline(milliseconds)};
+                     .deadline = deadline};
     rr_status status = rr__wait_asleep(cx, &wait, ref);
     if (status == RR_ERR_TIMEOUT)
         rr__note(ref, status, "'%s' was not complete within %lld ms", rr__name_of(o),
@@ -4333,13 +4456,8 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
 
 /* Runs what was claimed. `until`: stop an actor when this object is complete. */
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until) {
-    bool outside = !cx->is_worker && !rr__load_relaxed(&cx->frame);
-    if (outside) rr__store_seq_cst(&cx->is_helping, 1);
-    if (task->kind == RR__CONSTRUCTOR) rr__actor_run(cx, task, until);
-    else rr__run_function(cx, task);
-    if (!outside) return;
-    rr__store_seq_cst(&cx->is_helping, 0);
-    rr__signal_if_stopping(cx->runtime);
+    if (RR__LIKELY(task->kind != RR__CONSTRUCTOR)) rr__run_function(cx, task);
+    else rr__actor_run(cx, task, until);
 }
 
 /* ---- submitting ---- */
@@ -4464,19 +4582,16 @@ static rr__object *rr__mailbox_drain(rr__object *actor) {
 }
 
 /* Runner only: the next message, RUNNING; NULL if there is none. Under the lock because rr_kill
-   takes the queue from outside. Who ends the actor sets DOOMED before it empties the queue under
+   takes the queue from outside. Who ends the actor sets is_doomed before it empties the queue under
    the same lock: so no message runs after an earlier one of its caller was refused. */
 static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
     if (!a->first) a->first = rr__mailbox_drain(actor);
-    bool is_doomed = (rr__load_seq_cst(&actor->word) & RR__IS_DOOMED) != 0;
-    rr__object *message = is_doomed ? NULL : a->first;
-    if (message) {
-        a->first = message->next;
-        rr__add_seq_cst(&message->word, RR__STATE(RR__RUNNING - RR__WAITING));
-    }
+    rr__object *message = a->is_doomed ? NULL : a->first;
+    if (message) a->first = message->next;
+    if (message) rr__add_seq_cst(&message->word, RR__STATE(RR__RUNNING - RR__WAITING));
     rr__unlock(&shard->lock);
     return message;
 }
@@ -4696,6 +4811,16 @@ static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_r
        the runner, set going by rr__actor_poke if need be, runs the destructor and ends it (FAILED).
        The slot stays as a grave for the handles that are left. */
 
+/* The bytes in front of an actor's state. */
+static size_t rr__actor_head(const rr_function *fn) {
+    size_t align = fn->self.align > 16 ? fn->self.align : 16; /* the block has 64 */
+    return (sizeof(rr__actor) + align - 1) / align * align;
+}
+
+static void *rr__state_of_actor(rr__object *actor) {
+    return (char *)actor->extra.own + rr__actor_head(actor->of.fn);
+}
+
 /* ---- life and death ---- */
 
 /* Ends everything that is queued or held, for who ends the actor. */
@@ -4703,6 +4828,7 @@ static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
+    a->is_doomed = true;
     rr__object *list = a->first, **last = &list;
     while (*last) last = &(*last)->next;
     *last = rr__mailbox_drain(actor);
@@ -4752,7 +4878,7 @@ static rr__error *rr__actor_body(rr__context *cx, rr__object *actor, const rr_fu
     rr__actor *a = actor->extra.own;
     rr__result result;
     rr__frame_init(frame, actor, &a->lanes, true);
-    return rr__invoke(cx, frame, fn, a->state, &result);
+    return rr__invoke(cx, frame, fn, rr__state_of_actor(actor), &result);
 }
 
 /* The constructor, as the actor's first work. */
@@ -4793,7 +4919,7 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     actor->data.error = NULL;
     rr__count(cx, RR__ACTORS_GONE);
     uint64_t word = rr__load_relaxed(&actor->word), next;
-    do next = (word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED);
+    do next = ((word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED)) - a->owed;
     while (!rr__cas_seq_cst(&actor->word, &word, next));
     if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, actor);
 }
@@ -4804,10 +4930,19 @@ static bool rr__actor_must_end(rr__object *actor) {
     return (word & RR__IS_DOOMED) || (word & RR__COUNT_MASK) == 0;
 }
 
+/* Leaves RUNNING, and gives back what messages that have run counted, in one step. Until then it
+   cannot be freed, and after it whoever finds no count sees to its end (rr__actor_must_end). */
+static void rr__actor_settle(rr__object *actor, enum rr__state state) {
+    rr__actor *a = actor->extra.own;
+    uint64_t owed = a->owed;
+    a->owed = 0;
+    rr__sub_seq_cst(&actor->word, RR__STATE(RR__RUNNING - state) + owed);
+}
+
 /* Nothing to do: goes idle, and looks once more whether it must end, for who wanted that while it
    was not idle left it to the runner. True: the runner has let go. */
 static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
-    rr__add_seq_cst(&actor->word, (uint64_t)0 - RR__STATE(RR__RUNNING - RR__WAITING));
+    rr__actor_settle(actor, RR__WAITING);
     rr__object *none = NULL;
     if (!rr__cas_seq_cst(&actor->dependents, &none, RR__IDLE)) { /* a message came */
         rr__add_seq_cst(&actor->word, RR__STATE(RR__RUNNING - RR__WAITING));
@@ -4820,7 +4955,7 @@ static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
 /* Lets others have a turn, or leaves the rest of the messages to them. */
 static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
     rr__share(actor); /* once QUEUED it may end under us */
-    rr__add_seq_cst(&actor->word, (uint64_t)0 - RR__STATE(RR__RUNNING - RR__QUEUED));
+    rr__actor_settle(actor, RR__QUEUED);
     if (had_turn) rr__inbox_put(cx, actor, true);
     else rr__push(cx, actor);
     rr__drop(cx, actor);
@@ -4833,12 +4968,13 @@ static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *messa
     rr__frame_init(&frame, message, &a->lanes, true);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__store_release(&actor->waits_on, message); /* rule W1 */
-    rr__error *error = rr__invoke(cx, &frame, message->of.fn, a->state, &result);
+    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     if (frame.wants_exit)
         rr__actor_doom(cx, actor,
                        rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it left in '%s'",
                                      message->of.fn->name));
+    message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
     rr__finish(cx, message, error, &result);
 }
 
@@ -4849,15 +4985,16 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until)
     rr__actor *a = actor->extra.own;
     if (!a->is_born && !rr__load_acquire(&a->death)) rr__actor_create(cx, actor);
     else if (!a->is_born) rr__args_release(cx, actor), rr__count(cx, RR__ERRORS);
-    for (int turn = 0; !rr__actor_must_end(actor); turn++) {
+    for (int turn = 0;; turn++) {
         bool is_done = until && rr__is_complete(until);
-        if (is_done || turn == TURN) {
+        if ((is_done || turn == TURN) && !rr__actor_must_end(actor)) {
             if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
             rr__actor_yield(cx, actor, turn == TURN);
             return;
         }
         rr__object *message = rr__mailbox_next(cx, actor);
         if (message) rr__run_method(cx, actor, message);
+        else if (rr__actor_must_end(actor)) break;
         else if (rr__actor_rest(cx, actor)) return;
     }
     rr__actor_end(cx, actor);
@@ -4866,13 +5003,12 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until)
 /* ---- creating and sending ---- */
 
 static rr__actor *rr__actor_block(rr__context *cx, const rr_function *fn) {
-    size_t align = fn->self.align > 16 ? fn->self.align : 16; /* the block has 64 */
-    size_t head = (sizeof(rr__actor) + align - 1) / align * align;
     uint8_t place;
-    rr__actor *a = rr__block_new(cx, head + fn->self.size, &place);
+    size_t size = rr__actor_head(fn) + fn->self.size;
+    rr__actor *a = rr__block_new(cx, size, &place);
     if (!a) return NULL;
-    memset(a, 0, head + fn->self.size);
-    a->place = place, a->state = (char *)a + head;
+    memset(a, 0, size);
+    a->place = place;
     return a;
 }
 
@@ -4942,7 +5078,6 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
 /* Checks a message against its actor. */
 static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                  rr__object *message) {
-    rr__actor *a = actor->extra.own;
     rr__error *error = rr__call_error(cx, fn, message);
     if (error) return error;
 
@@ -4950,7 +5085,8 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
         return rr__error_new(cx->runtime, RR_ERR_TYPE, message,
                              "it is a method of '%s', but the actor is a '%s' (spawned at %s)",
                              fn->self.name, actor->of.fn->self.name, actor->site);
-    if (rr__load_acquire(&a->death) || rr__has_failed(actor))
+    uint64_t word = rr__load_acquire(&actor->word); /* in the line that the count was taken in */
+    if ((word & RR__IS_DOOMED) || rr__state_of(word) == RR__FAILED)
         return rr__dead_error(cx, message, actor);
     return NULL;
 }
@@ -4978,6 +5114,10 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     message->extra.actor = actor, message->is_told = is_told;
     rr__publish(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind);
+    if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
+        rr__actor_deliver(cx, message);
+        return message;
+    }
     bool entered = false, is_ready = !rr__missing(message);
     if (is_ready) error = rr__failed_argument(cx, message); /* it need not wait for its turn */
     if (!error) error = rr__lane_enter(cx, message, is_ready, &entered);
@@ -5056,8 +5196,9 @@ static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) { /* under r
         return NULL;
     }
     cx->runtime = rt, cx->is_worker = is_worker;
-    cx->next = rr__load_relaxed(&rt->contexts); /* written under this lock */
-    rr__store_seq_cst(&rt->contexts, cx);       /* for P2 and rr__sum; pairs with all walks */
+    rr__store_relaxed(&cx->deque.is_served, (int)is_worker); /* published with the context */
+    cx->next = rr__load_relaxed(&rt->contexts);              /* written under this lock */
+    rr__store_seq_cst(&rt->contexts, cx); /* for P2 and rr__sum; pairs with all walks */
     return cx;
 }
 
@@ -5382,7 +5523,8 @@ static bool rr__is_still(rr__context *cx) {
     rr__sleeper *s = cx->sleeper;
     bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->is_ring;
     rr__unlock(&cx->lock);
-    return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->is_helping));
+    bool runs = !cx->is_worker && rr__load_seq_cst(&cx->deque.is_served);
+    return sleeps || (!rr__load_acquire(&cx->frame) && !runs);
 }
 
 /* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
@@ -5974,6 +6116,7 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                          .all = k == n && ms < 0,
                          .deadline = rr__deadline(ms),
                          .order = ready ? ready + found : NULL};
+        if (wait.all) rr__wait_help(cx, &wait);
         rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
         if (status == RR_ERR_TIMEOUT) rr__note_status(RR__NULL_REF, status);
         found += wait.need;
