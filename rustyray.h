@@ -214,7 +214,7 @@ INTERNALS
 */
 #if defined(RUSTYRAY_IMPLEMENTATION) && defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) &&   \
     !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
-#define _POSIX_C_SOURCE 200809L /* clocks and fork handlers under -std=c11 */
+#define _DEFAULT_SOURCE 1 /* clocks, fork handlers and madvise under -std=c11 */
 #endif
 
 #ifndef RUSTYRAY_H
@@ -661,7 +661,7 @@ struct rr_function {
     const char *site;     /* "file:line" */
     int arity;
     int kind;             /* enum rr__kind */
-    uint64_t hash;        /* of the signature; this and the next two are set when it is registered */
+    uint64_t hash;        /* of the signature; with the next two set when it is registered */
     uint8_t handles;      /* bit i: parameter i is a handle */
     bool is_wordy;        /* each argument takes one word of the slot, see rr__args_pack */
     rr_function *next;    /* the list of everything registered */
@@ -1116,9 +1116,22 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #include <time.h>
 #if defined(__unix__) || defined(__APPLE__)
 #define RR__UNIX 1
+#include <sys/mman.h>
 #include <unistd.h>
 #else
 #define RR__UNIX 0
+#endif
+
+/* Pages go back to the system but stay mapped, where that can be had; what they held is lost. */
+#if RR__UNIX && defined(MADV_DONTNEED)
+#define RR__PAGES_RETURN(p, size) (madvise((p), (size), MADV_DONTNEED) == 0)
+#else
+#define RR__PAGES_RETURN(p, size) ((void)(p), (void)(size), false)
+#endif
+#if RR__UNIX && defined(MADV_HUGEPAGE)
+#define RR__PAGES_HUGE(p, size) ((void)madvise((p), (size), MADV_HUGEPAGE))
+#else
+#define RR__PAGES_HUGE(p, size) ((void)(p), (void)(size))
 #endif
 
 /* Memory for everything outside stb_ds. A unit may replace all four together. */
@@ -1136,6 +1149,11 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__ASSERT(condition) assert(condition)
 #else
 #define RR__ASSERT(condition) ((void)0)
+#endif
+
+/* Free memory of each size that is kept for reuse; what is more goes back to the system. */
+#ifndef RUSTYRAY_KEEP_BYTES
+#define RUSTYRAY_KEEP_BYTES ((size_t)32 << 20)
 #endif
 
 /* How much stack a waiter may have under it and still run what it waits for. */
@@ -1561,7 +1579,7 @@ typedef struct rr__parts rr__parts;
               FAILED (release) and never after; who has seen that state (acquire)
               reads them without more. */
 struct rr__object {
-    /* The first line: all that travels when another thread runs a small task or reads its result. */
+    /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
     RR__ATOMIC(uint64_t) id;       /* 0: free. Written by who allocates and frees */
     RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
@@ -1643,19 +1661,38 @@ typedef struct rr__cache {
 typedef struct rr__chunk {
     struct rr__chunk *next;
     void *memory; /* as malloc gave it */
+    char *start;
+    size_t bytes;
 } rr__chunk;
 
 typedef struct rr__pool {
-    rr__mutex lock;    /* a leaf: nothing is locked under it */
-    size_t block;      /* bytes */
-    size_t link;       /* where in a free block the two links lie */
-    void *batches;     /* free blocks in lists of RR__BATCH */
-    char *fresh, *end; /* never used */
-    rr__chunk *chunks;
+    rr__mutex lock;       /* a leaf: nothing is locked under it */
+    size_t block;         /* bytes */
+    uint32_t batch;       /* blocks that move at once: 32, fewer of large ones */
+    size_t link;          /* where in a free block the two links lie */
+    void *batches;        /* free blocks in lists of `batch` */
+    char *fresh, *end;    /* never used */
+    rr__chunk *chunks;    /* the memory; of slots: regions that were given back, to be used again */
     size_t chunk_bytes;   /* of the next one */
     rr_runtime *slots_of; /* the pool of slots: they come in segments instead of chunks */
+    size_t used;          /* blocks that were handed out at least once */
+    size_t free, sweep_at; /* of those, in batches; at how many to look for memory to give back */
 } rr__pool;
-enum { RR__BATCH = 32 };
+enum { RR__REGION = 65536 };
+
+/* A piece of a pool's memory that can go back to the system when all its blocks are free. */
+typedef struct rr__region {
+    char *start;
+    size_t bytes, free;
+    rr__chunk *chunk; /* NULL: a part of a segment of slots */
+} rr__region;
+
+/* In front of a block that has memory of its own. */
+typedef struct rr__big {
+    void *memory; /* as malloc gave it */
+    size_t size;
+} rr__big;
+enum { RR__BIGS = 16 };
 
 /* A work-stealing deque (Chase and Lev, "Dynamic circular work-stealing deque", 2005;
    orders after Le, Pop, Cohen, Zappa Nardelli, "Correct and efficient work-stealing for
@@ -1670,9 +1707,10 @@ enum { RR__BATCH = 32 };
    runs what, so an entry that outlived its task is found out and dropped. */
 typedef struct rr__ring {
     int64_t mask;
-    struct rr__ring *older; /* thieves may still look at it; freed with the context */
+    int size; /* which of rr__deque.rings it is */
     RR__ATOMIC(rr__object *) entries[];
 } rr__ring;
+enum { RR__RINGS = 32, RR__RING_SMALL = 6, RR__RING_LARGE = 16 }; /* logarithms of sizes */
 
 typedef struct rr__deque {
     char apart_1[64]; /* thieves write top, the owner bottom: not in one cache line */
@@ -1680,6 +1718,7 @@ typedef struct rr__deque {
     char apart_2[56];
     RR__ATOMIC(int64_t) bottom;
     RR__ATOMIC(rr__ring *) ring;
+    rr__ring *rings[RR__RINGS];  /* owner: one of each size, made when it is needed first */
     int64_t seen;                /* owner: what top was once; it only grows */
     RR__ATOMIC(uint64_t) pushes; /* so far; tells thieves how long the last entry has been there */
     RR__ATOMIC(int) is_served;   /* the owner runs bodies and comes back for its entries */
@@ -1831,8 +1870,8 @@ struct rr__lane {
 #define RR__IDLE ((rr__object *)(uintptr_t)1)
 #define RR__CLOSED ((rr__object *)(uintptr_t)2)
 
-/* What an actor has beside its slot; in front of the state, in one block with it (rr__state_of_actor).
-   Small, because a million of them may be there. */
+/* What an actor has beside its slot, in front of its state and in one block with that. Small: there
+   may be a million of them. */
 struct rr__actor {
     rr__object *first;             /* taken out of the mailbox, in order; shard lock */
     rr__lane *lanes;               /* of calls that its bodies made; runner only */
@@ -1898,6 +1937,10 @@ struct rr_runtime {
     RR__ATOMIC(uint64_t) next_id;
     RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__pool slot_pool, block_pools[RR__CLASSES];
+    rr__mutex big_lock;      /* of the three below; a leaf */
+    rr__big *bigs[RR__BIGS]; /* free big blocks, for reuse: new pages cost more than a copy */
+    size_t big_bytes;        /* of all of them */
+    int next_big;            /* the oldest, which makes room first */
     rr__shard shards[RR__SHARDS];
 
     rr__mutex end_lock;  /* destructors run one at a time; before all others, see rr__end_turn */
@@ -2070,6 +2113,8 @@ static void **rr__pool_link(const rr__pool *pool, void *block) {
 static bool rr__pool_init(rr__pool *pool, size_t block, size_t link, size_t chunk_bytes) {
     memset(pool, 0, sizeof *pool);
     pool->block = block, pool->link = link, pool->chunk_bytes = chunk_bytes;
+    pool->batch = block <= 2048 ? 32 : (uint32_t)(RR__REGION / block);
+    pool->sweep_at = RUSTYRAY_KEEP_BYTES / block;
     return rr__mutex_init(&pool->lock);
 }
 
@@ -2085,8 +2130,18 @@ static void *rr__aligned_zeros(size_t size, size_t align, void **memory) {
 
 static bool rr__segment_add_locked(rr_runtime *rt);
 
+/* Slots: from a region that was given back, or a new segment. */
+static bool rr__slots_grow_locked(rr__pool *pool) {
+    rr__chunk *region = pool->chunks;
+    if (!region) return rr__segment_add_locked(pool->slots_of);
+    pool->chunks = region->next;
+    pool->fresh = region->start, pool->end = region->start + region->bytes;
+    RR_FREE(region);
+    return true;
+}
+
 static bool rr__pool_grow_locked(rr__pool *pool) {
-    if (pool->slots_of) return rr__segment_add_locked(pool->slots_of);
+    if (pool->slots_of) return rr__slots_grow_locked(pool);
     rr__chunk *chunk = RR_MALLOC(sizeof *chunk);
     if (!chunk) return false;
     size_t bytes = pool->chunk_bytes < 4 * pool->block ? 4 * pool->block : pool->chunk_bytes;
@@ -2096,7 +2151,8 @@ static bool rr__pool_grow_locked(rr__pool *pool) {
         RR_FREE(chunk);
         return false;
     }
-    chunk->next = pool->chunks, pool->chunks = chunk;
+    *chunk = (rr__chunk){pool->chunks, chunk->memory, start, bytes};
+    pool->chunks = chunk;
     pool->fresh = start, pool->end = start + bytes;
     if (pool->chunk_bytes < (size_t)1 << 20) pool->chunk_bytes *= 2;
     RR__POISON(start, bytes);
@@ -2107,30 +2163,175 @@ static bool rr__pool_grow_locked(rr__pool *pool) {
 static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
     rr__lock(&pool->lock);
     if (pool->batches) {
-        cache->first = pool->batches, cache->count = RR__BATCH;
+        cache->first = pool->batches, cache->count = pool->batch;
         pool->batches = rr__pool_link(pool, pool->batches)[1];
+        pool->free -= pool->batch;
     } else if (pool->fresh != pool->end || rr__pool_grow_locked(pool)) {
-        for (int i = 0; i < RR__BATCH && pool->fresh != pool->end; i++) {
+        for (uint32_t i = 0; i < pool->batch && pool->fresh != pool->end; i++) {
             char *block = pool->fresh;
             pool->fresh += pool->block;
             RR__UNPOISON(block, pool->link + 2 * sizeof(void *));
             rr__pool_link(pool, block)[0] = cache->first;
             cache->first = block, cache->count++;
         }
+        pool->used += cache->count;
     }
     rr__unlock(&pool->lock);
     return cache->first != NULL;
 }
 
-/* Gives RR__BATCH blocks of a cache to the pool. */
+/* ---- giving memory back ---- */
+
+/* After a burst, when three quarters of the blocks that were ever used lie free and they are more
+   than is kept, whole regions of free blocks go back to the system. Who gives the last batch does
+   it, at a few nanoseconds a block. What is still in use may keep many regions; the next time is
+   when seven eighths of that are free as well. */
+
+static size_t rr__regions_of_slots(rr_runtime *rt, rr__region *regions) {
+    size_t n = 0;
+    for (int k = RR__FIRST_SEGMENT + 1; k < RR__SEGMENTS; k++) {
+        uintptr_t base = rr__load_relaxed(&rt->segments[k]); /* written under the pool's lock */
+        size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
+        for (size_t at = 0; base && at < bytes; at += RR__REGION, n++)
+            if (regions)
+                regions[n] = (rr__region){(char *)(base + bytes + at), RR__REGION, 0, NULL};
+    }
+    return n;
+}
+
+/* Writes the regions of a pool, if there is room for them, and returns how many there are. */
+static size_t rr__regions_list(rr__pool *pool, rr__region *regions) {
+    if (pool->slots_of) return rr__regions_of_slots(pool->slots_of, regions);
+    size_t n = 0;
+    for (rr__chunk *chunk = pool->chunks; chunk; chunk = chunk->next, n++)
+        if (regions) regions[n] = (rr__region){chunk->start, chunk->bytes, 0, chunk};
+    return n;
+}
+
+static int rr__region_order(const void *a, const void *b) {
+    uintptr_t left = (uintptr_t)((const rr__region *)a)->start;
+    uintptr_t right = (uintptr_t)((const rr__region *)b)->start;
+    return left < right ? -1 : left > right;
+}
+
+/* The region of a block, or NULL; `last` is that of the one before, which is often the same. */
+static rr__region *rr__region_find(rr__region *regions, size_t n, const void *block,
+                                   rr__region *last) {
+    const char *p = block;
+    if (last && p >= last->start && p < last->start + last->bytes) return last;
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (regions[middle].start <= p) low = middle + 1;
+        else high = middle;
+    }
+    rr__region *found = low ? &regions[low - 1] : NULL;
+    return found && p < found->start + found->bytes ? found : NULL;
+}
+
+static void rr__regions_count(rr__pool *pool, rr__region *regions, size_t n) {
+    rr__region *region = NULL;
+    for (void *batch = pool->batches; batch; batch = rr__pool_link(pool, batch)[1])
+        for (void *block = batch; block; block = rr__pool_link(pool, block)[0])
+            if ((region = rr__region_find(regions, n, block, region))) region->free++;
+}
+
+/* Chooses regions without a used block, until no more than half of what is kept is left. */
+static void rr__regions_choose(rr__pool *pool, rr__region *regions, size_t n) {
+    size_t left = pool->free, keep = RUSTYRAY_KEEP_BYTES / pool->block / 2;
+    for (size_t i = 0; i < n; i++) {
+        rr__region *region = &regions[i];
+        size_t blocks = region->bytes / pool->block;
+        if (region->free < blocks || left < keep + blocks) continue;
+        if (!region->chunk && !(region->chunk = RR_MALLOC(sizeof *region->chunk))) continue;
+        region->free = SIZE_MAX, left -= blocks;
+    }
+}
+
+/* Makes the batches anew without what lies in a chosen region. What does not fill a batch goes to
+   the cache. */
+static void rr__batches_filter(rr__pool *pool, rr__cache *cache, rr__region *regions, size_t n) {
+    void *batches = pool->batches, *open = NULL, *next_batch, *next;
+    rr__region *region = NULL;
+    size_t left = 0;
+    pool->batches = NULL;
+    for (void *batch = batches; batch; batch = next_batch) {
+        next_batch = rr__pool_link(pool, batch)[1];
+        for (void *block = batch; block; block = next) {
+            next = rr__pool_link(pool, block)[0];
+            region = rr__region_find(regions, n, block, region);
+            if (region && region->free == SIZE_MAX) continue;
+            rr__pool_link(pool, block)[0] = open, open = block;
+            if (++left % pool->batch) continue;
+            rr__pool_link(pool, open)[1] = pool->batches, pool->batches = open, open = NULL;
+        }
+    }
+    pool->free = left - left % pool->batch;
+    for (; open; open = next) {
+        next = rr__pool_link(pool, open)[0];
+        rr__pool_link(pool, open)[0] = cache->first;
+        cache->first = open, cache->count++;
+    }
+}
+
+/* Whole pages of what is about to be freed: malloc itself may keep them. */
+static void rr__pages_return(char *start, size_t bytes) {
+    enum { PAGE = 4096 };
+    size_t skip = (PAGE - (uintptr_t)start % PAGE) % PAGE;
+    if (bytes >= 2 * PAGE) (void)RR__PAGES_RETURN(start + skip, (bytes - skip) / PAGE * PAGE);
+}
+
+static void rr__chunk_free(rr__chunk *chunk) {
+    rr__pages_return(chunk->start, chunk->bytes);
+    RR__UNPOISON(chunk->memory, 1); /* free() clears the rest */
+    RR_FREE(chunk->memory);
+    RR_FREE(chunk);
+}
+
+/* A region of slots stays mapped, because stale handles may be followed into it. */
+static void rr__region_return(rr__pool *pool, rr__region *region) {
+    pool->used -= region->bytes / pool->block;
+    if (!pool->slots_of) {
+        rr__chunk **at = &pool->chunks;
+        while (*at != region->chunk) at = &(*at)->next;
+        *at = region->chunk->next;
+        rr__chunk_free(region->chunk);
+        return;
+    }
+    (void)RR__PAGES_RETURN(region->start, region->bytes);
+    *region->chunk = (rr__chunk){pool->chunks, NULL, region->start, region->bytes};
+    pool->chunks = region->chunk;
+}
+
+static RR__NOINLINE void rr__pool_sweep_locked(rr__pool *pool, rr__cache *cache) {
+    size_t n = rr__regions_list(pool, NULL), keep = RUSTYRAY_KEEP_BYTES / pool->block;
+    rr__region *regions = RR_MALLOC((n + 1) * sizeof *regions);
+    if (regions) {
+        rr__regions_list(pool, regions);
+        qsort(regions, n, sizeof *regions, rr__region_order);
+        rr__regions_count(pool, regions, n);
+        rr__regions_choose(pool, regions, n);
+        rr__batches_filter(pool, cache, regions, n);
+        for (size_t i = 0; i < n; i++)
+            if (regions[i].free == SIZE_MAX) rr__region_return(pool, &regions[i]);
+        RR_FREE(regions);
+    }
+    size_t next = pool->used - (pool->used - pool->free) / 8;
+    pool->sweep_at = next > keep ? next : keep;
+}
+
+/* Gives a batch of a cache's blocks to the pool. */
 static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
     void *first = cache->first, *last = first;
-    for (int i = 1; i < RR__BATCH; i++) last = rr__pool_link(pool, last)[0];
-    cache->first = rr__pool_link(pool, last)[0], cache->count -= RR__BATCH;
+    for (uint32_t i = 1; i < pool->batch; i++) last = rr__pool_link(pool, last)[0];
+    cache->first = rr__pool_link(pool, last)[0], cache->count -= pool->batch;
     rr__pool_link(pool, last)[0] = NULL;
     rr__lock(&pool->lock);
     rr__pool_link(pool, first)[1] = pool->batches;
     pool->batches = first;
+    pool->free += pool->batch;
+    if (RR__UNLIKELY(pool->free >= pool->sweep_at) && pool->free / 3 >= pool->used / 4)
+        rr__pool_sweep_locked(pool, cache);
     rr__unlock(&pool->lock);
 }
 
@@ -2145,18 +2346,18 @@ static RR__INLINE void *rr__cache_take(rr__pool *pool, rr__cache *cache, size_t 
 static RR__INLINE void rr__cache_give(rr__pool *pool, rr__cache *cache, size_t link, void *block) {
     *rr__link_at(block, link) = cache->first;
     cache->first = block;
-    if (RR__UNLIKELY(++cache->count >= 3 * RR__BATCH)) rr__pool_flush(pool, cache);
+    if (RR__UNLIKELY(++cache->count >= 3 * pool->batch)) rr__pool_flush(pool, cache);
 }
 
 static void rr__pool_free(rr__pool *pool) {
     for (rr__chunk *chunk = pool->chunks, *next; chunk; chunk = next) {
         next = chunk->next;
-        RR__UNPOISON(chunk->memory, 1); /* free() clears the rest */
-        RR_FREE(chunk->memory);
-        RR_FREE(chunk);
+        rr__chunk_free(chunk);
     }
     rr__mutex_destroy(&pool->lock);
 }
+
+/* ---- blocks ---- */
 
 /* The arena: blocks of 64 bytes to 48 KiB in steps of a half, 64-byte aligned; above that
    each has memory of its own. */
@@ -2165,36 +2366,84 @@ static size_t rr__class_bytes(int class) {
 }
 
 static uint8_t rr__class_of(size_t bytes) {
-    for (int class = 0; class < RR__CLASSES; class ++)
-        if (class != 1 && bytes <= rr__class_bytes(class)) return (uint8_t) class;
-    return RR__ON_ITS_OWN;
+    if (bytes <= 64) return 0;
+    if (bytes > rr__class_bytes(RR__CLASSES - 1)) return RR__ON_ITS_OWN;
+    int class =
+        2 * ((int)rr__highest_bit((uint32_t)bytes - 1) - 5); /* that of the next power of 2 */
+    bool is_lower =
+        class > 2 && bytes <= rr__class_bytes(class - 1); /* 96 is not 64-byte aligned */
+    return (uint8_t)(class - is_lower);
+}
+
+static rr__big *rr__big_of(void *block) { return (rr__big *)(void *)((char *)block - 64); }
+
+/* A free block of this size, not more than a quarter too large; NULL if none is kept. */
+static void *rr__big_reuse(rr_runtime *rt, size_t size) {
+    int best = -1;
+    rr__lock(&rt->big_lock);
+    for (int i = 0; i < RR__BIGS; i++) {
+        rr__big *big = rt->bigs[i];
+        if (!big || big->size < size || big->size - size > size / 4) continue;
+        if (best < 0 || big->size < rt->bigs[best]->size) best = i;
+    }
+    rr__big *found = best >= 0 ? rt->bigs[best] : NULL;
+    if (found) rt->big_bytes -= found->size, rt->bigs[best] = NULL;
+    rr__unlock(&rt->big_lock);
+    if (found) RR__UNPOISON((char *)found + 64, size);
+    return found ? (char *)found + 64 : NULL;
+}
+
+static void *rr__big_new(rr_runtime *rt, size_t size) {
+    enum { PAGE = 4096, HUGE = 4 << 20 };
+    void *block = rr__big_reuse(rt, size);
+    char *p = block || size > SIZE_MAX - 128 ? NULL : RR_MALLOC(size + 128);
+    if (!p) return block;
+    if (size >= HUGE) RR__PAGES_HUGE(p + (PAGE - (uintptr_t)p % PAGE) % PAGE, size - PAGE);
+    block = p + 128 - (uintptr_t)p % 64;
+    *rr__big_of(block) = (rr__big){p, size};
+    return block;
+}
+
+static void rr__big_free(void *block) {
+    rr__pages_return(block, rr__big_of(block)->size);
+    RR__UNPOISON(block, 1); /* free() clears the rest */
+    RR_FREE(rr__big_of(block)->memory);
+}
+
+/* Keeps a block for reuse; the oldest ones that are kept make room for it. */
+static void rr__big_give(rr_runtime *rt, void *block) {
+    enum { LIMIT = 4 }; /* times RUSTYRAY_KEEP_BYTES */
+    rr__big *big = rr__big_of(block), *gone[RR__BIGS], *oldest;
+    int n = 0, at;
+    if (big->size > LIMIT * RUSTYRAY_KEEP_BYTES) {
+        rr__big_free(block);
+        return;
+    }
+    RR__POISON(block, big->size);
+    rr__lock(&rt->big_lock);
+    do {
+        at = rt->next_big, oldest = rt->bigs[at];
+        if (oldest) rt->big_bytes -= oldest->size, gone[n++] = oldest;
+        rt->bigs[at] = NULL, rt->next_big = (at + 1) % RR__BIGS;
+    } while (rt->big_bytes && rt->big_bytes + big->size > LIMIT * RUSTYRAY_KEEP_BYTES);
+    rt->bigs[at] = big, rt->big_bytes += big->size;
+    rr__unlock(&rt->big_lock);
+    while (n > 0) rr__big_free((char *)gone[--n] + 64);
 }
 
 /* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__block_free. */
 static void *rr__block_new(rr__context *cx, size_t size, uint8_t *place) {
     *place = rr__class_of(size);
-    if (*place != RR__ON_ITS_OWN) {
-        void *block = rr__cache_take(&cx->runtime->block_pools[*place], &cx->blocks[*place], 0);
-        if (block) RR__UNPOISON(block, size);
-        return block;
-    }
-    if (size > SIZE_MAX - 128) return NULL;
-    char *p = RR_MALLOC(size + 128); /* the byte in front tells how far malloc's pointer is */
-    if (!p) return NULL;
-    size_t shift = 64 - (uintptr_t)p % 64;
-    p[shift - 1] = (char)shift;
-    return p + shift;
-}
-
-static void rr__block_free_own(void *block) {
-    char *p = block;
-    RR_FREE(p - p[-1]);
+    if (*place == RR__ON_ITS_OWN) return rr__big_new(cx->runtime, size);
+    void *block = rr__cache_take(&cx->runtime->block_pools[*place], &cx->blocks[*place], 0);
+    if (block) RR__UNPOISON(block, size);
+    return block;
 }
 
 static void rr__block_free(rr__context *cx, void *block, uint8_t place) {
     if (!block) return;
     if (place == RR__ON_ITS_OWN) {
-        rr__block_free_own(block);
+        rr__big_give(cx->runtime, block);
         return;
     }
     RR__POISON((char *)block + 2 * sizeof(void *), rr__class_bytes(place) - 2 * sizeof(void *));
@@ -2228,34 +2477,47 @@ static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
 
 // >>containers
 
+/* Rings are kept, one of each size, for as long as the deque is: a thief may still read one that
+   was replaced. What it reads there is right as long as its CAS on top can succeed: a ring is
+   written to again only after all that lay in it was taken. */
+static rr__ring *rr__ring_get(rr__deque *deque, int size) {
+    if (size >= RR__RINGS) return NULL;
+    rr__ring *ring = deque->rings[size];
+    if (ring) return ring;
+    ring = RR_MALLOC(sizeof *ring + ((size_t)1 << size) * sizeof ring->entries[0]);
+    if (!ring) return NULL;
+    ring->mask = ((int64_t)1 << size) - 1, ring->size = size;
+    return deque->rings[size] = ring;
+}
+
 static bool rr__deque_init(rr__deque *deque) {
-    int64_t size = 64;
-    rr__ring *ring = RR_CALLOC(1, sizeof *ring + (size_t)size * sizeof ring->entries[0]);
-    if (!ring) return false;
-    ring->mask = size - 1;
-    rr__store_relaxed(&deque->ring, ring); /* published with the context */
-    return true;
+    rr__ring *ring = rr__ring_get(deque, RR__RING_SMALL);
+    if (ring) rr__store_relaxed(&deque->ring, ring); /* published with the context */
+    return ring != NULL;
 }
 
 static void rr__deque_free(rr__deque *deque) {
-    for (rr__ring *ring = rr__load_relaxed(&deque->ring), *older; ring; ring = older) {
-        older = ring->older;
-        RR_FREE(ring);
-    }
+    for (int i = 0; i < RR__RINGS; i++) RR_FREE(deque->rings[i]);
 }
 
 static RR__NOINLINE rr__ring *rr__deque_grow(rr__deque *deque, int64_t top, int64_t bottom) {
     rr__ring *old = rr__load_relaxed(&deque->ring); /* only the owner replaces it */
-    int64_t size = 2 * (old->mask + 1);
-    rr__ring *ring = RR_MALLOC(sizeof *ring + (size_t)size * sizeof ring->entries[0]);
+    rr__ring *ring = rr__ring_get(deque, old->size + 1);
     if (!ring) return NULL;
-    ring->mask = size - 1, ring->older = old;
     for (int64_t i = top; i < bottom; i++) {
         rr__object *entry = rr__load_relaxed(&old->entries[i & old->mask]);
         rr__store_relaxed(&ring->entries[i & ring->mask], entry);
     }
     rr__store_release(&deque->ring, ring); /* pairs with the acquire in rr__deque_steal */
     return ring;
+}
+
+/* Owner, empty: after a burst the memory of large rings goes back. A thief that still looks at one
+   finds anything there, but its CAS fails: top has passed all that was in it. */
+static RR__NOINLINE void rr__deque_shrink(rr__deque *deque) {
+    rr__store_release(&deque->ring, deque->rings[RR__RING_SMALL]);
+    for (int i = RR__RING_LARGE + 1; i < RR__RINGS && deque->rings[i]; i++)
+        rr__pages_return((char *)(deque->rings[i] + 1), ((size_t)1 << i) * sizeof(rr__object *));
 }
 
 /* Owner. False if memory ran out. The store of bottom is seq_cst for rule P1. */
@@ -2279,8 +2541,11 @@ static RR__INLINE bool rr__deque_push(rr__deque *deque, rr__object *entry) {
 static rr__object *rr__deque_pop(rr__deque *deque) {
     int64_t bottom = rr__load_relaxed(&deque->bottom);
     int64_t top = rr__load_relaxed(&deque->top); /* grows only: empty now is empty then */
-    if (top >= bottom) return NULL;
     rr__ring *ring = rr__load_relaxed(&deque->ring);
+    if (top >= bottom) {
+        if (RR__UNLIKELY(ring->size > RR__RING_LARGE)) rr__deque_shrink(deque);
+        return NULL;
+    }
     rr__store_seq_cst(&deque->bottom, --bottom); /* seq_cst with the load of top: a thief */
     top = rr__load_seq_cst(&deque->top);         /* and we never both take the last entry */
     rr__object *entry = rr__load_relaxed(&ring->entries[bottom & ring->mask]);
@@ -2328,6 +2593,8 @@ static void rr__deque_trim(rr__deque *deque) {
     (void)rr__cas_seq_cst(&deque->top, &top,
                           bottom);             /* empty it as the pop of a last entry does; if a */
     rr__store_relaxed(&deque->bottom, bottom); /* thief was faster, stale entries stay: harmless */
+    if (RR__UNLIKELY(ring->size > RR__RING_LARGE) && rr__load_relaxed(&deque->top) == bottom)
+        rr__deque_shrink(deque);
 }
 
 // >>registry
@@ -2653,7 +2920,8 @@ static bool rr__segment_add_locked(rr_runtime *rt) {
     for (int k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
         if (rr__load_relaxed(&rt->segments[k])) continue; /* written under this lock */
         size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
-        char *start = rr__aligned_zeros(bytes, 128, &rt->segment_memory[k]);
+        size_t align = bytes < RR__REGION ? 128 : RR__REGION; /* so that regions are whole pages */
+        char *start = rr__aligned_zeros(bytes, align, &rt->segment_memory[k]);
         if (!start) return false;
         pool->fresh = start, pool->end = start + bytes;
         rr__store_release(&rt->segments[k], (uintptr_t)start - bytes); /* pairs with rr__slot_at */
@@ -3004,11 +3272,21 @@ static void rr__held_clear(rr__local *self, rr__held *held) {
         self->held_count--;
 }
 
-static void rr__held_release_to(rr__local *self, size_t start) {
+/* After a burst: the stack of a scope that held very many goes back, but for what `start` needs. */
+static RR__NOINLINE void rr__held_shrink(rr__local *self, size_t start) {
+    size_t capacity = 2 * start + 4096;
+    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
+    if (held) self->held = held, self->held_capacity = capacity;
+}
+
+static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
+    enum { LARGE = 1 << 16 };
     while (self->held_count > start) {
         rr__held held = self->held[--self->held_count];
         if (held.object) rr__drop(held.of.context, held.object);
     }
+    if (RR__UNLIKELY(self->held_capacity > LARGE && start < self->held_capacity / 8))
+        rr__held_shrink(self, start);
 }
 
 // >>scheduler
@@ -3278,9 +3556,9 @@ static rr__object *rr__find_work(rr__context *cx) {
     return o ? o : rr__steal(cx);
 }
 
-/* How long a thread looks, and a waiter waits, before it sleeps: about what sleeping and being woken
-   cost together, so that at most twice the least possible is spent (Karlin, Li, Manasse, Owicki,
-   "Empirical studies of competitive spinning", 1991). In seconds. */
+/* How long a thread looks, and a waiter waits, before it sleeps: about what sleeping and being
+   woken cost together, so that at most twice the least possible is spent (Karlin, Li, Manasse and
+   Owicki, "Empirical studies of competitive spinning", 1991). In seconds. */
 #define RR__SEARCH_TIME 50e-6
 #define RR__SPIN_TIME 10e-6
 
@@ -3830,8 +4108,8 @@ static bool rr__spin(rr__object *o) {
 }
 
 /* A thread from outside has called a lot and waits for the first result while the rest still
-   queues: then the workers do better than to wake it after every task (the wake costs the waker more
-   than a small task does). For a millisecond it looks by itself now and then. */
+   queues: then the workers do better than to wake it after every task (the wake costs the waker
+   more than a small task does). For a millisecond it looks by itself now and then. */
 static bool rr__nap(rr__context *cx, rr__object *o, double deadline) {
     enum { NAPS = 5 };
     double length = 50e-6;
@@ -5386,7 +5664,8 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
     rr__store_relaxed(&rt->next_id, (uint64_t)1);                    /* nobody else is here yet */
     bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
-              rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet);
+              rr__mutex_init(&rt->end_lock) && rr__mutex_init(&rt->big_lock) &&
+              rr__cond_init(&rt->quiet);
     ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), RR__SLOT_LINK, 0);
     rt->slot_pool.slots_of = rt;
     for (int i = 0; ok && i < RR__CLASSES; i++)
@@ -5410,11 +5689,11 @@ static void rr__slot_dispose(rr__object *o) {
         rr__actor *a = o->extra.own;
         rr__error_drop(rr__load_relaxed(&a->death));
         RR_FREE(a->name);
-        if (a->place == RR__ON_ITS_OWN) rr__block_free_own(a);
+        if (a->place == RR__ON_ITS_OWN) rr__big_free(a);
     } else if (o->kind == RR__GATHER) {
         RR_FREE(o->extra.parts);
     } else if (state == RR__READY && o->place == RR__ON_ITS_OWN && o->data.block) {
-        rr__block_free_own(o->data.block);
+        rr__big_free(o->data.block);
     }
 }
 
@@ -5436,6 +5715,9 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__mutex_destroy(&rt->lock);
     rr__mutex_destroy(&rt->ring_lock);
     rr__mutex_destroy(&rt->end_lock);
+    rr__mutex_destroy(&rt->big_lock);
+    for (int i = 0; i < RR__BIGS; i++)
+        if (rt->bigs[i]) rr__big_free((char *)rt->bigs[i] + 64);
     rr__global_lock();
     stbds_shfree(rt->names);
     rr__global_unlock();

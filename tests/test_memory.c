@@ -34,6 +34,7 @@ static inline void memory_free(void *p) {
     if (p) atomic_fetch_sub(&memory_live, 1);
     free(p);
 }
+#define RUSTYRAY_KEEP_BYTES ((size_t)16 << 10) /* memory is given back all the time */
 #define RR_MALLOC(size) memory_alloc(size)
 #define RR_CALLOC(n, size) memory_calloc((n), (size))
 #define RR_REALLOC(p, size) memory_realloc((p), (size))
