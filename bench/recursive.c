@@ -46,7 +46,7 @@ REMOTE_FN(work_tree *, tree, uint64_t, seed, long, n) {
 
 static long sort_n;
 static int *values;
-static _Alignas(WORK_PAGE) work_matrices matrices;
+static _Alignas(CACHE_LINE) work_matrices matrices;
 static uint64_t tree_sum;
 
 static double sort_run(void *serial) {

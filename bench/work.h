@@ -15,7 +15,8 @@ enum {
     QUEENS_CUT = 4,
     MATRIX = 512,
     MATRIX_CUT = 64,
-    WORK_PAGE = 4096,
+    PITCH = MATRIX + 8,
+    CACHE_LINE = 64,
     TREE_SEED = 7,
     TREE_SIZE = 300000
 };
@@ -34,11 +35,11 @@ int work_is_sorted(const int *values, long n);
 /* n-queens with bit sets: columns and both diagonals that are taken. Returns the solutions. */
 long work_queens(int row, uint32_t columns, uint32_t left, uint32_t right);
 
-/* c += a b by rows, in blocks of MATRIX_CUT x MATRIX_CUT: one block of c from those of a row of a
-   and of a column of b. A program has one of these, aligned to WORK_PAGE: where the matrices lie in
-   their pages can double the time. */
+/* c += a b, in blocks of MATRIX_CUT x MATRIX_CUT: one block of c from those of a row of a and of a
+   column of b. The rows are longer than MATRIX: at a distance of 4 KiB they would all fall in the
+   same places of a cache, and the order in which blocks are done would decide about the time. */
 typedef struct work_matrices {
-    double a[MATRIX * MATRIX + 8], b[MATRIX * MATRIX + 8], c[MATRIX * MATRIX];
+    double a[MATRIX * PITCH], b[MATRIX * PITCH], c[MATRIX * PITCH];
 } work_matrices;
 void work_matrices_fill(work_matrices *m);
 void work_product(work_matrices *m, int row, int column);
@@ -118,19 +119,19 @@ long work_queens(int row, uint32_t columns, uint32_t left, uint32_t right) {
 static void work_block(double *c, const double *a, const double *b) {
     for (int i = 0; i < MATRIX_CUT; i++)
         for (int k = 0; k < MATRIX_CUT; k++) {
-            double x = a[i * MATRIX + k];
-            for (int j = 0; j < MATRIX_CUT; j++) c[i * MATRIX + j] += x * b[k * MATRIX + j];
+            double x = a[i * PITCH + k];
+            for (int j = 0; j < MATRIX_CUT; j++) c[i * PITCH + j] += x * b[k * PITCH + j];
         }
 }
 
 void work_product(work_matrices *m, int row, int column) {
-    double *c = m->c + row * MATRIX + column;
+    double *c = m->c + row * PITCH + column;
     for (int k = 0; k < MATRIX; k += MATRIX_CUT)
-        work_block(c, m->a + row * MATRIX + k, m->b + k * MATRIX + column);
+        work_block(c, m->a + row * PITCH + k, m->b + k * PITCH + column);
 }
 
 void work_matrices_fill(work_matrices *m) {
-    for (int i = 0; i < MATRIX * MATRIX; i++) m->a[i] = i % 7, m->b[i] = i % 5, m->c[i] = 0;
+    for (int i = 0; i < MATRIX * PITCH; i++) m->a[i] = i % 7, m->b[i] = i % 5, m->c[i] = 0;
 }
 
 /* The numbers are small integers: any order of the additions gives the same. (a b) v = a (b v). */
@@ -139,12 +140,12 @@ int work_product_is_right(const work_matrices *m) {
     for (int i = 0; i < MATRIX; i++) v[i] = i % 11;
     for (int i = 0; i < MATRIX; i++) {
         bv[i] = 0;
-        for (int k = 0; k < MATRIX; k++) bv[i] += m->b[i * MATRIX + k] * v[k];
+        for (int k = 0; k < MATRIX; k++) bv[i] += m->b[i * PITCH + k] * v[k];
     }
     for (int i = 0; i < MATRIX; i++) {
         abv = cv = 0;
         for (int k = 0; k < MATRIX; k++)
-            abv += m->a[i * MATRIX + k] * bv[k], cv += m->c[i * MATRIX + k] * v[k];
+            abv += m->a[i * PITCH + k] * bv[k], cv += m->c[i * PITCH + k] * v[k];
         if (abv != cv) return 0;
     }
     return 1;

@@ -90,7 +90,7 @@ template <class F> double peer_queens(F queens) {
 
 // product(m) calls work_product for each block.
 template <class F> double peer_product(F product) {
-    alignas(WORK_PAGE) static work_matrices m;
+    alignas(CACHE_LINE) static work_matrices m;
     work_matrices_fill(&m);
     double start = bench_now();
     product(&m);
