@@ -86,9 +86,12 @@ class Run:
                 if key.split()[0] == workload and "rustyray" in whos]
 
     def limit(self, key):
-        """The limit of the machine for a row, or None."""
+        """The limit of the machine for a row: the best that was seen, or None."""
         limit = AIMS.get(key, (None, None, None))[2]
-        return self.median(f"limits {limit}", "machine") if isinstance(limit, str) else limit
+        if not isinstance(limit, str):
+            return limit
+        key = f"limits {limit}"
+        return self.best(key, "machine") if self.values(key, "machine") else None
 
     def was_left_out(self, who, key):
         start = f"left out: {who} {key.split()[0].lower()}: "
@@ -320,7 +323,7 @@ def plot_growth(run, path):
     if not growth or not flood:
         return False
     most = 1.25 * max([1.3 * growth[0][1]] + [row[3] for row in growth + flood + fib])
-    limit = run.median("limits fetch-add", "machine")
+    limit = run.limit("W1 empty")
     drawn = f"{limit} lw 3 lc rgb '#222222' notitle, " if limit else ""
     line = "with yerrorlines pt 7 ps 0.8 lw 2.5"
     script = (block("growth", growth) + block("flood", flood) + block("fib", fib) +

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
 import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -173,11 +174,11 @@ def main():
         return
     os.makedirs(RESULTS, exist_ok=True)
     if sys.argv[1:] == ["quick"]:
-        session = Session(budget=90, timeout=30, again=0, scale=8)
+        session = Session(budget=90, timeout=30, again=20, scale=2)
         session.round(1, QUICK_WORKLOADS, QUICK_PEERS)
         path = os.path.join(BUILD, "quick.csv")
         write_csv(path, session)
-        print(show(path, BUILD))
+        print(report.tables(report.Run(path)))
         return
     session = Session(setting("BUDGET", 1380), setting("TIMEOUT", 45), setting("AGAIN", 240), 1)
     for number in range(1, int(setting("ROUNDS", 3)) + 1):
