@@ -26,8 +26,9 @@ FLAVOURS = gcc-plain clang-plain gcc-asan clang-asan gcc-tsan clang-tsan
 DEMO_PACKAGES = gcc libstb-dev pkg-config
 TEST_PACKAGES = $(DEMO_PACKAGES) clang musl-tools tcc g++ binutils
 CHECK_PACKAGES = $(TEST_PACKAGES) clang-sanitizers
-BENCH_PACKAGES = $(DEMO_PACKAGES) python3 python3-venv gnuplot-nox g++ clang libomp-dev libtbb-dev \
-    erlang-base libcaf-dev $(if $(shell command -v go),,golang-go)
+BENCH_PACKAGES = $(DEMO_PACKAGES) python3 gnuplot-nox
+PEER_PACKAGES = g++ clang libomp-dev libtbb-dev erlang-base libcaf-dev python3-venv \
+    $(if $(shell command -v go),,golang-go)
 
 names = $(basename $(notdir $(wildcard $(1))))
 STRESS_NAMES := $(call names,tests/stress_*.c)
@@ -41,7 +42,8 @@ CONTRACT_NAMES = 01 02 03 04 05 08 09
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: help demo examples test check install uninstall deps format clean programs all-examples FORCE \
-    setup-demo setup-test setup-check bench bench-quick bench-guard bench-programs
+    setup-demo setup-test setup-check bench bench-quick bench-guard \
+    bench-programs bench-quick-programs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -65,14 +67,17 @@ check: setup-check ## the same with gcc and clang, under the sanitizers, and lon
 	    $(foreach flavour,$(FLAVOURS),$(PROGRAMS:%=build/$(flavour)/%))
 
 bench: ## runs the benchmarks and the same work with other libraries; writes bench/README.md
-	@tests/setup.sh $(BENCH_PACKAGES) || echo "going on with what is there" >&2
-	@[ -x build/venv/bin/python ] || { python3 -m venv build/venv && build/venv/bin/pip install -q ray; } || \
-	    echo "no Ray" >&2
+	@tests/setup.sh $(BENCH_PACKAGES)
+	@for name in $(PEER_PACKAGES); do tests/setup.sh $$name || echo "going on without" >&2; done
+	@$(RAY) -c 'import ray' 2>/dev/null || \
+	    { python3 -m venv build/venv && timeout 600 $(RAY) -m pip install -q ray; } || \
+	    echo "going on without Ray" >&2
 	@$(MAKE) $(PARALLEL) -k bench-programs || true
 	@python3 bench/run.py
 
-bench-quick: setup-demo ## the same in two minutes, with fewer others; writes to build/ only
-	@$(MAKE) $(PARALLEL) -k bench-programs || true
+bench-quick: ## the same in two minutes, with the peers that are there; writes to build/ only
+	@tests/setup.sh $(DEMO_PACKAGES) python3
+	@$(MAKE) $(PARALLEL) -k bench-quick-programs || true
 	@python3 bench/run.py quick
 
 bench-guard: ## counts the instructions of the main paths against bench/guard.txt (UPDATE=1 writes it)
@@ -97,7 +102,8 @@ deps: ## installs all that test, check and format need (apt-get)
 
 format: ## clang-format on the header and all other sources
 	@tests/setup.sh clang-format
-	clang-format -i rustyray.h $(wildcard examples/*.c tests/*.[ch] tests/*/*.[ch] bench/*.[ch])
+	clang-format -i rustyray.h $(wildcard examples/*.c tests/*.[ch] tests/*/*.[ch] bench/*.[ch] \
+	    bench/*/*.[ch] bench/*/*.cpp)
 
 clean: ## removes build/
 	rm -rf build
@@ -147,29 +153,39 @@ $(OUT)/readme: $(OUT)/readme.c rustyray.h
 	$(SAY) $(COMPILE) $< -o $@ $(LIBRARIES)
 
 # The benchmarks, with GCC (BENCH_CC), and the same work with others; what does not build is left out.
+# work.o is the same for all of them: libraries are compared, not compilers, nor where a linker puts
+# an inner loop: without the alignment that is worth a factor of 2.
 BENCH_CC = gcc
 BENCH_NAMES := $(call names,bench/*.c)
 PEER_NAMES = tbb libgomp libomp pool async caf go workloads.beam
+QUICK_NAMES = limits w1_spawn w2_fib w3_chain w4_wavefront w6_actors tbb libgomp go
 BENCH_COMPILE = $(BENCH_CC) -std=gnu11 -Wall -Wextra -O2 -g $(CFLAGS) -I. $(STB)
 PEER_COMPILE = g++ -std=c++17 -Wall -Wextra -O2
+PEER_HEADERS = bench/peers/peer.h bench/bench.h bench/work.h
 BENCH_SAY = @mkdir -p build/bench; echo "building $@"; $(if $(V),set -x;)
+RAY = build/venv/bin/python
 
 bench-programs: $(BENCH_NAMES:%=build/bench/%) $(PEER_NAMES:%=build/bench/%)
 	@:
+bench-quick-programs: $(QUICK_NAMES:%=build/bench/%)
+	@:
 build/bench/paths: bench/guard/paths.c rustyray.h
 	$(BENCH_SAY) $(BENCH_COMPILE) $< -o $@ $(LIBRARIES)
-$(BENCH_NAMES:%=build/bench/%): build/bench/%: bench/%.c bench/bench.h bench/work.h rustyray.h
-	$(BENCH_SAY) $(BENCH_COMPILE) $< -o $@ $(LIBRARIES)
-build/bench/libgomp: bench/peers/openmp.cpp bench/bench.h bench/work.h
-	$(BENCH_SAY) $(PEER_COMPILE) -fopenmp $< -o $@
-build/bench/libomp: bench/peers/openmp.cpp bench/bench.h bench/work.h
-	$(BENCH_SAY) clang++ -std=c++17 -O2 -fopenmp $< -o $@
-build/bench/async: bench/peers/pool.cpp bench/bench.h
-	$(BENCH_SAY) $(PEER_COMPILE) -DUSE_ASYNC $< -o $@ -pthread
-build/bench/pool: bench/peers/pool.cpp bench/bench.h
-	$(BENCH_SAY) $(PEER_COMPILE) $< -o $@ -pthread
-build/bench/tbb: bench/peers/tbb.cpp bench/bench.h bench/work.h
-	$(BENCH_SAY) $(PEER_COMPILE) $< -o $@ -ltbb -pthread
+build/bench/work.o: bench/work.h
+	$(BENCH_SAY) $(BENCH_COMPILE) -O3 -falign-functions=64 -DWORK_IMPLEMENTATION -x c \
+	    -c $< -o $@
+$(BENCH_NAMES:%=build/bench/%): build/bench/%: bench/%.c bench/bench.h rustyray.h build/bench/work.o
+	$(BENCH_SAY) $(BENCH_COMPILE) $< build/bench/work.o -o $@ $(LIBRARIES)
+build/bench/libgomp: bench/peers/openmp.cpp $(PEER_HEADERS) build/bench/work.o
+	$(BENCH_SAY) $(PEER_COMPILE) -fopenmp $< build/bench/work.o -o $@
+build/bench/libomp: bench/peers/openmp.cpp $(PEER_HEADERS) build/bench/work.o
+	$(BENCH_SAY) clang++ -std=c++17 -O2 -fopenmp $< build/bench/work.o -o $@
+build/bench/async: bench/peers/pool.cpp $(PEER_HEADERS) build/bench/work.o
+	$(BENCH_SAY) $(PEER_COMPILE) -DUSE_ASYNC $< build/bench/work.o -o $@ -pthread
+build/bench/pool: bench/peers/pool.cpp $(PEER_HEADERS) build/bench/work.o
+	$(BENCH_SAY) $(PEER_COMPILE) $< build/bench/work.o -o $@ -pthread
+build/bench/tbb: bench/peers/tbb.cpp $(PEER_HEADERS) build/bench/work.o
+	$(BENCH_SAY) $(PEER_COMPILE) $< build/bench/work.o -o $@ -ltbb -pthread
 build/bench/caf: bench/peers/caf.cpp bench/bench.h
 	$(BENCH_SAY) g++ -std=c++17 -O2 -w $< -o $@ -lcaf_core -pthread
 build/bench/go: $(wildcard bench/peers/go/*)

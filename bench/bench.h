@@ -6,8 +6,9 @@
 
    p99 is empty but for latencies (bench_latency); cpu is the number of cores that this process
    used, rss its peak memory in KiB, disturbed the share of the machine that other processes took
-   meanwhile. In the environment: BENCH_REPEATS, and BENCH_SCALE, which divides the amounts of work
-   that are wrapped in bench_amount. Arguments: the workloads to run, in small letters. */
+   meanwhile; cpu and disturbed are empty for a figure that was taken once (bench_value). In the
+   environment: BENCH_REPEATS, and BENCH_SCALE, which divides the amounts of work that are wrapped
+   in bench_amount. Arguments: the workloads to run, in small letters. */
 #ifndef BENCH_H
 #define BENCH_H
 #include <stdint.h>
@@ -40,10 +41,12 @@ static inline double bench_now(void) {
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+/* Seconds of CPU time that this process and the children it has waited for spent. */
 static inline double bench_own_cpu(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return bench_seconds_of(usage.ru_utime) + bench_seconds_of(usage.ru_stime);
+    struct rusage self, children;
+    getrusage(RUSAGE_SELF, &self), getrusage(RUSAGE_CHILDREN, &children);
+    return bench_seconds_of(self.ru_utime) + bench_seconds_of(self.ru_stime) +
+           bench_seconds_of(children.ru_utime) + bench_seconds_of(children.ru_stime);
 }
 
 /* Seconds of CPU time that the whole machine spent, and that the hypervisor took away. */
@@ -64,14 +67,17 @@ static BENCH_UNUSED long bench_peak_kib(void) {
     return usage.ru_maxrss;
 }
 
-/* Bytes of memory in use now. */
-static BENCH_UNUSED double bench_resident(void) {
-    long pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
+/* Bytes of memory in use now, without the pages of files: those of the program and of libc come in
+   as code is run for the first time. Exact, unlike statm, whose counters lag behind. */
+static BENCH_UNUSED double bench_memory(void) {
+    char line[128];
+    long kib = 0;
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
     if (!file) return 0;
-    if (fscanf(file, "%ld %ld", &pages, &resident) != 2) resident = 0;
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "Anonymous: %ld", &kib) == 1) break;
     fclose(file);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+    return (double)kib * 1024;
 }
 
 static inline long bench_cores(void) { return sysconf(_SC_NPROCESSORS_ONLN); }
@@ -102,6 +108,13 @@ static inline long bench_setting(const char *name, long otherwise) {
 static BENCH_UNUSED long bench_amount(long n) {
     long scaled = n / bench_setting("BENCH_SCALE", 1);
     return scaled > 1 ? scaled : 1;
+}
+
+/* The side of a square with so many cells, or with fewer in a quick run. */
+static BENCH_UNUSED long bench_side(long n) {
+    long side = 1;
+    while ((side + 1) * (side + 1) <= bench_amount(n)) side++;
+    return side;
 }
 
 static inline long bench_repeats(void) {
@@ -164,6 +177,12 @@ static BENCH_UNUSED void bench_run(const char *workload, const char *variant, co
     for (long i = 0; i < n; i++) values[i] = once(context);
     bench_line(workload, variant, unit, values, n, -1, start);
     free(values);
+}
+
+/* A figure that was taken once. */
+static BENCH_UNUSED void bench_value(const char *workload, const char *variant, const char *unit,
+                                     double value) {
+    printf("%s,%s,%s,%.6g,%.6g,,,%ld,\n", workload, variant, unit, value, value, bench_peak_kib());
 }
 
 /* A latency: once is called `samples` times per repeat and returns nanoseconds each time. The

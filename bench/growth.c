@@ -1,5 +1,5 @@
-/* growth: what a call costs when there are 10^3 to 10^7 of them at once, with more workers than
-   cores, and what memory is left after such a burst. */
+/* growth: what a call costs when there are 10^3 to 10^7 of them at once, and with more workers than
+   cores. What memory is left after a burst: memory.c. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "bench.h"
@@ -53,23 +53,6 @@ static void with_workers(int workers, burst *b) {
     BENCH_CHECK(rr_shutdown() == RR_OK);
 }
 
-/* Bytes that a burst leaves behind, per call: when all is released, and after the shutdown. */
-typedef struct residue {
-    burst *burst;
-    int shut_down;
-} residue;
-
-static double remains(void *context) {
-    residue *r = context;
-    double before = bench_resident(), released, after;
-    BENCH_CHECK(rr_init(NULL) == RR_OK);
-    one_burst(r->burst);
-    released = bench_resident();
-    BENCH_CHECK(rr_shutdown() == RR_OK);
-    after = bench_resident();
-    return ((r->shut_down ? after : released) - before) / (double)r->burst->n;
-}
-
 int main(int argc, char **argv) {
     bench_begin(argc, argv);
     long most = bench_amount(10000000);
@@ -88,9 +71,6 @@ int main(int argc, char **argv) {
     with_workers(2, &b);
     with_workers(8, &b);
     with_workers(64, &b);
-    residue released = {&b, 0}, ended = {&b, 1};
-    bench_run("growth", "kept-when-released", "B", remains, &released);
-    bench_run("growth", "kept-after-shutdown", "B", remains, &ended);
     free(refs);
     return 0;
 }

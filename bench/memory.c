@@ -1,5 +1,6 @@
 /* memory: bytes of the process for each task that waits for an argument, for each task that is
-   queued, for each idle actor, and for a runtime without work, which must take no CPU time. */
+   queued, for each idle actor, and for a runtime without work, which must take no CPU time; and
+   which share of what a burst of tasks took is still there afterwards. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "bench.h"
@@ -35,9 +36,9 @@ static double waiting(void *context) {
     void *room;
     BENCH_CHECK(rr_init(NULL) == RR_OK);
     rr_ref gate = rr_create(1, &room);
-    double before = bench_resident();
+    double before = bench_memory();
     for (long i = 0; i < N; i++) refs[i] = rr_call(gated, gate, i);
-    double bytes = bench_resident() - before;
+    double bytes = bench_memory() - before;
     BENCH_CHECK(rr_seal(gate) == RR_OK);
     bytes = drain(bytes, 1);
     BENCH_CHECK(rr_shutdown() == RR_OK);
@@ -51,9 +52,9 @@ static double queued(void *context) {
     BENCH_CHECK(rr_init(&config) == RR_OK);
     rr_ref holder = rr_call(hold, &released);
     rr_sleep_ms(20);
-    double before = bench_resident();
+    double before = bench_memory();
     for (long i = 0; i < N; i++) refs[i] = rr_call(sum, i, 1);
-    double bytes = bench_resident() - before;
+    double bytes = bench_memory() - before;
     __atomic_store_n(&released, 1, __ATOMIC_RELEASE);
     bytes = drain(bytes, 1);
     rr_release(holder);
@@ -64,21 +65,21 @@ static double queued(void *context) {
 static double idle_actors(void *context) {
     (void)context;
     BENCH_CHECK(rr_init(NULL) == RR_OK);
-    double before = bench_resident();
+    double before = bench_memory();
     for (long i = 0; i < ACTORS; i++) actors[i] = rr_spawn(Cell_create, i);
     rr_ref last = rr_ask(actors[ACTORS - 1], Cell_value);
     BENCH_CHECK(rr_unwrap(long, last) == ACTORS - 1);
-    double bytes = bench_resident() - before;
+    double bytes = bench_memory() - before;
     BENCH_CHECK(rr_shutdown() == RR_OK);
     return bytes / ACTORS;
 }
 
 static double idle_bytes(void *context) {
     (void)context;
-    double before = bench_resident();
+    double before = bench_memory();
     BENCH_CHECK(rr_init(NULL) == RR_OK);
     rr_sleep_ms(20);
-    double bytes = bench_resident() - before;
+    double bytes = bench_memory() - before;
     BENCH_CHECK(rr_shutdown() == RR_OK);
     return bytes / 1024;
 }
@@ -92,6 +93,39 @@ static double idle_cpu(void *context) {
     double percent = 100 * (bench_own_cpu() - before) / 0.2;
     BENCH_CHECK(rr_shutdown() == RR_OK);
     return percent;
+}
+
+/* Percent of the memory that N finished calls take that stays: when all of them are released, and
+   after the shutdown. */
+static double burst(double *kept, double *after) {
+    BENCH_CHECK(rr_init(NULL) == RR_OK);
+    double before = bench_memory();
+    for (long i = 0; i < N; i++) refs[i] = rr_call(sum, i, 1);
+    for (long i = 0; i < N; i++) BENCH_CHECK(rr_unwrap(long, refs[i]) == i + 1);
+    double peak = bench_memory() - before;
+    for (long i = 0; i < N; i++) rr_release(refs[i]);
+    *kept = 100 * (bench_memory() - before) / peak;
+    BENCH_CHECK(rr_shutdown() == RR_OK);
+    *after = 100 * (bench_memory() - before) / peak;
+    return peak / N;
+}
+
+static double burst_peak(void *context) {
+    (void)context;
+    double kept, after;
+    return burst(&kept, &after);
+}
+
+static double burst_kept(void *context) {
+    (void)context;
+    double kept, after;
+    return burst(&kept, &after), kept;
+}
+
+static double burst_after(void *context) {
+    (void)context;
+    double kept, after;
+    return burst(&kept, &after), after > 0 ? after : 0;
 }
 
 /* Every measurement has a process of its own, in which no memory was used before. */
@@ -119,9 +153,12 @@ int main(int argc, char **argv) {
     bench_begin(argc, argv);
     memset(refs, 1, sizeof refs), memset(actors, 1, sizeof actors);
     measure("idle-runtime", "KiB", idle_bytes);
-    measure("idle-runtime-cpu", "%", idle_cpu);
+    measure("idle-runtime-cpu", "% CPU", idle_cpu);
     measure("task-waiting", "B", waiting);
     measure("task-queued", "B", queued);
     measure("actor", "B", idle_actors);
+    measure("burst-per-task", "B", burst_peak);
+    measure("burst-kept-when-released", "% of it", burst_kept);
+    measure("burst-kept-after-shutdown", "% of it", burst_after);
     return 0;
 }

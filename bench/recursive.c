@@ -30,8 +30,8 @@ REMOTE_FN(long, queens, int, row, uint32_t, columns, uint32_t, left, uint32_t, r
     return solutions;
 }
 
-REMOTE_FN(void, product, double *, c, const double *, a, const double *, b, int, row, int, column) {
-    work_product(c, a, b, row, column);
+REMOTE_FN(void, product, work_matrices *, m, int, row, int, column) {
+    work_product(m, row, column);
 }
 
 REMOTE_FN(work_tree *, tree, uint64_t, seed, long, n) {
@@ -46,7 +46,7 @@ REMOTE_FN(work_tree *, tree, uint64_t, seed, long, n) {
 
 static long sort_n;
 static int *values;
-static double *a, *b, *c, *expected;
+static _Alignas(CACHE_LINE) work_matrices matrices;
 static uint64_t tree_sum;
 
 static double sort_run(void *serial) {
@@ -76,17 +76,16 @@ static double queens_run(void *serial) {
 static double product_run(void *serial) {
     rr_ref blocks[(MATRIX / MATRIX_CUT) * (MATRIX / MATRIX_CUT)];
     int n = 0;
-    work_matrices(a, b, c);
+    work_matrices_fill(&matrices);
     double start = bench_now();
     for (int row = 0; row < MATRIX; row += MATRIX_CUT)
         for (int column = 0; column < MATRIX; column += MATRIX_CUT)
-            if (serial) work_product(c, a, b, row, column);
-            else blocks[n++] = rr_call(product, c, a, b, row, column);
+            if (serial) work_product(&matrices, row, column);
+            else blocks[n++] = rr_call(product, &matrices, row, column);
     BENCH_CHECK(rr_wait(blocks, (size_t)n, (size_t)n, -1, NULL) == (size_t)n);
     for (int i = 0; i < n; i++) rr_release(blocks[i]);
     double time = bench_now() - start;
-    if (serial) memcpy(expected, c, sizeof(double) * MATRIX * MATRIX);
-    BENCH_CHECK(memcmp(expected, c, sizeof(double) * MATRIX * MATRIX) == 0);
+    BENCH_CHECK(work_product_is_right(&matrices));
     return time * 1e-6;
 }
 
@@ -105,12 +104,10 @@ static double tree_run(void *serial) {
 
 int main(int argc, char **argv) {
     bench_begin(argc, argv);
-    size_t square = sizeof(double) * MATRIX * MATRIX;
     int serial = 1;
     sort_n = bench_amount(10000000);
     values = malloc((size_t)sort_n * sizeof *values);
-    a = malloc(square), b = malloc(square), c = malloc(square), expected = malloc(square);
-    if (!values || !a || !b || !c || !expected || rr_init(NULL) != RR_OK) return 1;
+    if (!values || rr_init(NULL) != RR_OK) return 1;
     bench_run("recursive", "quicksort-serial", "ms", sort_run, &serial);
     bench_run("recursive", "quicksort", "ms", sort_run, NULL);
     bench_run("recursive", "queens-serial", "ms", queens_run, &serial);
@@ -119,6 +116,6 @@ int main(int argc, char **argv) {
     bench_run("recursive", "product", "ms", product_run, NULL);
     bench_run("recursive", "tree-serial", "ms", tree_run, &serial);
     bench_run("recursive", "tree", "ms", tree_run, NULL);
-    free(values), free(a), free(b), free(c), free(expected);
+    free(values);
     return rr_shutdown() != RR_OK;
 }

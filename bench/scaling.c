@@ -46,8 +46,6 @@ static void set_length(work *w, long nanoseconds, double per_us) {
     w->best = 0;
 }
 
-static double interpolated(void *context) { return *(double *)context; }
-
 /* Where the curve of the best shares crosses a level, between two measured lengths. */
 static void crossing(const long *lengths, const double *percent, double level) {
     char variant[32];
@@ -56,7 +54,7 @@ static void crossing(const long *lengths, const double *percent, double level) {
         if (percent[i] < level || percent[i - 1] >= level) continue;
         double part = (level - percent[i - 1]) / (percent[i] - percent[i - 1]);
         double length = (double)lengths[i - 1] + part * (double)(lengths[i] - lengths[i - 1]);
-        bench_run("scaling", variant, "ns", interpolated, &length);
+        bench_value("scaling", variant, "ns", length);
         return;
     }
 }

@@ -4,7 +4,7 @@
 #include "rustyray.h"
 #include "bench.h"
 
-enum { MOST = 1000 };
+enum { MOST = 1000, CELLS = 1000000 };
 
 REMOTE_FN(uint32_t, cell, uint32_t, up, uint32_t, left) { return up + left; }
 
@@ -43,7 +43,7 @@ static double wavefront(void *expected) {
 
 int main(int argc, char **argv) {
     bench_begin(argc, argv);
-    side = MOST / (bench_amount(2) == 2 ? 1 : 2);
+    side = bench_side(CELLS);
     uint32_t expected = serial();
     if (rr_init(NULL) != RR_OK) return 1;
     bench_run("W4", "wavefront", "ns", wavefront, &expected);

@@ -131,15 +131,13 @@ static void create_round(rr_actor *actors) {
 /* Only the first time, the memory comes from the system: that is what `bytes` needs. */
 static double create(void *context) {
     crowd *c = context;
-    double before = bench_resident(), start = bench_now();
+    double before = bench_memory(), start = bench_now();
     for (long i = 0; i < c->n; i += ROUND) create_round(c->actors + i);
     double time = bench_now() - start;
-    if (!c->bytes) c->bytes = (bench_resident() - before) / (double)c->n;
+    if (!c->bytes) c->bytes = (bench_memory() - before) / (double)c->n;
     for (long i = 0; i < c->n; i++) rr_release(c->actors[i]);
     return time / (double)c->n;
 }
-
-static double bytes(void *context) { return ((crowd *)context)->bytes; }
 
 int main(int argc, char **argv) {
     static ring r;
@@ -149,7 +147,7 @@ int main(int argc, char **argv) {
     if (!(c.actors = calloc((size_t)c.n, sizeof *c.actors)) || rr_init(NULL) != RR_OK) return 1;
     for (long i = 0; i < c.n; i++) c.actors[i].slot = 1; /* pages there before memory is counted */
     bench_run("W6", "create", "ns", create, &c);
-    bench_run("W6", "bytes", "B", bytes, &c);
+    bench_value("W6", "bytes", "B", c.bytes);
     ring_build(&r, 2, bench_amount(500000));
     bench_run("W6", "ping-pong", "ns", ring_run, &r);
     ring_end(&r);

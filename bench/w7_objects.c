@@ -1,10 +1,9 @@
-/* w7_objects: putting and getting byte objects of 64 B, 4 KiB, 1 MiB and 64 MiB, beside memcpy of
-   as much into memory that is there and into memory that is new. A put is timed with the release of
-   the object before it; a get is a view, without a copy. */
+/* w7_objects: putting and getting byte objects of 64 B, 4 KiB, 1 MiB and 64 MiB. A put is timed
+   with the release of the object before it; a get is a view, without a copy. What memcpy takes for
+   as much is in limits.c. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "bench.h"
-#include <sys/mman.h>
 
 typedef struct object {
     size_t size;
@@ -51,47 +50,14 @@ static double get(void *context) {
     return time / GETS;
 }
 
-static double copy(void *context) {
-    object *o = context;
-    char *room = malloc(o->size);
-    BENCH_CHECK(room != NULL);
-    memset(room, 1, o->size);
-    double start = bench_now();
-    for (long i = 0; i < o->n; i++) {
-        o->data[0] = (char)i;
-        memcpy(room, o->data, o->size);
-        __asm__ volatile("" : : "r"(room) : "memory");
-    }
-    double result = figure(o, start);
-    BENCH_CHECK(memcmp(room, o->data, o->size) == 0);
-    free(room);
-    return result;
-}
-
-static double copy_fresh(void *context) {
-    object *o = context;
-    double start = bench_now();
-    for (long i = 0; i < o->n; i++) {
-        void *room =
-            mmap(NULL, o->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        BENCH_CHECK(room != MAP_FAILED);
-        memcpy(room, o->data, o->size);
-        munmap(room, o->size);
-    }
-    return figure(o, start);
-}
-
 static void measure(const char *name, size_t size, long n) {
-    char variant[4][32];
-    const char *what[] = {"put", "get", "memcpy", "memcpy-fresh"};
-    for (int i = 0; i < 4; i++) snprintf(variant[i], sizeof variant[i], "%s-%s", what[i], name);
+    char puts[32], gets[32];
+    snprintf(puts, sizeof puts, "put-%s", name), snprintf(gets, sizeof gets, "get-%s", name);
     object o = {size, n, malloc(size), {0}};
     BENCH_CHECK(o.data != NULL);
     memset(o.data, 7, size);
-    bench_run("W7", variant[0], unit_of(&o), put, &o);
-    bench_run("W7", variant[1], "ns", get, &o);
-    bench_run("W7", variant[2], unit_of(&o), copy, &o);
-    if (size >= LARGE) bench_run("W7", variant[3], unit_of(&o), copy_fresh, &o);
+    bench_run("W7", puts, unit_of(&o), put, &o);
+    bench_run("W7", gets, "ns", get, &o);
     rr_release(o.ref);
     free(o.data);
 }

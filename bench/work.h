@@ -1,23 +1,67 @@
-/* work.h - the serial halves of the recursive programs, the same for us and for the peers: what is
-   done below the cut-off, and what checks the results. For C and C++. */
+/* work.h - the serial halves of the recursive programs: what is done below the cut-off, and what
+   checks the results. It is compiled once, with WORK_IMPLEMENTATION, and linked with ours and with
+   each peer: otherwise the compilers would be compared as well (clang vectorises at -O2). */
 #ifndef WORK_H
 #define WORK_H
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum {
     SORT_CUT = 20000,
-    QUEENS = 12,
+    QUEENS = 13,
+    QUEENS_SOLUTIONS = 73712,
     QUEENS_CUT = 4,
     MATRIX = 512,
     MATRIX_CUT = 64,
-    TREE_SEED = 7
+    PITCH = MATRIX + 8,
+    CACHE_LINE = 64,
+    TREE_SEED = 7,
+    TREE_SIZE = 300000
 };
-static const long QUEENS_SOLUTIONS = 14200;
 
-/* quicksort: the first half of the values up to a pivot, the second from it on. */
-static inline void work_fill(int *values, long n) {
+typedef struct work_tree {
+    uint64_t value;
+    struct work_tree *left, *right;
+} work_tree;
+
+/* quicksort: work_partition returns the length of the lower part, 0 < it < n. */
+void work_fill(int *values, long n);
+long work_partition(int *values, long n);
+void work_sort(int *values, long n);
+int work_is_sorted(const int *values, long n);
+
+/* n-queens with bit sets: columns and both diagonals that are taken. Returns the solutions. */
+long work_queens(int row, uint32_t columns, uint32_t left, uint32_t right);
+
+/* c += a b, in blocks of MATRIX_CUT x MATRIX_CUT: one block of c from those of a row of a and of a
+   column of b. The rows are longer than MATRIX: at a distance of 4 KiB they would all fall in the
+   same places of a cache, and the order in which blocks are done would decide about the time. */
+typedef struct work_matrices {
+    double a[MATRIX * PITCH], b[MATRIX * PITCH], c[MATRIX * PITCH];
+} work_matrices;
+void work_matrices_fill(work_matrices *m);
+void work_product(work_matrices *m, int row, int column);
+int work_product_is_right(const work_matrices *m);
+
+/* A tree of n nodes whose shape and whose work in each node follow from a hash: uneven branches.
+   work_tree_split: how many of the other n - 1 go to the left. work_tree_sum adds up the values,
+   and frees the tree. */
+work_tree *work_tree_node(uint64_t seed);
+long work_tree_split(uint64_t seed, long n);
+work_tree *work_tree_build(uint64_t seed, long n);
+uint64_t work_tree_sum(work_tree *root);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+#ifdef WORK_IMPLEMENTATION
+#include <stdlib.h>
+
+void work_fill(int *values, long n) {
     uint64_t x = 42;
     for (long i = 0; i < n; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
@@ -25,8 +69,8 @@ static inline void work_fill(int *values, long n) {
     }
 }
 
-/* Hoare's partition with the median of three. Returns the length of the lower part, 0 < it < n. */
-static inline long work_partition(int *v, long n) {
+/* Hoare's partition with the median of three. */
+long work_partition(int *v, long n) {
     int a = v[0], b = v[n / 2], c = v[n - 1];
     int pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
     long i = -1, j = n;
@@ -41,7 +85,7 @@ static inline long work_partition(int *v, long n) {
     }
 }
 
-static inline void work_sort(int *v, long n) {
+void work_sort(int *v, long n) {
     while (n > 16) {
         long low = work_partition(v, n);
         if (low < n - low) work_sort(v, low), v += low, n -= low;
@@ -55,14 +99,13 @@ static inline void work_sort(int *v, long n) {
     }
 }
 
-static inline int work_is_sorted(const int *v, long n) {
+int work_is_sorted(const int *v, long n) {
     for (long i = 1; i < n; i++)
         if (v[i - 1] > v[i]) return 0;
     return 1;
 }
 
-/* n-queens with bit sets: columns and both diagonals that are taken. */
-static inline long work_queens(int row, uint32_t columns, uint32_t left, uint32_t right) {
+long work_queens(int row, uint32_t columns, uint32_t left, uint32_t right) {
     long solutions = 0;
     uint32_t all = (1u << QUEENS) - 1;
     if (row == QUEENS) return 1;
@@ -73,41 +116,49 @@ static inline long work_queens(int row, uint32_t columns, uint32_t left, uint32_
     return solutions;
 }
 
-/* Matrix product c += a b on blocks of a MATRIX x MATRIX matrix, by rows. */
-static inline void work_block(double *c, const double *a, const double *b) {
+static void work_block(double *c, const double *a, const double *b) {
     for (int i = 0; i < MATRIX_CUT; i++)
         for (int k = 0; k < MATRIX_CUT; k++) {
-            double x = a[i * MATRIX + k];
-            for (int j = 0; j < MATRIX_CUT; j++) c[i * MATRIX + j] += x * b[k * MATRIX + j];
+            double x = a[i * PITCH + k];
+            for (int j = 0; j < MATRIX_CUT; j++) c[i * PITCH + j] += x * b[k * PITCH + j];
         }
 }
 
-/* One block of the result, from all the blocks of a row of a and a column of b. */
-static inline void work_product(double *c, const double *a, const double *b, int row, int column) {
-    c += row * MATRIX + column, a += row * MATRIX, b += column;
-    for (int k = 0; k < MATRIX; k += MATRIX_CUT) work_block(c, a + k, b + (long)k * MATRIX);
+void work_product(work_matrices *m, int row, int column) {
+    double *c = m->c + row * PITCH + column;
+    for (int k = 0; k < MATRIX; k += MATRIX_CUT)
+        work_block(c, m->a + row * PITCH + k, m->b + k * PITCH + column);
 }
 
-static inline void work_matrices(double *a, double *b, double *c) {
-    for (int i = 0; i < MATRIX * MATRIX; i++) a[i] = i % 7, b[i] = i % 5, c[i] = 0;
+void work_matrices_fill(work_matrices *m) {
+    for (int i = 0; i < MATRIX * PITCH; i++) m->a[i] = i % 7, m->b[i] = i % 5, m->c[i] = 0;
 }
 
-/* A tree whose shape and whose work in each node follow from a hash: the branches are uneven. */
-static inline uint64_t work_hash(uint64_t x) {
+/* The numbers are small integers: any order of the additions gives the same. (a b) v = a (b v). */
+int work_product_is_right(const work_matrices *m) {
+    double v[MATRIX], bv[MATRIX], abv, cv;
+    for (int i = 0; i < MATRIX; i++) v[i] = i % 11;
+    for (int i = 0; i < MATRIX; i++) {
+        bv[i] = 0;
+        for (int k = 0; k < MATRIX; k++) bv[i] += m->b[i * PITCH + k] * v[k];
+    }
+    for (int i = 0; i < MATRIX; i++) {
+        abv = cv = 0;
+        for (int k = 0; k < MATRIX; k++)
+            abv += m->a[i * PITCH + k] * bv[k], cv += m->c[i * PITCH + k] * v[k];
+        if (abv != cv) return 0;
+    }
+    return 1;
+}
+
+static uint64_t work_hash(uint64_t x) {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
 }
 
-typedef struct work_tree {
-    uint64_t value;
-    struct work_tree *left, *right;
-} work_tree;
-
-enum { TREE_SIZE = 300000 };
-
-static inline work_tree *work_tree_node(uint64_t seed) {
-    work_tree *node = (work_tree *)malloc(sizeof *node);
+work_tree *work_tree_node(uint64_t seed) {
+    work_tree *node = malloc(sizeof *node);
     if (!node) abort();
     node->left = node->right = NULL;
     node->value = seed;
@@ -115,12 +166,9 @@ static inline work_tree *work_tree_node(uint64_t seed) {
     return node;
 }
 
-/* How many of the other n - 1 nodes go to the left: anything from none to all. */
-static inline long work_tree_split(uint64_t seed, long n) {
-    return (long)(work_hash(seed) % (uint64_t)n);
-}
+long work_tree_split(uint64_t seed, long n) { return (long)(work_hash(seed) % (uint64_t)n); }
 
-static inline work_tree *work_tree_build(uint64_t seed, long n) {
+work_tree *work_tree_build(uint64_t seed, long n) {
     if (n == 0) return NULL;
     work_tree *node = work_tree_node(seed);
     long left = work_tree_split(seed, n);
@@ -129,8 +177,7 @@ static inline work_tree *work_tree_build(uint64_t seed, long n) {
     return node;
 }
 
-/* Adds up the values of a tree, and frees it. */
-static inline uint64_t work_tree_sum(work_tree *node) {
+uint64_t work_tree_sum(work_tree *node) {
     if (!node) return 0;
     uint64_t sum = node->value + 3 * work_tree_sum(node->left) + 5 * work_tree_sum(node->right);
     free(node);

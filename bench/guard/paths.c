@@ -5,7 +5,7 @@
 #include "rustyray.h"
 #include <stdlib.h>
 
-enum { SCOPE = 100 };
+enum { SCOPE = 100, WINDOW = 10 };
 
 static int released;
 
@@ -77,6 +77,51 @@ static void ask(long n) {
     }
 }
 
+/* calls alone, from a thread outside; the results are taken afterwards, which is not counted */
+static rr_ref *refs;
+
+static void submit(long n) {
+    for (long i = 0; i < n; i++) refs[i] = rr_call(increment, i);
+}
+
+static void take(long n) {
+    for (long i = 0; i < n; i++) {
+        if (rr_unwrap(long, refs[i]) != i + 1) abort();
+        rr_release(refs[i]);
+    }
+}
+
+/* messages without an answer, and the actor that takes them: it is run by who waits for the last */
+static void tell(long n) {
+    rr_actor to = counter;
+    for (long i = 1; i < n; i++) rr_tell(to, Counter_add, 1);
+    rr_ref last = rr_ask(to, Counter_add, 1);
+    if (rr_unwrap(long, last) != n) abort();
+    rr_release(last);
+}
+
+/* an actor that is made, answers one message and is given back */
+static void spawn(long n) {
+    for (long i = 0; i < n; i++) {
+        rr_actor actor = rr_spawn(Counter_create);
+        rr_ref ref = rr_ask(actor, Counter_add, i);
+        if (rr_unwrap(long, ref) != i) abort();
+        rr_release(ref), rr_release(actor);
+    }
+}
+
+/* rr_wait for one of WINDOW references at a time, which are there; n counts the references */
+static void wait_one(long n) {
+    rr_ref open[WINDOW];
+    for (long i = 0; i < n; i += WINDOW) {
+        for (long k = 0; k < WINDOW; k++) open[k] = rr_put(long, k);
+        for (size_t left = WINDOW, ready; left > 0; open[ready] = open[--left]) {
+            if (rr_wait(open, left, 1, -1, &ready) != 1) abort();
+            rr_release(open[ready]);
+        }
+    }
+}
+
 /* a scope that releases what was put in it; n counts the references */
 static void scope(long n) {
     for (long i = 0; i < n; i += SCOPE) {
@@ -100,19 +145,24 @@ static void put_bytes(long n) {
 static const struct {
     const char *name;
     void (*run)(long n);
-} paths[] = {
-    {"put-get", put_get}, {"put-bytes", put_bytes}, {"call-help", call_help}, {"chain", chain},
-    {"ask", ask},         {"scope", scope},     {"tree", tree}};
+} paths[] = {{"put-get", put_get},   {"put-bytes", put_bytes}, {"call-help", call_help},
+             {"submit", submit},     {"tree", tree},           {"chain", chain},
+             {"wait-one", wait_one}, {"spawn", spawn},         {"ask", ask},
+             {"tell", tell},         {"scope", scope}};
 
 int main(int argc, char **argv) {
     rr_config config = {.workers = 1};
-    if (argc != 3 || rr_init(&config) != RR_OK) return 1;
+    long n = argc == 3 ? atol(argv[2]) : 0;
+    if (n < 1 || !(refs = calloc((size_t)n, sizeof *refs))) return 1;
+    if (rr_init(&config) != RR_OK) return 1;
     rr_ref holder = rr_call(hold);
     rr_sleep_ms(50);
     counter = rr_spawn(Counter_create);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (!strcmp(paths[i].name, argv[1])) paths[i].run(atol(argv[2]));
+        if (!strcmp(paths[i].name, argv[1])) paths[i].run(n);
+    if (refs[0].id) take(n);
     __atomic_store_n(&released, 1, __ATOMIC_RELEASE);
     rr_release(holder), rr_release(counter);
+    free(refs);
     return rr_shutdown() != RR_OK;
 }

@@ -50,7 +50,8 @@ static double ring_run(void *context) {
     return (bench_now() - start) / double(r->passes);
 }
 
-static behavior sink(caf::stateful_actor<std::pair<int64_t, int64_t>> *self, actor done, int64_t n) {
+static behavior sink(caf::stateful_actor<std::pair<int64_t, int64_t>> *self, actor done,
+                     int64_t n) {
     self->state = {n, 0};
     return {[=](add_atom, int64_t value) {
         self->state.second += value;
@@ -82,7 +83,7 @@ static double create(void *) {
     const int64_t n = bench_amount(100) * 1000;
     std::vector<actor> actors(n);
     caf::scoped_actor self{*the_system};
-    double before = bench_resident(), start = bench_now();
+    double before = bench_memory(), start = bench_now();
     for (int64_t done = 0; done < n; done += 1000) {
         int64_t sum = 0;
         for (int64_t i = 0; i < 1000; i++) {
@@ -93,11 +94,9 @@ static double create(void *) {
         BENCH_CHECK(sum == 499500);
     }
     double time = bench_now() - start;
-    if (bytes_each == 0) bytes_each = (bench_resident() - before) / double(n);
+    if (bytes_each == 0) bytes_each = (bench_memory() - before) / double(n);
     return time / double(n);
 }
-
-static double bytes(void *) { return bytes_each; }
 
 int main(int argc, char **argv) {
     bench_begin(argc, argv);
@@ -107,7 +106,7 @@ int main(int argc, char **argv) {
     caf::actor_system system{config};
     the_system = &system;
     bench_run("W6", "create", "ns", create, nullptr);
-    bench_run("W6", "bytes", "B", bytes, nullptr);
+    bench_value("W6", "bytes", "B", bytes_each);
     {
         ring two(2, bench_amount(500000));
         bench_run("W6", "ping-pong", "ns", ring_run, &two);

@@ -1,52 +1,39 @@
 // openmp: the workloads as OpenMP tasks. Built with g++ (libgomp) and with clang++ (libomp).
 // OpenMP has no futures: a task writes its result to a place, and who waits reads it.
-#include "../bench.h"
-#include "../work.h"
+#include "peer.h"
 #include <omp.h>
-#include <vector>
-
-static double per_us;
 
 static double empty(void *) {
-    const long total = bench_amount(1000000), round = 1000;
-    std::vector<long> results(round);
+    const long total = bench_amount(1000000);
+    std::vector<long> results(ROUND);
     double start = bench_now();
 #pragma omp parallel
 #pragma omp single
-    for (long done = 0; done < total; done += round) {
+    for (long done = 0; done < total; done += ROUND) {
         long sum = 0;
-        for (long i = 0; i < round; i++) {
+        for (long i = 0; i < ROUND; i++) {
             long *out = &results[i];
 #pragma omp task firstprivate(out, i)
             *out = i;
         }
 #pragma omp taskwait
-        for (long i = 0; i < round; i++) sum += results[i];
-        BENCH_CHECK(sum == round * (round - 1) / 2);
+        for (long i = 0; i < ROUND; i++) sum += results[i];
+        BENCH_CHECK(sum == (long)ROUND * (ROUND - 1) / 2);
     }
     return (bench_now() - start) / double(total);
 }
 
-struct body {
-    double us;
-    long n;
-};
-
-static double efficiency(void *context) {
-    body b = *static_cast<body *>(context);
-    long iterations = long(b.us * per_us);
-    std::vector<uint64_t> results(b.n);
-    uint64_t expected = bench_spin(iterations);
-    double start = bench_now();
+static double efficiency(void *body) {
+    auto spawn = [](std::vector<uint64_t> &results, long iterations) {
 #pragma omp parallel
 #pragma omp single
-    for (long i = 0; i < b.n; i++) {
-        uint64_t *out = &results[i];
+        for (size_t i = 0; i < results.size(); i++) {
+            uint64_t *out = &results[i];
 #pragma omp task firstprivate(out, iterations)
-        *out = bench_spin(iterations);
-    }
-    for (uint64_t r : results) BENCH_CHECK(r == expected);
-    return 100 * b.us * 1e3 * double(b.n) / double(bench_cores()) / (bench_now() - start);
+            *out = bench_spin(iterations);
+        }
+    };
+    return peer_efficiency(*static_cast<peer_body *>(body), spawn);
 }
 
 static long fib(int n) {
@@ -65,9 +52,9 @@ static double fib27(void *) {
     double start = bench_now();
 #pragma omp parallel
 #pragma omp single
-    result = fib(27);
-    BENCH_CHECK(result == 196418);
-    return (bench_now() - start) / 832039;
+    result = fib(FIB_N);
+    BENCH_CHECK(result == FIB);
+    return (bench_now() - start) / FIB_CALLS;
 }
 
 static double chain(void *) {
@@ -85,35 +72,29 @@ static double chain(void *) {
 }
 
 static double wavefront(void *) {
-    const long side = bench_amount(2) == 2 ? 1000 : 500, line = side + 1;
-    std::vector<uint32_t> grid(line * line, 1), expected(side, 1);
-    uint32_t *g = grid.data();
-    double start = bench_now();
+    return peer_wavefront([](std::vector<uint32_t> &grid, long side) {
+        const long line = side + 1;
+        uint32_t *g = grid.data();
 #pragma omp parallel
 #pragma omp single
-    for (long y = 1; y <= side; y++)
-        for (long x = 1; x <= side; x++) {
-            uint32_t *cell = g + y * line + x;
+        for (long y = 1; y <= side; y++)
+            for (long x = 1; x <= side; x++) {
+                uint32_t *cell = g + y * line + x;
 #pragma omp task firstprivate(cell) depend(in : cell[-line], cell[-1]) depend(out : cell[0])
-            cell[0] = cell[-line] + cell[-1];
-        }
-    double time = bench_now() - start;
-    for (long y = 0; y < side; y++)
-        for (long x = 0; x < side; x++) expected[x] += x ? expected[x - 1] : 1;
-    BENCH_CHECK(g[side * line + side] == expected[side - 1]);
-    return time / double(side * side);
+                cell[0] = cell[-line] + cell[-1];
+            }
+    });
 }
 
 // The thread that waits runs the task itself: the round trip that helps.
-static double round_trip(void *) {
-    long value = 0;
-    double start = bench_now();
+static double helping(void *) {
+    return peer_round_trip(nullptr, [] {
+        long value = 0;
 #pragma omp task shared(value)
-    value = 42;
+        value = 42;
 #pragma omp taskwait
-    double time = bench_now() - start;
-    BENCH_CHECK(value == 42);
-    return time;
+        return value;
+    });
 }
 
 static void quicksort(int *v, long n) {
@@ -126,17 +107,11 @@ static void quicksort(int *v, long n) {
 }
 
 static double sort(void *) {
-    const long n = bench_amount(10000000);
-    std::vector<int> values(n);
-    int *v = values.data();
-    work_fill(v, n);
-    double start = bench_now();
+    return peer_sort([](int *v, long n) {
 #pragma omp parallel
 #pragma omp single
-    quicksort(v, n);
-    double time = bench_now() - start;
-    BENCH_CHECK(work_is_sorted(v, n));
-    return time * 1e-6;
+        quicksort(v, n);
+    });
 }
 
 static long queens(int row, uint32_t columns, uint32_t left, uint32_t right) {
@@ -154,31 +129,26 @@ static long queens(int row, uint32_t columns, uint32_t left, uint32_t right) {
     return solutions;
 }
 
-static double queens12(void *) {
-    long n = 0;
-    double start = bench_now();
+static double queens_all(void *) {
+    return peer_queens([](int row, uint32_t columns, uint32_t left, uint32_t right) {
+        long n;
 #pragma omp parallel
 #pragma omp single
-    n = queens(0, 0, 0, 0);
-    BENCH_CHECK(n == QUEENS_SOLUTIONS);
-    return (bench_now() - start) * 1e-6;
+        n = queens(row, columns, left, right);
+        return n;
+    });
 }
 
 static double product(void *) {
-    std::vector<double> a(MATRIX * MATRIX), b(a), c(a);
-    work_matrices(a.data(), b.data(), c.data());
-    double start = bench_now();
+    return peer_product([](work_matrices *m) {
 #pragma omp parallel
 #pragma omp single
-    for (int row = 0; row < MATRIX; row += MATRIX_CUT)
-        for (int column = 0; column < MATRIX; column += MATRIX_CUT) {
+        for (int row = 0; row < MATRIX; row += MATRIX_CUT)
+            for (int column = 0; column < MATRIX; column += MATRIX_CUT) {
 #pragma omp task firstprivate(row, column)
-            work_product(c.data(), a.data(), b.data(), row, column);
-        }
-    double time = bench_now() - start, sum = 0;
-    for (int k = 0; k < MATRIX; k++) sum += a[k] * b[k * MATRIX];
-    BENCH_CHECK(c[0] == sum);
-    return time * 1e-6;
+                work_product(m, row, column);
+            }
+    });
 }
 
 static work_tree *tree(uint64_t seed, long n) {
@@ -196,38 +166,25 @@ static work_tree *tree(uint64_t seed, long n) {
 }
 
 static double tree_build(void *) {
-    static uint64_t expected = work_tree_sum(work_tree_build(TREE_SEED, TREE_SIZE));
-    work_tree *root;
-    double start = bench_now();
+    return peer_tree([](uint64_t seed, long n) {
+        work_tree *root;
 #pragma omp parallel
 #pragma omp single
-    root = tree(TREE_SEED, TREE_SIZE);
-    double time = bench_now() - start;
-    BENCH_CHECK(work_tree_sum(root) == expected);
-    return time * 1e-6;
+        root = tree(seed, n);
+        return root;
+    });
 }
 
 int main(int argc, char **argv) {
     bench_begin(argc, argv);
-    per_us = bench_spins_per_us();
-    body one = {1, bench_amount(100000)}, ten = {10, bench_amount(100000) / 10};
-    if (bench_wants("w1")) {
-        bench_run("W1", "empty", "ns", empty, nullptr);
-        bench_run("W1", "1us", "%", efficiency, &one);
-        bench_run("W1", "10us", "%", efficiency, &ten);
-    }
+    if (bench_wants("w1")) peer_w1(empty, efficiency, bench_amount(100000));
     if (bench_wants("w2")) bench_run("W2", "fib", "ns", fib27, nullptr);
     if (bench_wants("w3")) bench_run("W3", "chain", "ns", chain, nullptr);
     if (bench_wants("w4")) bench_run("W4", "wavefront", "ns", wavefront, nullptr);
     if (bench_wants("w5")) {
 #pragma omp parallel
 #pragma omp single
-        bench_latency("W5", "helping-hot", bench_amount(20000), round_trip, nullptr);
+        bench_latency("W5", "helping-hot", bench_amount(20000), helping, nullptr);
     }
-    if (bench_wants("recursive")) {
-        bench_run("recursive", "quicksort", "ms", sort, nullptr);
-        bench_run("recursive", "queens", "ms", queens12, nullptr);
-        bench_run("recursive", "product", "ms", product, nullptr);
-        bench_run("recursive", "tree", "ms", tree_build, nullptr);
-    }
+    if (bench_wants("recursive")) peer_recursive(sort, queens_all, product, tree_build);
 }

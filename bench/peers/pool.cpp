@@ -1,22 +1,20 @@
 // pool: what a C++ programmer writes without a library: threads, a queue with a lock, and
 // std::packaged_task with a future for each call. With -DUSE_ASYNC the same through std::async,
 // which makes a thread for each call. Waiting inside a task would block the pool: no W2.
-#include "../bench.h"
+#include "peer.h"
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
-#include <vector>
 
 #ifdef USE_ASYNC
-enum { SLOWER = 50 }; // a thread per call: fewer calls
+enum { SLOWER = 50, AT_ONCE = 100 }; // a thread per call: fewer calls
 template <class F> static auto submit(F f) { return std::async(std::launch::async, std::move(f)); }
 #else
-enum { SLOWER = 1 };
+enum { SLOWER = 1, AT_ONCE = ROUND };
 class pool {
     std::mutex lock;
     std::condition_variable wake;
@@ -62,39 +60,31 @@ static pool *the_pool;
 template <class F> static auto submit(F f) { return the_pool->submit(std::move(f)); }
 #endif
 
-static double per_us;
-
 static double empty(void *) {
-    const long total = bench_amount(400000) / SLOWER, round = SLOWER > 1 ? 100 : 1000;
-    std::vector<std::future<long>> refs(round);
+    const long total = bench_amount(400000) / SLOWER;
+    std::vector<std::future<long>> refs(AT_ONCE);
     long done = 0;
     double start = bench_now();
-    for (; done < total; done += round) {
+    for (; done < total; done += AT_ONCE) {
         long sum = 0;
-        for (long i = 0; i < round; i++) refs[i] = submit([i] { return i; });
+        for (long i = 0; i < AT_ONCE; i++) refs[i] = submit([i] { return i; });
         for (auto &ref : refs) sum += ref.get();
-        BENCH_CHECK(sum == round * (round - 1) / 2);
+        BENCH_CHECK(sum == (long)AT_ONCE * (AT_ONCE - 1) / 2);
     }
     return (bench_now() - start) / double(done);
 }
 
-struct body {
-    double us;
-    long n;
-};
-
-static double efficiency(void *context) {
-    body b = *static_cast<body *>(context);
-    long iterations = long(b.us * per_us);
-    std::vector<std::future<uint64_t>> refs(SLOWER > 1 ? 100 : b.n);
-    uint64_t expected = bench_spin(iterations);
-    long done = 0;
-    double start = bench_now();
-    for (; done < b.n / SLOWER; done += long(refs.size())) {
-        for (auto &ref : refs) ref = submit([iterations] { return bench_spin(iterations); });
-        for (auto &ref : refs) BENCH_CHECK(ref.get() == expected);
-    }
-    return 100 * b.us * 1e3 * double(done) / double(bench_cores()) / (bench_now() - start);
+static double efficiency(void *body) {
+    auto spawn = [](std::vector<uint64_t> &results, long iterations) {
+        std::vector<std::future<uint64_t>> refs(SLOWER > 1 ? size_t(AT_ONCE) : results.size());
+        for (size_t done = 0; done < results.size(); done += refs.size()) {
+            size_t n = std::min(refs.size(), results.size() - done);
+            for (size_t i = 0; i < n; i++)
+                refs[i] = submit([iterations] { return bench_spin(iterations); });
+            for (size_t i = 0; i < n; i++) results[done + i] = refs[i].get();
+        }
+    };
+    return peer_efficiency(*static_cast<peer_body *>(body), spawn);
 }
 
 static double chain(void *) {
@@ -109,12 +99,7 @@ static double chain(void *) {
 }
 
 static double across(void *cold) {
-    if (cold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    double start = bench_now();
-    long value = submit([] { return 42L; }).get();
-    double time = bench_now() - start;
-    BENCH_CHECK(value == 42);
-    return time;
+    return peer_round_trip(cold, [] { return submit([] { return 42L; }).get(); });
 }
 
 // A map with a lock, as a store: values are shared, so that a get copies nothing.
@@ -149,7 +134,7 @@ static double put(void *context) {
 static double get(void *context) {
     store *s = static_cast<store *>(context);
     long sum = 0;
-    s->objects[1] = std::shared_ptr<char[]>(new char[64]{1});
+    s->objects[1] = std::shared_ptr<char[]>(new char[s->data.size()]{1});
     double start = bench_now();
     for (long i = 0; i < 100000; i++) {
         std::lock_guard<std::mutex> hold(s->lock);
@@ -171,23 +156,13 @@ static void objects(const char *name, size_t size, long n) {
 
 int main(int argc, char **argv) {
     bench_begin(argc, argv);
-    per_us = bench_spins_per_us();
-    int cold = 1;
-    body one = {1, bench_amount(100000)}, ten = {10, bench_amount(100000) / 10};
 #ifndef USE_ASYNC
     pool threads;
     the_pool = &threads;
 #endif
-    if (bench_wants("w1")) {
-        bench_run("W1", "empty", "ns", empty, nullptr);
-        bench_run("W1", "1us", "%", efficiency, &one);
-        bench_run("W1", "10us", "%", efficiency, &ten);
-    }
+    if (bench_wants("w1")) peer_w1(empty, efficiency, bench_amount(100000) / SLOWER);
     if (SLOWER == 1 && bench_wants("w3")) bench_run("W3", "chain", "ns", chain, nullptr);
-    if (bench_wants("w5")) {
-        bench_latency("W5", "across-hot", bench_amount(10000) / SLOWER + 1, across, nullptr);
-        bench_latency("W5", "across-cold", bench_amount(200), across, &cold);
-    }
+    if (bench_wants("w5")) peer_across(across, bench_amount(10000) / SLOWER + 1);
     if (SLOWER == 1 && bench_wants("w7")) {
         objects("64B", 64, bench_amount(300000));
         objects("4KiB", 4096, bench_amount(100000));

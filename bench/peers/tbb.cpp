@@ -1,72 +1,58 @@
 // tbb: the workloads with oneTBB: task_group, a flow graph for the chain and the wavefront, and the
 // wavefront once more by hand, with a counter for each cell.
-#include "../bench.h"
-#include "../work.h"
+#include "peer.h"
 #include <atomic>
 #include <future>
 #include <memory>
-#include <thread>
 #include <oneapi/tbb/flow_graph.h>
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
-#include <vector>
 
 using tbb::task_group;
 namespace flow = tbb::flow;
 
-static double per_us;
-
 static double empty(void *) {
-    const long total = bench_amount(1000000), round = 1000;
-    std::vector<long> results(round);
+    const long total = bench_amount(1000000);
+    std::vector<long> results(ROUND);
     double start = bench_now();
-    for (long done = 0; done < total; done += round) {
+    for (long done = 0; done < total; done += ROUND) {
         task_group group;
         long sum = 0;
-        for (long i = 0; i < round; i++) group.run([out = &results[i], i] { *out = i; });
+        for (long i = 0; i < ROUND; i++) group.run([out = &results[i], i] { *out = i; });
         group.wait();
         for (long r : results) sum += r;
-        BENCH_CHECK(sum == round * (round - 1) / 2);
+        BENCH_CHECK(sum == (long)ROUND * (ROUND - 1) / 2);
     }
     return (bench_now() - start) / double(total);
 }
 
 // With a future for each call, as the reference that we return.
 static double empty_future(void *) {
-    const long total = bench_amount(500000), round = 1000;
-    std::vector<std::future<long>> results(round);
+    const long total = bench_amount(500000);
+    std::vector<std::future<long>> results(ROUND);
     double start = bench_now();
-    for (long done = 0; done < total; done += round) {
+    for (long done = 0; done < total; done += ROUND) {
         task_group group;
         long sum = 0;
-        for (long i = 0; i < round; i++) {
+        for (long i = 0; i < ROUND; i++) {
             auto promise = std::make_shared<std::promise<long>>();
             results[i] = promise->get_future();
             group.run([promise, i] { promise->set_value(i); });
         }
         group.wait();
         for (auto &r : results) sum += r.get();
-        BENCH_CHECK(sum == round * (round - 1) / 2);
+        BENCH_CHECK(sum == (long)ROUND * (ROUND - 1) / 2);
     }
     return (bench_now() - start) / double(total);
 }
 
-struct body {
-    double us;
-    long n;
-};
-
-static double efficiency(void *context) {
-    body b = *static_cast<body *>(context);
-    long iterations = long(b.us * per_us);
-    std::vector<uint64_t> results(b.n);
-    uint64_t expected = bench_spin(iterations);
-    task_group group;
-    double start = bench_now();
-    for (auto &out : results) group.run([&out, iterations] { out = bench_spin(iterations); });
-    group.wait();
-    for (uint64_t r : results) BENCH_CHECK(r == expected);
-    return 100 * b.us * 1e3 * double(b.n) / double(bench_cores()) / (bench_now() - start);
+static double efficiency(void *body) {
+    auto spawn = [](std::vector<uint64_t> &results, long iterations) {
+        task_group group;
+        for (auto &out : results) group.run([&out, iterations] { out = bench_spin(iterations); });
+        group.wait();
+    };
+    return peer_efficiency(*static_cast<peer_body *>(body), spawn);
 }
 
 static long fib(int n) {
@@ -81,8 +67,8 @@ static long fib(int n) {
 
 static double fib27(void *) {
     double start = bench_now();
-    BENCH_CHECK(fib(27) == 196418);
-    return (bench_now() - start) / 832039;
+    BENCH_CHECK(fib(FIB_N) == FIB);
+    return (bench_now() - start) / FIB_CALLS;
 }
 
 using node = flow::continue_node<flow::continue_msg>;
@@ -105,18 +91,9 @@ static double chain(void *) {
     return (bench_now() - start) / double(n);
 }
 
-static uint32_t wavefront_expected(long side) {
-    std::vector<uint32_t> row(side, 1);
-    for (long y = 0; y < side; y++)
-        for (long x = 0; x < side; x++) row[x] += x ? row[x - 1] : 1;
-    return row[side - 1];
-}
-
 static double wavefront(void *) {
-    const long side = bench_amount(2) == 2 ? 1000 : 500, line = side + 1;
-    std::vector<uint32_t> grid(line * line, 1);
-    double start = bench_now();
-    {
+    return peer_wavefront([](std::vector<uint32_t> &grid, long side) {
+        const long line = side + 1;
         flow::graph graph;
         std::vector<std::unique_ptr<node>> cells(line * line);
         for (long y = 1; y <= side; y++)
@@ -130,18 +107,16 @@ static double wavefront(void *) {
             }
         cells[line + 1]->try_put(flow::continue_msg());
         graph.wait_for_all();
-    }
-    double time = bench_now() - start;
-    BENCH_CHECK(grid[side * line + side] == wavefront_expected(side));
-    return time / double(side * side);
+    });
 }
 
 struct hand {
     long side, line;
-    std::vector<uint32_t> grid;
+    std::vector<uint32_t> &grid;
     std::vector<std::atomic<int>> missing;
     task_group group;
-    explicit hand(long n) : side(n), line(n + 1), grid(line * line, 1), missing(line * line) {
+    hand(std::vector<uint32_t> &cells, long n)
+        : side(n), line(n + 1), grid(cells), missing(line * line) {
         for (long y = 1; y <= n; y++)
             for (long x = 1; x <= n; x++) missing[y * line + x] = (y > 1) + (x > 1);
     }
@@ -160,40 +135,30 @@ struct hand {
 };
 
 static double wavefront_hand(void *) {
-    const long side = bench_amount(2) == 2 ? 1000 : 500;
-    double start = bench_now();
-    hand h(side);
-    h.group.run_and_wait([&h] { h.cell(h.line + 1); });
-    double time = bench_now() - start;
-    BENCH_CHECK(h.grid[side * h.line + side] == wavefront_expected(side));
-    return time / double(side * side);
+    return peer_wavefront([](std::vector<uint32_t> &grid, long side) {
+        hand h(grid, side);
+        h.group.run_and_wait([&h] { h.cell(h.line + 1); });
+    });
 }
 
-static void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
-
 static double helping(void *cold) {
-    if (cold) nap();
-    long value = 0;
-    double start = bench_now();
-    task_group group;
-    group.run([&value] { value = 42; });
-    group.wait();
-    double time = bench_now() - start;
-    BENCH_CHECK(value == 42);
-    return time;
+    return peer_round_trip(cold, [] {
+        long value = 0;
+        task_group group;
+        group.run([&value] { value = 42; });
+        group.wait();
+        return value;
+    });
 }
 
 static double across(void *cold) {
     static tbb::task_arena arena;
-    if (cold) nap();
-    double start = bench_now();
-    std::promise<long> promise;
-    std::future<long> future = promise.get_future();
-    arena.enqueue([&promise] { promise.set_value(42); });
-    long value = future.get();
-    double time = bench_now() - start;
-    BENCH_CHECK(value == 42);
-    return time;
+    return peer_round_trip(cold, [] {
+        std::promise<long> promise;
+        std::future<long> future = promise.get_future();
+        arena.enqueue([&promise] { promise.set_value(42); });
+        return future.get();
+    });
 }
 
 static void quicksort(int *v, long n) {
@@ -204,16 +169,7 @@ static void quicksort(int *v, long n) {
     group.run_and_wait([=] { quicksort(v + low, n - low); });
 }
 
-static double sort(void *) {
-    const long n = bench_amount(10000000);
-    std::vector<int> values(n);
-    work_fill(values.data(), n);
-    double start = bench_now();
-    quicksort(values.data(), n);
-    double time = bench_now() - start;
-    BENCH_CHECK(work_is_sorted(values.data(), n));
-    return time * 1e-6;
-}
+static double sort(void *) { return peer_sort(quicksort); }
 
 static long queens(int row, uint32_t columns, uint32_t left, uint32_t right) {
     if (row == QUEENS_CUT) return work_queens(row, columns, left, right);
@@ -223,32 +179,24 @@ static long queens(int row, uint32_t columns, uint32_t left, uint32_t right) {
     for (uint32_t free = ((1u << QUEENS) - 1) & ~(columns | left | right); free; free &= free - 1) {
         uint32_t bit = free & -free;
         long *part = &parts[n++];
-        group.run([=] { *part = queens(row + 1, columns | bit, (left | bit) << 1, (right | bit) >> 1); });
+        group.run(
+            [=] { *part = queens(row + 1, columns | bit, (left | bit) << 1, (right | bit) >> 1); });
     }
     group.wait();
     for (int i = 0; i < n; i++) solutions += parts[i];
     return solutions;
 }
 
-static double queens12(void *) {
-    double start = bench_now();
-    BENCH_CHECK(queens(0, 0, 0, 0) == QUEENS_SOLUTIONS);
-    return (bench_now() - start) * 1e-6;
-}
+static double queens_all(void *) { return peer_queens(queens); }
 
 static double product(void *) {
-    std::vector<double> a(MATRIX * MATRIX), b(a), c(a);
-    work_matrices(a.data(), b.data(), c.data());
-    task_group group;
-    double start = bench_now();
-    for (int row = 0; row < MATRIX; row += MATRIX_CUT)
-        for (int column = 0; column < MATRIX; column += MATRIX_CUT)
-            group.run([&, row, column] { work_product(c.data(), a.data(), b.data(), row, column); });
-    group.wait();
-    double time = bench_now() - start, sum = 0;
-    for (int k = 0; k < MATRIX; k++) sum += a[k] * b[k * MATRIX];
-    BENCH_CHECK(c[0] == sum);
-    return time * 1e-6;
+    return peer_product([](work_matrices *m) {
+        task_group group;
+        for (int row = 0; row < MATRIX; row += MATRIX_CUT)
+            for (int column = 0; column < MATRIX; column += MATRIX_CUT)
+                group.run([m, row, column] { work_product(m, row, column); });
+        group.wait();
+    });
 }
 
 static work_tree *tree(uint64_t seed, long n) {
@@ -264,25 +212,14 @@ static work_tree *tree(uint64_t seed, long n) {
     return root;
 }
 
-static double tree_build(void *) {
-    static uint64_t expected = work_tree_sum(work_tree_build(TREE_SEED, TREE_SIZE));
-    double start = bench_now();
-    work_tree *root = tree(TREE_SEED, TREE_SIZE);
-    double time = bench_now() - start;
-    BENCH_CHECK(work_tree_sum(root) == expected);
-    return time * 1e-6;
-}
+static double tree_build(void *) { return peer_tree(tree); }
 
 int main(int argc, char **argv) {
     bench_begin(argc, argv);
-    per_us = bench_spins_per_us();
     int cold = 1;
-    body one = {1, bench_amount(100000)}, ten = {10, bench_amount(100000) / 10};
     if (bench_wants("w1")) {
-        bench_run("W1", "empty", "ns", empty, nullptr);
+        peer_w1(empty, efficiency, bench_amount(100000));
         bench_run("W1", "empty-future", "ns", empty_future, nullptr);
-        bench_run("W1", "1us", "%", efficiency, &one);
-        bench_run("W1", "10us", "%", efficiency, &ten);
     }
     if (bench_wants("w2")) bench_run("W2", "fib", "ns", fib27, nullptr);
     if (bench_wants("w3")) bench_run("W3", "chain", "ns", chain, nullptr);
@@ -293,13 +230,7 @@ int main(int argc, char **argv) {
     if (bench_wants("w5")) {
         bench_latency("W5", "helping-hot", bench_amount(20000), helping, nullptr);
         bench_latency("W5", "helping-cold", bench_amount(200), helping, &cold);
-        bench_latency("W5", "across-hot", bench_amount(10000), across, nullptr);
-        bench_latency("W5", "across-cold", bench_amount(200), across, &cold);
+        peer_across(across, bench_amount(10000));
     }
-    if (bench_wants("recursive")) {
-        bench_run("recursive", "quicksort", "ms", sort, nullptr);
-        bench_run("recursive", "queens", "ms", queens12, nullptr);
-        bench_run("recursive", "product", "ms", product, nullptr);
-        bench_run("recursive", "tree", "ms", tree_build, nullptr);
-    }
+    if (bench_wants("recursive")) peer_recursive(sort, queens_all, product, tree_build);
 }

@@ -28,7 +28,12 @@ quantile(Sorted, Part) ->
 run(Workload, Variant, Unit, Once) ->
     Once(),
     Start = {now_ns(), own_cpu(), all_cpu()},
-    line(Workload, Variant, Unit, [Once() || _ <- lists:seq(1, max(7, setting("BENCH_REPEATS", 7)))], "", Start).
+    Repeats = max(7, setting("BENCH_REPEATS", 7)),
+    line(Workload, Variant, Unit, [Once() || _ <- lists:seq(1, Repeats)], "", Start).
+
+value(Workload, Variant, Unit, Value) ->
+    io:format("~s,~s,~s,~.3f,~.3f,,,~b,~n",
+              [Workload, Variant, Unit, float(Value), float(Value), resident("VmHWM")]).
 
 latency(Workload, Variant, Samples, Once) ->
     Once(),
@@ -40,7 +45,8 @@ latency(Workload, Variant, Samples, Once) ->
 line(Workload, Variant, Unit, Values, P99, {Wall0, Own0, All0}) ->
     Wall = (now_ns() - Wall0) / 1.0e9,
     Own = own_cpu() - Own0,
-    Others = max(0.0, (all_cpu() - All0 - Own) / (Wall * erlang:system_info(logical_processors_online))),
+    Cores = erlang:system_info(logical_processors_online),
+    Others = max(0.0, (all_cpu() - All0 - Own) / (Wall * Cores)),
     Sorted = lists:sort(Values),
     io:format("~s,~s,~s,~.3f,~.3f,~s,~.2f,~b,~.2f~n",
               [Workload, Variant, Unit, float(hd(Sorted)), float(quantile(Sorted, 0.5)), P99,
@@ -93,7 +99,8 @@ ring(Size, Passes0) ->
     Passes = Passes0 div Size * Size,
     Self = self(),
     Players = [spawn(fun() -> player(none, Self) end) || _ <- lists:seq(1, Size)],
-    lists:foreach(fun({P, Q}) -> P ! {meet, Q} end, lists:zip(Players, tl(Players) ++ [hd(Players)])),
+    Pairs = lists:zip(Players, tl(Players) ++ [hd(Players)]),
+    lists:foreach(fun({P, Q}) -> P ! {meet, Q} end, Pairs),
     Once = fun() ->
         Start = now_ns(),
         hd(Players) ! Passes,
@@ -144,7 +151,7 @@ main(Arguments) ->
     Wants("w5") andalso latency("W5", "across-cold", amount(200), fun() -> round_trip(true) end),
     Wants("w6") andalso begin
         run("W6", "create", "ns", fun create/0),
-        run("W6", "bytes", "B", fun() -> get(bytes) end),
+        value("W6", "bytes", "B", get(bytes)),
         ring_run("ping-pong", 2, amount(500000)),
         ring_run("ring", 503, amount(500000) + 503),
         run("W6", "fan-in", "ns", fun fan_in/0)

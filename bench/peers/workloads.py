@@ -92,7 +92,8 @@ def put(size, n):
 
 def main():
     wants = lambda workload: len(sys.argv) < 2 or workload in sys.argv[1:]
-    ray.init(num_cpus=os.cpu_count(), log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    ray.init(num_cpus=os.cpu_count(), log_to_driver=False, logging_level="ERROR",
+             include_dashboard=False)
     if wants("w1"):
         run("W1", "empty", "ns", empty)
     if wants("w3"):

@@ -116,6 +116,11 @@ func run(workload, variant, unit string, once func() float64) {
 	line(workload, variant, unit, values, "", start)
 }
 
+func value(workload, variant, unit string, value float64) {
+	u := usage()
+	fmt.Printf("%s,%s,%s,%.6g,%.6g,,,%d,\n", workload, variant, unit, value, value, u.Maxrss)
+}
+
 func latency(workload, variant string, samples int, once func() float64) {
 	for i := 0; i < samples/4+1; i++ {
 		once()

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -83,9 +84,9 @@ func chain() float64 {
 
 // By hand: a counter for each cell; one enabled neighbour is gone on with, the other one started.
 func wavefront() float64 {
-	side := 1000
-	if amount(2) < 2 {
-		side = 500
+	side := 1
+	for (side+1)*(side+1) <= amount(1000000) {
+		side++
 	}
 	line := side + 1
 	start := now()
@@ -237,7 +238,8 @@ func create() float64 {
 	elapsed := now() - start
 	runtime.ReadMemStats(&after)
 	if bytesEach == 0 {
-		bytesEach = float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse) / float64(n)
+		used := after.HeapInuse + after.StackInuse - before.HeapInuse - before.StackInuse
+		bytesEach = float64(used) / float64(n)
 	}
 	for _, box := range actors {
 		close(box)
@@ -252,20 +254,23 @@ type store struct {
 
 func putGet(name string, size, n int) {
 	s := store{objects: map[int][]byte{}}
-	data := make([]byte, size)
+	data := bytes.Repeat([]byte{7}, size)
 	unit, figure := "ns", func(elapsed float64) float64 { return elapsed / float64(n) }
 	if size >= 1<<20 {
-		unit, figure = "GB/s", func(elapsed float64) float64 { return float64(size) * float64(n) / elapsed }
+		unit = "GB/s"
+		figure = func(elapsed float64) float64 { return float64(size) * float64(n) / elapsed }
 	}
 	run("W7", "put-"+name, unit, func() float64 {
 		start := now()
 		for i := 0; i < n; i++ {
 			object := append([]byte(nil), data...)
 			s.Lock()
-			s.objects[i%16] = object
+			s.objects[0] = object
 			s.Unlock()
 		}
-		return figure(now() - start)
+		result := figure(now() - start)
+		check(bytes.Equal(s.objects[0], data), "put")
+		return result
 	})
 	run("W7", "get-"+name, "ns", func() float64 {
 		const gets = 100000
@@ -303,7 +308,7 @@ func main() {
 	}
 	if wants("w6") {
 		run("W6", "create", "ns", create)
-		run("W6", "bytes", "B", func() float64 { return bytesEach })
+		value("W6", "bytes", "B", bytesEach)
 		run("W6", "ping-pong", "ns", ring(2, amount(500000)))
 		run("W6", "ring", "ns", ring(503, amount(500000)+503))
 		run("W6", "fan-in", "ns", fanIn)
