@@ -1153,7 +1153,7 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 
 /* Free memory of each size that is kept for reuse; what is more goes back to the system. */
 #ifndef RUSTYRAY_KEEP_BYTES
-#define RUSTYRAY_KEEP_BYTES ((size_t)32 << 20)
+#define RUSTYRAY_KEEP_BYTES ((size_t)64 << 20)
 #endif
 
 /* How much stack a waiter may have under it and still run what it waits for. */
@@ -1581,8 +1581,14 @@ typedef struct rr__parts rr__parts;
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
-    RR__ATOMIC(uint64_t) id;       /* 0: free. Written by who allocates and frees */
-    RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
+    RR__ATOMIC(uint64_t) id; /* 0: free. Written by who allocates and frees */
+    union {
+        RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
+        struct {
+            uint64_t actor_words[3];          /* an actor: only so much for arguments */
+            RR__ATOMIC(rr__object *) mailbox; /* beside the count, which senders change, too */
+        };
+    };
     union {
         const rr_function *fn; /* task, message, actor */
         const char *type_name; /* put object */
@@ -1594,7 +1600,7 @@ struct rr__object {
     uint8_t by_ref;     /* bit i: argument i is an object, not a value */
 
     /* The second line: who made it, and what it waits for or is waited for by. */
-    RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
+    RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks */
     RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see rr__walk */
     rr__object *next;                    /* link of the one list that it is in */
     const char *site;                    /* "file:line" of the call that made it */
@@ -1694,23 +1700,30 @@ typedef struct rr__big {
 } rr__big;
 enum { RR__BIGS = 16 };
 
-/* A work-stealing deque (Chase and Lev, "Dynamic circular work-stealing deque", 2005;
-   orders after Le, Pop, Cohen, Zappa Nardelli, "Correct and efficient work-stealing for
-   weak memory models", 2013). The owner works at the bottom, thieves take from the top.
+/* A work-stealing deque after Chase and Lev ("Dynamic circular work-stealing deque", 2005) and Le,
+   Pop, Cohen, Zappa Nardelli ("Correct and efficient work-stealing for weak memory models", 2013).
+   The owner works at the bottom, thieves take from the top, several at once.
 
        top                         bottom
         v                            v
        [a][b][c]  ...        [y][z]  .      entries top <= i < bottom are filled
 
-   An entry is a hint that a slot may be claimed, not a count on it: slots are never
-   given back to the system while the runtime lives, and rr__claim alone decides who
-   runs what, so an entry that outlived its task is found out and dropped. */
+   An entry is a hint that a slot may be claimed, not a count on it: slots are never given back to
+   the system while the runtime lives, and rr__claim alone decides who runs what. So an entry may be
+   old, or be taken by the owner and a thief at once; what may not happen is that one is lost.
+   Rules  Q1  A thief moves top by a CAS, and reads the entries that it took again after that.
+          Q2  The owner may lower bottom while a thief still knows the old one, which then moves top
+              past bottom. Then the deque is empty, and bottom follows.
+          Q3  An entry that is put below the highest bottom there ever was may lie in what such a
+              thief takes. So the owner then looks at top, and puts it again if top has passed.
+              All three are seq_cst: either the thief reads the entry, or the owner sees top. */
 typedef struct rr__ring {
     int64_t mask;
     int size; /* which of rr__deque.rings it is */
     RR__ATOMIC(rr__object *) entries[];
 } rr__ring;
 enum { RR__RINGS = 32, RR__RING_SMALL = 6, RR__RING_LARGE = 16 }; /* logarithms of sizes */
+enum { RR__STEAL = 16, RR__HINTS = 2 * RR__STEAL };               /* entries taken at once */
 
 typedef struct rr__deque {
     char apart_1[64]; /* thieves write top, the owner bottom: not in one cache line */
@@ -1719,7 +1732,7 @@ typedef struct rr__deque {
     RR__ATOMIC(int64_t) bottom;
     RR__ATOMIC(rr__ring *) ring;
     rr__ring *rings[RR__RINGS];  /* owner: one of each size, made when it is needed first */
-    int64_t seen;                /* owner: what top was once; it only grows */
+    int64_t seen, high;          /* owner: what top was once; the highest bottom (rule Q3) */
     RR__ATOMIC(uint64_t) pushes; /* so far; tells thieves how long the last entry has been there */
     RR__ATOMIC(int) is_served;   /* the owner runs bodies and comes back for its entries */
     char apart_3[64];
@@ -1813,6 +1826,7 @@ struct rr__context {
     rr__context *lone;   /* whose single entry it watches, see rr__is_lone */
     uint64_t lone_pushes;
     double lone_since;
+
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
@@ -1865,7 +1879,7 @@ struct rr__lane {
     bool is_orphan;
 };
 
-/* The mailbox is actor->dependents: NULL (claimed by a runner, empty), a stack of messages
+/* The mailbox is one word: NULL (claimed by a runner, empty), a stack of messages
    (newest first), or one of these two. Pushing onto IDLE schedules the actor. */
 #define RR__IDLE ((rr__object *)(uintptr_t)1)
 #define RR__CLOSED ((rr__object *)(uintptr_t)2)
@@ -2340,6 +2354,8 @@ static RR__INLINE void *rr__cache_take(rr__pool *pool, rr__cache *cache, size_t 
     if (RR__UNLIKELY(!cache->first) && !rr__pool_refill(pool, cache)) return NULL;
     void *block = cache->first;
     cache->first = *rr__link_at(block, link), cache->count--;
+    RR__PREFETCH(cache->first); /* it may come from another core; the next call wants it */
+    RR__PREFETCH((char *)cache->first + 64);
     return block;
 }
 
@@ -2412,7 +2428,7 @@ static void rr__big_free(void *block) {
 
 /* Keeps a block for reuse; the oldest ones that are kept make room for it. */
 static void rr__big_give(rr_runtime *rt, void *block) {
-    enum { LIMIT = 4 }; /* times RUSTYRAY_KEEP_BYTES */
+    enum { LIMIT = 2 }; /* times RUSTYRAY_KEEP_BYTES */
     rr__big *big = rr__big_of(block), *gone[RR__BIGS], *oldest;
     int n = 0, at;
     if (big->size > LIMIT * RUSTYRAY_KEEP_BYTES) {
@@ -2478,13 +2494,12 @@ static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
 // >>containers
 
 /* Rings are kept, one of each size, for as long as the deque is: a thief may still read one that
-   was replaced. What it reads there is right as long as its CAS on top can succeed: a ring is
-   written to again only after all that lay in it was taken. */
+   was replaced. */
 static rr__ring *rr__ring_get(rr__deque *deque, int size) {
     if (size >= RR__RINGS) return NULL;
     rr__ring *ring = deque->rings[size];
     if (ring) return ring;
-    ring = RR_MALLOC(sizeof *ring + ((size_t)1 << size) * sizeof ring->entries[0]);
+    ring = RR_CALLOC(1, sizeof *ring + ((size_t)1 << size) * sizeof ring->entries[0]);
     if (!ring) return NULL;
     ring->mask = ((int64_t)1 << size) - 1, ring->size = size;
     return deque->rings[size] = ring;
@@ -2513,60 +2528,78 @@ static RR__NOINLINE rr__ring *rr__deque_grow(rr__deque *deque, int64_t top, int6
 }
 
 /* Owner, empty: after a burst the memory of large rings goes back. A thief that still looks at one
-   finds anything there, but its CAS fails: top has passed all that was in it. */
+   may take anything out of it, also NULL: rule Q1 sees to it that nothing is lost. */
 static RR__NOINLINE void rr__deque_shrink(rr__deque *deque) {
     rr__store_release(&deque->ring, deque->rings[RR__RING_SMALL]);
     for (int i = RR__RING_LARGE + 1; i < RR__RINGS && deque->rings[i]; i++)
         rr__pages_return((char *)(deque->rings[i] + 1), ((size_t)1 << i) * sizeof(rr__object *));
 }
 
-/* Owner. False if memory ran out. The store of bottom is seq_cst for rule P1. */
-static RR__INLINE bool rr__deque_push(rr__deque *deque, rr__object *entry) {
-    int64_t bottom = rr__load_relaxed(&deque->bottom); /* the owner's own */
-    rr__ring *ring = rr__load_relaxed(&deque->ring);
-    if (RR__UNLIKELY(bottom - deque->seen > ring->mask)) {
-        deque->seen = rr__load_acquire(&deque->top); /* pairs with the thief's CAS: its read of the
-                                                        entry is over */
-        if (bottom - deque->seen > ring->mask &&
-            !(ring = rr__deque_grow(deque, deque->seen, bottom)))
+/* Puts an entry at an index; false if memory ran out. The store of bottom is seq_cst for P1. */
+static RR__INLINE bool rr__deque_put(rr__deque *deque, rr__object *entry, int64_t at) {
+    rr__ring *ring = rr__load_relaxed(&deque->ring); /* the owner's own */
+    if (RR__UNLIKELY(at - deque->seen > ring->mask)) {
+        deque->seen = rr__load_acquire(&deque->top); /* pairs with the thief's CAS */
+        if (at - deque->seen > ring->mask && !(ring = rr__deque_grow(deque, deque->seen, at)))
             return false;
     }
-    rr__store_relaxed(&ring->entries[bottom & ring->mask], entry);
-    rr__store_relaxed(&deque->pushes, rr__load_relaxed(&deque->pushes) + 1); /* a hint */
-    rr__store_seq_cst(&deque->bottom, bottom + 1);
+    rr__store_relaxed(&ring->entries[at & ring->mask], entry);
+    rr__store_seq_cst(&deque->bottom, at + 1);
     return true;
+}
+
+/* Owner. False if memory ran out. */
+static RR__INLINE bool rr__deque_push(rr__deque *deque, rr__object *entry) {
+    int64_t at = rr__load_relaxed(&deque->bottom);                           /* the owner's own */
+    rr__store_relaxed(&deque->pushes, rr__load_relaxed(&deque->pushes) + 1); /* a hint */
+    for (int64_t top; rr__deque_put(deque, entry, at); at = top) {
+        if (at < deque->high && (top = rr__load_seq_cst(&deque->top)) > at) continue; /* rule Q3 */
+        if (at >= deque->high) deque->high = at + 1;
+        return true;
+    }
+    return false;
+}
+
+/* Owner: lowers bottom, and looks where the thieves are. True if entries are left. */
+static bool rr__deque_lower(rr__deque *deque, int64_t bottom) {
+    rr__store_seq_cst(&deque->bottom, bottom);
+    int64_t top = rr__load_seq_cst(&deque->top);
+    if (top > bottom) rr__store_relaxed(&deque->bottom, top); /* rule Q2 */
+    return top < bottom;
 }
 
 /* Owner. NULL if empty. */
 static rr__object *rr__deque_pop(rr__deque *deque) {
-    int64_t bottom = rr__load_relaxed(&deque->bottom);
+    int64_t bottom = rr__load_relaxed(&deque->bottom) - 1;
     int64_t top = rr__load_relaxed(&deque->top); /* grows only: empty now is empty then */
     rr__ring *ring = rr__load_relaxed(&deque->ring);
-    if (top >= bottom) {
+    if (top > bottom) {
         if (RR__UNLIKELY(ring->size > RR__RING_LARGE)) rr__deque_shrink(deque);
         return NULL;
     }
-    rr__store_seq_cst(&deque->bottom, --bottom); /* seq_cst with the load of top: a thief */
-    top = rr__load_seq_cst(&deque->top);         /* and we never both take the last entry */
     rr__object *entry = rr__load_relaxed(&ring->entries[bottom & ring->mask]);
-    if (top < bottom) return entry;
-    if (top > bottom || !rr__cas_seq_cst(&deque->top, &top, top + 1)) entry = NULL;
-    rr__store_relaxed(&deque->bottom, bottom + 1); /* empty; thieves see top == bottom */
+    (void)rr__deque_lower(deque, bottom); /* if a thief took it too, the claim decides */
     return entry;
 }
 
-/* Any thread. NULL if empty or if another was faster. */
-static rr__object *rr__deque_steal(rr__deque *deque) {
+/* Any thread: takes up to a quarter of the entries, the oldest first. Returns how many hints it has
+   written to out; 0 if there are none or another thief was faster. */
+static size_t rr__deque_steal(rr__deque *deque, rr__object *out[RR__HINTS]) {
     int64_t top = rr__load_seq_cst(&deque->top);
-    int64_t bottom = rr__load_seq_cst(&deque->bottom); /* after top, see rr__deque_pop */
-    if (top >= bottom) return NULL;
+    int64_t count = rr__load_seq_cst(&deque->bottom) - top;
+    if (count <= 0) return 0;
+    size_t k = count < 8 ? 1 : count < 4 * RR__STEAL ? (size_t)count / 4 : RR__STEAL, n = k;
     rr__ring *ring = rr__load_acquire(&deque->ring);
-    rr__object *entry =
-        rr__load_relaxed(&ring->entries[top & ring->mask]); /* the CAS confirms it */
-    if (!rr__cas_seq_cst(&deque->top, &top, top + 1)) return NULL;
-    /* Its slot lies in another core's cache: have the next one come while this one runs. */
-    RR__PREFETCH(rr__load_relaxed(&ring->entries[(top + 1) & ring->mask]));
-    return entry;
+    for (size_t i = 0; i < k; i++)
+        out[i] = rr__load_relaxed(&ring->entries[(top + (int64_t)i) & ring->mask]);
+    if (!rr__cas_seq_cst(&deque->top, &top, top + (int64_t)k)) return 0;
+    (void)rr__load_seq_cst(&deque->bottom); /* rule Q1: pairs with the store in rr__deque_put */
+    ring = rr__load_acquire(&deque->ring);
+    for (size_t i = 0; i < k; i++) {
+        rr__object *again = rr__load_relaxed(&ring->entries[(top + (int64_t)i) & ring->mask]);
+        if (again != out[i]) out[n++] = again;
+    }
+    return n;
 }
 
 static bool rr__deque_is_empty(rr__deque *deque) {
@@ -2581,19 +2614,13 @@ static bool rr__is_claimable(rr__object *o) {
 /* Owner: drops entries at the bottom whose tasks a waiter ran already, all with one fence. */
 static void rr__deque_trim(rr__deque *deque) {
     int64_t bottom = rr__load_relaxed(&deque->bottom), keep = bottom;
-    int64_t top = rr__load_relaxed(&deque->top); /* may be old: checked again below */
+    int64_t top = rr__load_relaxed(&deque->top); /* may be old: looked at again */
     rr__ring *ring = rr__load_relaxed(&deque->ring);
     while (keep > top &&
            !rr__is_claimable(rr__load_relaxed(&ring->entries[(keep - 1) & ring->mask])))
         keep--;
     if (keep == bottom) return;
-    rr__store_seq_cst(&deque->bottom, keep);
-    top = rr__load_seq_cst(&deque->top);
-    if (top < keep) return; /* thieves stay below keep */
-    (void)rr__cas_seq_cst(&deque->top, &top,
-                          bottom);             /* empty it as the pop of a last entry does; if a */
-    rr__store_relaxed(&deque->bottom, bottom); /* thief was faster, stale entries stay: harmless */
-    if (RR__UNLIKELY(ring->size > RR__RING_LARGE) && rr__load_relaxed(&deque->top) == bottom)
+    if (!rr__deque_lower(deque, keep) && RR__UNLIKELY(ring->size > RR__RING_LARGE))
         rr__deque_shrink(deque);
 }
 
@@ -2678,7 +2705,7 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
 
 /* What rr__args_pack wants to know, once for all calls. */
 static void rr__registry_measure(rr_function *fn) {
-    fn->is_wordy = fn->arity <= 4;
+    fn->is_wordy = fn->arity <= (fn->kind == RR__CONSTRUCTOR ? 3 : 4);
     fn->handles = 0;
     for (int i = 0; i < fn->arity; i++) {
         int kind = fn->params[i].kind;
@@ -3401,23 +3428,20 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     return is_ours ? o : NULL;
 }
 
+/* No memory for the deque: what is QUEUED goes to the inbox, unless a waiter was faster. */
+static RR__NOINLINE void rr__shelve(rr__context *cx, rr__object *o) {
+    if (!rr__claim(o)) return;
+    bool is_actor = o->kind == RR__CONSTRUCTOR;
+    if (is_actor) rr__share(o); /* once QUEUED it may end under us */
+    rr__sub_seq_cst(&o->word, RR__STATE(RR__RUNNING - (is_actor ? RR__QUEUED : RR__WAITING)));
+    rr__inbox_put(cx, o, is_actor);
+    if (is_actor) rr__drop(cx, o);
+}
+
 /* Puts what is QUEUED where workers find it. */
 static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
-    if (RR__LIKELY(rr__deque_push(&cx->deque, o))) {
-        rr__announce(cx->runtime);
-        return;
-    }
-    if (o->kind == RR__CONSTRUCTOR) {
-        rr__inbox_put(cx, o, true);
-        return;
-    }
-    /* No memory for the deque. No entry points here, but a waiter may claim it: then it is done. */
-    uint64_t word = rr__load_relaxed(&o->word);
-    while (rr__state_of(word) == RR__QUEUED)
-        if (rr__cas_seq_cst(&o->word, &word, word - RR__STATE(RR__QUEUED - RR__WAITING))) {
-            rr__inbox_put(cx, o, false);
-            return;
-        }
+    if (RR__LIKELY(rr__deque_push(&cx->deque, o))) rr__announce(cx->runtime);
+    else rr__shelve(cx, o);
 }
 
 /* Makes a WAITING task or actor claimable. The caller owns the state (rule R1). */
@@ -3463,15 +3487,38 @@ static bool rr__is_lone(rr__context *cx, rr__context *victim) {
     return true;
 }
 
+/* Claims the first of the hints that still can be, and takes over the rest: the oldest lies at the
+   bottom of the own deque, to be run next. */
+static rr__object *rr__loot(rr__context *cx, rr__object **hints, size_t n) {
+    rr__object *found = NULL;
+    size_t first = 0, moved = 0;
+    for (size_t i = 0; i < n; i++)
+        if (hints[i]) RR__PREFETCH(hints[i]); /* they lie in another core's cache */
+    while (first < n && !found) {
+        rr__object *o = hints[first++];
+        if (o && rr__claim(o)) found = o;
+    }
+    for (size_t i = n; i-- > first;) {
+        if (!hints[i] || !rr__is_claimable(hints[i])) continue;
+        if (!rr__deque_push(&cx->deque, hints[i])) rr__shelve(cx, hints[i]);
+        moved++;
+    }
+    if (moved) rr__announce(cx->runtime);
+    for (moved += found != NULL; moved > 0; moved--) rr__count(cx, RR__STOLEN);
+    return found;
+}
+
 /* One round over everybody's deque, beginning where the last theft worked. */
 static rr__object *rr__steal(rr__context *cx) {
     rr__context *start = cx->victim ? cx->victim : cx, *victim = start;
+    rr__object *hints[RR__HINTS];
     do {
-        rr__object *o;
-        while (victim != cx && !rr__is_lone(cx, victim) && (o = rr__deque_steal(&victim->deque))) {
-            if (!rr__claim(o)) continue; /* a stale entry: the next one */
+        size_t n;
+        while (victim != cx && !rr__is_lone(cx, victim) &&
+               (n = rr__deque_steal(&victim->deque, hints))) {
+            rr__object *o = rr__loot(cx, hints, n);
+            if (!o) continue; /* old entries: the next ones */
             cx->victim = victim;
-            rr__count(cx, RR__STOLEN);
             return o;
         }
         victim = victim->next ? victim->next : rr__load_acquire(&cx->runtime->contexts);
@@ -4099,11 +4146,17 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
     return rr__wait_outcome(&s, ref);
 }
 
-/* Somebody else runs it: it may be over sooner than a sleep and a wake would take. */
-static bool rr__spin(rr__object *o) {
-    double end = 0;
+/* A thread from outside whose calls still queue? */
+static bool rr__has_queued(rr__context *cx) {
+    return !rr__load_relaxed(&cx->frame) && !cx->is_worker && !rr__deque_is_empty(&cx->deque);
+}
+
+/* Somebody else runs it: it may be over sooner than a sleep and a wake would take. Shortly, if the
+   core is better used by who runs the queue. */
+static bool rr__spin(rr__context *cx, rr__object *o) {
+    double end = 0, seconds = rr__has_queued(cx) ? RR__SPIN_TIME / 10 : RR__SPIN_TIME;
     for (int round = 0; !rr__is_complete(o); round++)
-        if (!rr__pause(round, &end, RR__SPIN_TIME)) break;
+        if (!rr__pause(round, &end, seconds)) break;
     return rr__is_complete(o);
 }
 
@@ -4113,8 +4166,7 @@ static bool rr__spin(rr__object *o) {
 static bool rr__nap(rr__context *cx, rr__object *o, double deadline) {
     enum { NAPS = 5 };
     double length = 50e-6;
-    for (int i = 0; i < NAPS && !rr__is_complete(o); i++, length *= 2) {
-        if (rr__load_relaxed(&cx->frame) || rr__deque_is_empty(&cx->deque)) break;
+    for (int i = 0; i < NAPS && !rr__is_complete(o) && rr__has_queued(cx); i++, length *= 2) {
         if (deadline >= 0 && rr_now() + length > deadline) break;
         rr__sleep(length);
     }
@@ -4125,7 +4177,7 @@ static bool rr__nap(rr__context *cx, rr__object *o, double deadline) {
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
     if (milliseconds < 0 && !rr__is_complete(o)) rr__help_along(cx, o);
     double deadline = rr__deadline(milliseconds);
-    if (rr__is_complete(o) || (milliseconds && (rr__spin(o) || rr__nap(cx, o, deadline))))
+    if (rr__is_complete(o) || (milliseconds && (rr__spin(cx, o) || rr__nap(cx, o, deadline))))
         return RR_OK;
     if (milliseconds == 0)
         return rr__note(ref, RR_ERR_TIMEOUT, "'%s' is not complete yet", rr__name_of(o));
@@ -4336,11 +4388,11 @@ static RR__NOINLINE void rr__args_write(const rr__object *task, const rr__packed
 
 static rr_status rr__args_store(rr__context *cx, rr__object *task, const rr__packed *packed) {
     const rr_function *fn = task->of.fn;
-    size_t total = 0;
+    size_t total = 0, room = fn->kind == RR__CONSTRUCTOR ? 24 : RR__INLINE_BYTES;
     for (int i = 0; i < fn->arity; i++) total += rr__arg_bytes(fn, task->by_ref, i);
     uint64_t words[4] = {0};
     char *to = (char *)words;
-    if (total > RR__INLINE_BYTES && !(to = rr__block_new(cx, total, &task->args_place)))
+    if (total > room && !(to = rr__block_new(cx, total, &task->args_place)))
         return RR_ERR_NO_MEMORY;
     rr__args_write(task, packed, to);
     if (to != (char *)words) words[0] = (uint64_t)(uintptr_t)to, total = 8;
@@ -4817,12 +4869,12 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
 
 /* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
-    rr__object *head = rr__load_acquire(&actor->dependents);
+    rr__object *head = rr__load_acquire(&actor->mailbox);
     rr__store_release(&message->waits_on, actor); /* rule W1 */
     do {
         if ((*closed = head == RR__CLOSED)) return false;
         message->next = head == RR__IDLE ? NULL : head;
-    } while (!rr__cas_seq_cst(&actor->dependents, &head, message));
+    } while (!rr__cas_seq_cst(&actor->mailbox, &head, message));
     return head == RR__IDLE;
 }
 
@@ -4846,16 +4898,19 @@ static void rr__refuse_all(rr__context *cx, rr__object *actor, rr__object *messa
 
 static rr__object *rr__reversed(rr__object *list) {
     rr__object *out = NULL;
-    for (rr__object *next; list; list = next) next = list->next, list->next = out, out = list;
+    for (rr__object *next; list; list = next) {
+        next = list->next, list->next = out, out = list;
+        RR__PREFETCH(list); /* its first line, for when it runs */
+    }
     return out;
 }
 
 /* Takes what lies in the mailbox, in order; leaves the states IDLE and CLOSED alone. */
 static rr__object *rr__mailbox_drain(rr__object *actor) {
-    rr__object *head = rr__load_acquire(&actor->dependents);
+    rr__object *head = rr__load_acquire(&actor->mailbox);
     do {
         if (!head || head == RR__IDLE || head == RR__CLOSED) return NULL;
-    } while (!rr__cas_seq_cst(&actor->dependents, &head, (rr__object *)NULL));
+    } while (!rr__cas_seq_cst(&actor->mailbox, &head, (rr__object *)NULL));
     return rr__reversed(head);
 }
 
@@ -5147,7 +5202,7 @@ static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause)
    not in the middle of what the thread that gave back the last count was doing. */
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     rr__object *idle = RR__IDLE;
-    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
+    if (rr__cas_seq_cst(&actor->mailbox, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
 }
 
 /* Runs the constructor or destructor. */
@@ -5191,7 +5246,7 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     if (a->lanes) rr__lanes_abandon(cx, a->lanes);
     a->lanes = NULL;
     rr__refuse_queued(cx, actor);
-    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
+    rr__object *late = rr__swap_seq_cst(&actor->mailbox, RR__CLOSED);
     rr__refuse_all(cx, actor, rr__reversed(late));
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     actor->data.error = NULL;
@@ -5222,7 +5277,7 @@ static void rr__actor_settle(rr__object *actor, enum rr__state state) {
 static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
     rr__actor_settle(actor, RR__WAITING);
     rr__object *none = NULL;
-    if (!rr__cas_seq_cst(&actor->dependents, &none, RR__IDLE)) { /* a message came */
+    if (!rr__cas_seq_cst(&actor->mailbox, &none, RR__IDLE)) { /* a message came */
         rr__add_seq_cst(&actor->word, RR__STATE(RR__RUNNING - RR__WAITING));
         return false;
     }
@@ -5323,7 +5378,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
 static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *error) {
     rr__actor *a = actor->extra.own;
     rr__store_release(&a->death, error);
-    rr__store_release(&actor->dependents, RR__CLOSED);
+    rr__store_release(&actor->mailbox, RR__CLOSED);
     rr__count(cx, RR__ERRORS);
     rr__count(cx, RR__ACTORS_GONE);
     rr__publish(actor, RR__FAILED, 1, RR__KIND_VOID);
@@ -5341,6 +5396,8 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
         return rr__status_actor(RR_ERR_NO_MEMORY);
     }
     actor->extra.own = a;
+    rr__store_relaxed(&actor->mailbox, (rr__object *)NULL); /* published with word */
+
     rr_actor handle = rr__actor_to(cx, actor);
     rr__scope_hold(self, cx, actor, false);
     rr__error *error = rr__spawn_error(cx, actor, fn, options->name, args);

@@ -229,4 +229,15 @@ static BENCH_UNUSED double bench_spins_per_us(void) {
     (void)keep;
     return LENGTH / best * 1e3;
 }
+
+/* Nanoseconds that n bodies take at best on all cores, as a tenth of them shows that runs on one
+   core right now: the clock of a core may change from one second to the next. */
+static BENCH_UNUSED double bench_ideal(long iterations, long n) {
+    long some = n / 10 > 0 ? n / 10 : 1;
+    volatile uint64_t keep = 0;
+    double start = bench_now();
+    for (long i = 0; i < some; i++) keep ^= bench_spin(iterations);
+    (void)keep;
+    return (bench_now() - start) / (double)some * (double)n / (double)bench_cores();
+}
 #endif

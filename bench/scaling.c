@@ -27,7 +27,7 @@ static double seconds(const work *w) {
 
 static double efficiency(void *context) {
     work *w = context;
-    double ideal = (double)w->nanoseconds * 1e-9 * (double)w->n / (double)bench_cores();
+    double ideal = 1e-9 * bench_ideal(w->iterations, w->n);
     double percent = 100 * ideal / seconds(w);
     if (percent > w->best) w->best = percent;
     return percent;

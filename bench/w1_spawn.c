@@ -29,7 +29,6 @@ static double empty(void *context) {
 }
 
 typedef struct body {
-    double microseconds;
     long iterations, n;
     rr_ref *refs;
 } body;
@@ -37,13 +36,12 @@ typedef struct body {
 static double efficiency(void *context) {
     body *b = context;
     uint64_t expected = bench_spin(b->iterations);
-    double start = bench_now();
+    double ideal = bench_ideal(b->iterations, b->n), start = bench_now();
     for (long i = 0; i < b->n; i++) b->refs[i] = rr_call(spin, b->iterations);
     for (long i = 0; i < b->n; i++) {
         BENCH_CHECK(rr_unwrap(uint64_t, b->refs[i]) == expected);
         rr_release(b->refs[i]);
     }
-    double ideal = b->microseconds * 1e3 * (double)b->n / (double)bench_cores();
     return 100 * ideal / (bench_now() - start);
 }
 
@@ -56,7 +54,7 @@ int main(int argc, char **argv) {
     spawn rounds = {bench_amount(1000000), 1000, refs}, flood = {most, most, refs};
     bench_run("W1", "empty", "ns", empty, &rounds);
     bench_run("W1", "flood", "ns", empty, &flood);
-    body one = {1, (long)per_us, most, refs}, ten = {10, (long)(10 * per_us), most / 10, refs};
+    body one = {(long)per_us, most, refs}, ten = {(long)(10 * per_us), most / 10, refs};
     bench_run("W1", "1us", "%", efficiency, &one);
     bench_run("W1", "10us", "%", efficiency, &ten);
     free(refs);

@@ -14,22 +14,20 @@ static inline void peer_nap() { std::this_thread::sleep_for(std::chrono::millise
 
 // W1 with a body of some microseconds: spawn(results, iterations) stores the result of n spins.
 struct peer_body {
-    double us;
     long iterations, n;
 };
 
 static inline peer_body peer_body_of(double us, long n) {
     static const double per_us = bench_spins_per_us();
-    return {us, long(us * per_us), n};
+    return {long(us * per_us), n};
 }
 
 template <class F> double peer_efficiency(const peer_body &body, F spawn) {
     std::vector<uint64_t> results(body.n);
     uint64_t expected = bench_spin(body.iterations);
-    double start = bench_now();
+    double ideal = bench_ideal(body.iterations, body.n), start = bench_now();
     spawn(results, body.iterations);
     for (uint64_t result : results) BENCH_CHECK(result == expected);
-    double ideal = body.us * 1e3 * double(body.n) / double(bench_cores());
     return 100 * ideal / (bench_now() - start);
 }
 
