@@ -116,12 +116,12 @@ TEST_ALONE(blocks_of_a_burst_go_back_and_survivors_stay) {
 TEST_ALONE(big_blocks_are_reused_and_bounded) {
     fixture f;
     fixture_start(&f, (rr_config){.workers = 1});
-    char *room = malloc(3 * MIB);
+    char *room = malloc(2 * MIB);
     const void *first = NULL;
-    memset(room, 5, 3 * MIB);
+    memset(room, 5, 2 * MIB);
     for (int i = 0; i < 10; i++) {
         rr_bytes view = {0};
-        rr_ref ref = rr_put_bytes(room, (size_t)(3 * MIB) - (size_t)i * 1000);
+        rr_ref ref = rr_put_bytes(room, (size_t)MIB * 3 / 2 - (size_t)i * 1000);
         CHECK(rr_get(rr_bytes, ref, &view) == RR_OK &&
               ((const char *)view.data)[view.size - 1] == 5);
         if (i == 0) first = view.data;
