@@ -4169,7 +4169,7 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
                      .order = wait->order};
     size_t pending = rr__wait_list(wait, &s);
     if (pending && wait->all) rr__wait_all(wait, &s);
-    else if (pending && s.fired < s.need) rr__wait_any(wait, &s);
+    else if (pending) rr__wait_any(wait, &s);
     for (size_t i = 0; i < wait->n; i++)
         if (wait->objects[i] && wait->nodes[i].object)
             rr__node_remove(cx->runtime, &wait->nodes[i]);
