@@ -76,7 +76,7 @@ CONCEPTS
              an error. Lives in the runtime's store.
   Actor      State that only its methods touch, and a mailbox. rr_spawn makes one; rr_ask sends it
              a message and returns a reference; rr_tell sends one without. Methods run one at a
-             time, on the pool: an idle actor is some 250 bytes of memory and no thread.
+             time, on the pool: an idle actor is some 200 bytes of memory and no thread.
   Scope      A stretch of code at whose end the references received in it are released. The body
              of a task is one.
 
@@ -216,8 +216,8 @@ INTERNALS
   its end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
 
   Locks, in the order in which they may be taken: global (registry, names, list of runtimes),
-  rr_runtime.lock (threads, inbox, contexts), a shard's, a context's, a pool's. In front of all of
-  them end_lock, under which destructors run.
+  rr_runtime.lock (threads, inbox, contexts) or ring_lock, a shard's, a context's, a pool's or that
+  of the big blocks. In front of all of them end_lock, under which destructors run.
 
   Speed. What the figures in bench/README.md stand on; `make bench-guard` counts the instructions
   of the main paths, so that nobody loses them unawares.
@@ -1187,6 +1187,11 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RUSTYRAY_KEEP_BYTES ((size_t)64 << 20)
 #endif
 
+/* Stress programs make this a random delay: where another thread may do the worst. */
+#ifndef RR__STRESS_POINT
+#define RR__STRESS_POINT() ((void)0)
+#endif
+
 /* How much stack a waiter may have under it and still run what it waits for. */
 #ifndef RUSTYRAY_HELP_STACK
 #if defined(__GLIBC__)
@@ -1448,6 +1453,7 @@ typedef pthread_t rr__thread;
 static bool rr__mutex_init(rr__mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
 static void rr__mutex_destroy(rr__mutex *m) { pthread_mutex_destroy(m); }
 static void rr__lock(rr__mutex *m) { pthread_mutex_lock(m); }
+static bool rr__try_lock(rr__mutex *m) { return pthread_mutex_trylock(m) == 0; }
 static void rr__unlock(rr__mutex *m) { pthread_mutex_unlock(m); }
 static bool rr__cond_init(rr__cond *c) {
     pthread_condattr_t attributes;
@@ -1488,6 +1494,7 @@ typedef thrd_t rr__thread;
 static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
 static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
 static void rr__lock(rr__mutex *m) { mtx_lock(m); }
+static bool rr__try_lock(rr__mutex *m) { return mtx_trylock(m) == thrd_success; }
 static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
 static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
 static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
@@ -1612,14 +1619,9 @@ typedef struct rr__parts rr__parts;
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
-    RR__ATOMIC(uint64_t) id; /* 0: free. Written by who allocates and frees */
-    union {
-        RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
-        struct {
-            uint64_t actor_words[3];          /* an actor: only so much for arguments */
-            RR__ATOMIC(rr__object *) mailbox; /* beside the count, which senders change, too */
-        };
-    };
+    RR__ATOMIC(uint64_t) id;       /* 0: free. Written by who allocates and frees */
+    RR__ATOMIC(uint64_t) words[4]; /* arguments, then the value, if they fit */
+
     union {
         const rr_function *fn; /* task, message, actor */
         const char *type_name; /* put object */
@@ -1631,7 +1633,7 @@ struct rr__object {
     uint8_t by_ref;     /* bit i: argument i is an object, not a value */
 
     /* The second line: who made it, and what it waits for or is waited for by. */
-    RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks */
+    RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
     RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see rr__walk */
     rr__object *next;                    /* link of the one list that it is in */
     const char *site;                    /* "file:line" of the call that made it */
@@ -1715,7 +1717,7 @@ typedef struct rr__pool {
     size_t used;          /* blocks that were handed out at least once */
     size_t free, sweep_at; /* of those, in batches; at how many to look for memory to give back */
 } rr__pool;
-enum { RR__REGION = 65536 };
+enum { RR__REGION = 65536, RR__PAGE = 4096, RR__HUGE = 4 << 20 };
 
 /* A piece of a pool's memory that can go back to the system when all its blocks are free. */
 typedef struct rr__region {
@@ -1747,7 +1749,10 @@ enum { RR__BIGS = 16 };
               past bottom. Then the deque is empty, and bottom follows.
           Q3  An entry that is put below the highest bottom there ever was may lie in what such a
               thief takes. So the owner then looks at top, and puts it again if top has passed.
-              All three are seq_cst: either the thief reads the entry, or the owner sees top. */
+              All three are seq_cst: either the thief reads the entry, or the owner sees top.
+          Q4  What a thief looks at again must still be there. So thieves are counted from before
+              their CAS on, and the owner uses a place again, or moves to another ring without
+              what was there, only after it has seen top pass it and then no thief. */
 typedef struct rr__ring {
     int64_t mask;
     int size; /* which of rr__deque.rings it is */
@@ -1759,7 +1764,8 @@ enum { RR__STEAL = 16, RR__HINTS = 2 * RR__STEAL };               /* entries tak
 typedef struct rr__deque {
     char apart_1[64]; /* thieves write top, the owner bottom: not in one cache line */
     RR__ATOMIC(int64_t) top;
-    char apart_2[56];
+    RR__ATOMIC(int64_t) thieves; /* between their CAS and their second look (rule Q4) */
+    char apart_2[48];
     RR__ATOMIC(int64_t) bottom;
     RR__ATOMIC(rr__ring *) ring;
     rr__ring *rings[RR__RINGS];  /* owner: one of each size, made when it is needed first */
@@ -1910,7 +1916,7 @@ struct rr__lane {
     bool is_orphan;
 };
 
-/* The mailbox is one word: NULL (claimed by a runner, empty), a stack of messages
+/* The mailbox is actor->dependents: NULL (claimed by a runner, empty), a stack of messages
    (newest first), or one of these two. Pushing onto IDLE schedules the actor. */
 #define RR__IDLE ((rr__object *)(uintptr_t)1)
 #define RR__CLOSED ((rr__object *)(uintptr_t)2)
@@ -2321,9 +2327,9 @@ static void rr__batches_filter(rr__pool *pool, rr__cache *cache, rr__region *reg
 
 /* Whole pages of what is about to be freed: malloc itself may keep them. */
 static void rr__pages_return(char *start, size_t bytes) {
-    enum { PAGE = 4096 };
-    size_t skip = (PAGE - (uintptr_t)start % PAGE) % PAGE;
-    if (bytes >= 2 * PAGE) (void)RR__PAGES_RETURN(start + skip, (bytes - skip) / PAGE * PAGE);
+    size_t skip = (RR__PAGE - (uintptr_t)start % RR__PAGE) % RR__PAGE;
+    if (bytes >= 2 * RR__PAGE)
+        (void)RR__PAGES_RETURN(start + skip, (bytes - skip) / RR__PAGE * RR__PAGE);
 }
 
 static void rr__chunk_free(rr__chunk *chunk) {
@@ -2441,11 +2447,12 @@ static void *rr__big_reuse(rr_runtime *rt, size_t size) {
 }
 
 static void *rr__big_new(rr_runtime *rt, size_t size) {
-    enum { PAGE = 4096, HUGE = 4 << 20 };
+
     void *block = rr__big_reuse(rt, size);
     char *p = block || size > SIZE_MAX - 128 ? NULL : RR_MALLOC(size + 128);
     if (!p) return block;
-    if (size >= HUGE) RR__PAGES_HUGE(p + (PAGE - (uintptr_t)p % PAGE) % PAGE, size - PAGE);
+    if (size >= RR__HUGE)
+        RR__PAGES_HUGE(p + (RR__PAGE - (uintptr_t)p % RR__PAGE) % RR__PAGE, size - RR__PAGE);
     block = p + 128 - (uintptr_t)p % 64;
     *rr__big_of(block) = (rr__big){p, size};
     return block;
@@ -2558,9 +2565,19 @@ static RR__NOINLINE rr__ring *rr__deque_grow(rr__deque *deque, int64_t top, int6
     return ring;
 }
 
-/* Owner, empty: after a burst the memory of large rings goes back. A thief that still looks at one
-   may take anything out of it, also NULL: rule Q1 sees to it that nothing is lost. */
+/* Owner: places up to top may be used again, if no thief looks at them still (rule Q4). Returns
+   whether that is so. */
+static bool rr__deque_see(rr__deque *deque) {
+    int64_t top = rr__load_seq_cst(&deque->top); /* pairs with the thief's CAS */
+    if (rr__load_seq_cst(&deque->thieves)) return false;
+    deque->seen = top;
+    return true;
+}
+
+/* Owner, empty: after a burst the memory of large rings goes back. A thief that reads one too late
+   may find anything there, also NULL; its CAS fails, or rule Q1 gives it what there really is. */
 static RR__NOINLINE void rr__deque_shrink(rr__deque *deque) {
+    if (!rr__deque_see(deque) || deque->seen != rr__load_relaxed(&deque->bottom)) return;
     rr__store_release(&deque->ring, deque->rings[RR__RING_SMALL]);
     for (int i = RR__RING_LARGE + 1; i < RR__RINGS && deque->rings[i]; i++)
         rr__pages_return((char *)(deque->rings[i] + 1), ((size_t)1 << i) * sizeof(rr__object *));
@@ -2570,7 +2587,7 @@ static RR__NOINLINE void rr__deque_shrink(rr__deque *deque) {
 static RR__INLINE bool rr__deque_put(rr__deque *deque, rr__object *entry, int64_t at) {
     rr__ring *ring = rr__load_relaxed(&deque->ring); /* the owner's own */
     if (RR__UNLIKELY(at - deque->seen > ring->mask)) {
-        deque->seen = rr__load_acquire(&deque->top); /* pairs with the thief's CAS */
+        rr__deque_see(deque);
         if (at - deque->seen > ring->mask && !(ring = rr__deque_grow(deque, deque->seen, at)))
             return false;
     }
@@ -2623,14 +2640,21 @@ static size_t rr__deque_steal(rr__deque *deque, rr__object *out[RR__HINTS]) {
     rr__ring *ring = rr__load_acquire(&deque->ring);
     for (size_t i = 0; i < k; i++)
         out[i] = rr__load_relaxed(&ring->entries[(top + (int64_t)i) & ring->mask]);
-    if (!rr__cas_seq_cst(&deque->top, &top, top + (int64_t)k)) return 0;
-    (void)rr__load_seq_cst(&deque->bottom); /* rule Q1: pairs with the store in rr__deque_put */
-    ring = rr__load_acquire(&deque->ring);
-    for (size_t i = 0; i < k; i++) {
+    RR__STRESS_POINT();
+    rr__add_seq_cst(&deque->thieves, (int64_t)1); /* rule Q4 */
+
+    bool is_ours = rr__cas_seq_cst(&deque->top, &top, top + (int64_t)k);
+    RR__STRESS_POINT();
+    if (is_ours) {
+        (void)rr__load_seq_cst(&deque->bottom); /* rule Q1: pairs with the store in rr__deque_put */
+        ring = rr__load_acquire(&deque->ring);
+    }
+    for (size_t i = 0; is_ours && i < k; i++) {
         rr__object *again = rr__load_relaxed(&ring->entries[(top + (int64_t)i) & ring->mask]);
         if (again != out[i]) out[n++] = again;
     }
-    return n;
+    rr__sub_seq_cst(&deque->thieves, (int64_t)1);
+    return is_ours ? n : 0;
 }
 
 static bool rr__deque_is_empty(rr__deque *deque) {
@@ -2736,7 +2760,7 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
 
 /* What rr__args_pack wants to know, once for all calls. */
 static void rr__registry_measure(rr_function *fn) {
-    fn->is_wordy = fn->arity <= (fn->kind == RR__CONSTRUCTOR ? 3 : 4);
+    fn->is_wordy = fn->arity <= 4;
     fn->handles = 0;
     for (int i = 0; i < fn->arity; i++) {
         int kind = fn->params[i].kind;
@@ -3090,8 +3114,10 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 static inline void rr__last_dropped(rr__context *cx, rr__object *o, uint64_t word) {
     if (RR__LIKELY((word & RR__IS_INLINE) && rr__kind_is_plain(rr__kind_in(word))))
         rr__object_free(cx, o);
-    else if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) rr__actor_poke(cx, o);
-    else rr__bury(cx, o);
+    else if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) {
+        RR__STRESS_POINT();
+        rr__actor_poke(cx, o);
+    } else rr__bury(cx, o);
 }
 
 static inline void rr__drop(rr__context *cx, rr__object *o) {
@@ -3763,7 +3789,7 @@ static void rr__ring_describe(rr__object *self, char *text, size_t size) {
 }
 
 static void rr__ring_wake(rr__object *o, const char *text) {
-    rr__context *cx = o->data.runner; /* R3's runner: it sleeps, as the link says */
+    rr__context *cx = o->data.runner; /* it sleeps, or has slept, as the link says */
     rr__lock(&cx->lock);
     if (cx->sleeper && cx->sleeper->task == o && !cx->sleeper->is_ring) {
         cx->sleeper->is_ring = true;
@@ -3788,7 +3814,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
             bool runs = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING;
             if (runs && o->kind <= RR__METHOD && o->data.runner) rr__ring_wake(o, text);
             o = rr__load_acquire(&o->waits_on);
-        } while (o != member);
+        } while (o && o != member); /* who only helps may have let go: it looks again */
     }
     rr__unlock(&rt->ring_lock);
 }
@@ -4007,6 +4033,7 @@ static void rr__work_instead(rr__sleeper *s) {
     rr__context *cx = s->context;
     while (!rr__sleeper_is_done(s) && !rr__has_threads(cx) && rr__has_stack(cx)) {
         rr__object *o = rr__find_work(cx);
+        if (!o && rr__has_work(cx->runtime)) continue; /* it was left to its owner, who sleeps */
         if (!o) return;
         rr__sleeper_set(cx, NULL); /* the body may sleep itself */
         rr__run(cx, o, NULL);
@@ -4022,8 +4049,11 @@ static rr_runtime *rr__end_turn(rr_runtime *rt) {
     rr_runtime *before = self->ending;
     if (before == rt) return before;
     if (before) rr__unlock(&before->end_lock);
-    if (rt) rr__lock(&rt->end_lock);
     self->ending = rt;
+    if (!rt || rr__try_lock(&rt->end_lock)) return before;
+    if (self->own) rr__role_give(self->own); /* for a destructor may take long */
+    rr__lock(&rt->end_lock);
+    if (self->own) rr__role_take(self->own);
     return before;
 }
 
@@ -4112,9 +4142,9 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         rr__unlock(&cx->lock);
         rr__object *claimed = NULL;
         /* The edge may have fired before it was marked: then it is complete. */
-        if (rr__is_complete(edge->object)) (void)claimed;
-        else if (s->task) rr__sleep_linked(s, edge->object, &claimed);
-        else rr__sleep_outside(s, edge->object, &claimed);
+        bool is_over = rr__is_complete(edge->object);
+        if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed);
+        else if (!is_over) rr__sleep_outside(s, edge->object, &claimed);
         rr__lock(&cx->lock);
         cx->sleeper = NULL;
         edge->is_edge = false;
@@ -4419,11 +4449,11 @@ static RR__NOINLINE void rr__args_write(const rr__object *task, const rr__packed
 
 static rr_status rr__args_store(rr__context *cx, rr__object *task, const rr__packed *packed) {
     const rr_function *fn = task->of.fn;
-    size_t total = 0, room = fn->kind == RR__CONSTRUCTOR ? 24 : RR__INLINE_BYTES;
+    size_t total = 0;
     for (int i = 0; i < fn->arity; i++) total += rr__arg_bytes(fn, task->by_ref, i);
     uint64_t words[4] = {0};
     char *to = (char *)words;
-    if (total > room && !(to = rr__block_new(cx, total, &task->args_place)))
+    if (total > RR__INLINE_BYTES && !(to = rr__block_new(cx, total, &task->args_place)))
         return RR_ERR_NO_MEMORY;
     rr__args_write(task, packed, to);
     if (to != (char *)words) words[0] = (uint64_t)(uintptr_t)to, total = 8;
@@ -4625,7 +4655,7 @@ static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
     self->scope_start = self->floor = self->held_count;
     self->scope_depth++;
     frame->around = self->frame, self->frame = frame;
-    rr__store_release(&cx->frame, frame); /* pairs with rr__is_stuck */
+    rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
 }
 
 /* Ends the body's scopes. */
@@ -4888,24 +4918,25 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
 
 /* ---- mailboxes ---- */
 
-/* Rules  A1  A message holds a count of its actor until it has ended: so an actor whose count is 0
-              has no messages, and nobody can send it one.
+/* Rules  A1  A message holds a count of its actor until it has ended and the runner has settled: so
+              an actor whose count is 0 has no messages, and nobody can send it one.
           A2  Who changes the mailbox from IDLE to anything else schedules the actor, and only then
               is it scheduled: so it is in one place at a time.
-          A3  The mailbox word lies in the slot, not in the block that goes with the actor: the
-              runner that has just made it IDLE may look at it once more.
+          A3  The mailbox word lies in the slot, not in the block that goes with the actor, and in
+              a field that holds IDLE for actors only: who has made it IDLE, or dropped the last
+              count, touches it once more (rr__actor_poke), when the slot may be another's.
           A4  Messages of one caller enter the mailbox in the order in which they were sent: those
               behind one that waits for an argument queue in the caller's lane, and leave it for the
               mailbox under the lane's lock. */
 
 /* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
-    rr__object *head = rr__load_acquire(&actor->mailbox);
+    rr__object *head = rr__load_acquire(&actor->dependents);
     rr__store_release(&message->waits_on, actor); /* rule W1 */
     do {
         if ((*closed = head == RR__CLOSED)) return false;
         message->next = head == RR__IDLE ? NULL : head;
-    } while (!rr__cas_seq_cst(&actor->mailbox, &head, message));
+    } while (!rr__cas_seq_cst(&actor->dependents, &head, message));
     return head == RR__IDLE;
 }
 
@@ -4938,10 +4969,10 @@ static rr__object *rr__reversed(rr__object *list) {
 
 /* Takes what lies in the mailbox, in order; leaves the states IDLE and CLOSED alone. */
 static rr__object *rr__mailbox_drain(rr__object *actor) {
-    rr__object *head = rr__load_acquire(&actor->mailbox);
+    rr__object *head = rr__load_acquire(&actor->dependents);
     do {
         if (!head || head == RR__IDLE || head == RR__CLOSED) return NULL;
-    } while (!rr__cas_seq_cst(&actor->mailbox, &head, (rr__object *)NULL));
+    } while (!rr__cas_seq_cst(&actor->dependents, &head, (rr__object *)NULL));
     return rr__reversed(head);
 }
 
@@ -5064,7 +5095,6 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     message->has_arrived = true;
     if (lane && leaves) rr__lane_remove_locked(lane, message);
     else if (lane) rr__store_release(&message->waits_on, rr__lane_before_locked(lane, message));
-
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
     if (lane) is_unused = lane->is_orphan && !lane->first;
     rr__unlock(&shard->lock);
@@ -5223,7 +5253,9 @@ static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause)
         rr__error_drop(cause);
         return false;
     }
+    RR__STRESS_POINT();
     rr__or_seq_cst(&actor->word, RR__IS_DOOMED); /* what rr__actor_rest looks at; after death */
+    RR__STRESS_POINT();
     rr__name_remove(cx, actor);
     rr__refuse_queued(cx, actor);
     return true;
@@ -5233,7 +5265,7 @@ static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause)
    not in the middle of what the thread that gave back the last count was doing. */
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     rr__object *idle = RR__IDLE;
-    if (rr__cas_seq_cst(&actor->mailbox, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
+    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
 }
 
 /* Runs the constructor or destructor. */
@@ -5277,7 +5309,7 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     if (a->lanes) rr__lanes_abandon(cx, a->lanes);
     a->lanes = NULL;
     rr__refuse_queued(cx, actor);
-    rr__object *late = rr__swap_seq_cst(&actor->mailbox, RR__CLOSED);
+    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
     rr__refuse_all(cx, actor, rr__reversed(late));
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     actor->data.error = NULL;
@@ -5308,10 +5340,11 @@ static void rr__actor_settle(rr__object *actor, enum rr__state state) {
 static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
     rr__actor_settle(actor, RR__WAITING);
     rr__object *none = NULL;
-    if (!rr__cas_seq_cst(&actor->mailbox, &none, RR__IDLE)) { /* a message came */
+    if (!rr__cas_seq_cst(&actor->dependents, &none, RR__IDLE)) { /* a message came */
         rr__add_seq_cst(&actor->word, RR__STATE(RR__RUNNING - RR__WAITING));
         return false;
     }
+    RR__STRESS_POINT();
     if (rr__actor_must_end(actor)) rr__actor_poke(cx, actor);
     return true;
 }
@@ -5348,7 +5381,12 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until)
     enum { TURN = 256 };
     rr__actor *a = actor->extra.own;
     if (!a->is_born && !rr__load_acquire(&a->death)) rr__actor_create(cx, actor);
-    else if (!a->is_born) rr__args_release(cx, actor), rr__count(cx, RR__ERRORS);
+    else if (!a->is_born) {
+        rr__args_release(cx, actor);
+        rr__count(cx, RR__ERRORS);
+        rr__actor_end(cx, actor); /* now: who dooms it may not be ready yet to have its queue end */
+        return;
+    }
     for (int turn = 0;; turn++) {
         bool is_done = until && rr__is_complete(until);
         if ((is_done || turn == TURN) && !rr__actor_must_end(actor)) {
@@ -5409,7 +5447,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
 static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *error) {
     rr__actor *a = actor->extra.own;
     rr__store_release(&a->death, error);
-    rr__store_release(&actor->mailbox, RR__CLOSED);
+    rr__store_release(&actor->dependents, RR__CLOSED);
     rr__count(cx, RR__ERRORS);
     rr__count(cx, RR__ACTORS_GONE);
     rr__publish(actor, RR__FAILED, 1, RR__KIND_VOID);
@@ -5427,7 +5465,6 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
         return rr__status_actor(RR_ERR_NO_MEMORY);
     }
     actor->extra.own = a;
-    rr__store_relaxed(&actor->mailbox, (rr__object *)NULL); /* published with word */
 
     rr_actor handle = rr__actor_to(cx, actor);
     rr__scope_hold(self, cx, actor, false);
@@ -5953,6 +5990,7 @@ static void rr__quiesce(rr__context *cx) {
             has_ended_actors = true;
         } else if (is_still) {
             rr__each_object(cx, rr__fail_unsealed);
+            rr__sleep(1e-3); /* what that has set going may take its time */
         }
     }
 }
@@ -6270,7 +6308,6 @@ rr_status rr_seal(rr_ref ref) {
 void *rr_result(size_t size) {
     rr__frame *frame = rr__self()->frame;
     rr__context *cx = frame ? frame->runner : NULL;
-
     if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
         rr__log(rr__log_config(), RR_LOG_WARN,
                 "rr_result: only a body that returns rr_bytes has one");
@@ -6595,7 +6632,6 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
 
 void rr_fail(int code, const char *format, ...) {
     rr__frame *frame = rr__self()->frame;
-
     va_list args;
     va_start(args, format);
     if (!frame) {
@@ -6693,7 +6729,6 @@ rr_status rr_kill(rr_actor handle) {
 
 void rr_exit_actor(void) {
     rr__frame *frame = rr__self()->frame;
-
     if (frame && frame->is_actor) frame->wants_exit = true;
     else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
 }

@@ -4,6 +4,17 @@
    `stress_x THREADS 1 SEED` repeats it. Include after rustyray.h, test.h and fixture.h. */
 #ifndef STRESS_H
 #define STRESS_H
+#include <sched.h>
+
+/* For programs that define RR__STRESS_POINT as this: mostly nothing, now and then a delay in which
+   other threads get far. */
+static inline void stress_point(void) {
+    static _Thread_local uint64_t random;
+    if (!random) random = (uint64_t)(uintptr_t)&random ^ test_seed;
+    uint64_t dice = test_below(&random, 256);
+    if (dice < 8) sched_yield();
+    else if (dice == 8) usleep((useconds_t)test_below(&random, 300));
+}
 
 typedef struct stress {
     int threads;

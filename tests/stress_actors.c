@@ -3,6 +3,8 @@
    their last handle at any time, and every ask still ends.
    stress_actors [threads] [rounds] [seed] */
 #define _GNU_SOURCE
+static void stress_point(void);
+#define RR__STRESS_POINT() stress_point()
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "test.h"
@@ -60,12 +62,12 @@ static bool send_all(rr_actor log, int caller, uint64_t seed, bool mortal) {
         if (how == 2) late = rr_call(actors_open, gate, i);
         if (how == 3 || i == SENDS / 2) rr_seal(gate);
         if (test_below(&random, 3) == 0 && i < SENDS - 1) { /* an ask last: it is behind them all */
-            rr_status status = late.id ? rr_tell(log, Log_note, caller, late)
-                                       : rr_tell(log, Log_note, caller, i);
+            rr_status status =
+                late.id ? rr_tell(log, Log_note, caller, late) : rr_tell(log, Log_note, caller, i);
             right = right && (status == RR_OK || (mortal && status == RR_ERR_ACTOR_DEAD));
         } else {
-            asked[n++] = late.id ? rr_ask(log, Log_note, caller, late)
-                                 : rr_ask(log, Log_note, caller, i);
+            asked[n++] =
+                late.id ? rr_ask(log, Log_note, caller, late) : rr_ask(log, Log_note, caller, i);
         }
     }
     rr_seal(gate);
@@ -73,8 +75,8 @@ static bool send_all(rr_actor log, int caller, uint64_t seed, bool mortal) {
         int v = -1;
         rr_status status = rr_get(int, asked[i], &v);
         bool fine = status == RR_OK ? v >= 0 : mortal && status == RR_ERR_ACTOR_DEAD;
-        if (!fine) fprintf(stderr, "ask %d of caller %d: %s, %d\n", i, caller,
-                           rr_status_name(status), v);
+        if (!fine)
+            fprintf(stderr, "ask %d of caller %d: %s, %d\n", i, caller, rr_status_name(status), v);
         right = right && fine;
     }
     return right;
@@ -82,7 +84,9 @@ static bool send_all(rr_actor log, int caller, uint64_t seed, bool mortal) {
 REMOTE_FN(int, actors_send_all, rr_actor, log, int, caller, uint64_t, seed, int, mortal) {
     return send_all(log, caller, seed, mortal);
 }
-typedef struct Sender { int sent; } Sender;
+typedef struct Sender {
+    int sent;
+} Sender;
 REMOTE_ACTOR(Sender, create) { (void)self; }
 REMOTE_METHOD(int, Sender, send_all, rr_actor, log, int, caller, uint64_t, seed, int, mortal) {
     self->sent += SENDS;

@@ -16,10 +16,10 @@ enum { OBJECTS = 400, DEPTH = 8, STEPS = 1500 };
 typedef struct object {
     rr_ref ref;
     int value, retained, owned;
-    int scope;        /* depth of the scope that holds it, 0: none */
-    int pins[DEPTH];  /* views, by the depth of their scope */
-    int boxes;        /* living boxes that it is in */
-    int inner;        /* a box: what is in it; -1: a value */
+    int scope;       /* depth of the scope that holds it, 0: none */
+    int pins[DEPTH]; /* views, by the depth of their scope */
+    int boxes;       /* living boxes that it is in */
+    int inner;       /* a box: what is in it; -1: a value */
     bool is_bytes, used_by_task, dead;
 } object;
 
@@ -76,7 +76,8 @@ static void make(model *m) {
         x->used_by_task = true;
         received(m, rr_call(counts_same, x->ref), x->value)->used_by_task = true;
         break;
-    default: received(m, rr_put(int, value), value);
+    default:
+        received(m, rr_put(int, value), value);
     }
 }
 
@@ -105,7 +106,7 @@ static void look_at(model *m, object *x) {
 static void release(model *m, object *x) {
     int counts = x->retained + x->owned + (x->scope > 0);
     if (counts == 0 && (!x->dead || x->used_by_task)) return; /* not ours to release */
-    rr_release(x->ref); /* of a stale one: harmless */
+    rr_release(x->ref);                                       /* of a stale one: harmless */
     if (x->retained) x->retained--;
     else if (x->scope) x->scope = 0;
     else if (x->owned) x->owned--;

@@ -2,6 +2,8 @@
    several entries at a time, a waiter claims what it likes, and rings grow and shrink, every entry
    reaches somebody, and each task is claimed once.
    stress_deque [thieves] [rounds] [seed] */
+static void stress_point(void);
+#define RR__STRESS_POINT() stress_point()
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "test.h"

@@ -83,14 +83,30 @@ static void evaluate(node *nodes, node *x) {
         if (!x->code) x->code = in->code; /* all failures of a graph have one code, see plan */
     }
     switch (x->kind) {
-    case PUT: x->value = x->constant; break;
-    case ADD: x->value = (v[0] + v[1]) % 1000003; break;
-    case MIX: x->value = (v[0] * 7 + v[1] * 5 + v[2] * 3 + x->constant) % 1000003; break;
-    case FAIL: x->code = x->code ? x->code : x->constant; break;
-    case SUM_BYTES: x->value = bytes_sum(v[0] % 3000); break;
-    case GATHERED: x->value = sum % 1000003; break;
-    case NESTED: x->value = nested_value(v[0], x->constant % 4); break;
-    default: x->value = v[0]; break;
+    case PUT:
+        x->value = x->constant;
+        break;
+    case ADD:
+        x->value = (v[0] + v[1]) % 1000003;
+        break;
+    case MIX:
+        x->value = (v[0] * 7 + v[1] * 5 + v[2] * 3 + x->constant) % 1000003;
+        break;
+    case FAIL:
+        x->code = x->code ? x->code : x->constant;
+        break;
+    case SUM_BYTES:
+        x->value = bytes_sum(v[0] % 3000);
+        break;
+    case GATHERED:
+        x->value = sum % 1000003;
+        break;
+    case NESTED:
+        x->value = nested_value(v[0], x->constant % 4);
+        break;
+    default:
+        x->value = v[0];
+        break;
     }
 }
 
@@ -102,8 +118,9 @@ static void plan(node *nodes, uint64_t *random, int failures) {
         if (i < 3 || x->kind == BYTES) x->kind = PUT;
         if (x->kind == FAIL && (int)test_below(random, 100) >= failures) x->kind = ADD;
         if (x->kind == FAIL) x->constant = code;
-        static const int inputs[KINDS] = {[ADD] = 2, [MIX] = 3, [FAIL] = 1, [SUM_BYTES] = 1,
-                                          [GATHERED] = PARTS, [NESTED] = 1, [FORWARD] = 1};
+        static const int inputs[KINDS] = {
+            [ADD] = 2,          [MIX] = 3,    [FAIL] = 1,   [SUM_BYTES] = 1,
+            [GATHERED] = PARTS, [NESTED] = 1, [FORWARD] = 1};
         x->n = inputs[x->kind];
         for (int k = 0; k < x->n; k++) {
             int span = i < 10 ? i : 10; /* mostly near, for depth */
@@ -118,17 +135,24 @@ static rr_ref submit(const node *nodes, const node *x) {
     rr_ref in[PARTS] = {{0, 0, 0}};
     for (int i = 0; i < x->n; i++) in[i] = nodes[x->inputs[i]].ref;
     switch (x->kind) {
-    case ADD: return rr_call(graphs_add, in[0], in[1]);
-    case MIX: return rr_call(graphs_mix, x->constant, in[0], in[1], in[2]);
-    case FAIL: return rr_call(graphs_fail, x->constant, in[0]);
+    case ADD:
+        return rr_call(graphs_add, in[0], in[1]);
+    case MIX:
+        return rr_call(graphs_mix, x->constant, in[0], in[1], in[2]);
+    case FAIL:
+        return rr_call(graphs_fail, x->constant, in[0]);
     case SUM_BYTES: {
         rr_ref size = rr_call_named("graphs_modulo", in[0], RR_VALUE(long, 3000));
         return rr_call(graphs_sum_bytes, rr_call(graphs_bytes, size));
     }
-    case GATHERED: return rr_call(graphs_sum_parts, rr_gather(in, PARTS));
-    case NESTED: return rr_call(graphs_nested, in[0], x->constant % 4);
-    case FORWARD: return rr_call(graphs_unbox, rr_call(graphs_forward, in[0]));
-    default: return rr_put(long, x->constant);
+    case GATHERED:
+        return rr_call(graphs_sum_parts, rr_gather(in, PARTS));
+    case NESTED:
+        return rr_call(graphs_nested, in[0], x->constant % 4);
+    case FORWARD:
+        return rr_call(graphs_unbox, rr_call(graphs_forward, in[0]));
+    default:
+        return rr_put(long, x->constant);
     }
 }
 REMOTE_FN(long, graphs_modulo, long, a, long, b) { return a % b; }
@@ -171,7 +195,9 @@ static bool build_and_compare(uint64_t seed) {
 }
 REMOTE_FN(int, graphs_inside, uint64_t, seed) { return build_and_compare(seed); }
 
-typedef struct job { uint64_t seed; } job;
+typedef struct job {
+    uint64_t seed;
+} job;
 static void build_outside(void *data) { CHECK(build_and_compare(((job *)data)->seed)); }
 
 static void one_round(uint64_t *random, int threads) {

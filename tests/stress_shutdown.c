@@ -3,6 +3,8 @@
    nothing hangs or is left.
    stress_shutdown [threads] [rounds] [seed] */
 #define _GNU_SOURCE
+static void stress_point(void);
+#define RR__STRESS_POINT() stress_point()
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "test.h"
@@ -25,7 +27,9 @@ REMOTE_FN(long, shutdown_wait, rr_ref, gate) {
     rr_bytes view;
     return (long)rr_get(rr_bytes, gate, &view);
 }
-typedef struct Count { long v; } Count;
+typedef struct Count {
+    long v;
+} Count;
 static atomic_int born, dropped;
 REMOTE_ACTOR(Count, create) {
     self->v = 0;
@@ -50,8 +54,12 @@ static void work_once(uint64_t *random) {
     long a = (long)test_below(random, 1000);
     atomic_fetch_add(&submitted, 1);
     switch (test_below(random, 6)) {
-    case 0: CHECK(is_fine(rr_call(shutdown_add, a, rr_call(shutdown_add, 1, 2)), a + 3)); break;
-    case 1: CHECK(is_fine(rr_call(shutdown_tree, 4), 16)); break;
+    case 0:
+        CHECK(is_fine(rr_call(shutdown_add, a, rr_call(shutdown_add, 1, 2)), a + 3));
+        break;
+    case 1:
+        CHECK(is_fine(rr_call(shutdown_tree, 4), 16));
+        break;
     case 2: {
         rr_actor c = rr_spawn(Count_create);
         rr_tell(c, Count_add, 1L);
@@ -71,7 +79,9 @@ static void work_once(uint64_t *random) {
         rr_seal(gate);
         rr_wait(two, 2, 2, test_below(random, 2) ? -1 : 2, NULL);
         break;
-    default: CHECK(is_fine(rr_put(long, a), a)); rr_keep(rr_put(long, a));
+    default:
+        CHECK(is_fine(rr_put(long, a), a));
+        rr_keep(rr_put(long, a));
     }
     rr_scope_end(scope);
 }

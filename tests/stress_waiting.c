@@ -3,6 +3,8 @@
    workers park: nothing hangs and no wake-up is lost. The alarm tells the seed of a hang.
    stress_waiting [threads] [rounds] [seed] */
 #define _GNU_SOURCE
+static void stress_point(void);
+#define RR__STRESS_POINT() stress_point()
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "test.h"
@@ -12,7 +14,9 @@
 enum { WIDTH = 6 };
 
 REMOTE_FN(long, waiting_leaf, long, v) { return v; }
-typedef struct Relay { rr_actor next; } Relay;
+typedef struct Relay {
+    rr_actor next;
+} Relay;
 REMOTE_ACTOR(Relay, create, rr_actor, next) { self->next = rr_keep(next); }
 REMOTE_DESTRUCTOR(Relay) { rr_release(self->next); }
 REMOTE_METHOD(long, Relay, pass, long, v) {
@@ -26,7 +30,8 @@ REMOTE_METHOD(long, Relay, pass, long, v) {
 static bool wait_somehow(const rr_ref *refs, size_t n, uint64_t *random) {
     size_t ready[WIDTH], found;
     switch (test_below(random, 6)) {
-    case 0: return rr_wait(refs, n, n, -1, ready) == n;
+    case 0:
+        return rr_wait(refs, n, n, -1, ready) == n;
     case 1:
         found = rr_wait(refs, n, 1 + test_below(random, n), -1, ready);
         for (size_t i = 0; i < found; i++)
@@ -39,8 +44,10 @@ static bool wait_somehow(const rr_ref *refs, size_t n, uint64_t *random) {
         for (size_t i = 0; i < n; i++)
             while (rr_get_timeout(long, refs[i], &(long){0}, 1) == RR_ERR_TIMEOUT) continue;
         return true;
-    case 4: return rr_get_void(rr_gather(refs, n)) == RR_OK;
-    default: return true;
+    case 4:
+        return rr_get_void(rr_gather(refs, n)) == RR_OK;
+    default:
+        return true;
     }
 }
 
@@ -96,7 +103,10 @@ REMOTE_FN(long, waiting_gates, uint64_t, seed, int, n) {
     return sum;
 }
 
-typedef struct visitor { uint64_t seed; rr_actor relay; } visitor;
+typedef struct visitor {
+    uint64_t seed;
+    rr_actor relay;
+} visitor;
 static void visit(void *data) {
     visitor *w = data;
     uint64_t random = w->seed;

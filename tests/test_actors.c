@@ -693,4 +693,31 @@ TEST(destructors_run_one_at_a_time) {
     CHECK(ended == 2 * N && inside == 0);
 }
 
+typedef struct Poller {
+    atomic_int *ended;
+} Poller;
+REMOTE_ACTOR(Poller, create, size_t, ended) { self->ended = (atomic_int *)ended; }
+REMOTE_METHOD(int, Poller, ask) { return 1; }
+REMOTE_DESTRUCTOR(Poller) {
+    rr_ref r = rr_call(brief_task, 1);
+    double end = rr_now() + 20;
+    while (!rr_ready(r) && rr_now() < end) rr_sleep_ms(1);
+    CHECK(rr_ready(r));
+    ++*self->ended;
+}
+
+TEST(destructor_that_polls_keeps_no_worker_from_its_work) {
+    fixture f;
+    atomic_int ended = 0;
+    START(&f, .workers = 2);
+    rr_actor pollers[4];
+    for (int i = 0; i < 4; i++) {
+        pollers[i] = rr_spawn(Poller_create, (size_t)&ended);
+        CHECK(value_of(rr_ask(pollers[i], Poller_ask)) == 1);
+    }
+    for (int i = 0; i < 4; i++) CHECK(rr_kill(pollers[i]) == RR_OK);
+    fixture_stop(&f);
+    CHECK(ended == 4);
+}
+
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -204,8 +204,8 @@ TEST(wait_counts_null_stale_and_failed_references_as_ready) {
     fixture f;
     START(&f, .workers = 1);
     void *room = NULL;
-    rr_ref refs[4] = {{0, 0, 0}, rr_put(int, 1), rr_create(1, &room),
-                      rr_call_named("waiting_no_such_function")};
+    rr_ref refs[4] = {
+        {0, 0, 0}, rr_put(int, 1), rr_create(1, &room), rr_call_named("waiting_no_such_function")};
     rr_release(refs[1]);
     size_t ready[4];
     CHECK(rr_wait(refs, 4, 3, -1, ready) == 3);
@@ -526,7 +526,9 @@ TEST(rr_wait_on_ones_own_reference_ends) {
 }
 
 /* Actors in rings. */
-typedef struct Asker { rr_actor other; } Asker;
+typedef struct Asker {
+    rr_actor other;
+} Asker;
 REMOTE_ACTOR(Asker, create) { (void)self; }
 REMOTE_METHOD(void, Asker, meet, rr_actor, other) { self->other = rr_keep(other); }
 REMOTE_METHOD(int, Asker, plain) {
@@ -593,6 +595,37 @@ TEST(no_ring_where_there_is_none) {
             if (!CHECK(value_of(refs[k]) == RR_OK)) i = 500;
         rr_scope_end(scope);
     }
+    fixture_stop(&f);
+}
+
+/* A calls and sleeps; B, the last one awake, must not leave A's only entry to A. */
+static rr_ref lone_gate;
+static atomic_int lone_called, lone_begun;
+REMOTE_FN(int, lone_opener, int, v) {
+    CHECK(rr_seal(lone_gate) == RR_OK);
+    return v;
+}
+REMOTE_FN(int, lone_caller, int, v) {
+    while (!lone_begun) rr_sleep_ms(1);
+    rr_call(lone_opener, 1);
+    lone_called = 1;
+    return rr_get_void(lone_gate) == RR_OK ? v : -1;
+}
+REMOTE_FN(int, lone_other, int, v) {
+    lone_begun = 1;
+    while (!lone_called) rr_sleep_ms(1);
+    return rr_get_void(lone_gate) == RR_OK ? v : -1;
+}
+
+TEST(last_thread_awake_takes_the_only_entry_of_one_that_sleeps) {
+    fixture f;
+    void *room;
+    START(&f, .workers = 2, .max_threads = 2);
+    lone_gate = rr_create(8, &room);
+    rr_ref a = rr_call(lone_caller, 1), b = rr_call(lone_other, 2);
+    int v = 0;
+    CHECK(rr_get_timeout(int, a, &v, 20000) == RR_OK && v == 1);
+    CHECK(rr_get_timeout(int, b, &v, 20000) == RR_OK && v == 2);
     fixture_stop(&f);
 }
 
