@@ -1717,7 +1717,7 @@ typedef struct rr__pool {
     size_t used;          /* blocks that were handed out at least once */
     size_t free, sweep_at; /* of those, in batches; at how many to look for memory to give back */
 } rr__pool;
-enum { RR__REGION = 65536, RR__PAGE = 4096, RR__HUGE = 4 << 20 };
+enum { RR__REGION = 65536, RR__PAGE = 4096, RR__HUGE_PAGE = 2 << 20, RR__HUGE = 4 << 20 };
 
 /* A piece of a pool's memory that can go back to the system when all its blocks are free. */
 typedef struct rr__region {
@@ -2238,14 +2238,18 @@ static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
    it, at a few nanoseconds a block. What is still in use may keep many regions; the next time is
    when seven eighths of that are free as well. */
 
+/* Regions of large segments are huge pages, as which they come and go. */
+static size_t rr__region_bytes(size_t segment) {
+    return segment >= RR__HUGE ? RR__HUGE_PAGE : segment < RR__REGION ? 128 : RR__REGION;
+}
+
 static size_t rr__regions_of_slots(rr_runtime *rt, rr__region *regions) {
     size_t n = 0;
     for (int k = RR__FIRST_SEGMENT + 1; k < RR__SEGMENTS; k++) {
         uintptr_t base = rr__load_relaxed(&rt->segments[k]); /* written under the pool's lock */
-        size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
-        for (size_t at = 0; base && at < bytes; at += RR__REGION, n++)
-            if (regions)
-                regions[n] = (rr__region){(char *)(base + bytes + at), RR__REGION, 0, NULL};
+        size_t bytes = ((size_t)1 << k) * sizeof(rr__object), each = rr__region_bytes(bytes);
+        for (size_t at = 0; base && at < bytes; at += each, n++)
+            if (regions) regions[n] = (rr__region){(char *)(base + bytes + at), each, 0, NULL};
     }
     return n;
 }
@@ -3002,9 +3006,9 @@ static bool rr__segment_add_locked(rr_runtime *rt) {
     for (int k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
         if (rr__load_relaxed(&rt->segments[k])) continue; /* written under this lock */
         size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
-        size_t align = bytes < RR__REGION ? 128 : RR__REGION; /* so that regions are whole pages */
-        char *start = rr__aligned_zeros(bytes, align, &rt->segment_memory[k]);
+        char *start = rr__aligned_zeros(bytes, rr__region_bytes(bytes), &rt->segment_memory[k]);
         if (!start) return false;
+        if (bytes >= RR__HUGE) RR__PAGES_HUGE(start, bytes);
         pool->fresh = start, pool->end = start + bytes;
         rr__store_release(&rt->segments[k], (uintptr_t)start - bytes); /* pairs with rr__slot_at */
         return true;
@@ -6447,7 +6451,7 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
     if (ref.id == 0 && ref.slot) return rr__status_of(ref.slot);
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
-    rr_status status = rr__await(cx, o, ref, milliseconds);
+    rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && type->kind != RR__KIND_VOID) status = rr__read(cx, o, ref, *type, out);
     else if (status == RR_OK && rr__has_failed(o)) status = o->data.error->status;
     rr__drop(cx, o);
