@@ -2646,7 +2646,6 @@ static size_t rr__deque_steal(rr__deque *deque, rr__object *out[RR__HINTS]) {
         out[i] = rr__load_relaxed(&ring->entries[(top + (int64_t)i) & ring->mask]);
     RR__STRESS_POINT();
     rr__add_seq_cst(&deque->thieves, (int64_t)1); /* rule Q4 */
-
     bool is_ours = rr__cas_seq_cst(&deque->top, &top, top + (int64_t)k);
     RR__STRESS_POINT();
     if (is_ours) {
