@@ -68,7 +68,8 @@ CONCEPTS
   Runtime    A set of workers (threads), objects and actors. rr_init starts the default one;
              rr_runtime_create makes more. A handle means something in its own runtime only.
   Task       A call of a remote function: rr_call returns at once, the body runs on a worker when
-             all its arguments are there. It is tried once.
+             all its arguments are there. rr_call_with gives it a time limit, retries, and says
+             that its body blocks. rr_cancel ends it, with all that it has called.
   Reference  rr_ref, a small value that stands for the result of a task, or for a value that was
              put. What Ray calls an ObjectRef; a future. It can be passed to calls long before the
              result exists, read any number of times, stored, returned.
@@ -85,6 +86,7 @@ CONCEPTS
              ray.get(r)             rr_get, rr_unwrap        ray.put(v)      rr_put, rr_put_bytes
              ray.wait(rs, k)        rr_wait                  ray.kill(a)     rr_kill
              ray.get_actor(name)    rr_find_actor            f.remote([rs])  rr_gather(rs, n)
+             ray.cancel(r)          rr_cancel                f.options(...)  rr_call_with(...)
 
 OWNERSHIP AND LIFETIMES
 
@@ -124,6 +126,13 @@ THREADS AND BLOCKING
   for things that only other programs or threads of yours bring about (a socket, rr_create without
   rr_seal) and no ring is seen: that is yours.
 
+  A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
+  for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
+  sleeps, which return at once, and should return. Its result is dropped, and what it has called is
+  cancelled with it. A body that calls what blocks outside the library (read, a lock that is held
+  long) keeps its worker from other work, unless it does so between rr_block_begin and
+  rr_block_end, or its task was called with .blocking.
+
   Order: methods of an actor run in the order in which each caller sent them. A caller is a thread
   outside, one task, or one actor. Between callers, and between tasks, no order is promised.
 
@@ -149,9 +158,9 @@ MEMORY
   64-byte aligned, carved from chunks of 16 KiB to 1 MiB; above that each has memory of its own.
   A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; an actor a
   slot and a block of 48 bytes + its state; a gather 24 bytes for each part.
-  Free memory is used again. After a burst, when three quarters of the blocks of a size are free,
-  all but RUSTYRAY_KEEP_BYTES of them goes back to the system; of the large ones twice that is kept
-  in all, because new pages cost several times what a copy into old ones does.
+  Free memory is used again. When three quarters of the blocks of a size are still free a second
+  after a burst, all but RUSTYRAY_KEEP_BYTES of them goes back to the system; of the large ones
+  twice that is kept in all, because new pages cost several times what a copy into old ones does.
   rr_config.store_bytes limits the bytes of live values outside slots; what does not fit fails with
   RR_ERR_STORE_FULL. A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays.
 
@@ -165,6 +174,7 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
   RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
                            256 KiB with glibc, 32 KiB elsewhere
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB
+  RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept; 1.0
   RUSTYRAY_DEBUG           checks the library's own rules with assert
 
 INTERNALS
@@ -180,6 +190,8 @@ INTERNALS
     WAITING -> QUEUED -> RUNNING -> READY | FAILED
        a task: arguments are missing -> may be claimed -> its body runs -> value or error
        a put value starts READY; a created one is WAITING until it is sealed, then READY
+       a task that is tried again: RUNNING -> WAITING (for its timer) -> QUEUED
+       cancelled or late (R4): from any of the first three to FAILED at once; its owner finds out
        an actor: WAITING (idle) -> QUEUED (has messages) -> RUNNING -> WAITING ... -> FAILED (ended)
 
   Scheduler (P1-P3 at struct rr_runtime, Q1-Q3 at struct rr__deque). Every thread, from outside too,
@@ -210,14 +222,22 @@ INTERNALS
   a push that is seen only half. Messages behind one that waits for an argument queue in the
   sender's lane.
 
+  Cancelling (R4 at struct rr__object). Who cancels does not own the task: it sets a flag in the
+  task's word, by which the outcome is decided, and wakes who waits; whoever has the task (a list, a
+  mailbox, a lane, a timer, the thread that runs its body) finds the flag with its next change of
+  the state and gives up what the task has. What is queued is simply claimed. What a body has called
+  is found by a look at all slots, in each of which the caller's number stands: so calls cost
+  nothing for it, and cancelling costs some ns for each slot. Time limits and retries are timers in
+  a heap of four children a node, which one thread watches.
+
   Ending. rr_shutdown adds up what the threads submitted and finished, each in counters of its own,
   until both are the same (rr__is_quiet); then actors are ended, and threads joined. The memory goes
   when the last thread from outside that used the runtime has let go of it: at its next call, or at
   its end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
 
   Locks, in the order in which they may be taken: global (registry, names, list of runtimes),
-  rr_runtime.lock (threads, inbox, contexts) or ring_lock, a shard's, a context's, a pool's or that
-  of the big blocks. In front of all of them end_lock, under which destructors run.
+  rr_runtime.lock (threads, inbox, contexts) or ring_lock, a shard's, a context's, a pool's, that of
+  the big blocks or of the timers. In front of all of them end_lock, under which destructors run.
 
   Speed. What the figures in bench/README.md stand on; `make bench-guard` counts the instructions
   of the main paths, so that nobody loses them unawares.
@@ -349,6 +369,7 @@ typedef struct rr_function rr_function;
     X(RR_ERR_STORE_FULL, "the object does not fit into the store (rr_config.store_bytes)")         \
     X(RR_ERR_TIMEOUT, "the time limit passed first")                                               \
     X(RR_ERR_TASK, "a task failed (rr_fail)")                                                      \
+    X(RR_ERR_CANCELLED, "it was cancelled")                                                        \
     X(RR_ERR_ACTOR_DEAD, "the actor ended or could not be made")                                   \
     X(RR_ERR_DEADLOCK, "the wait would never end: the tasks wait for each other in a ring")        \
     X(RR_ERR_NOT_RUNNING, "there is no runtime: rr_init was not called, or rr_shutdown was")       \
@@ -398,6 +419,17 @@ typedef struct rr_config {
     rr_log_fn log;      /* stderr */
     void *log_data;     /* handed to log */
 } rr_config;
+
+/* How a task is to be run. Zero means the default. */
+typedef struct rr_options {
+    int64_t timeout_ms;     /* fails with RR_ERR_TIMEOUT if it is not complete so many milliseconds
+                               after the call; no limit */
+    int max_retries;        /* so often it is tried again when its body has failed; 0 */
+    int64_t retry_delay_ms; /* before the first retry, doubled for each further one up to a minute,
+                               less a random part of up to a quarter; 0: at once */
+    bool blocking;          /* its body waits for something outside (a file, a socket): it takes
+                               no worker; a further thread runs it, up to rr_config.max_threads */
+} rr_options;
 
 /* How an actor is to be. Zero means the default. */
 typedef struct rr_actor_options {
@@ -453,7 +485,8 @@ rr_runtime *rr_runtime_use(rr_runtime *runtime);
 /* Seconds of a clock that never goes back. Threads: any. */
 double rr_now(void);
 
-/* Sleeps. A body that sleeps keeps its worker busy. Threads: any. In tasks: yes. */
+/* Sleeps. A body that sleeps keeps its worker busy; if its task is cancelled it wakes at once.
+   Threads: any. In tasks: yes. */
 void rr_sleep_ms(int64_t milliseconds);
 
 // >>api-objects
@@ -579,6 +612,33 @@ void rr_scope_end(rr_scope scope);
 #define RR_VALUE(T, ...) ((rr_value){RR_TYPE(T), (T[1]){__VA_ARGS__}})
 #define RR_TYPE(T) ((rr_type){RR__TYPE(T)})
 
+/* rr_ref rr_call_with(RR_OPTIONS(...), f, x1, ...): rr_call with options. Errors in the reference:
+   also RR_ERR_INVALID for an option that cannot be. */
+#define rr_call_with(options, ...) RR__CALL_WITH(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define RR_OPTIONS(...) ((rr_options){__VA_ARGS__})
+
+/* Cancels a task or a message, with all that its body has called and sent. What has not begun never
+   runs. The reference fails with RR_ERR_CANCELLED at once; a body that runs goes on, is told by
+   rr_cancelled, and what it returns is dropped. Actors that it made live on.
+   rr_cancel_alone leaves alone what the body has called.
+   Errors: RR_ERR_INVALID if it is finished or no task, RR_ERR_STALE, RR_ERR_NOT_RUNNING.
+   Threads: any. Blocks: no. In tasks: yes, also its own. */
+rr_status rr_cancel(rr_ref ref);
+rr_status rr_cancel_alone(rr_ref ref);
+
+/* In a body: has its task been cancelled, or is it past its time limit? Then its waits and sleeps
+   return at once (RR_ERR_CANCELLED; rr_unwrap returns zeros), what it calls is cancelled, and it
+   should return. Outside: false. One load. */
+bool rr_cancelled(void);
+
+/* In a body: how many attempts came before this one (rr_options.max_retries). Outside: 0. */
+int rr_attempt(void);
+
+/* Around a call that may block, in a body: meanwhile another thread does the worker's work. Pairs
+   nest; what a body leaves open ends with it. Outside: nothing. Threads: the body's own. */
+void rr_block_begin(void);
+void rr_block_end(void);
+
 /* Marks the running task as failed, with a code of the program's own and a
    message (printf). The body goes on and returns; what it returns is dropped. The
    first call counts. Outside a body: a warning. Threads: the body's own. */
@@ -650,6 +710,12 @@ void rr_exit_actor(void);
 /* Fills in the counters of the runtime in use; zeros if there is none.
    Threads: any. Blocks: no. */
 void rr_get_stats(rr_stats *out);
+
+/* Why is this not complete yet? Writes a sentence, cut to size bytes with its end: what it waits
+   for and what that waits for, which actor has it and what that runs, whether it is queued,
+   running, or between two attempts. A look at a moment: it may be over when it is read.
+   Errors: RR_ERR_STALE, RR_ERR_NOT_RUNNING; the text says so, too. Threads: any. Blocks: no. */
+rr_status rr_why(rr_ref ref, char *text, size_t size);
 
 /* ---- everything below is implementation detail ---- */
 
@@ -752,6 +818,8 @@ void rr__release_actor(rr_actor actor);
 rr_ref rr__keep_ref(rr_ref ref);
 rr_actor rr__keep_actor(rr_actor actor);
 rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site);
+rr_ref rr__call_with(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+                    const char *site);
 rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, const char *site);
 rr_actor rr__spawn(rr_actor_options options, rr_function *fn, const rr__arg *args, size_t n,
                    const char *site);
@@ -1087,6 +1155,9 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__CALL(count, ...) RR__CALL_(count, __VA_ARGS__)
 #define RR__CALL_(n, f, ...)                                                                       \
     rr__call(&rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
+#define RR__CALL_WITH(options, n, ...) RR__CALL_WITH_(options, n, __VA_ARGS__)
+#define RR__CALL_WITH_(options, n, f, ...)                                                         \
+    rr__call_with((options), &rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
 #define RR__SPAWN(options, n, ...) RR__SPAWN_(options, n, __VA_ARGS__)
 #define RR__SPAWN_(options, n, f, ...)                                                             \
     rr__spawn((options), &rr__create_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
@@ -1182,9 +1253,12 @@ rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t 
 #define RR__ASSERT(condition) ((void)0)
 #endif
 
-/* Free memory of each size that is kept for reuse; what is more goes back to the system. */
+/* Free memory of each size that is kept for reuse, and how long what is more, in seconds. */
 #ifndef RUSTYRAY_KEEP_BYTES
 #define RUSTYRAY_KEEP_BYTES ((size_t)64 << 20)
+#endif
+#ifndef RUSTYRAY_KEEP_SECONDS
+#define RUSTYRAY_KEEP_SECONDS 1.0
 #endif
 
 /* Stress programs make this a random delay: where another thread may do the worst. */
@@ -1563,11 +1637,6 @@ static void rr__sleep(double seconds) {
     RR__SLEEP(&t, seconds);
 }
 
-void rr_sleep_ms(int64_t milliseconds) {
-    double end = rr_now() + (double)milliseconds * 1e-3, left;
-    while ((left = end - rr_now()) > 0) rr__sleep(left);
-}
-
 static int rr__cpu_count(void) {
 #if RR__UNIX && defined(_SC_NPROCESSORS_ONLN)
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -1583,8 +1652,10 @@ typedef struct rr__object rr__object;
 typedef struct rr__context rr__context;
 typedef struct rr__error rr__error;
 typedef struct rr__lane rr__lane;
+typedef struct rr__hold rr__hold;
 typedef struct rr__actor rr__actor;
 typedef struct rr__parts rr__parts;
+typedef struct rr__control rr__control;
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -1599,6 +1670,10 @@ typedef struct rr__parts rr__parts;
           bit  42     RR__IS_INLINE: the value is in `words`
           bit  43     RR__IS_ACTOR
           bit  44     RR__IS_DOOMED: an actor whose death was declared
+          bit  45     RR__IS_CANCELLED, bit 46 RR__IS_LATE: decided from outside, rule R4
+          bit  36     RR__IS_ALONE: decided without what it called
+          bit  47     RR__HAS_CONTROL: a task with options, in extra.control
+
 
           bits 48-55  kind of the value's type (enum rr__type_kind)
 
@@ -1615,7 +1690,12 @@ typedef struct rr__parts rr__parts;
               thread that made it 0; that of an actor to its runner (rr__drop).
           R3  Value, type and error are written before the state becomes READY or
               FAILED (release) and never after; who has seen that state (acquire)
-              reads them without more. */
+              reads them without more.
+          R4  Who cancels a task, or finds it late, does not own it. It sets one of the two
+              flags while the task is pending, once, by which its outcome is decided: the state
+              then becomes FAILED, and the flag stands for the error. The owner's next change of
+              the state finds the flag, and then gives up what the task has: its arguments, and
+              the count of its own. */
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
@@ -1637,20 +1717,20 @@ struct rr__object {
     RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see rr__walk */
     rr__object *next;                    /* link of the one list that it is in */
     const char *site;                    /* "file:line" of the call that made it */
-    union {
-        size_t bytes;          /* READY: size of the value, see rr__size_of */
-        rr__object *lane_next; /* a held message: the next one of its caller; FAILED: a link */
-    } size;
+    RR__ATOMIC(uint64_t)
+    info; /* pending: the task that made it, see rr__parent_of; READY: bytes of
+                                  the value, if that is not in the slot; FAILED: a link */
     union {
         void *block;         /* READY, unless the value is in the slot */
         rr__error *error;    /* FAILED */
         rr__context *runner; /* RUNNING: who sleeps, if its body does */
-        rr__lane *lane;      /* WAITING: of a held message */
+        rr__hold *hold;      /* WAITING: of a message in a lane; shard lock */
     } data;
     union {
-        rr__object *actor; /* of a message: counted by it; NULL when it has run */
-        rr__actor *own;    /* of an actor */
-        rr__parts *parts;  /* of a gather */
+        rr__object *actor;    /* of a message: counted by it; NULL when it has run */
+        rr__actor *own;       /* of an actor */
+        rr__parts *parts;     /* of a gather */
+        rr__control *control; /* of a task with options */
     } extra;
     RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
     bool is_told;                 /* a message whose result nobody wants */
@@ -1658,8 +1738,7 @@ struct rr__object {
         bool is_held;   /* a message: it went through a lane */
         bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
     };
-    bool has_arrived; /* held: its arguments are complete */
-    bool is_refused;  /* held: its actor died before; shard lock */
+    uint8_t lane_flags; /* held: enum rr__lane_flags; shard lock of its actor */
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -1672,6 +1751,11 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__IS_INLINE ((uint64_t)1 << 42)
 #define RR__IS_ACTOR ((uint64_t)1 << 43)
 #define RR__IS_DOOMED ((uint64_t)1 << 44)
+#define RR__IS_CANCELLED ((uint64_t)1 << 45)
+#define RR__IS_LATE ((uint64_t)1 << 46)
+#define RR__IS_DECIDED (RR__IS_CANCELLED | RR__IS_LATE)
+#define RR__IS_ALONE ((uint64_t)1 << 36)
+#define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* Where bytes lie: inside the slot, in a block of class 0, 1, ... or of its own. */
@@ -1705,16 +1789,17 @@ typedef struct rr__chunk {
 } rr__chunk;
 
 typedef struct rr__pool {
-    rr__mutex lock;       /* a leaf: nothing is locked under it */
-    size_t block;         /* bytes */
-    uint32_t batch;       /* blocks that move at once: 32, fewer of large ones */
-    size_t link;          /* where in a free block the two links lie */
-    void *batches;        /* free blocks in lists of `batch` */
-    char *fresh, *end;    /* never used */
-    rr__chunk *chunks;    /* the memory; of slots: regions that were given back, to be used again */
-    size_t chunk_bytes;   /* of the next one */
-    rr_runtime *slots_of; /* the pool of slots: they come in segments instead of chunks */
-    size_t used;          /* blocks that were handed out at least once */
+    rr__mutex lock;     /* a leaf: nothing is locked under it */
+    size_t block;       /* bytes */
+    uint32_t batch;     /* blocks that move at once: 32, fewer of large ones */
+    size_t link;        /* where in a free block the two links lie */
+    void *batches;      /* free blocks in lists of `batch` */
+    char *fresh, *end;  /* never used */
+    rr__chunk *chunks;  /* the memory; of slots: regions that were given back, to be used again */
+    size_t chunk_bytes; /* of the next one */
+    rr_runtime *runtime;
+    bool is_of_slots;      /* they come in segments instead of chunks */
+    size_t used;           /* blocks that were handed out at least once */
     size_t free, sweep_at; /* of those, in batches; at how many to look for memory to give back */
 } rr__pool;
 enum { RR__REGION = 65536, RR__PAGE = 4096, RR__HUGE_PAGE = 2 << 20, RR__HUGE = 4 << 20 };
@@ -1788,6 +1873,7 @@ typedef struct rr__frame {
     size_t room_bytes;
     uint8_t room_place;
     bool is_actor, wants_exit;
+    uint16_t blocking;                      /* rr_block_begin without their end */
     size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
     rr_runtime *chosen;
     rr__context *context;
@@ -1882,6 +1968,8 @@ typedef struct rr__sleeper {
     size_t fired, need; /* under the context's lock */
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
+    bool is_cancelled; /* the task was, meanwhile */
+
     bool is_ring; /* a ring was found; its description is in `ring` */
     char ring[320];
     size_t *order; /* indices in order of completion; may be NULL */
@@ -1916,6 +2004,18 @@ struct rr__lane {
     bool is_orphan;
 };
 
+enum rr__lane_flags {
+    RR__IN_LANE = 1,
+    RR__HAS_ARRIVED = 2, /* its arguments are complete */
+    RR__IS_REFUSED = 4   /* its actor died before that */
+};
+
+/* What a message has while it is in a lane. */
+struct rr__hold {
+    rr__lane *lane;
+    rr__object *next; /* in the lane, or, taken out of it by who ends the actor, in a list */
+};
+
 /* The mailbox is actor->dependents: NULL (claimed by a runner, empty), a stack of messages
    (newest first), or one of these two. Pushing onto IDLE schedules the actor. */
 #define RR__IDLE ((rr__object *)(uintptr_t)1)
@@ -1933,6 +2033,22 @@ struct rr__actor {
     uint8_t place;
     bool is_born;   /* runner only */
     bool is_doomed; /* the queue is closed for the runner; shard lock */
+};
+
+/* A point of time in the runtime's heap of timers, which is ordered by `when`. */
+typedef struct rr__timer {
+    double when; /* on rr_now's clock */
+    size_t at;   /* place in the heap, from 1; 0: not set. Under the timers' lock, as all of it */
+    rr__control *control; /* NULL: of the runtime, see rr__sweep */
+    bool is_retry;        /* or the time limit */
+} rr__timer;
+
+/* What a task with options has. Made with it; ended by who ends it, after its timers. */
+struct rr__control {
+    rr__object *task;
+    rr_options options;
+    int attempt; /* so many are over; runner only */
+    rr__timer limit, retry;
 };
 
 /* The parts of a gather. */
@@ -1994,7 +2110,17 @@ struct rr_runtime {
     int next_big;            /* the oldest, which makes room first */
     rr__shard shards[RR__SHARDS];
 
-    rr__mutex end_lock;  /* destructors run one at a time; before all others, see rr__end_turn */
+    rr__mutex end_lock;   /* destructors run one at a time; before all others, see rr__end_turn */
+    rr__mutex timer_lock; /* of those below; a leaf */
+    rr__cond timer_wake;  /* the first timer has changed */
+    rr__timer **timers;   /* heap of four children each; [0] is unused */
+    size_t timer_count, timer_room, timers_promised; /* set; in the array; that may be set */
+    size_t retries, firing;       /* tasks between attempts; timers between unset and done */
+    rr__timer sweep;              /* beside those that are promised */
+    RR__ATOMIC(int) sweep_is_set; /* or firing */
+    rr__context *timer_context;   /* of the thread that fires them; made when it is needed first */
+    RR__ATOMIC(uint64_t) cancels_begun, cancels_over; /* see rr__is_quiet */
+
     rr__mutex ring_lock; /* rule W4; before a context's lock */
     rr__mutex lock;      /* of all below; before a context's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
@@ -2009,12 +2135,15 @@ struct rr_runtime {
 
 /* ---- used before they are defined ---- */
 static void rr__bury(rr__context *cx, rr__object *o);
+static void rr__abandon(rr__context *cx, rr__object *o);
 static void rr__actor_poke(rr__context *cx, rr__object *actor);
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
 static void rr__actor_deliver(rr__context *cx, rr__object *message);
 static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause);
 static bool rr__lane_leave(rr__context *cx, rr__object *message);
+static void rr__lane_forget(rr__context *cx, rr__object *message);
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
+static void rr__sweep_later(rr_runtime *rt);
 static void rr__local_clear(rr__local *self);
 
 /* The whole of the library's global state: the list of registered functions, the default
@@ -2184,7 +2313,7 @@ static bool rr__segment_add_locked(rr_runtime *rt);
 /* Slots: from a region that was given back, or a new segment. */
 static bool rr__slots_grow_locked(rr__pool *pool) {
     rr__chunk *region = pool->chunks;
-    if (!region) return rr__segment_add_locked(pool->slots_of);
+    if (!region) return rr__segment_add_locked(pool->runtime);
     pool->chunks = region->next;
     pool->fresh = region->start, pool->end = region->start + region->bytes;
     RR_FREE(region);
@@ -2192,7 +2321,7 @@ static bool rr__slots_grow_locked(rr__pool *pool) {
 }
 
 static bool rr__pool_grow_locked(rr__pool *pool) {
-    if (pool->slots_of) return rr__slots_grow_locked(pool);
+    if (pool->is_of_slots) return rr__slots_grow_locked(pool);
     rr__chunk *chunk = RR_MALLOC(sizeof *chunk);
     if (!chunk) return false;
     size_t bytes = pool->chunk_bytes < 4 * pool->block ? 4 * pool->block : pool->chunk_bytes;
@@ -2234,9 +2363,10 @@ static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
 /* ---- giving memory back ---- */
 
 /* After a burst, when three quarters of the blocks that were ever used lie free and they are more
-   than is kept, whole regions of free blocks go back to the system. Who gives the last batch does
-   it, at a few nanoseconds a block. What is still in use may keep many regions; the next time is
-   when seven eighths of that are free as well. */
+   than is kept, whole regions of free blocks go back to the system; a while later, so that the next
+   burst finds them if it comes soon, and on the thread of the timers, so that nobody waits for it.
+   What is still in use may keep many regions; the next time is when seven eighths of that are free
+   as well. */
 
 /* Regions of large segments are huge pages, as which they come and go. */
 static size_t rr__region_bytes(size_t segment) {
@@ -2256,7 +2386,7 @@ static size_t rr__regions_of_slots(rr_runtime *rt, rr__region *regions) {
 
 /* Writes the regions of a pool, if there is room for them, and returns how many there are. */
 static size_t rr__regions_list(rr__pool *pool, rr__region *regions) {
-    if (pool->slots_of) return rr__regions_of_slots(pool->slots_of, regions);
+    if (pool->is_of_slots) return rr__regions_of_slots(pool->runtime, regions);
     size_t n = 0;
     for (rr__chunk *chunk = pool->chunks; chunk; chunk = chunk->next, n++)
         if (regions) regions[n] = (rr__region){chunk->start, chunk->bytes, 0, chunk};
@@ -2346,7 +2476,7 @@ static void rr__chunk_free(rr__chunk *chunk) {
 /* A region of slots stays mapped, because stale handles may be followed into it. */
 static void rr__region_return(rr__pool *pool, rr__region *region) {
     pool->used -= region->bytes / pool->block;
-    if (!pool->slots_of) {
+    if (!pool->is_of_slots) {
         rr__chunk **at = &pool->chunks;
         while (*at != region->chunk) at = &(*at)->next;
         *at = region->chunk->next;
@@ -2375,6 +2505,24 @@ static RR__NOINLINE void rr__pool_sweep_locked(rr__pool *pool, rr__cache *cache)
     pool->sweep_at = next > keep ? next : keep;
 }
 
+/* Enough is free to look for what can go back. */
+static bool rr__sweep_is_due_locked(const rr__pool *pool) {
+    return RR__UNLIKELY(pool->free >= pool->sweep_at) && pool->free / 3 >= pool->used / 4;
+}
+
+static void rr__pool_sweep(rr__pool *pool, rr__cache *cache) {
+    rr__lock(&pool->lock);
+    if (rr__sweep_is_due_locked(pool)) rr__pool_sweep_locked(pool, cache);
+    rr__unlock(&pool->lock);
+}
+
+/* On the thread of the timers, when what was free a while ago may still be. */
+static void rr__sweep(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__pool_sweep(&rt->slot_pool, &cx->slots);
+    for (int i = 0; i < RR__CLASSES; i++) rr__pool_sweep(&rt->block_pools[i], &cx->blocks[i]);
+}
+
 /* Gives a batch of a cache's blocks to the pool. */
 static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
     void *first = cache->first, *last = first;
@@ -2385,9 +2533,9 @@ static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
     rr__pool_link(pool, first)[1] = pool->batches;
     pool->batches = first;
     pool->free += pool->batch;
-    if (RR__UNLIKELY(pool->free >= pool->sweep_at) && pool->free / 3 >= pool->used / 4)
-        rr__pool_sweep_locked(pool, cache);
+    bool is_due = rr__sweep_is_due_locked(pool);
     rr__unlock(&pool->lock);
+    if (RR__UNLIKELY(is_due)) rr__sweep_later(pool->runtime);
 }
 
 /* `link` is the pool's, as a constant. */
@@ -2944,14 +3092,14 @@ static rr__error *rr__error_new(rr_runtime *rt, rr_status status, const rr__obje
     return error;
 }
 
-/* The failure of `about` because of another one: its status and code are passed on. */
+/* The failure of `about` because of another one: its status and code are passed on. Takes over a
+   count of the cause. */
 RR__PRINTF(4, 5)
 static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__error *cause,
                                   const char *format, ...) {
     va_list args;
     va_start(args, format);
-    rr__error *error =
-        rr__error_make(rt, cause->status, cause->code, about, rr__error_share(cause), format, args);
+    rr__error *error = rr__error_make(rt, cause->status, cause->code, about, cause, format, args);
     va_end(args);
     return error;
 }
@@ -3050,8 +3198,9 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     if (RR__UNLIKELY(!o)) return NULL;
     if (RR__UNLIKELY(!o->slot)) o->slot = rr__slot_number(cx->runtime, o);
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
-    o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL, o->size.bytes = 0;
-    o->is_told = o->is_held = o->has_arrived = o->is_refused = false;
+    o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
+    rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
+    o->is_told = o->is_held = false, o->lane_flags = 0;
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
     rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
@@ -3061,11 +3210,15 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
 }
 
 /* From here on the object is found through its handle (release; pairs with rule R2's CAS). */
+static RR__INLINE void rr__publish_with(rr__object *o, enum rr__state state, uint32_t count,
+                                        int type_kind, uint64_t flags) {
+    rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | flags | count);
+}
 static RR__INLINE void rr__publish(rr__object *o, enum rr__state state, uint32_t count,
                                    int type_kind) {
     uint64_t flags = o->kind == RR__CONSTRUCTOR ? RR__IS_ACTOR : 0;
     if (state == RR__READY && o->place == RR__IN_SLOT) flags = RR__IS_INLINE;
-    rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | flags | count);
+    rr__publish_with(o, state, count, type_kind, flags);
 }
 
 static RR__INLINE void rr__object_free(rr__context *cx, rr__object *o) {
@@ -3091,6 +3244,10 @@ static inline bool rr__kind_is_plain(unsigned kind) {
 }
 static inline unsigned rr__kind_in(uint64_t word) { return (unsigned)(word >> 48) & 255; }
 
+static size_t rr__info_of(const rr__object *o) {
+    return (size_t)rr__load_relaxed(&((rr__object *)(uintptr_t)o)->info); /* fixed when complete */
+}
+
 static rr_type rr__type_of(const rr__object *o) {
     static const rr_type many = {"rr_many", sizeof(rr_many), 8, RR__KIND_MANY};
     static const rr_type bytes = {"rr_bytes", sizeof(rr_bytes), 8, RR__KIND_BYTES};
@@ -3098,7 +3255,7 @@ static rr_type rr__type_of(const rr__object *o) {
     if (o->kind == RR__GATHER) return many;
     unsigned kind = rr__kind_in(rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word)); /* fixed */
     if (kind == RR__KIND_BYTES) return bytes;
-    return (rr_type){o->of.type_name, (uint32_t)o->size.bytes, 1, (uint16_t)kind};
+    return (rr_type){o->of.type_name, (uint32_t)rr__info_of(o), 1, (uint16_t)kind};
 }
 
 static rr_ref rr__ref_to(rr__context *cx, rr__object *o) {
@@ -3107,6 +3264,28 @@ static rr_ref rr__ref_to(rr__context *cx, rr__object *o) {
 static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
     rr_ref ref = rr__ref_to(cx, o);
     return (rr_actor){ref.id, ref.slot, ref.home};
+}
+
+/* ---- decided from outside (rule R4) ---- */
+
+static RR__INLINE bool rr__is_decided(rr__object *o) {
+    return (rr__load_seq_cst(&o->word) & RR__IS_DECIDED) != 0;
+}
+
+static rr_status rr__status_by(uint64_t word) {
+    return word & RR__IS_CANCELLED ? RR_ERR_CANCELLED : RR_ERR_TIMEOUT;
+}
+
+static rr_status rr__failure_status(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    return word & RR__IS_DECIDED ? rr__status_by(word) : o->data.error->status;
+}
+
+/* Why an object has failed; counted for the caller. */
+static rr__error *rr__failure(rr_runtime *rt, rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    if (!(word & RR__IS_DECIDED)) return rr__error_share(o->data.error);
+    return rr__error_new(rt, rr__status_by(word), o, "%s", rr_status_text(rr__status_by(word)));
 }
 
 /* ---- counts ---- */
@@ -3205,7 +3384,8 @@ static RR__INLINE void rr__write_words(rr__object *o, const void *value, size_t 
 /* A complete object's. What a task left in its slot has the size of its type, so that finishing it
    need not touch the second line. */
 static size_t rr__size_of(const rr__object *o) {
-    return o->kind <= RR__METHOD && o->place == RR__IN_SLOT ? o->of.fn->result.size : o->size.bytes;
+    return o->kind <= RR__METHOD && o->place == RR__IN_SLOT ? o->of.fn->result.size
+                                                            : rr__info_of(o);
 }
 
 /* Memory of the store for a value that does not fit into the slot. */
@@ -3252,14 +3432,14 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
         rr__parts_free(cx, o->extra.parts);
 
     } else if (o->place != RR__IN_SLOT) {
-        rr__value_return(cx, o->data.block, o->size.bytes, o->place);
+        rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
     }
 }
 
 /* Nothing counts it any more: frees it and, as a loop, what only it kept. */
 static void rr__bury_one(rr__context *cx, rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word)); /* count 0: ours, rule R2 */
-    if (state == RR__FAILED) rr__error_drop(o->data.error);
+    if (state == RR__FAILED && !rr__is_decided(o)) rr__error_drop(o->data.error);
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *actor = o->extra.own;
         rr__error_drop(rr__load_relaxed(&actor->death)); /* its last user */
@@ -3466,6 +3646,15 @@ static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
 
 static bool rr__claim(rr__object *o);
 
+/* The owner's change of a pending state; false if the task was decided meanwhile (rule R4). */
+static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr__state to) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    do {
+        if (RR__UNLIKELY(word & RR__IS_DECIDED)) return false;
+    } while (!rr__cas_seq_cst(&o->word, &word, word + RR__STATE(to) - RR__STATE(from)));
+    return true;
+}
+
 static rr__object *rr__inbox_take(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
@@ -3480,8 +3669,9 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     rr__unlock(&rt->lock);
     if (!o) return NULL;
     if (!is_actor) {
-        rr__add_seq_cst(&o->word, RR__STATE(RR__RUNNING - RR__WAITING));
-        return o;
+        if (rr__try_state(o, RR__WAITING, RR__RUNNING)) return o;
+        rr__abandon(cx, o);
+        return NULL;
     }
     bool is_ours = rr__claim(o);
     rr__drop(cx, o);
@@ -3493,8 +3683,9 @@ static RR__NOINLINE void rr__shelve(rr__context *cx, rr__object *o) {
     if (!rr__claim(o)) return;
     bool is_actor = o->kind == RR__CONSTRUCTOR;
     if (is_actor) rr__share(o); /* once QUEUED it may end under us */
-    rr__sub_seq_cst(&o->word, RR__STATE(RR__RUNNING - (is_actor ? RR__QUEUED : RR__WAITING)));
-    rr__inbox_put(cx, o, is_actor);
+    if (rr__try_state(o, RR__RUNNING, is_actor ? RR__QUEUED : RR__WAITING))
+        rr__inbox_put(cx, o, is_actor);
+    else rr__abandon(cx, o);
     if (is_actor) rr__drop(cx, o);
 }
 
@@ -3506,8 +3697,8 @@ static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
 
 /* Makes a WAITING task or actor claimable. The caller owns the state (rule R1). */
 static void rr__enqueue(rr__context *cx, rr__object *o) {
-    rr__add_seq_cst(&o->word, RR__STATE(RR__QUEUED - RR__WAITING));
-    rr__push(cx, o);
+    if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
+    else rr__abandon(cx, o);
 }
 
 /* The one arbiter of who runs a task or an actor. */
@@ -3925,6 +4116,12 @@ static rr__object *rr__current_task(rr__context *cx) {
     return frame ? frame->task : NULL;
 }
 
+/* The task of the body that is running was cancelled. */
+static bool rr__must_stop(rr__context *cx) {
+    rr__object *task = rr__current_task(cx);
+    return task && rr__is_decided(task);
+}
+
 /* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns
    whether it was not already. */
 static bool rr__serve_begin(rr__context *cx) {
@@ -3995,7 +4192,8 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
     rr__object *claimed;
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
-    while (!rr__is_complete(goal) && rr__has_stack(cx) && (claimed = rr__path_claim(self, base)))
+    while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__has_stack(cx) &&
+           (claimed = rr__path_claim(self, base)))
         rr__help(cx, claimed, goal);
     rr__serve_end(cx, began);
     self->path_count = base;
@@ -4005,7 +4203,8 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
     rr__lock(&cx->lock);
-    while (s->fired < s->need && !s->edge_fired && !s->is_ring) {
+    s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
+    while (s->fired < s->need && !s->edge_fired && !s->is_ring && !s->is_cancelled) {
         if (!s->has_limit) {
             rr__cond_wait(&cx->wake, &cx->lock);
         } else {
@@ -4015,6 +4214,17 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
         }
     }
     rr__unlock(&cx->lock);
+}
+
+/* The body of a task that was decided need not sleep any more. */
+static void rr__body_wake(rr_runtime *rt, const rr__object *task) {
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
+        rr__lock(&cx->lock);
+        bool sleeps = cx->sleeper && cx->sleeper->task == task;
+        if (sleeps) cx->sleeper->is_cancelled = true;
+        rr__unlock(&cx->lock);
+        if (sleeps) rr__cond_signal(&cx->wake);
+    }
 }
 
 static bool rr__sleeper_is_done(rr__sleeper *s) {
@@ -4034,7 +4244,8 @@ static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
    goes on any more, the last one works on top of its wait, whatever there is. */
 static void rr__work_instead(rr__sleeper *s) {
     rr__context *cx = s->context;
-    while (!rr__sleeper_is_done(s) && !rr__has_threads(cx) && rr__has_stack(cx)) {
+    while (!rr__sleeper_is_done(s) && !rr__must_stop(cx) && !rr__has_threads(cx) &&
+           rr__has_stack(cx)) {
         rr__object *o = rr__find_work(cx);
         if (!o && rr__has_work(cx->runtime)) continue; /* it was left to its owner, who sleeps */
         if (!o) return;
@@ -4082,9 +4293,11 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     s->task->data.runner = cx;                   /* for rr__ring_wake */
     rr__store_release(&s->task->waits_on, edge); /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
-    enum rr__walk found = rr__walk(edge, s->task, rr__has_stack(cx) ? claimed : NULL, &other);
+    bool may_help = !rr__must_stop(cx) && rr__has_stack(cx);
+    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, s->task); /* us too */
-    else if (found == RR__WALK_QUEUED && !rr__has_threads(cx)) s->is_too_deep = true;
+    else if (found == RR__WALK_QUEUED && !rr__has_threads(cx) && !rr__must_stop(cx))
+        s->is_too_deep = true;
     else if (found != RR__WALK_CLAIMED) rr__sleep_free(s, -1);
     if (found != RR__WALK_CLAIMED) *claimed = NULL;
     rr__sub_seq_cst(&rt->blocked, 1u);
@@ -4122,6 +4335,8 @@ static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
 
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_ring) return rr__note(ref, RR_ERR_DEADLOCK, "%s", s->ring);
+    if (s->is_cancelled)
+        return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
     if (s->is_too_deep)
         return rr__note(
             ref, RR_ERR_NO_MEMORY,
@@ -4136,7 +4351,7 @@ static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
    sleep itself. */
 static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
     rr__context *cx = s->context;
-    for (size_t at = wait->n; !s->is_ring && !s->is_too_deep;) {
+    for (size_t at = wait->n; !s->is_ring && !s->is_too_deep && !s->is_cancelled;) {
         rr__node *edge = rr__wait_edge(wait, &at);
         if (!edge) break;
         rr__lock(&cx->lock);
@@ -4156,8 +4371,9 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         rr__help(cx, claimed, edge->object);
         rr__help_along(cx, edge->object);
     }
-    s->edge_fired = false;                                       /* no node is an edge any more */
-    if (!s->is_ring && !s->is_too_deep) rr__sleeper_wait(s, -1); /* for those about to fire */
+    s->edge_fired = false; /* no node is an edge any more */
+    if (!s->is_ring && !s->is_too_deep && !s->is_cancelled)
+        rr__sleeper_wait(s, -1); /* for those about to fire */
 }
 
 static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
@@ -4171,6 +4387,7 @@ static void rr__wait_help(rr__context *cx, rr__wait *wait) {
     bool began = rr__serve_begin(cx);
     for (size_t i = wait->n; i-- > 0;) {
         rr__object *o = wait->objects[i];
+        if (rr__must_stop(cx)) break;
         if (o && rr__is_claimable(o) && rr__has_stack(cx) && rr__claim(o)) rr__help(cx, o, o);
     }
     rr__serve_end(cx, began);
@@ -4201,7 +4418,8 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
                      .has_limit = wait->deadline >= 0,
                      .order = wait->order};
     size_t pending = rr__wait_list(wait, &s);
-    if (pending && wait->all) rr__wait_all(wait, &s);
+    if (rr__must_stop(cx)) s.is_cancelled = pending > 0; /* its role is not given away for that */
+    else if (pending && wait->all) rr__wait_all(wait, &s);
     else if (pending) rr__wait_any(wait, &s);
     for (size_t i = 0; i < wait->n; i++)
         if (wait->objects[i] && wait->nodes[i].object)
@@ -4239,6 +4457,8 @@ static bool rr__nap(rr__context *cx, rr__object *o, double deadline) {
 
 /* Waits for one object that the caller keeps. */
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
+    if (rr__must_stop(cx) && !rr__is_complete(o))
+        return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
     if (milliseconds < 0 && !rr__is_complete(o)) rr__help_along(cx, o);
     double deadline = rr__deadline(milliseconds);
     if (rr__is_complete(o) || (milliseconds && (rr__spin(cx, o) || rr__nap(cx, o, deadline))))
@@ -4259,6 +4479,147 @@ static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t m
     return status;
 }
 
+/* In a body as a wait that nothing ends but the time and a cancellation. */
+void rr_sleep_ms(int64_t milliseconds) {
+    rr__frame *frame = rr__self()->frame;
+    double end = rr_now() + (double)milliseconds * 1e-3, left;
+    if (!frame) {
+        while ((left = end - rr_now()) > 0) rr__sleep(left);
+        return;
+    }
+    rr__sleeper s = {.context = frame->runner, .task = frame->task, .need = 1, .has_limit = true};
+    rr__sleeper_set(frame->runner, &s);
+    rr__sleeper_wait(&s, end);
+    rr__sleeper_set(frame->runner, NULL);
+}
+
+/* ---- timers ---- */
+
+/* A heap of timers with four children each (Johnson, "Priority queues with update", 1975): shallow,
+   so that setting and unsetting one of a million costs some ten steps. One thread, made with the
+   first timer, sleeps until the next one. All under timer_lock. */
+
+static void rr__timer_place(rr_runtime *rt, rr__timer *timer, size_t at) {
+    rt->timers[at] = timer, timer->at = at;
+}
+
+static void rr__timer_up(rr_runtime *rt, rr__timer *timer, size_t at) {
+    for (size_t up; at > 1 && rt->timers[up = (at + 2) / 4]->when > timer->when; at = up)
+        rr__timer_place(rt, rt->timers[up], at);
+    rr__timer_place(rt, timer, at);
+}
+
+static void rr__timer_down(rr_runtime *rt, rr__timer *timer, size_t at) {
+    for (;;) {
+        size_t first = 4 * at - 2, least = first;
+        for (size_t i = first; i < first + 4 && i <= rt->timer_count; i++)
+            if (rt->timers[i]->when < rt->timers[least]->when) least = i;
+        if (first > rt->timer_count || rt->timers[least]->when >= timer->when) break;
+        rr__timer_place(rt, rt->timers[least], at);
+        at = least;
+    }
+    rr__timer_place(rt, timer, at);
+}
+
+/* There is room: it was promised. */
+static void rr__timer_set(rr_runtime *rt, rr__timer *timer, double when) {
+    rr__lock(&rt->timer_lock);
+    timer->when = when;
+    rr__timer_up(rt, timer, ++rt->timer_count);
+    rt->retries += timer->is_retry;
+
+    bool is_first = timer->at == 1;
+    rr__unlock(&rt->timer_lock);
+    if (is_first) rr__cond_signal(&rt->timer_wake);
+}
+
+static bool rr__timer_unset_locked(rr_runtime *rt, rr__timer *timer) {
+    if (!timer->at) return false;
+    rr__timer *last = rt->timers[rt->timer_count--];
+    if (last != timer && last->when < timer->when) rr__timer_up(rt, last, timer->at);
+    else if (last != timer) rr__timer_down(rt, last, timer->at);
+    timer->at = 0;
+    rt->retries -= timer->is_retry;
+    return true;
+}
+
+static void rr__timer_fire(rr__context *cx, rr__object *task, bool is_retry);
+
+static void rr__timer_main(void *context) {
+    rr__context *cx = context;
+    rr_runtime *rt = cx->runtime;
+    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
+    rr__lock(&rt->timer_lock);
+    while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
+        rr__timer *next = rt->timer_count ? rt->timers[1] : NULL;
+        double left = next ? next->when - rr_now() : 0;
+        if (!next) {
+            rr__cond_wait(&rt->timer_wake, &rt->timer_lock);
+        } else if (left > 0) {
+            rr__cond_wait_for(&rt->timer_wake, &rt->timer_lock, left);
+        } else {
+            /* Its task is not over, because the timer is still set. */
+            rr__object *task = next->control ? next->control->task : NULL;
+            bool is_retry = next->is_retry;
+            rr__timer_unset_locked(rt, next);
+            rt->firing++;
+            if (task) rr__share(task);
+            rr__unlock(&rt->timer_lock);
+            rr__timer_fire(cx, task, is_retry);
+            rr__lock(&rt->timer_lock);
+            rt->firing--;
+            rr__unlock(&rt->timer_lock);
+            rr__signal_if_stopping(rt);
+            rr__lock(&rt->timer_lock);
+        }
+    }
+    rr__unlock(&rt->timer_lock);
+    rr__self()->context = NULL;
+    rr__local_clear(rr__self());
+}
+
+/* Under the runtime's lock. */
+static bool rr__timers_start_locked(rr_runtime *rt) {
+    if (rt->timer_context) return true;
+    rr__context *cx = rr__context_new(rt, true);
+    if (!cx) return false;
+    rr__store_relaxed(&cx->deque.is_served, 0); /* it never comes back for what it puts there */
+    if (rr__thread_start(&cx->thread, rr__timer_main, cx)) {
+        rt->timer_context = cx;
+        return true;
+    }
+    cx->is_worker = false;
+    cx->listed = rt->vacant, rt->vacant = cx;
+    return false;
+}
+
+/* Sees to it that so many more timers can be set at any time, and the runtime's own. */
+static bool rr__timers_promise(rr_runtime *rt, size_t more) {
+    rr__lock(&rt->lock);
+    bool ok = rr__timers_start_locked(rt);
+    rr__unlock(&rt->lock);
+    if (!ok) return false;
+    rr__lock(&rt->timer_lock);
+    if (rt->timers_promised + more + 2 > rt->timer_room) {
+        size_t room = rt->timer_room ? 2 * rt->timer_room : 64;
+        rr__timer **timers = RR_REALLOC(rt->timers, room * sizeof *timers);
+        if (timers) rt->timers = timers, rt->timer_room = room;
+        ok = timers != NULL;
+    }
+    if (ok) rt->timers_promised += more;
+    rr__unlock(&rt->timer_lock);
+    return ok;
+}
+
+/* Without memory or a thread for the timer the pools stay as they are. */
+static RR__NOINLINE void rr__sweep_later(rr_runtime *rt) {
+    int none = 0;
+    if (rr__load_relaxed(&rt->phase) != RR__OPEN || rr__load_relaxed(&rt->sweep_is_set)) return;
+    if (!rr__cas_seq_cst(&rt->sweep_is_set, &none, 1)) return;
+    if (rr__timers_promise(rt, 0)) rr__timer_set(rt, &rt->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
+    else rr__store_release(&rt->sweep_is_set, 0);
+}
+
 // >>tasks
 
 /* ---- completing ---- */
@@ -4275,22 +4636,57 @@ static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     }
 }
 
-/* What failed has no size, and may still lie in a list by next (rr__held_refuse). */
-static rr__object **rr__settled_link(rr__object *o, enum rr__state state) {
-    return state == RR__FAILED ? &o->size.lane_next : &o->next;
+/* The list of what is to be settled. What failed has no size, and may still lie in another list by
+   next (rr__held_refuse). */
+static void rr__settled_push(rr__context *cx, rr__object *o, enum rr__state state) {
+    if (state == RR__FAILED) rr__store_relaxed(&o->info, (uint64_t)(uintptr_t)cx->settled);
+    else o->next = cx->settled;
+    cx->settled = o;
+}
+
+static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
+    return state == RR__FAILED ? (rr__object *)(uintptr_t)rr__info_of(o) : o->next;
 }
 
 /* READY or FAILED, once; takes over one count of the caller's (a task's own, the pin of rr_seal).
    The value or error is in place (R3).
    With nobody waiting both happen in one step, and nothing of the object is touched after it. */
+/* One more cancellation has left nothing behind. */
+static void rr__cancel_is_over(rr_runtime *rt) {
+    rr__add_seq_cst(&rt->cancels_over, (uint64_t)1);
+    rr__signal_if_stopping(rt);
+}
+
+/* The owner comes with an outcome and finds that it was decided from outside (rule R4). */
+static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state state) {
+    enum rr__counter counter = state == RR__READY ? RR__FINISHED : RR__ERRORS;
+    uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
+    rr__store_release(&cx->counters[counter], n - 1);      /* see rr__is_quiet */
+    if (state == RR__READY) rr__value_free(cx, o);
+    else rr__error_drop(o->data.error);
+    rr__cancel_is_over(cx->runtime);
+    rr__drop(cx, o);
+}
+
+/* Unsets its timers and frees what a task with options has. Once, by the task's owner. */
+static RR__NOINLINE void rr__control_end(rr_runtime *rt, rr__object *task) {
+    rr__lock(&rt->timer_lock);
+    rr__control *control = task->extra.control;
+    rr__timer_unset_locked(rt, &control->limit);
+    rr__timer_unset_locked(rt, &control->retry);
+    rt->timers_promised -= 2;
+    task->extra.control = NULL;
+    rr__unlock(&rt->timer_lock);
+    RR_FREE(control);
+}
+
 static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
-    *rr__settled_link(o, state) = cx->settled;
-    cx->settled = o;
+    rr__settled_push(cx, o, state);
     if (cx->is_settling) return; /* a failure that passes down a chain: a loop, not a recursion */
     cx->is_settling = true;
     while ((o = cx->settled)) {
         uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
-        cx->settled = *rr__settled_link(o, rr__state_of(settled));
+        cx->settled = rr__settled_next(o, rr__state_of(settled));
         rr__notify(cx, o, settled);
         rr__drop(cx, o);
     }
@@ -4302,7 +4698,12 @@ static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__sta
     uint64_t add = RR__STATE(state) | (is_inline ? RR__IS_INLINE : 0);
     uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
     bool watched;
+    if (RR__UNLIKELY(word & RR__HAS_CONTROL)) rr__control_end(cx->runtime, o);
     do {
+        if (RR__UNLIKELY(word & RR__IS_DECIDED)) {
+            rr__lost(cx, o, state);
+            return;
+        }
         watched = (word & (RR__HAS_SLEEPERS | RR__HAS_DEPENDENTS)) != 0;
         next = ((word & ~RR__STATE_MASK) | add) - (watched ? 0 : 1);
     } while (!rr__cas_seq_cst(&o->word, &word, next));
@@ -4312,9 +4713,24 @@ static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__sta
 
 static void rr__args_release(rr__context *cx, rr__object *task);
 
+/* Gives up what a decided task has, for its owner, which was about to do something with it. */
+static void rr__abandon(rr__context *cx, rr__object *o) {
+    rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
+    if (rr__load_relaxed(&o->word) & RR__HAS_CONTROL) rr__control_end(cx->runtime, o); /* fixed */
+    rr__args_release(cx, o);
+    rr__cancel_is_over(cx->runtime);
+    rr__drop(cx, o);
+    if (actor) rr__drop(cx, actor);
+}
+
 /* Ends a task, message or object with an error; takes over one count of it. The caller owns the
    state. */
 static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
+    if (RR__UNLIKELY(rr__is_decided(o))) {
+        rr__error_drop(error);
+        rr__abandon(cx, o);
+        return;
+    }
     if (o->kind <= RR__METHOD) {
         rr__args_release(cx, o);
         rr__count(cx, RR__ERRORS);
@@ -4574,7 +4990,7 @@ static rr__error *rr__failed_argument(rr__context *cx, rr__object *task) {
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
         if (!(task->by_ref >> i & 1) || !rr__has_failed(rr__counted_arg(at))) continue;
-        return rr__error_after(cx->runtime, task, rr__counted_arg(at)->data.error,
+        return rr__error_after(cx->runtime, task, rr__failure(cx->runtime, rr__counted_arg(at)),
                                "its argument %d ", i + 1);
     }
     return NULL;
@@ -4593,9 +5009,9 @@ static void rr__gather_finish(rr__context *cx, rr__object *gather) {
     for (size_t i = 0; i < parts->count; i++) {
         rr__object *part = parts->objects[i];
         if (rr__has_failed(part)) {
-            rr__fail_with(
-                cx, gather,
-                rr__error_after(cx->runtime, gather, part->data.error, "its part %zu ", i + 1));
+            rr__fail_with(cx, gather,
+                          rr__error_after(cx->runtime, gather, rr__failure(cx->runtime, part),
+                                          "its part %zu ", i + 1));
             return;
         }
         parts->items[i] = rr__part_bytes(part);
@@ -4642,10 +5058,18 @@ static void rr__advance(rr__context *cx, rr__object *task) {
 
 /* ---- running ---- */
 
+/* The thread's worker's role goes to another thread while it blocks, and comes back after. */
+static RR__NOINLINE void rr__block(rr__local *self) {
+    if (self->own) rr__role_give(self->own);
+}
+static RR__NOINLINE void rr__block_over(rr__local *self) {
+    if (self->own) rr__role_take(self->own);
+}
+
 static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
                                       bool is_actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
-    frame->is_actor = is_actor, frame->wants_exit = false;
+    frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
 }
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
@@ -4670,6 +5094,7 @@ static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->context = frame->context, self->chosen = frame->chosen;
     self->frame = frame->around;
     rr__store_release(&cx->frame, frame->outer);
+    if (RR__UNLIKELY(frame->blocking)) rr__block_over(self);
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
 }
 
@@ -4829,7 +5254,10 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
     rr__args_release(cx, task);
     task->place = result->place;
     if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
-    else task->size.bytes = result->size, task->data.block = result->block;
+    else {
+        rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
+        task->data.block = result->block;
+    }
     rr__count(cx, RR__FINISHED);
     rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
     rr__complete(cx, task, RR__READY);
@@ -4838,13 +5266,74 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
 
 static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
 
+/* Unsets the timers of a task that was decided. True: it waited for its next attempt and is now the
+   caller's. *was_tried: an attempt is over. The caller counts the task. */
+static bool rr__timers_revoke(rr_runtime *rt, rr__object *task, bool *was_tried) {
+    rr__lock(&rt->timer_lock);
+    rr__control *control = task->extra.control; /* NULL when it is over */
+    if (control) rr__timer_unset_locked(rt, &control->limit);
+    bool is_ours = control && rr__timer_unset_locked(rt, &control->retry);
+    *was_tried = control && control->attempt > 0;
+    rr__unlock(&rt->timer_lock);
+    return is_ours;
+}
+
+/* How long to wait before the next attempt, in seconds: doubled each time, at most a minute, less
+   up to a quarter, so that what failed together is not tried together. */
+static double rr__retry_delay(const rr__control *control) {
+    int doublings = control->attempt - 1 < 32 ? control->attempt - 1 : 32;
+    double delay =
+        1e-3 * (double)control->options.retry_delay_ms * (double)((uint64_t)1 << doublings);
+    uint64_t random = (control->task->slot * 2654435761u) ^ (uint64_t)(rr_now() * 1e9);
+    random = (random ^ (random >> 31)) * 0x9e3779b97f4a7c15u; /* Fibonacci hashing, Knuth 6.4 */
+    return (delay < 60 ? delay : 60) * (1 - 0.25 * (double)(random >> 40) / (double)(1 << 24));
+}
+
+/* The body has failed. Tries it again, if its options say so (true: it is no longer the caller's);
+   else the error tells how often it was tried. Between attempts the task is WAITING, and its timer
+   or, once it is unset, who unset it owns it. */
+static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error **error) {
+    rr__control *control = task->extra.control;
+    rr_runtime *rt = cx->runtime;
+    if (control->options.max_retries == 0) return false;
+    if (control->attempt == control->options.max_retries) {
+        *error = rr__error_after(rt, task, *error, "after %d attempts: ", control->attempt + 1);
+        return false;
+    }
+    rr__error_drop(*error);
+    rr__lock(&rt->timer_lock); /* for rr__timers_revoke */
+    control->attempt++;
+    rr__unlock(&rt->timer_lock);
+
+    double delay = rr__retry_delay(control);
+    bool is_decided = !rr__try_state(task, RR__RUNNING, RR__WAITING);
+    if (is_decided || delay <= 0) {
+        if (is_decided) rr__abandon(cx, task);
+        else rr__enqueue(cx, task);
+        return true;
+    }
+    rr__share(task); /* once its timer is set it may be over */
+    rr__timer_set(rt, &control->retry, rr_now() + delay);
+    bool unused;
+    if (rr__is_decided(task) && rr__timers_revoke(rt, task, &unused)) rr__abandon(cx, task);
+    rr__drop(cx, task);
+    return true;
+}
+
 static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, task, &lanes, false);
+    bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
+    if (RR__UNLIKELY(has_control) && task->extra.control->options.blocking) {
+        frame.blocking = 1;
+        rr__block(rr__self());
+    }
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
+
+    if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
 
@@ -4864,13 +5353,22 @@ static bool rr__is_too_late(rr__context *cx) {
     return rr__load_seq_cst(&cx->runtime->has_quiesced) && !rr__load_relaxed(&cx->frame);
 }
 
+/* How a task tells who made it: by slot and half of the id, which is enough as long as the maker
+   is there. */
+static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
+    return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
+}
+
 /* A task that is complete but for its arguments: counts 2 (the caller's and its own), or 1. */
 static RR__INLINE rr__object *rr__task_new(rr__context *cx, enum rr__kind kind,
                                            const rr_function *fn, const char *site) {
     rr__object *task = rr__object_new(cx, kind, site);
     if (!task) return NULL;
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     task->of.fn = fn;
-    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]); /* only the owner writes */
+    if (frame)
+        rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
+    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]);     /* only the owner writes */
     if (!cx->is_worker) rr__store_seq_cst(&cx->counters[RR__SUBMITTED], n + 1); /* see above */
     else rr__store_release(&cx->counters[RR__SUBMITTED], n + 1);
     return task;
@@ -4891,8 +5389,46 @@ static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *erro
     rr__signal_if_stopping(cx->runtime);
 }
 
+static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_options *options) {
+    if (options->timeout_ms < 0 || options->max_retries < 0 || options->retry_delay_ms < 0)
+        return rr__error_new(cx->runtime, RR_ERR_INVALID, task,
+                             "an option is negative (timeout_ms %lld, max_retries %d, "
+                             "retry_delay_ms %lld)",
+                             (long long)options->timeout_ms, options->max_retries,
+                             (long long)options->retry_delay_ms);
+    rr__control *control = RR_CALLOC(1, sizeof *control);
+    if (!control || !rr__timers_promise(cx->runtime, 2)) {
+        RR_FREE(control);
+        return cx->runtime->no_memory;
+    }
+    control->task = task, control->options = *options;
+    control->limit.control = control->retry.control = control;
+    control->retry.is_retry = true;
+    task->extra.control = control;
+    return NULL;
+}
+
+/* A body that was cancelled while it called: what it called is, too. Its flag is set before who
+   cancels looks for what it called, and looked at after that is published (both seq_cst). */
+static RR__NOINLINE void rr__cancel_new(rr__context *cx, rr_ref ref);
+
+static RR__INLINE bool rr__parent_is_cancelled(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    uint64_t word = frame ? rr__load_seq_cst(&frame->task->word) : 0;
+    return RR__UNLIKELY(word & RR__IS_DECIDED) && !(word & RR__IS_ALONE);
+}
+static RR__INLINE void rr__heed_parent(rr__context *cx, rr_ref ref) {
+    if (rr__parent_is_cancelled(cx)) rr__cancel_new(cx, ref);
+}
+static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object *task) {
+    if (!rr__parent_is_cancelled(cx)) return NULL;
+    return rr__error_new(cx->runtime, RR_ERR_CANCELLED, task,
+                         "the task that called it was cancelled");
+}
+
+/* The options are NULL for most calls, which is known where this is compiled into. */
 static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args,
-                                    const char *site) {
+                                    const rr_options *options, const char *site) {
     rr__local *self = rr__self();
     if (!rr__scope_ready(self)) return rr__status_ref(RR_ERR_NO_MEMORY);
     bool is_valid = rr__is_valid(fn);
@@ -4902,19 +5438,102 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
     rr__scope_hold(self, cx, task, false);
     rr__error *error =
         RR__LIKELY(is_valid && !rr__is_too_late(cx)) ? NULL : rr__call_error(cx, fn, task);
+    if (!error) error = rr__parent_error(cx, task);
+    if (!error && options) error = rr__control_new(cx, task, options);
     if (!error) error = rr__args_pack(cx, task, args);
     if (error) {
+        if (task->extra.control) rr__control_end(cx->runtime, task);
         rr__submit_failed(cx, task, error, 2);
         return ref;
     }
-    if (!task->by_ref) {
-        rr__publish(task, RR__QUEUED, 2, fn->result.kind);
-        rr__push(cx, task);
-        return ref;
-    }
-    rr__publish(task, RR__WAITING, 2, fn->result.kind);
-    rr__proceed(cx, task);
+    /* With options it is not queued before its timer is set: who cancels it may not end it. */
+    bool is_ready = !task->by_ref && !options;
+    rr__publish_with(task, is_ready ? RR__QUEUED : RR__WAITING, 2, fn->result.kind,
+                     options ? RR__HAS_CONTROL : 0);
+    if (options && options->timeout_ms)
+        rr__timer_set(cx->runtime, &task->extra.control->limit, rr__deadline(options->timeout_ms));
+    if (is_ready) rr__push(cx, task);
+    else rr__proceed(cx, task);
+    rr__heed_parent(cx, ref);
     return ref;
+}
+
+/* ---- cancelling ---- */
+
+/* Sets the flag of a pending task, and claims what is queued in the same step. Returns the state in
+   which it was, READY if it is too late. */
+static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    enum rr__state state;
+    do {
+        state = rr__state_of(word);
+        if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
+        next = word | flag;
+        if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    return state;
+}
+
+/* Decides a pending task from outside (rule R4); the caller counts it. False if it is too late.
+   Counted before the state tells it. *has_begun: it may have called others. */
+static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_begun) {
+    rr_runtime *rt = cx->runtime;
+    rr__add_seq_cst(&rt->cancels_begun, (uint64_t)1);
+    enum rr__state state = rr__decide_word(o, flag);
+    if (state == RR__READY) {
+        rr__cancel_is_over(rt);
+        return false;
+    }
+    rr__count(cx, RR__ERRORS);
+    enum rr__state now = state == RR__QUEUED ? RR__RUNNING : state;
+    uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
+    rr__notify(cx, o, word);
+    bool was_tried = false;
+    bool is_ours = (word & RR__HAS_CONTROL) && rr__timers_revoke(rt, o, &was_tried);
+    *has_begun = state == RR__RUNNING || was_tried;
+    if (state == RR__RUNNING) rr__body_wake(rt, o);
+    else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
+    else if (o->kind == RR__METHOD) rr__lane_forget(cx, o);
+    rr__signal_if_stopping(rt);
+    return true;
+}
+
+/* Cancels a task, and, if its body runs, what that has called, which is found by looking at all
+   slots: so that calls cost nothing for it. Recursion as deep as bodies that run are nested. */
+static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
+    bool has_begun = false;
+    if (!rr__decide(cx, o, flag, &has_begun)) return false;
+    uint64_t parent = rr__parent_key(o);
+    rr__object *child = NULL;
+    for (uint32_t slot = 1; has_begun && !(flag & RR__IS_ALONE); slot++) {
+        if (!(child = rr__slot_at(cx->runtime, slot))) break;
+        if (rr__load_acquire(&child->info) != parent) continue;
+        uint64_t id = rr__load_acquire(&child->id);
+        if (!id || !rr__try_retain(cx, child, id)) continue;
+        bool is_task = child->kind == RR__FUNCTION || child->kind == RR__METHOD;
+        if (is_task && rr__load_acquire(&child->info) == parent && !rr__is_complete(child))
+            rr__cancel_tree(cx, child, RR__IS_CANCELLED);
+        rr__drop(cx, child);
+    }
+    return true;
+}
+
+static RR__NOINLINE void rr__cancel_new(rr__context *cx, rr_ref ref) {
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return;
+    rr__cancel_tree(cx, o, RR__IS_CANCELLED);
+    rr__drop(cx, o);
+}
+
+static void rr__timer_fire(rr__context *cx, rr__object *task, bool is_retry) {
+    if (!task) {
+        rr__store_release(&cx->runtime->sweep_is_set, 0); /* from now on it may be set again */
+        rr__sweep(cx);
+        return;
+    }
+    if (is_retry) rr__enqueue(cx, task);
+    else rr__cancel_tree(cx, task, RR__IS_LATE);
+    rr__drop(cx, task);
 }
 
 // >>actors
@@ -4948,7 +5567,8 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
     rr__error *death = rr__load_acquire(&a->death);
     if (!death)
         return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "its actor has ended");
-    rr__error *error = rr__error_after(cx->runtime, message, death, "its actor is dead: ");
+    rr__error *error =
+        rr__error_after(cx->runtime, message, rr__error_share(death), "its actor is dead: ");
     if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_DEAD; /* not the static one */
     return error;
 }
@@ -4985,13 +5605,15 @@ static rr__object *rr__mailbox_drain(rr__object *actor) {
 static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
-    if (!a->first) a->first = rr__mailbox_drain(actor);
-    rr__object *message = a->is_doomed ? NULL : a->first;
-    if (message) a->first = message->next;
-    if (message) rr__add_seq_cst(&message->word, RR__STATE(RR__RUNNING - RR__WAITING));
-    rr__unlock(&shard->lock);
-    return message;
+    for (;;) {
+        rr__lock(&shard->lock);
+        if (!a->first) a->first = rr__mailbox_drain(actor);
+        rr__object *message = a->is_doomed ? NULL : a->first;
+        if (message) a->first = message->next;
+        rr__unlock(&shard->lock);
+        if (!message || rr__try_state(message, RR__WAITING, RR__RUNNING)) return message;
+        rr__abandon(cx, message); /* cancelled */
+    }
 }
 
 static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
@@ -5044,14 +5666,22 @@ static rr__lane **rr__caller_lanes(rr__context *cx) {
     return frame ? frame->lanes : &cx->lanes;
 }
 
+/* The message leaves its lane; returns the one that was behind it there. Under the shard lock. */
+static rr__object *rr__hold_end(rr__object *message) {
+    rr__object *next = message->data.hold->next;
+    RR_FREE(message->data.hold);
+    message->data.hold = NULL;
+    message->lane_flags &= (uint8_t)~RR__IN_LANE;
+    return next;
+}
+
 /* Moves what has arrived at the head of a lane into the mailbox (rule A4). Under the shard lock.
    Returns messages that found the actor ended, linked by next. */
 static rr__object *rr__lane_drain_locked(rr__lane *lane, bool *schedule) {
     rr__object *refused = NULL, *message;
-    while ((message = lane->first) && message->has_arrived) {
+    while ((message = lane->first) && (message->lane_flags & RR__HAS_ARRIVED)) {
         bool closed;
-        lane->first = message->size.lane_next;
-        message->data.lane = NULL;
+        lane->first = rr__hold_end(message);
         if (rr__mailbox_push(lane->actor, message, &closed)) *schedule = true;
         if (closed) message->next = refused, refused = message;
     }
@@ -5062,17 +5692,16 @@ static rr__object *rr__lane_drain_locked(rr__lane *lane, bool *schedule) {
 /* The message in front of this one; NULL if it is the first. Linear: for those out of turn. */
 static rr__object *rr__lane_before_locked(rr__lane *lane, rr__object *message) {
     rr__object *before = NULL, *m = lane->first;
-    while (m != message) before = m, m = m->size.lane_next;
+    while (m != message) before = m, m = m->data.hold->next;
     return before;
 }
 
 static void rr__lane_remove_locked(rr__lane *lane, rr__object *message) {
-    rr__object *before = rr__lane_before_locked(lane, message), *after = message->size.lane_next;
-    if (before) before->size.lane_next = after;
+    rr__object *before = rr__lane_before_locked(lane, message), *after = rr__hold_end(message);
+    if (before) before->data.hold->next = after;
     else lane->first = after;
     if (lane->last == message) lane->last = before;
-    if (after && after->has_arrived) rr__store_release(&after->waits_on, before);
-    message->data.lane = NULL;
+    if (after && (after->lane_flags & RR__HAS_ARRIVED)) rr__store_release(&after->waits_on, before);
 }
 
 /* The actor died while the message waited: rr__held_refuse ends it, and leaves to us, who may be
@@ -5093,44 +5722,79 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     rr__object *late = NULL;
     rr__share(actor); /* the message may be over before we are */
     rr__lock(&shard->lock);
-    bool is_refused = message->is_refused;
-    rr__lane *lane = is_refused ? NULL : message->data.lane;
-    message->has_arrived = true;
+    bool is_refused = (message->lane_flags & RR__IS_REFUSED) != 0;
+    bool is_in = !is_refused && (message->lane_flags & RR__IN_LANE);
+    rr__lane *lane = is_in ? message->data.hold->lane : NULL;
+    message->lane_flags |= RR__HAS_ARRIVED;
     if (lane && leaves) rr__lane_remove_locked(lane, message);
     else if (lane) rr__store_release(&message->waits_on, rr__lane_before_locked(lane, message));
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
     if (lane) is_unused = lane->is_orphan && !lane->first;
     rr__unlock(&shard->lock);
     if (is_refused) rr__held_bury(cx, message);
+    else if (!is_in) rr__abandon(cx, message); /* it was cancelled: rr__lane_forget */
     if (is_unused) RR_FREE(lane);
     if (schedule) rr__enqueue(cx, actor);
     rr__refuse_all(cx, actor, late);
     rr__drop(cx, actor);
-    return !is_refused;
+    return is_in;
 }
 
 static bool rr__lane_leave(rr__context *cx, rr__object *message) {
     return !message->is_held || rr__lane_step(cx, message, true);
 }
 
+/* A cancelled message does not hold back those behind it. One that has its arguments is nobody's
+   then; another one still lies in the list of an argument, whose owner finds it gone. */
+static void rr__lane_forget(rr__context *cx, rr__object *message) {
+    rr__object *actor = message->extra.actor,
+               *late = NULL; /* fixed; there as long as it is in a lane */
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    bool schedule = false, is_unused = false, has_arrived;
+    rr__lock(&shard->lock);
+    bool is_in = (message->lane_flags & RR__IN_LANE) != 0;
+    rr__lane *lane = is_in ? message->data.hold->lane : NULL;
+    has_arrived = (message->lane_flags & RR__HAS_ARRIVED) != 0;
+    if (is_in) {
+        rr__share(actor);
+        rr__lane_remove_locked(lane, message);
+        late = rr__lane_drain_locked(lane, &schedule);
+        is_unused = lane->is_orphan && !lane->first;
+    }
+    rr__unlock(&shard->lock);
+    if (!is_in) return;
+    if (is_unused) RR_FREE(lane);
+    if (schedule) rr__enqueue(cx, actor);
+    rr__refuse_all(cx, actor, late);
+    if (has_arrived) rr__abandon(cx, message);
+    rr__drop(cx, actor);
+}
+
+/* A message that was cancelled while it entered its lane. */
+static void rr__lane_recheck(rr__context *cx, rr_ref ref) {
+    rr__object *message = rr__pin(cx, ref, false); /* told, it may be gone */
+    if (message && rr__is_decided(message)) rr__lane_forget(cx, message);
+    if (message) rr__drop(cx, message);
+}
+
 /* For who ends the actor: takes all messages out of its lanes. Those that have their arguments are
    added to *arrived; the others, which lie in the list of an argument, are returned with a count
-   more, linked by lane_next, and belong to both: see rr__held_bury. Under the shard lock. */
+   more, linked by their holds, and belong to both: see rr__held_bury. Under the shard lock. */
 static rr__object *rr__lanes_empty_locked(rr__object *actor, rr__object **arrived) {
     rr__actor *a = actor->extra.own;
     rr__object *waiting = NULL;
     while (a->senders) {
         rr__lane *lane = a->senders;
         for (rr__object *message = lane->first, *next; message; message = next) {
-            next = message->size.lane_next;
-            message->data.lane = NULL;
-            if (message->has_arrived) {
+            next = message->data.hold->next;
+            if (message->lane_flags & RR__HAS_ARRIVED) {
+                rr__hold_end(message);
                 message->next = NULL, *arrived = message, arrived = &message->next;
                 continue;
             }
-            message->is_refused = true;
+            message->lane_flags = RR__IS_REFUSED;
             rr__share(message);
-            message->size.lane_next = waiting, waiting = message;
+            message->data.hold->next = waiting, waiting = message;
         }
         lane->first = lane->last = NULL;
         rr__lane_unlink_locked(lane);
@@ -5141,7 +5805,8 @@ static rr__object *rr__lanes_empty_locked(rr__object *actor, rr__object **arrive
 
 static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *message) {
     for (rr__object *next; message; message = next) {
-        next = message->size.lane_next;
+        next = message->data.hold->next;
+        RR_FREE(message->data.hold);
         rr__count(cx, RR__ERRORS);
         message->data.error = rr__dead_error(cx, message, actor);
         rr__complete(cx, message, RR__FAILED); /* gives back the count that was taken for this */
@@ -5160,12 +5825,15 @@ static void rr__actor_deliver(rr__context *cx, rr__object *message) {
     else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
-static void rr__lane_append_locked(rr__lane *lane, rr__object *message, bool is_ready) {
+static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,
+                                   bool is_ready) {
     rr__actor *a = lane->actor->extra.own;
-    message->data.lane = lane, message->size.lane_next = NULL;
-    message->is_held = true, message->has_arrived = is_ready;
+    *hold = (rr__hold){lane, NULL};
+    message->data.hold = hold;
+    message->is_held = true;
+    message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);
     if (lane->first) {
-        lane->last->size.lane_next = message;
+        lane->last->data.hold->next = message;
         if (is_ready) rr__store_release(&message->waits_on, lane->last); /* rule W1 */
     } else {
         lane->first = message;
@@ -5192,11 +5860,14 @@ static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_r
         lane->actor = actor, lane->actor_id = rr__load_relaxed(&actor->id); /* counted by message */
         lane->next = *lanes, *lanes = lane;
     }
+    rr__hold *hold = RR_MALLOC(sizeof *hold);
+    if (!hold) return cx->runtime->no_memory;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
     *entered = lane->first || !is_ready; /* it may have been emptied just now */
-    if (*entered) rr__lane_append_locked(lane, message, is_ready);
+    if (*entered) rr__lane_append_locked(lane, message, hold, is_ready);
     rr__unlock(&shard->lock);
+    if (!*entered) RR_FREE(hold);
     return NULL;
 }
 
@@ -5485,6 +6156,7 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
 static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                  rr__object *message) {
     rr__error *error = rr__call_error(cx, fn, message);
+    if (!error) error = rr__parent_error(cx, message);
     if (error) return error;
 
     const rr_type *self = &actor->of.fn->self; /* its name is often the same literal */
@@ -5520,10 +6192,12 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
         rr__submit_failed(cx, message, error, 2);
         return message;
     }
+    rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor, message->is_told = is_told;
     rr__publish(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
         rr__actor_deliver(cx, message);
+        rr__heed_parent(cx, ref);
         return message;
     }
     bool entered = false, is_ready = !rr__missing(message);
@@ -5534,8 +6208,10 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
         rr__fail_with(cx, message, error);
         return is_told ? NULL : message;
     }
-    if (is_ready && entered) return message; /* whoever empties the lane delivers it */
-    rr__proceed(cx, message);
+    if (entered) rr__lane_recheck(cx, ref);
+
+    if (!is_ready || !entered) rr__proceed(cx, message); /* or who empties the lane delivers it */
+    rr__heed_parent(cx, ref);
     return message;
 }
 
@@ -5795,11 +6471,15 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     rr__store_relaxed(&rt->next_id, (uint64_t)1);                    /* nobody else is here yet */
     bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
               rr__mutex_init(&rt->end_lock) && rr__mutex_init(&rt->big_lock) &&
-              rr__cond_init(&rt->quiet);
+              rr__cond_init(&rt->quiet) && rr__mutex_init(&rt->timer_lock) &&
+              rr__cond_init(&rt->timer_wake);
     ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), RR__SLOT_LINK, 0);
-    rt->slot_pool.slots_of = rt;
-    for (int i = 0; ok && i < RR__CLASSES; i++)
+    rt->slot_pool.runtime = rt, rt->slot_pool.is_of_slots = true;
+
+    for (int i = 0; ok && i < RR__CLASSES; i++) {
         ok = rr__pool_init(&rt->block_pools[i], rr__class_bytes(i), 0, (size_t)16 << 10);
+        rt->block_pools[i].runtime = rt;
+    }
     for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
     return ok;
 }
@@ -5814,7 +6494,8 @@ static void rr__context_free(rr__context *cx) {
 /* Frees what a live slot has outside the arena. No thread uses the runtime any more. */
 static void rr__slot_dispose(rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
-    if (state == RR__FAILED && o->kind != RR__CONSTRUCTOR) rr__error_drop(o->data.error);
+    bool has_error = state == RR__FAILED && o->kind != RR__CONSTRUCTOR && !rr__is_decided(o);
+    if (has_error) rr__error_drop(o->data.error);
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *a = o->extra.own;
         rr__error_drop(rr__load_relaxed(&a->death));
@@ -5846,6 +6527,10 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__mutex_destroy(&rt->ring_lock);
     rr__mutex_destroy(&rt->end_lock);
     rr__mutex_destroy(&rt->big_lock);
+    rr__cond_destroy(&rt->timer_wake);
+    rr__mutex_destroy(&rt->timer_lock);
+    RR_FREE(rt->timers);
+
     for (int i = 0; i < RR__BIGS; i++)
         if (rt->bigs[i]) rr__big_free((char *)rt->bigs[i] + 64);
     rr__global_lock();
@@ -5861,6 +6546,9 @@ static void rr__join_all(rr_runtime *rt) {
     for (rr__context *cx = rt->parked; cx; cx = cx->listed) rr__context_wake(cx);
     rt->parked = NULL;
     rr__unlock(&rt->lock);
+    rr__lock(&rt->timer_lock);
+    rr__cond_signal(&rt->timer_wake);
+    rr__unlock(&rt->timer_lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         if (cx->is_worker) rr__thread_join(cx->thread);
 }
@@ -5922,10 +6610,15 @@ static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_
 /* ---- stopping ---- */
 
 static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
+    /* A cancellation is counted by who decides, while the owner may count, and take back, what it
+       comes with: so there may be none on the way while the sums are made. */
+    uint64_t begun = rr__load_seq_cst(&rt->cancels_begun);
+    if (rr__load_seq_cst(&rt->cancels_over) != begun) return false;
     /* Ended before submitted: equal sums mean that there was a moment when all had ended. */
     uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
     uint64_t gone = rr__sum(rt, RR__ACTORS_GONE);
     if (ended != rr__sum(rt, RR__SUBMITTED)) return false;
+    if (rr__load_seq_cst(&rt->cancels_begun) != begun) return false;
     return !actors_too || gone == rr__sum(rt, RR__ACTORS_MADE);
 }
 
@@ -5945,6 +6638,11 @@ static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
     if (RR__SLEEPING(idle) != (uint32_t)rt->workers || RR__SEARCHING(idle) || rr__has_work(rt))
         return false;
+    rr__lock(&rt->timer_lock);
+    bool goes_on =
+        rt->retries > 0 || rt->firing > 0; /* a time limit alone is nothing to wait for */
+    rr__unlock(&rt->timer_lock);
+    if (goes_on) return false;
     for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
         for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
             if (!rr__is_still(cx)) return false;
@@ -5961,7 +6659,7 @@ static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
         rr__error_drop(error);
         return;
     }
-    rr__value_return(cx, o->data.block, o->size.bytes, o->place);
+    rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
     rr__share(o); /* for rr__fail_with to give back */
     rr__fail_with(cx, o, error);
 }
@@ -6071,13 +6769,21 @@ rr_runtime *rr_runtime_use(rr_runtime *runtime) {
 
 /* ---- errors ---- */
 
+static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref ref) {
+    if (!rr__is_decided(o)) return rr__error_message_of(o->data.error);
+    rr__error *error = rr__failure(cx->runtime, o);
+    rr__note(ref, error->status, "%s", rr__error_message_of(error));
+    rr__error_drop(error);
+    return rr__self()->message;
+}
+
 const char *rr_error_message(rr_ref ref) {
     rr_status status = RR_OK;
     rr__local *self = rr__self();
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
-    const char *message = o && rr__has_failed(o) ? rr__error_message_of(o->data.error) : NULL;
+    const char *message = o && rr__has_failed(o) ? rr__failure_message(cx, o, ref) : NULL;
     bool is_gone = ref.id && !o;
     if (o) rr__drop(cx, o);
     if (message) return message;
@@ -6091,7 +6797,7 @@ int rr_error_code(rr_ref ref) {
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
     if (!o) return 0;
-    rr__error *error = rr__has_failed(o) ? o->data.error : NULL;
+    rr__error *error = rr__has_failed(o) && !rr__is_decided(o) ? o->data.error : NULL;
     int code = error ? error->code : 0;
     rr__drop(cx, o);
     return code;
@@ -6221,7 +6927,8 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
     rr__context *cx = rr__enter_to_submit(&status);
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
-    o->of.type_name = type.name, o->size.bytes = type.size;
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
     if (type.kind == RR__KIND_MANY) {
         status = RR_ERR_INVALID; /* rr_gather makes one */
     } else if (type.size > RR__INLINE_BYTES) {
@@ -6240,7 +6947,8 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
 
 /* Room for bytes in a new object. */
 static rr_status rr__bytes_room(rr__context *cx, rr__object *o, size_t size) {
-    o->size.bytes = size, o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
     return size ? rr__value_room(cx, size, &o->data.block, &o->place) : RR_OK;
 }
 
@@ -6277,7 +6985,8 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     /* Room to write to even for 0 bytes: NULL means failure. */
-    o->of.type_name = "rr_bytes", o->size.bytes = size;
+    o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
     if (status == RR_OK) *out = o->data.block;
     return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
@@ -6411,10 +7120,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
 }
 
 static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
-    if (rr__has_failed(o)) {
-        rr__error *error = o->data.error;
-        return error->status;
-    }
+    if (rr__has_failed(o)) return rr__failure_status(o);
     rr_type held = rr__type_of(o);
     if (!rr__type_equal(held, type))
         return rr__note(ref, RR_ERR_TYPE,
@@ -6440,7 +7146,8 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
 
 /* Runs the task that is waited for straight away, if nobody has begun it. */
 static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
-    if (!rr__is_claimable(o) || !rr__has_stack(cx) || !rr__claim(o)) return false;
+    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
+        return false;
     rr__help(cx, o, o);
     return true;
 }
@@ -6452,7 +7159,7 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && type->kind != RR__KIND_VOID) status = rr__read(cx, o, ref, *type, out);
-    else if (status == RR_OK && rr__has_failed(o)) status = o->data.error->status;
+    else if (status == RR_OK && rr__has_failed(o)) status = rr__failure_status(o);
     rr__drop(cx, o);
     return status;
 }
@@ -6479,7 +7186,9 @@ rr_status rr__get(rr_ref ref, const rr_type *type, void *out, int64_t millisecon
 
 rr_status rr_get_void(rr_ref ref) { return rr__get(ref, &(rr_type){RR__VOID_TYPE}, NULL, -1); }
 
+/* In a body that was cancelled the value does not matter any more: it is zeros. */
 static RR__NOINLINE void rr__unwrap_failed(rr_ref ref, rr_status status, const char *site) {
+    if (rr_cancelled()) return;
     fprintf(stderr, "rustyray: rr_unwrap at %s: %s: %s\n", site, rr_status_name(status),
             rr_error_message(ref));
     abort();
@@ -6583,7 +7292,59 @@ rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site
     rr_status status;
     (void)n; /* checked when it was compiled */
     rr__context *cx = rr__enter_to_submit(&status);
-    return RR__LIKELY(cx != NULL) ? rr__submit(cx, fn, args, site) : rr__status_ref(status);
+    return RR__LIKELY(cx != NULL) ? rr__submit(cx, fn, args, NULL, site) : rr__status_ref(status);
+}
+
+rr_ref rr__call_with(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+                     const char *site) {
+    rr_status status;
+    (void)n;
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (!cx) return rr__status_ref(status);
+    bool is_plain =
+        !options.timeout_ms && !options.max_retries && !options.retry_delay_ms && !options.blocking;
+    return is_plain ? rr__submit(cx, fn, args, NULL, site)
+                    : rr__submit(cx, fn, args, &options, site);
+}
+
+static rr_status rr__cancel(rr_ref ref, uint64_t flag) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return rr__note_status(ref, status);
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (o->kind != RR__FUNCTION && o->kind != RR__METHOD)
+        status = rr__note(ref, RR_ERR_INVALID, "rr_cancel: the object of %s is no task", o->site);
+    else if (!rr__cancel_tree(cx, o, flag))
+        status = rr__note(ref, RR_ERR_INVALID, "rr_cancel: '%s' is finished", rr__name_of(o));
+    rr__drop(cx, o);
+    return status;
+}
+
+rr_status rr_cancel(rr_ref ref) { return rr__cancel(ref, RR__IS_CANCELLED); }
+rr_status rr_cancel_alone(rr_ref ref) { return rr__cancel(ref, RR__IS_CANCELLED | RR__IS_ALONE); }
+
+bool rr_cancelled(void) {
+    rr__frame *frame = rr__self()->frame;
+    return frame && rr__is_decided(frame->task);
+}
+
+void rr_block_begin(void) {
+    rr__local *self = rr__self();
+    if (self->frame && self->frame->blocking < UINT16_MAX && !self->frame->blocking++)
+        rr__block(self);
+}
+
+void rr_block_end(void) {
+    rr__local *self = rr__self();
+    if (self->frame && self->frame->blocking && !--self->frame->blocking) rr__block_over(self);
+}
+
+int rr_attempt(void) {
+    rr__frame *frame = rr__self()->frame;
+    bool has_control =
+        frame && (rr__load_relaxed(&frame->task->word) & RR__HAS_CONTROL); /* fixed */
+    return has_control ? frame->task->extra.control->attempt : 0;
 }
 
 /* A reference that holds an error which no object of a task could. */
@@ -6630,7 +7391,7 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr__arg plain[8];
     for (size_t i = 0; i < n; i++)
         plain[i] = (rr__arg){args[i].value.type.name ? args[i].value.data : NULL, args[i].ref};
-    return rr__submit(cx, fn, plain, site);
+    return rr__submit(cx, fn, plain, NULL, site);
 }
 
 void rr_fail(int code, const char *format, ...) {
@@ -6734,6 +7495,91 @@ void rr_exit_actor(void) {
     rr__frame *frame = rr__self()->frame;
     if (frame && frame->is_actor) frame->wants_exit = true;
     else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
+}
+
+/* ---- why ---- */
+
+/* A text that is written piece by piece, and cut. */
+typedef struct rr__text {
+    char *start;
+    size_t size, used;
+} rr__text;
+
+RR__PRINTF(2, 3)
+static void rr__text_add(rr__text *text, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    bool has_room = text->used < text->size;
+    int n = vsnprintf(has_room ? text->start + text->used : NULL,
+                      has_room ? text->size - text->used : 0, format, args);
+    va_end(args);
+    if (n > 0) text->used += (size_t)n;
+}
+
+static void rr__why_waiting(rr__text *text, const rr__object *o, bool has_link) {
+    if (o->kind == RR__VALUE) rr__text_add(text, "is not sealed (rr_create at %s)", o->site);
+    else if (o->kind == RR__METHOD) rr__text_add(text, "has not begun: it waits behind");
+    else if (has_link) rr__text_add(text, "waits for");
+    else if (o->kind == RR__FUNCTION) rr__text_add(text, "waits for its next attempt");
+    else rr__text_add(text, "is idle");
+}
+
+/* What holds up one object; it is counted. */
+static void rr__why_step(rr_runtime *rt, rr__text *text, rr__object *o, bool is_first) {
+    bool is_actor = o->kind == RR__CONSTRUCTOR;
+    bool has_link = rr__load_acquire(&o->waits_on) != NULL;
+    rr__text_add(text, "%s%s'%s'%s ", is_first ? "" : " ", is_actor ? "the actor " : "",
+                 is_actor ? o->of.fn->self.name : rr__name_of(o), is_first ? "" : ", which");
+    switch (rr__state_of(rr__load_acquire(&o->word))) {
+    case RR__READY:
+        rr__text_add(text, "is complete");
+        break;
+    case RR__FAILED:
+        rr__text_add(text, is_actor ? "has ended" : "has failed");
+        break;
+    case RR__WAITING:
+        rr__why_waiting(text, o, has_link);
+        break;
+    case RR__QUEUED:
+        rr__text_add(text, RR__SLEEPING(rr__load_seq_cst(&rt->idle))
+                               ? "is queued, and a worker is free"
+                               : "is queued until a worker is free");
+        break;
+    default:
+        rr__text_add(text, has_link && !is_actor ? "runs and waits for" : "runs");
+        break;
+    }
+}
+
+/* What an object waits for, counted; NULL for nothing, or if that has just changed. */
+static rr__object *rr__why_next(rr__context *cx, rr__object *o) {
+    rr__object *next = rr__load_acquire(&o->waits_on);
+    uint64_t id = next ? rr__load_acquire(&next->id) : 0;
+    if (!id || !rr__try_retain(cx, next, id)) return NULL;
+    if (rr__load_acquire(&o->waits_on) == next) return next;
+    rr__drop(cx, next);
+    return NULL;
+}
+
+rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
+    enum { DEPTH = 16 };
+    rr_status status = RR_OK;
+    rr__text text = {buffer, size, 0};
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__pin(cx, ref, false) : NULL, *next;
+    if (cx && !o) status = ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);
+    if (!o) rr__text_add(&text, "%s", rr_status_text(status));
+    for (int depth = 0; o; o = next, depth++) {
+        rr__why_step(cx->runtime, &text, o, depth == 0);
+        next = rr__why_next(cx, o);
+        rr__drop(cx, o);
+        if (next && depth == DEPTH) { /* or in a ring */
+            rr__text_add(&text, " ...");
+            rr__drop(cx, next);
+            next = NULL;
+        }
+    }
+    return status == RR_OK ? RR_OK : rr__note_status(ref, status);
 }
 
 /* ---- stb_ds goes as it came ---- */

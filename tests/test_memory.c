@@ -35,6 +35,7 @@ static inline void memory_free(void *p) {
     free(p);
 }
 #define RUSTYRAY_KEEP_BYTES ((size_t)16 << 10) /* memory is given back all the time */
+#define RUSTYRAY_KEEP_SECONDS 0.0
 #define RR_MALLOC(size) memory_alloc(size)
 #define RR_CALLOC(n, size) memory_calloc((n), (size))
 #define RR_REALLOC(p, size) memory_realloc((p), (size))
@@ -132,6 +133,34 @@ static void use_actors(void) {
     ends(rr_ask(other, Store_add, 1), -1);
 }
 
+/* A limit that passes ends with RR_ERR_TIMEOUT: so this waits for the end only. */
+static void ends_somehow(rr_ref r, bool well) {
+    CHECK(rr_wait(&r, 1, 1, 30000, NULL) == 1 || rr_ready(r)); /* the thread may have no runtime */
+    CHECK(well || rr_get_void(r) != RR_OK);
+    CHECK(strlen(rr_error_message(r)) < 100000);
+}
+
+static void use_control(void) {
+    static wide w;
+    void *room = NULL;
+    rr_ref gate = rr_create(8, &room);
+    rr_options options = {.timeout_ms = 60000, .max_retries = 2};
+    rr_ref good = rr_call_with(options, memory_add, 2, 3);
+    rr_ref bad = rr_call_with(options, memory_bad, 4);
+    rr_ref again = rr_call_with(RR_OPTIONS(.max_retries = 1, .retry_delay_ms = 1), memory_bad, 5);
+    rr_ref late = rr_call_with(RR_OPTIONS(.timeout_ms = 1), memory_wide, w, gate);
+    rr_ref unwanted = rr_call_with(options, memory_wide, w, gate);
+    rr_ref next = rr_call(memory_add, unwanted, 1), slow = rr_call(memory_wide, w, gate);
+    rr_actor a = rr_spawn(Store_create, 1, (rr_ref){0});
+    rr_ref first = rr_ask(a, Store_add, slow), second = rr_ask(a, Store_add, 1);
+    rr_cancel(unwanted), rr_cancel(first), rr_cancel_alone(first);
+    ends(good, 5), ends(second, 2);
+    ends_somehow(bad, false), ends_somehow(again, false), ends_somehow(late, false);
+    ends_somehow(unwanted, false), ends_somehow(next, false), ends_somehow(first, false);
+    rr_seal(gate);
+    ends_somehow(slow, true);
+}
+
 static void use_ownership(void) {
     rr_ref r = rr_put(int, 8), kept = rr_keep(rr_put(int, 9));
     rr_retain(r), rr_release(r), rr_release(r);
@@ -157,7 +186,7 @@ static void *scenario(void *unused) {
     }
     rr_runtime_use(runtime);
     rr_scope scope = rr_scope_begin();
-    use_objects(), use_tasks(), use_actors(), use_ownership();
+    use_objects(), use_tasks(), use_actors(), use_control(), use_ownership();
     rr_scope_end(scope);
     rr_runtime_use(NULL);
     CHECK(rr_runtime_destroy(runtime) == RR_OK);
