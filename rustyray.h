@@ -194,7 +194,7 @@ INTERNALS
        cancelled or late (R4): from any of the first three to FAILED at once; its owner finds out
        an actor: WAITING (idle) -> QUEUED (has messages) -> RUNNING -> WAITING ... -> FAILED (ended)
 
-  Scheduler (P1-P3 at struct rr_runtime, Q1-Q3 at struct rr__deque). Every thread, from outside too,
+  Scheduler (P1-P3 at struct rr_runtime, Q1-Q4 at struct rr__deque). Every thread, from outside too,
   has a deque (Chase and Lev 2005; Le, Pop, Cohen, Zappa Nardelli 2013): it pushes and pops at the
   bottom, others steal at the top, so that its own work stays hot and the oldest goes first to
   thieves. Entries are hints; rr__claim, one CAS on the slot, decides who runs what. That lets a
@@ -225,10 +225,10 @@ INTERNALS
   Cancelling (R4 at struct rr__object). Who cancels does not own the task: it sets a flag in the
   task's word, by which the outcome is decided, and wakes who waits; whoever has the task (a list, a
   mailbox, a lane, a timer, the thread that runs its body) finds the flag with its next change of
-  the state and gives up what the task has. What is queued is simply claimed. What a body has called
-  is found by a look at all slots, in each of which the caller's number stands: so calls cost
-  nothing for it, and cancelling costs some ns for each slot. Time limits and retries are timers in
-  a heap of four children a node, which one thread watches.
+  the state and gives up what the task has. What is queued is claimed in the same step. What a body
+  has called is found by a look at all slots, in each of which the maker's number stands: so a call
+  only notes that, and looks whether its maker was cancelled; cancelling costs some ns a slot. Time
+  limits and retries are timers in a heap of four children a node, which one thread watches.
 
   Ending. rr_shutdown adds up what the threads submitted and finished, each in counters of its own,
   until both are the same (rr__is_quiet); then actors are ended, and threads joined. The memory goes
@@ -242,7 +242,7 @@ INTERNALS
   Speed. What the figures in bench/README.md stand on; `make bench-guard` counts the instructions
   of the main paths, so that nobody loses them unawares.
 
-  - A call, its wait and its release inside a body are about 650 instructions and five atomic
+  - A call, its wait and its release inside a body are about 710 instructions and five atomic
     changes: the push (a fenced store), the claim, the trim of the deque, the completion, which
     gives up the task's own count in the same step, and the release. No allocation: slots and blocks
     come from caches of the thread, which change with the pool in batches (Bonwick and Adams 2001).
@@ -627,8 +627,8 @@ rr_status rr_cancel(rr_ref ref);
 rr_status rr_cancel_alone(rr_ref ref);
 
 /* In a body: has its task been cancelled, or is it past its time limit? Then its waits and sleeps
-   return at once (RR_ERR_CANCELLED; rr_unwrap returns zeros), what it calls is cancelled, and it
-   should return. Outside: false. One load. */
+   return at once (RR_ERR_CANCELLED; rr_unwrap returns zeros), what it calls is cancelled (unless
+   by rr_cancel_alone), and it should return. Outside: false. One load. */
 bool rr_cancelled(void);
 
 /* In a body: how many attempts came before this one (rr_options.max_retries). Outside: 0. */
@@ -1949,7 +1949,6 @@ struct rr__context {
     rr__context *lone;   /* whose single entry it watches, see rr__is_lone */
     uint64_t lone_pushes;
     double lone_since;
-
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
@@ -1969,8 +1968,7 @@ typedef struct rr__sleeper {
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
     bool is_cancelled; /* the task was, meanwhile */
-
-    bool is_ring; /* a ring was found; its description is in `ring` */
+    bool is_ring;      /* a ring was found; its description is in `ring` */
     char ring[320];
     size_t *order; /* indices in order of completion; may be NULL */
 } rr__sleeper;
@@ -2599,7 +2597,6 @@ static void *rr__big_reuse(rr_runtime *rt, size_t size) {
 }
 
 static void *rr__big_new(rr_runtime *rt, size_t size) {
-
     void *block = rr__big_reuse(rt, size);
     char *p = block || size > SIZE_MAX - 128 ? NULL : RR_MALLOC(size + 128);
     if (!p) return block;
@@ -3430,7 +3427,6 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
         if (inner) rr__drop(cx, inner);
     } else if (o->kind == RR__GATHER) {
         rr__parts_free(cx, o->extra.parts);
-
     } else if (o->place != RR__IN_SLOT) {
         rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
     }
@@ -4527,7 +4523,6 @@ static void rr__timer_set(rr_runtime *rt, rr__timer *timer, double when) {
     timer->when = when;
     rr__timer_up(rt, timer, ++rt->timer_count);
     rt->retries += timer->is_retry;
-
     bool is_first = timer->at == 1;
     rr__unlock(&rt->timer_lock);
     if (is_first) rr__cond_signal(&rt->timer_wake);
@@ -4648,9 +4643,6 @@ static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
     return state == RR__FAILED ? (rr__object *)(uintptr_t)rr__info_of(o) : o->next;
 }
 
-/* READY or FAILED, once; takes over one count of the caller's (a task's own, the pin of rr_seal).
-   The value or error is in place (R3).
-   With nobody waiting both happen in one step, and nothing of the object is touched after it. */
 /* One more cancellation has left nothing behind. */
 static void rr__cancel_is_over(rr_runtime *rt) {
     rr__add_seq_cst(&rt->cancels_over, (uint64_t)1);
@@ -4693,6 +4685,9 @@ static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__sta
     cx->is_settling = false;
 }
 
+/* READY or FAILED, once; takes over one count of the caller's (a task's own, the pin of rr_seal).
+   The value or error is in place (R3).
+   With nobody waiting both happen in one step, and nothing of the object is touched after it. */
 static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
     bool is_inline = state == RR__READY && o->place == RR__IN_SLOT;
     uint64_t add = RR__STATE(state) | (is_inline ? RR__IS_INLINE : 0);
@@ -5304,7 +5299,6 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
     rr__lock(&rt->timer_lock); /* for rr__timers_revoke */
     control->attempt++;
     rr__unlock(&rt->timer_lock);
-
     double delay = rr__retry_delay(control);
     bool is_decided = !rr__try_state(task, RR__RUNNING, RR__WAITING);
     if (is_decided || delay <= 0) {
@@ -5332,7 +5326,6 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     }
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
-
     if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
@@ -5499,7 +5492,7 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
 }
 
 /* Cancels a task, and, if its body runs, what that has called, which is found by looking at all
-   slots: so that calls cost nothing for it. Recursion as deep as bodies that run are nested. */
+   slots: so that a call only notes who made it. Recursion as deep as running bodies are nested. */
 static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
     bool has_begun = false;
     if (!rr__decide(cx, o, flag, &has_begun)) return false;
@@ -7130,7 +7123,6 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
         return rr__read_handle(cx, o, out);
     if (type.kind == RR__KIND_BYTES) {
         rr_bytes bytes = rr__bytes_in(o);
-
         memcpy(out, &bytes, sizeof bytes);
         return rr__hold_view(cx, o);
     }
