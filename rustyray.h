@@ -2579,6 +2579,7 @@ static uint8_t rr__class_of(size_t bytes) {
 }
 
 static rr__big *rr__big_of(void *block) { return (rr__big *)(void *)((char *)block - 64); }
+static void *rr__big_block(rr__big *big) { return (char *)big + 64; }
 
 /* A free block of this size, not more than a quarter too large; NULL if none is kept. */
 static void *rr__big_reuse(rr_runtime *rt, size_t size) {
@@ -2592,8 +2593,8 @@ static void *rr__big_reuse(rr_runtime *rt, size_t size) {
     rr__big *found = best >= 0 ? rt->bigs[best] : NULL;
     if (found) rt->big_bytes -= found->size, rt->bigs[best] = NULL;
     rr__unlock(&rt->big_lock);
-    if (found) RR__UNPOISON((char *)found + 64, size);
-    return found ? (char *)found + 64 : NULL;
+    if (found) RR__UNPOISON(rr__big_block(found), size);
+    return found ? rr__big_block(found) : NULL;
 }
 
 static void *rr__big_new(rr_runtime *rt, size_t size) {
@@ -2631,7 +2632,7 @@ static void rr__big_give(rr_runtime *rt, void *block) {
     } while (rt->big_bytes && rt->big_bytes + big->size > LIMIT * RUSTYRAY_KEEP_BYTES);
     rt->bigs[at] = big, rt->big_bytes += big->size;
     rr__unlock(&rt->big_lock);
-    while (n > 0) rr__big_free((char *)gone[--n] + 64);
+    while (n > 0) rr__big_free(rr__big_block(gone[--n]));
 }
 
 /* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__block_free. */
@@ -3801,6 +3802,14 @@ static bool rr__role_take(rr__context *cx) {
     return cx->has_role;
 }
 
+/* The same for the calling thread, if it is a worker, in whatever runtime it waits or blocks. */
+static RR__NOINLINE void rr__own_role_give(void) {
+    if (rr__self()->own) rr__role_give(rr__self()->own);
+}
+static RR__NOINLINE void rr__own_role_take(void) {
+    if (rr__self()->own) rr__role_take(rr__self()->own);
+}
+
 static void rr__search_begin(rr__context *cx) {
     if (cx->is_searching) return;
     cx->is_searching = true;
@@ -4143,6 +4152,14 @@ static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
     rr__serve_end(cx, began);
 }
 
+/* Runs the task that is waited for straight away, if nobody has begun it. */
+static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
+    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
+        return false;
+    rr__help(cx, o, o);
+    return true;
+}
+
 static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
     if (self->path_count == self->path_capacity) {
         size_t capacity = self->path_capacity ? 2 * self->path_capacity : 64;
@@ -4261,24 +4278,24 @@ static rr_runtime *rr__end_turn(rr_runtime *rt) {
     if (before) rr__unlock(&before->end_lock);
     self->ending = rt;
     if (!rt || rr__try_lock(&rt->end_lock)) return before;
-    if (self->own) rr__role_give(self->own); /* for a destructor may take long */
+    rr__own_role_give(); /* for a destructor may take long */
     rr__lock(&rt->end_lock);
-    if (self->own) rr__role_take(self->own);
+    rr__own_role_take();
     return before;
 }
 
 /* Sleeps without the role. A thread from outside has none, but may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
-    rr__context *worker =
-        rr__self()->own; /* its runtime may be another one than that of the wait */
+
     if (cx->is_worker && !s->has_limit) rr__work_instead(s);
-    if (worker) rr__role_give(worker);
+    rr__own_role_give();
+
     if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
     rr_runtime *ending = rr__end_turn(NULL);
     rr__sleeper_wait(s, deadline);
     rr__end_turn(ending);
-    if (worker) rr__role_take(worker);
+    rr__own_role_take();
 }
 
 /* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
@@ -4289,11 +4306,10 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     s->task->data.runner = cx;                   /* for rr__ring_wake */
     rr__store_release(&s->task->waits_on, edge); /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
-    bool may_help = !rr__must_stop(cx) && rr__has_stack(cx);
+    bool must_stop = rr__must_stop(cx), may_help = !must_stop && rr__has_stack(cx);
     enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, s->task); /* us too */
-    else if (found == RR__WALK_QUEUED && !rr__has_threads(cx) && !rr__must_stop(cx))
-        s->is_too_deep = true;
+    else if (found == RR__WALK_QUEUED && !must_stop && !rr__has_threads(cx)) s->is_too_deep = true;
     else if (found != RR__WALK_CLAIMED) rr__sleep_free(s, -1);
     if (found != RR__WALK_CLAIMED) *claimed = NULL;
     rr__sub_seq_cst(&rt->blocked, 1u);
@@ -4381,11 +4397,9 @@ static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
 /* Runs those of the objects that nobody has begun, the newest first. */
 static void rr__wait_help(rr__context *cx, rr__wait *wait) {
     bool began = rr__serve_begin(cx);
-    for (size_t i = wait->n; i-- > 0;) {
-        rr__object *o = wait->objects[i];
-        if (rr__must_stop(cx)) break;
-        if (o && rr__is_claimable(o) && rr__has_stack(cx) && rr__claim(o)) rr__help(cx, o, o);
-    }
+    for (size_t i = wait->n; i-- > 0;)
+        if (wait->objects[i]) (void)rr__run_claimable(cx, wait->objects[i]);
+
     rr__serve_end(cx, began);
 }
 
@@ -4912,14 +4926,6 @@ static RR__INLINE rr__error *rr__arg_word(rr__context *cx, rr__object *task, int
     return error;
 }
 
-static RR__NOINLINE void rr__args_undo(rr__context *cx, rr__object *task, int n) {
-    while (n-- > 0) {
-        char *at = (char *)&task->words[n];
-        if (rr__is_counted(task->of.fn, task->by_ref, n) && rr__counted_arg(at))
-            rr__drop(cx, rr__counted_arg(at));
-    }
-}
-
 /* Fills in the arguments; on an error none is kept. Straight into the slot if that is known to hold
    them. */
 static RR__INLINE rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg *args) {
@@ -4929,7 +4935,8 @@ static RR__INLINE rr__error *rr__args_pack(rr__context *cx, rr__object *task, co
         uint64_t word;
         rr__error *error = rr__arg_word(cx, task, i, &args[i], &word);
         if (RR__UNLIKELY(error != NULL)) {
-            rr__args_undo(cx, task, i);
+            while (i < fn->arity) rr__store_release(&task->words[i++], (uint64_t)0);
+            rr__args_release(cx, task); /* those before this one */
             return error;
         }
         rr__store_release(&task->words[i], word); /* see rr__write_words */
@@ -5053,14 +5060,6 @@ static void rr__advance(rr__context *cx, rr__object *task) {
 
 /* ---- running ---- */
 
-/* The thread's worker's role goes to another thread while it blocks, and comes back after. */
-static RR__NOINLINE void rr__block(rr__local *self) {
-    if (self->own) rr__role_give(self->own);
-}
-static RR__NOINLINE void rr__block_over(rr__local *self) {
-    if (self->own) rr__role_take(self->own);
-}
-
 static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
                                       bool is_actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
@@ -5089,7 +5088,7 @@ static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->context = frame->context, self->chosen = frame->chosen;
     self->frame = frame->around;
     rr__store_release(&cx->frame, frame->outer);
-    if (RR__UNLIKELY(frame->blocking)) rr__block_over(self);
+    if (RR__UNLIKELY(frame->blocking)) rr__own_role_take();
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
 }
 
@@ -5322,7 +5321,7 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
     if (RR__UNLIKELY(has_control) && task->extra.control->options.blocking) {
         frame.blocking = 1;
-        rr__block(rr__self());
+        rr__own_role_give();
     }
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
@@ -6525,7 +6524,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     RR_FREE(rt->timers);
 
     for (int i = 0; i < RR__BIGS; i++)
-        if (rt->bigs[i]) rr__big_free((char *)rt->bigs[i] + 64);
+        if (rt->bigs[i]) rr__big_free(rr__big_block(rt->bigs[i]));
     rr__global_lock();
     stbds_shfree(rt->names);
     rr__global_unlock();
@@ -7136,14 +7135,6 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
     return RR_OK;
 }
 
-/* Runs the task that is waited for straight away, if nobody has begun it. */
-static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
-    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
-        return false;
-    rr__help(cx, o, o);
-    return true;
-}
-
 static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr_type *type,
                                            void *out, int64_t milliseconds) {
     if (ref.id == 0 && ref.slot) return rr__status_of(ref.slot);
@@ -7324,12 +7315,12 @@ bool rr_cancelled(void) {
 void rr_block_begin(void) {
     rr__local *self = rr__self();
     if (self->frame && self->frame->blocking < UINT16_MAX && !self->frame->blocking++)
-        rr__block(self);
+        rr__own_role_give();
 }
 
 void rr_block_end(void) {
     rr__local *self = rr__self();
-    if (self->frame && self->frame->blocking && !--self->frame->blocking) rr__block_over(self);
+    if (self->frame && self->frame->blocking && !--self->frame->blocking) rr__own_role_take();
 }
 
 int rr_attempt(void) {
