@@ -1967,6 +1967,8 @@ typedef struct rr__sleeper {
     size_t fired, need; /* under the context's lock */
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
+    bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
+    bool is_called;    /* it was */
     bool is_cancelled; /* the task was, meanwhile */
     bool is_ring;      /* a ring was found; its description is in `ring` */
     char ring[320];
@@ -3593,19 +3595,35 @@ static bool rr__worker_add_locked(rr_runtime *rt) {
     return false;
 }
 
-/* Hands a role that was just taken from sleep to a thread. If every thread waits and there may
-   be no more, the role sleeps on: the first thread that stops waiting takes it. Under the lock,
-   so that no thread parks unseen in between. */
+/* Every thread waits and there may be no more (rr_config.max_threads). Rather than that nothing
+   goes on any more, one of them works on top of its wait, whatever there is. Under the runtime's
+   lock. */
+static rr__context *rr__sleeper_call(rr_runtime *rt) {
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
+        rr__lock(&cx->lock);
+        bool is_called = cx->sleeper && cx->sleeper->is_idle;
+        if (is_called) cx->sleeper->is_idle = false, cx->sleeper->is_called = true;
+        rr__unlock(&cx->lock);
+        if (is_called) return cx;
+    }
+    return NULL;
+}
+
+/* Hands a role that was just taken from sleep to a thread. If there is none for it, the role sleeps
+   on: the first thread that stops waiting takes it. Under the lock, so that no thread parks unseen
+   in between. */
 static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
+    rr__context *called = NULL;
     rr__lock(&rt->lock);
     rr__context *cx = rt->parked;
     if (cx) rt->parked = cx->listed;
-    if (!cx && !rr__worker_add_locked(rt)) {
+    else if (!rr__worker_add_locked(rt) && !(called = rr__sleeper_call(rt))) {
         rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
         rr__cond_signal(&rt->quiet);
     }
     rr__unlock(&rt->lock);
     if (cx) rr__context_wake(cx);
+    if (called) rr__cond_signal(&called->wake);
 }
 
 /* Rule P3. */
@@ -4217,7 +4235,8 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
     rr__lock(&cx->lock);
     s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
-    while (s->fired < s->need && !s->edge_fired && !s->is_ring && !s->is_cancelled) {
+    while (s->fired < s->need && !s->edge_fired && !s->is_ring && !s->is_cancelled &&
+           !s->is_called) {
         if (!s->has_limit) {
             rr__cond_wait(&cx->wake, &cx->lock);
         } else {
@@ -4226,6 +4245,7 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
             rr__cond_wait_for(&cx->wake, &cx->lock, left);
         }
     }
+    s->is_idle = false;
     rr__unlock(&cx->lock);
 }
 
@@ -4242,7 +4262,7 @@ static void rr__body_wake(rr_runtime *rt, const rr__object *task) {
 
 static bool rr__sleeper_is_done(rr__sleeper *s) {
     rr__lock(&s->context->lock);
-    bool is_done = s->fired >= s->need || s->edge_fired || s->is_ring;
+    bool is_done = s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled;
     rr__unlock(&s->context->lock);
     return is_done;
 }
@@ -4253,19 +4273,32 @@ static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
     rr__unlock(&cx->lock);
 }
 
-/* Every thread waits and there may be no more (rr_config.max_threads): rather than that nothing
-   goes on any more, the last one works on top of its wait, whatever there is. */
+/* Can be called to work from now on until it stops sleeping: a worker that waits without a limit.
+   Before the role is given away, so that what the last one awake leaves behind is seen. */
+static void rr__sleeper_ready(rr__sleeper *s) {
+    rr__context *cx = s->context;
+    bool can_work = cx->is_worker && !s->has_limit && !rr__must_stop(cx) && rr__has_stack(cx);
+    rr__lock(&cx->lock);
+    s->is_idle = can_work;
+    rr__unlock(&cx->lock);
+}
+
+/* The sleeper was called: it holds a role, which searches. It keeps that if its wait is over. */
 static void rr__work_instead(rr__sleeper *s) {
     rr__context *cx = s->context;
-    while (!rr__sleeper_is_done(s) && !rr__must_stop(cx) && !rr__has_threads(cx) &&
-           rr__has_stack(cx)) {
-        rr__object *o = rr__find_work(cx);
-        if (!o && rr__has_work(cx->runtime)) continue; /* it was left to its owner, who sleeps */
-        if (!o) return;
+    rr__object *o;
+    s->is_called = false; /* nobody else writes it while is_idle is false */
+    cx->has_role = cx->is_searching = true;
+    while (cx->has_role && !rr__sleeper_is_done(s) && (o = rr__next_task(cx))) {
+        rr__search_end(cx);
         rr__sleeper_set(cx, NULL); /* the body may sleep itself */
         rr__run(cx, o, NULL);
         rr__sleeper_set(cx, s);
     }
+    rr__search_end(cx);
+    if (rr__sleeper_is_done(s)) return;
+    rr__sleeper_ready(s);
+    rr__role_give(cx);
 }
 
 /* Destructors of one runtime run one at a time, so that they may count or close what they share;
@@ -4286,14 +4319,15 @@ static rr_runtime *rr__end_turn(rr_runtime *rt) {
 
 /* Sleeps without the role. A thread from outside has none, but may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
-    rr__context *cx = s->context;
-
-    if (cx->is_worker && !s->has_limit) rr__work_instead(s);
+    rr__sleeper_ready(s);
     rr__own_role_give();
-
-    if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
+    if (!s->context->is_worker) rr__signal_if_stopping(s->context->runtime);
     rr_runtime *ending = rr__end_turn(NULL);
     rr__sleeper_wait(s, deadline);
+    while (s->is_called) {
+        rr__work_instead(s);
+        rr__sleeper_wait(s, deadline);
+    }
     rr__end_turn(ending);
     rr__own_role_take();
 }

@@ -598,34 +598,73 @@ TEST(no_ring_where_there_is_none) {
     fixture_stop(&f);
 }
 
-/* A calls and sleeps; B, the last one awake, must not leave A's only entry to A. */
-static rr_ref lone_gate;
+/* All threads sleep, there may be no more, and what they wait for lies in a queue. Whoever goes to
+   sleep last, and whoever queues it then, has to call one of them to work. */
+REMOTE_FN(int, gate_opener, rr_ref, gate) { return rr_seal(gate) == RR_OK ? 3 : -1; }
+REMOTE_FN(int, gate_waiter, rr_ref, gate) { return rr_get_void(gate) == RR_OK ? 1 : -1; }
+
 static atomic_int lone_called, lone_begun;
-REMOTE_FN(int, lone_opener, int, v) {
-    CHECK(rr_seal(lone_gate) == RR_OK);
-    return v;
-}
-REMOTE_FN(int, lone_caller, int, v) {
+REMOTE_FN(int, lone_caller, rr_ref, gate) {
     while (!lone_begun) rr_sleep_ms(1);
-    rr_call(lone_opener, 1);
+    rr_call(gate_opener, gate);
     lone_called = 1;
-    return rr_get_void(lone_gate) == RR_OK ? v : -1;
+    return rr_get_void(gate) == RR_OK ? 1 : -1;
 }
-REMOTE_FN(int, lone_other, int, v) {
+REMOTE_FN(int, lone_other, rr_ref, gate) {
     lone_begun = 1;
     while (!lone_called) rr_sleep_ms(1);
-    return rr_get_void(lone_gate) == RR_OK ? v : -1;
+    return rr_get_void(gate) == RR_OK ? 1 : -1;
+}
+
+static bool gives(rr_ref ref, int expected) {
+    int v = 0;
+    return rr_get_timeout(int, ref, &v, 20000) == RR_OK && v == expected;
 }
 
 TEST(last_thread_awake_takes_the_only_entry_of_one_that_sleeps) {
     fixture f;
     void *room;
     START(&f, .workers = 2, .max_threads = 2);
-    lone_gate = rr_create(8, &room);
-    rr_ref a = rr_call(lone_caller, 1), b = rr_call(lone_other, 2);
-    int v = 0;
-    CHECK(rr_get_timeout(int, a, &v, 20000) == RR_OK && v == 1);
-    CHECK(rr_get_timeout(int, b, &v, 20000) == RR_OK && v == 2);
+    rr_ref gate = rr_create(8, &room);
+    rr_ref a = rr_call(lone_caller, gate), b = rr_call(lone_other, gate);
+    CHECK(gives(a, 1) && gives(b, 1));
+    fixture_stop(&f);
+}
+
+/* The same with both in step, so that each of them may see the other one awake. */
+static atomic_int step_arrived;
+REMOTE_FN(int, step_waiter, rr_ref, gate, int, is_caller) {
+    atomic_fetch_add(&step_arrived, 1);
+    while (atomic_load(&step_arrived) < 2)
+        ;
+    if (is_caller) rr_call(gate_opener, gate);
+    return rr_get_void(gate) == RR_OK ? 1 : -1;
+}
+
+TEST(threads_that_go_to_sleep_at_once_leave_no_entry_behind) {
+    fixture f;
+    START(&f, .workers = 2, .max_threads = 2);
+    for (int i = 0; i < 2000; i++) {
+        void *room;
+        rr_scope scope = rr_scope_begin();
+        rr_ref gate = rr_create(8, &room);
+        step_arrived = 0;
+        rr_ref a = rr_call(step_waiter, gate, 1), b = rr_call(step_waiter, gate, 0);
+        if (!CHECK(gives(a, 1) && gives(b, 1))) i = 2000;
+        rr_scope_end(scope);
+    }
+    fixture_stop(&f);
+}
+
+TEST(what_is_queued_while_all_threads_wait_is_run_by_one_of_them) {
+    fixture f;
+    void *room;
+    START(&f, .workers = 2, .max_threads = 2);
+    rr_ref gate = rr_create(8, &room);
+    rr_ref a = rr_call(gate_waiter, gate), b = rr_call(gate_waiter, gate);
+    while (RR__SLEEPING(rr__load_seq_cst(&f.runtime->idle)) < 2) rr_sleep_ms(1);
+    rr_ref opener = rr_call(gate_opener, gate);
+    CHECK(gives(opener, 3) && gives(a, 1) && gives(b, 1));
     fixture_stop(&f);
 }
 
