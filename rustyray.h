@@ -371,6 +371,10 @@ typedef struct rr_function rr_function;
     X(RR_ERR_TASK, "a task failed (rr_fail)")                                                      \
     X(RR_ERR_CANCELLED, "it was cancelled")                                                        \
     X(RR_ERR_ACTOR_DEAD, "the actor ended or could not be made")                                   \
+    X(RR_ERR_ACTOR_CRASHED, "the actor crashed while it ran this (rr_crash_actor)")                \
+    X(RR_ERR_MAILBOX_FULL, "the actor has as many messages waiting as it may (max_pending)")       \
+    X(RR_ERR_UNSCHEDULABLE, "it needs more of a resource than there is in all")                    \
+    X(RR_ERR_END, "the stream has ended: there is nothing more to read")                           \
     X(RR_ERR_DEADLOCK, "the wait would never end: the tasks wait for each other in a ring")        \
     X(RR_ERR_NOT_RUNNING, "there is no runtime: rr_init was not called, or rr_shutdown was")       \
     X(RR_ERR_ALREADY_RUNNING, "the default runtime is running already")
@@ -407,33 +411,64 @@ typedef enum rr_log_level { RR_LOG_WARN, RR_LOG_ERROR } rr_log_level;
    once, never with a lock held; it may not call back into the library. */
 typedef void (*rr_log_fn)(rr_log_level level, const char *text, void *data);
 
+/* So much of something of which there is a limited amount: {"gpu", 1}. Four decimals count. */
+typedef struct rr_resource {
+    const char *name; /* NULL: unused */
+    double amount;
+} rr_resource;
+enum { RR_RESOURCES = 8 }; /* kinds of them in a runtime */
+
 /* How a runtime is to be. Zero means the default, everywhere. What is left zero
    is read from the environment variable named behind it, where that is set. */
 typedef struct rr_config {
-    int workers;        /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
-    int max_threads;    /* pool threads in all, with those that stand in for waiting ones;
-                           workers + 1024. RUSTYRAY_MAX_THREADS */
-    size_t store_bytes; /* limit on the bytes of objects that do not fit into their slot;
-                           no limit. RUSTYRAY_STORE_BYTES */
-    bool report_leaks;  /* rr_shutdown logs what was never released. RUSTYRAY_REPORT_LEAKS=1 */
-    rr_log_fn log;      /* stderr */
-    void *log_data;     /* handed to log */
+    int workers;         /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
+    int max_threads;     /* pool threads in all, with those that stand in for waiting ones;
+                            workers + 1024. RUSTYRAY_MAX_THREADS */
+    size_t store_bytes;  /* limit on the bytes of objects that do not fit into their slot;
+                            no limit. RUSTYRAY_STORE_BYTES */
+    int64_t max_pending; /* tasks that have not begun: past so many rr_call, outside of bodies, runs
+                            others or waits first; in a body it runs others if there are some; no
+                            limit. RUSTYRAY_MAX_PENDING */
+    rr_resource resources[RR_RESOURCES]; /* what there is beside CPUs; nothing.
+                                            RUSTYRAY_RESOURCES="gpu=2,disk=0.5" */
+    bool report_leaks; /* rr_shutdown logs what was never released. RUSTYRAY_REPORT_LEAKS=1 */
+    rr_log_fn log;     /* stderr */
+    void *log_data;    /* handed to log */
 } rr_config;
 
 /* How a task is to be run. Zero means the default. */
 typedef struct rr_options {
+    const char *name;       /* its name in messages; copied; the function's */
+    int priority;           /* higher ones first among what is ready, the oldest first among equals;
+                               may be negative. A second of waiting makes up for one step */
     int64_t timeout_ms;     /* fails with RR_ERR_TIMEOUT if it is not complete so many milliseconds
                                after the call; no limit */
-    int max_retries;        /* so often it is tried again when its body has failed; 0 */
+    int max_retries;        /* so often it is tried again when its body has failed; -1: without
+                               limit; 0 */
     int64_t retry_delay_ms; /* before the first retry, doubled for each further one up to a minute,
                                less a random part of up to a quarter; 0: at once */
-    bool blocking;          /* its body waits for something outside (a file, a socket): it takes
-                               no worker; a further thread runs it, up to rr_config.max_threads */
+    double num_cpus;        /* workers that it takes while it runs: 2, or 0.5: two of them share
+                               one; 1 */
+    rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it runs */
+    bool blocking;  /* its body waits for something outside (a file, a socket): it takes no worker;
+                       a further thread runs it, up to rr_config.max_threads */
+    int max_unread; /* of a stream: rr_yield waits while so many objects are unread; no limit */
 } rr_options;
 
 /* How an actor is to be. Zero means the default. */
 typedef struct rr_actor_options {
-    const char *name; /* rr_find_actor finds it by this name while it lives; copied */
+    const char *name;         /* rr_find_actor finds it by this name while it lives; copied */
+    int max_restarts;         /* so often it is made anew after rr_crash_actor; -1: without limit */
+    int64_t restart_delay_ms; /* before the first restart, doubled for each further one up to a
+                                 minute, less a random part of up to a quarter; 0: at once */
+    int max_method_retries; /* so often a method that the actor crashed in runs again, on the fresh
+                                 state; at most 254; -1: without limit */
+    int max_pending;        /* messages that have not begun: one more is RR_ERR_MAILBOX_FULL; no
+                                 limit */
+    int max_concurrency;    /* methods that run at once, in no promised order; 1 */
+    double num_cpus; /* workers that are kept for it while it lives: those beyond the one that
+                                 runs it; 1 */
+    rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it lives */
 } rr_actor_options;
 
 /* Counters of a runtime since it started, and what lives in it now. Each number
@@ -710,6 +745,11 @@ void rr_exit_actor(void);
 /* Fills in the counters of the runtime in use; zeros if there is none.
    Threads: any. Blocks: no. */
 void rr_get_stats(rr_stats *out);
+
+/* How much there is of a resource, and how much of that nobody uses now; "cpu": of the workers.
+   Each output may be NULL. Errors: RR_ERR_NOT_FOUND if rr_config.resources does not name it,
+   RR_ERR_NOT_RUNNING; the outputs are 0 then. Threads: any. Blocks: no. */
+rr_status rr_resources(const char *name, double *total, double *available);
 
 /* Why is this not complete yet? Writes a sentence, cut to size bytes with its end: what it waits
    for and what that waits for, which actor has it and what that runs, whether it is queued,
@@ -1730,7 +1770,7 @@ struct rr__object {
         rr__object *actor;    /* of a message: counted by it; NULL when it has run */
         rr__actor *own;       /* of an actor */
         rr__parts *parts;     /* of a gather */
-        rr__control *control; /* of a task with options */
+        rr__control *control; /* of a function with options */
     } extra;
     RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
     bool is_told;                 /* a message whose result nobody wants */
@@ -1739,6 +1779,10 @@ struct rr__object {
         bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
     };
     uint8_t lane_flags; /* held: enum rr__lane_flags; shard lock of its actor */
+    union {
+        bool is_pending; /* a function: it is counted in rr_runtime.pending */
+        uint8_t attempt; /* a message: so many ended with a crash of its actor */
+    };
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -1874,6 +1918,8 @@ typedef struct rr__frame {
     uint8_t room_place;
     bool is_actor, wants_exit;
     uint16_t blocking;                      /* rr_block_begin without their end */
+    bool is_lent;                           /* the CPUs that it was granted, while it waits */
+    int64_t cpus;                           /* those; 0 for most */
     size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
     rr_runtime *chosen;
     rr__context *context;
@@ -1909,6 +1955,7 @@ typedef struct rr__local {
     uint32_t scopes;    /* begun so far */
     size_t floor;       /* where the scope that the running body is starts */
     rr__frame *frame;   /* the running body, in whatever runtime; NULL outside */
+    int granted;        /* frames of the thread that were granted CPUs */
     rr_runtime *ending; /* whose end_lock the thread holds, or NULL */
     rr__step *path;     /* stack: from what the waits of this thread wait for, see rr__help_along */
     size_t path_count, path_capacity;
@@ -1945,6 +1992,8 @@ struct rr__context {
     rr__object *dead, *settled; /* worklists: recursion over long chains as loops */
     bool is_burying, is_settling;
     bool is_worker, has_role, is_searching;
+    uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
+    double passed_since; /* the first of them */
     rr__context *victim; /* where the last theft worked */
     rr__context *lone;   /* whose single entry it watches, see rr__is_lone */
     uint64_t lone_pushes;
@@ -2035,20 +2084,57 @@ struct rr__actor {
     bool is_doomed; /* the queue is closed for the runner; shard lock */
 };
 
-/* A point of time in the runtime's heap of timers, which is ordered by `when`. */
-typedef struct rr__timer {
-    double when; /* on rr_now's clock */
-    size_t at;   /* place in the heap, from 1; 0: not set. Under the timers' lock, as all of it */
-    rr__control *control; /* NULL: of the runtime, see rr__sweep */
-    bool is_retry;        /* or the time limit */
-} rr__timer;
+/* An entry of a heap. It is a part of what it stands for. */
+typedef struct rr__entry {
+    double when;          /* what comes first; on rr_now's clock */
+    uint64_t order;       /* among equals */
+    size_t at;            /* place in the heap, from 1; 0: in none. Under the heap's lock */
+    rr__control *control; /* whose it is; NULL: the runtime's, see rr__sweep */
+} rr__entry;
 
-/* What a task with options has. Made with it; ended by who ends it, after its timers. */
+/* Under the lock of what it is for. */
+typedef struct rr__heap {
+    rr__entry **entries;          /* four children each; [0] is unused */
+    size_t count, room, promised; /* in it; in the array; that may be in it at any time */
+    uint64_t orders;              /* added so far */
+} rr__heap;
+
+/* CPUs and what rr_config.resources names, in ten-thousandths, so that they add up. */
+typedef struct rr__stock {
+    const char *name;
+    int64_t total, used;
+} rr__stock;
+enum { RR__CPU, RR__STOCKS = 1 + RR_RESOURCES, RR__WHOLE = 10000 };
+
+/* What tasks may need, and those that wait for just that: one for each such set in use. Under the
+   lock of the stocks. */
+typedef struct rr__shape {
+    struct rr__shape *next;
+    int64_t amounts[RR__STOCKS]; /* CPUs 0: nothing but the worker that runs it */
+    bool is_of_actors;           /* held while they live; CPUs: those beyond the first */
+    int overtaken;               /* so often since its first one waits */
+    size_t users;                /* controls that point to it */
+    rr__heap waiting;
+} rr__shape;
+
+/* What a task with options, or an actor that needs resources, has beside its slot, for as long as
+   that. The task's owner alone changes it, but for the entries. */
 struct rr__control {
     rr__object *task;
-    rr_options options;
-    int attempt; /* so many are over; runner only */
-    rr__timer limit, retry;
+    const char *name; /* its own, behind this in memory; or NULL */
+    int64_t retry_delay_ms;
+    int max_retries, attempt; /* allowed; over: written under the timers' lock */
+    bool is_blocking;         /* takes no worker */
+    uint8_t timers;           /* that were promised to it */
+    rr__entry limit, retry;   /* timers */
+
+    bool has_turn;     /* it has a priority, or needs resources; below: under the stocks' lock */
+    bool is_granted;   /* it has what it needs */
+    bool is_over;      /* it enters no heap any more */
+    double due;        /* when it was called, less its priority in seconds; fixed */
+    rr__shape *shape;  /* what it needs; or NULL; fixed */
+    rr__entry turn;    /* WAITING: in the shape's heap; QUEUED: in rr_runtime.ready */
+    rr__heap *turn_in; /* which it is */
 };
 
 /* The parts of a gather. */
@@ -2092,6 +2178,10 @@ struct rr_runtime {
 
     RR__ATOMIC(rr__context *) contexts;
     RR__ATOMIC(int) has_inbox;
+    RR__ATOMIC(int) has_ready;    /* `ready` below is not empty */
+    RR__ATOMIC(int) roles_wanted; /* that workers are to hand in; see rr__roles_move_locked */
+    int64_t max_pending;          /* rr_config's */
+    RR__ATOMIC(int64_t) pending;  /* counted only if there is a limit */
     RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
 
     RR__ATOMIC(uintptr_t) segments[RR__SEGMENTS]; /* see rr__slot_at */
@@ -2113,13 +2203,23 @@ struct rr_runtime {
     rr__mutex end_lock;   /* destructors run one at a time; before all others, see rr__end_turn */
     rr__mutex timer_lock; /* of those below; a leaf */
     rr__cond timer_wake;  /* the first timer has changed */
-    rr__timer **timers;   /* heap of four children each; [0] is unused */
-    size_t timer_count, timer_room, timers_promised; /* set; in the array; that may be set */
-    size_t retries, firing;       /* tasks between attempts; timers between unset and done */
-    rr__timer sweep;              /* beside those that are promised */
+    rr__heap timers;
+    size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
+    rr__entry sweep;              /* beside those that are promised */
     RR__ATOMIC(int) sweep_is_set; /* or firing */
     rr__context *timer_context;   /* of the thread that fires them; made when it is needed first */
     RR__ATOMIC(uint64_t) cancels_begun, cancels_over; /* see rr__is_quiet */
+
+    rr__mutex stock_lock; /* of those below; a leaf */
+    rr__stock stocks[RR__STOCKS];
+    int stock_count;
+    char *stock_names;
+    rr__shape *shapes;
+    rr__heap ready;      /* QUEUED tasks that have a turn */
+    int64_t lived;       /* CPUs that actors hold, of those used */
+    int64_t sharers;     /* tasks that have been granted CPUs and do not wait */
+    int64_t roles_taken; /* see rr__roles_move_locked */
+    rr__object *first_granted, *last_granted; /* to begin when no role is wanted any more */
 
     rr__mutex ring_lock; /* rule W4; before a context's lock */
     rr__mutex lock;      /* of all below; before a context's lock */
@@ -2136,6 +2236,7 @@ struct rr_runtime {
 /* ---- used before they are defined ---- */
 static void rr__bury(rr__context *cx, rr__object *o);
 static void rr__abandon(rr__context *cx, rr__object *o);
+static void rr__enqueue(rr__context *cx, rr__object *o);
 static void rr__actor_poke(rr__context *cx, rr__object *actor);
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
 static void rr__actor_deliver(rr__context *cx, rr__object *message);
@@ -2830,6 +2931,69 @@ static void rr__deque_trim(rr__deque *deque) {
         rr__deque_shrink(deque);
 }
 
+/* ---- heaps ---- */
+
+/* Heaps of four children a node (Johnson, "Priority queues with update", 1975): shallow, so that
+   adding and removing one of a million entries costs some ten steps. An entry knows its place. */
+
+static bool rr__entry_before(const rr__entry *a, const rr__entry *b) {
+    return a->when < b->when || (a->when == b->when && a->order < b->order);
+}
+
+static void rr__heap_place(rr__heap *heap, rr__entry *entry, size_t at) {
+    heap->entries[at] = entry, entry->at = at;
+}
+
+static void rr__heap_up(rr__heap *heap, rr__entry *entry, size_t at) {
+    for (size_t up; at > 1; at = up) {
+        up = (at + 2) / 4;
+        if (!rr__entry_before(entry, heap->entries[up])) break;
+        rr__heap_place(heap, heap->entries[up], at);
+    }
+    rr__heap_place(heap, entry, at);
+}
+
+static void rr__heap_down(rr__heap *heap, rr__entry *entry, size_t at) {
+    for (;;) {
+        size_t first = 4 * at - 2, least = first;
+        for (size_t i = first; i < first + 4 && i <= heap->count; i++)
+            if (rr__entry_before(heap->entries[i], heap->entries[least])) least = i;
+        if (first > heap->count || !rr__entry_before(heap->entries[least], entry)) break;
+        rr__heap_place(heap, heap->entries[least], at);
+        at = least;
+    }
+    rr__heap_place(heap, entry, at);
+}
+
+static rr__entry *rr__heap_first(const rr__heap *heap) {
+    return heap->count ? heap->entries[1] : NULL;
+}
+
+/* There is room: it was promised. */
+static void rr__heap_add(rr__heap *heap, rr__entry *entry, double when) {
+    entry->when = when, entry->order = heap->orders++;
+    rr__heap_up(heap, entry, ++heap->count);
+}
+
+static void rr__heap_remove(rr__heap *heap, rr__entry *entry) {
+    rr__entry *last = heap->entries[heap->count--];
+    if (last != entry && rr__entry_before(last, entry)) rr__heap_up(heap, last, entry->at);
+    else if (last != entry) rr__heap_down(heap, last, entry->at);
+    entry->at = 0;
+}
+
+/* Sees to it that so many more entries can be added at any time; false without memory. */
+static bool rr__heap_promise(rr__heap *heap, size_t more) {
+    if (heap->promised + more + 1 > heap->room) {
+        size_t room = heap->room ? 2 * heap->room : 64;
+        rr__entry **entries = RR_REALLOC(heap->entries, room * sizeof *entries);
+        if (!entries) return false;
+        heap->entries = entries, heap->room = room;
+    }
+    heap->promised += more;
+    return true;
+}
+
 // >>registry
 
 /* "struct point" and "point" are one name; so are types with and without qualifiers. */
@@ -3058,6 +3222,19 @@ static void rr__error_drop(rr__error *error) {
     }
 }
 
+/* What has options of its own, or NULL. */
+static rr__control *rr__control_of(const rr__object *o) {
+    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* fixed */
+    return word & RR__HAS_CONTROL ? o->extra.control : NULL;
+}
+
+/* For messages. The caller counts or owns the object. */
+static const char *rr__name_of(const rr__object *o) {
+    const rr__control *control = rr__control_of(o);
+    if (control && control->name) return control->name;
+    return o->kind <= RR__METHOD ? o->of.fn->name : o->site;
+}
+
 /* An error about a subject; takes over one count of the cause. Never NULL. */
 RR__PRINTF(6, 0)
 static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code,
@@ -3068,7 +3245,9 @@ static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code,
     int length = vsnprintf(NULL, 0, format, again);
     va_end(again);
     size_t room = length > 0 ? (size_t)length + 1 : 1;
-    rr__error *error = RR_CALLOC(1, sizeof *error + room);
+    const char *subject = about ? rr__name_of(about) : NULL;
+    bool is_own = about && rr__control_of(about); /* its name may go before the error */
+    rr__error *error = RR_CALLOC(1, sizeof *error + room + (is_own ? strlen(subject) + 1 : 0));
     if (!error) {
         rr__error_drop(cause);
         return rt->no_memory;
@@ -3076,9 +3255,8 @@ static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code,
     vsnprintf(error->text, room, format, args);
     rr__store_relaxed(&error->count, 1u); /* not shared yet */
     error->status = status, error->code = code, error->cause = cause;
-    if (about && about->kind <= RR__METHOD)
-        error->subject = about->of.fn->name, error->is_task = true;
-    else if (about) error->subject = about->site;
+    error->subject = is_own ? strcpy(error->text + room, subject) : subject;
+    error->is_task = about && about->kind <= RR__METHOD;
     return error;
 }
 
@@ -3200,7 +3378,7 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
     o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
     rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
-    o->is_told = o->is_held = false, o->lane_flags = 0;
+    o->is_told = o->is_held = false, o->lane_flags = o->attempt = 0;
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
     rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
@@ -3294,7 +3472,8 @@ static rr__error *rr__failure(rr_runtime *rt, rr__object *o) {
    is no end of its slot: its runner frees that. The word as it was then decides, because the runner
    may be about to. */
 static inline void rr__last_dropped(rr__context *cx, rr__object *o, uint64_t word) {
-    if (RR__LIKELY((word & RR__IS_INLINE) && rr__kind_is_plain(rr__kind_in(word))))
+    uint64_t flags = word & (RR__IS_INLINE | RR__HAS_CONTROL);
+    if (RR__LIKELY(flags == RR__IS_INLINE && rr__kind_is_plain(rr__kind_in(word))))
         rr__object_free(cx, o);
     else if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) {
         RR__STRESS_POINT();
@@ -3439,6 +3618,7 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
 static void rr__bury_one(rr__context *cx, rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word)); /* count 0: ours, rule R2 */
     if (state == RR__FAILED && !rr__is_decided(o)) rr__error_drop(o->data.error);
+    RR_FREE(rr__control_of(o));
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *actor = o->extra.own;
         rr__error_drop(rr__load_relaxed(&actor->death)); /* its last user */
@@ -3710,12 +3890,6 @@ static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
     else rr__shelve(cx, o);
 }
 
-/* Makes a WAITING task or actor claimable. The caller owns the state (rule R1). */
-static void rr__enqueue(rr__context *cx, rr__object *o) {
-    if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
-    else rr__abandon(cx, o);
-}
-
 /* The one arbiter of who runs a task or an actor. */
 static RR__INLINE bool rr__claim(rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
@@ -3725,8 +3899,266 @@ static RR__INLINE bool rr__claim(rr__object *o) {
     return false;
 }
 
+/* ---- priorities and resources ---- */
+
+/* A task with a priority, or that needs resources, has a turn:
+
+       WAITING, in the heap of its shape --granted--> QUEUED, in rr_runtime.ready -> RUNNING
+
+   Workers look into `ready` before their deques, if what is first there is due.
+   Rules  G1  A WAITING task with an entry belongs to who removes the entry; an entry in `ready` is
+              a hint, as those of deques are.
+          G2  What is granted is returned by the task's owner: between two attempts, or at its end,
+              before that is told.
+          G3  Who has put a task into the heap of a shape then looks whether it was decided, who has
+              decided one then looks for its entry: so one of them finds it. */
+
+static void rr__hint_ready_locked(rr_runtime *rt) {
+    rr__store_seq_cst(&rt->has_ready, rt->ready.count > 0); /* rules P1, P2 */
+}
+
+static void rr__turn_leave_locked(rr_runtime *rt, rr__control *control) {
+    if (!control->turn.at) return;
+    rr__heap_remove(control->turn_in, &control->turn);
+    if (control->turn_in == &rt->ready) rr__hint_ready_locked(rt);
+}
+
+static void rr__turn_enter_locked(rr_runtime *rt, rr__control *control, rr__heap *heap) {
+    rr__turn_leave_locked(rt, control); /* a waiter may have claimed it without that */
+    control->turn_in = heap;
+    rr__heap_add(heap, &control->turn, control->due);
+    if (heap == &rt->ready) rr__hint_ready_locked(rt);
+}
+
+/* Makes a task that has its turn claimable. Its owner. */
+static void rr__make_ready(rr__context *cx, rr__object *task) {
+    rr_runtime *rt = cx->runtime;
+    rr__control *control = task->extra.control;
+    rr__share(task); /* once QUEUED it may end under us */
+    if (rr__try_state(task, RR__WAITING, RR__QUEUED)) {
+        rr__lock(&rt->stock_lock);
+        if (!control->is_over && !control->turn.at) rr__turn_enter_locked(rt, control, &rt->ready);
+        rr__unlock(&rt->stock_lock);
+        rr__announce(rt);
+    } else {
+        rr__abandon(cx, task);
+    }
+    rr__drop(cx, task);
+}
+
+/* A worker runs on one role. Tasks that were granted other than one CPU take or give the rest: roles
+   are taken out of the game when workers hand them in or put them to sleep, and put back, or, where
+   several tasks share a CPU, added to it. So that at any time, once no role is wanted,
+
+       roles in the game = workers - roles_taken
+       roles_taken = CPUs of tasks that run + CPUs held by actors, rounded up - number of those tasks
+
+   The equation may leave no role to other tasks, but never none at all: an actor holds what is
+   beyond the first CPU, and all of them leave one. */
+static bool rr__roles_move_locked(rr_runtime *rt) {
+    int64_t used = rt->stocks[RR__CPU].used, before = rt->roles_taken;
+    int64_t target = (used + RR__WHOLE - 1) / RR__WHOLE - rt->sharers;
+    for (; rt->roles_taken > target; rt->roles_taken--)
+        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
+    /* Pairs with rr__role_offer: who puts a role to sleep looks at what is wanted after that. */
+    rr__store_seq_cst(&rt->roles_wanted, (int)(target - rt->roles_taken));
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    while (rt->roles_taken < target && RR__SLEEPING(idle))
+        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING)) rt->roles_taken++;
+    rr__store_seq_cst(&rt->roles_wanted, (int)(target - rt->roles_taken));
+    return rt->roles_taken < before;
+}
+
+static bool rr__fits(const rr_runtime *rt, const rr__shape *shape, const int64_t *kept) {
+    for (int i = 0; i < rt->stock_count; i++) {
+        const rr__stock *stock = &rt->stocks[i];
+        int64_t left = stock->total - stock->used - (kept ? kept[i] : 0);
+        if (shape->amounts[i] && shape->amounts[i] > left) return false;
+    }
+    int64_t most = rt->stocks[RR__CPU].total - RR__WHOLE; /* of actors */
+    return !shape->is_of_actors || rt->lived + shape->amounts[RR__CPU] <= most;
+}
+
+static bool rr__shapes_meet(const rr__shape *a, const rr__shape *b) {
+    for (int i = 0; i < RR__STOCKS; i++)
+        if (a->amounts[i] && b->amounts[i]) return true;
+    return false;
+}
+
+/* The shape whose first task gets what it needs next: the oldest of those that fit. One that needs
+   much does not hold up others, but only so many may overtake it; then what it needs is kept. */
+static rr__shape *rr__shape_next_locked(rr_runtime *rt) {
+    enum { PATIENCE = 32 };
+    int64_t kept[RR__STOCKS] = {0};
+    rr__shape *best = NULL;
+    for (rr__shape *s = rt->shapes; s; s = s->next)
+        for (int i = 0; i < RR__STOCKS && s->waiting.count && s->overtaken >= PATIENCE; i++)
+            kept[i] += s->amounts[i];
+    for (rr__shape *s = rt->shapes; s; s = s->next)
+        if (s->waiting.count && rr__fits(rt, s, s->overtaken < PATIENCE ? kept : NULL) &&
+            (!best || rr__entry_before(s->waiting.entries[1], best->waiting.entries[1])))
+            best = s;
+    for (rr__shape *s = rt->shapes; s && best; s = s->next)
+        if (s != best && s->waiting.count && rr__shapes_meet(s, best) &&
+            rr__entry_before(s->waiting.entries[1], best->waiting.entries[1]))
+            s->overtaken++;
+    return best;
+}
+
+/* Adds what a shape needs to what is used, or takes it off. */
+static void rr__stocks_use_locked(rr_runtime *rt, const rr__shape *shape, int sign) {
+    for (int i = 0; i < rt->stock_count; i++) rt->stocks[i].used += sign * shape->amounts[i];
+    if (shape->is_of_actors) rt->lived += sign * shape->amounts[RR__CPU];
+    else if (shape->amounts[RR__CPU]) rt->sharers += sign;
+}
+
+static void rr__grant_locked(rr_runtime *rt) {
+    for (rr__shape *shape; (shape = rr__shape_next_locked(rt));) {
+        rr__control *control = rr__heap_first(&shape->waiting)->control;
+        rr__turn_leave_locked(rt, control);
+        rr__stocks_use_locked(rt, shape, 1);
+        control->is_granted = true, shape->overtaken = 0;
+        control->task->next = NULL;
+        if (rt->last_granted) rt->last_granted->next = control->task;
+        else rt->first_granted = control->task;
+        rt->last_granted = control->task;
+    }
+}
+
+/* Ends a change of the stocks, or of who waits for them: grants what can be granted now. */
+static void rr__stock_unlock(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__object *granted = NULL;
+    rr__grant_locked(rt);
+    bool has_more_roles = rr__roles_move_locked(rt);
+    if (rr__load_relaxed(&rt->roles_wanted) <= 0) { /* written under this lock */
+        granted = rt->first_granted;
+        rt->first_granted = rt->last_granted = NULL;
+    }
+    rr__unlock(&rt->stock_lock);
+    if (has_more_roles) rr__announce(rt);
+    for (rr__object *next; granted; granted = next) {
+        next = granted->next;
+        if (granted->kind == RR__CONSTRUCTOR) rr__enqueue(cx, granted);
+        else rr__make_ready(cx, granted);
+    }
+}
+
+/* Has its task, which was decided, waited for resources (G3)? Then it is the caller's now. */
+static bool rr__turn_revoke(rr_runtime *rt, rr__control *control) {
+    if (!control->shape) return false;
+    rr__lock(&rt->stock_lock);
+    bool is_ours = control->turn.at && control->turn_in == &control->shape->waiting;
+    if (is_ours) rr__turn_leave_locked(rt, control);
+    rr__unlock(&rt->stock_lock);
+    return is_ours;
+}
+
+/* Sends a WAITING task or actor to its turn. Its owner. */
+static void rr__admit(rr__context *cx, rr__object *o, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    if (!control->shape) {
+        rr__make_ready(cx, o);
+        return;
+    }
+    rr__share(o); /* once it lies in a heap it may end under us */
+    rr__lock(&rt->stock_lock);
+    rr__turn_enter_locked(rt, control, &control->shape->waiting);
+    rr__stock_unlock(cx);
+    RR__STRESS_POINT();
+    if (rr__is_decided(o) && rr__turn_revoke(rt, control)) rr__abandon(cx, o);
+    rr__drop(cx, o);
+}
+
+/* Gives back what was granted (G2). */
+static void rr__grant_return(rr__context *cx, rr__control *control) {
+    if (!control->shape) return;
+    rr__lock(&cx->runtime->stock_lock);
+    if (control->is_granted) rr__stocks_use_locked(cx->runtime, control->shape, -1);
+    control->is_granted = false;
+    rr__stock_unlock(cx);
+}
+
+static void rr__shape_leave_locked(rr_runtime *rt, rr__shape *shape) {
+    enum { MANY = 64 }; /* kept for the next call that needs the same */
+    rr__shape **at = &rt->shapes;
+    int n = 0;
+    shape->waiting.promised--;
+    if (--shape->users) return;
+    for (rr__shape *s = rt->shapes; s; s = s->next) n++;
+    if (n <= MANY) return;
+    while (*at != shape) at = &(*at)->next;
+    *at = shape->next;
+    RR_FREE(shape->waiting.entries);
+    RR_FREE(shape);
+}
+
+static void rr__turn_end(rr__context *cx, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->stock_lock);
+    control->is_over = true;
+    rr__turn_leave_locked(rt, control);
+    rt->ready.promised--;
+    if (control->is_granted) rr__stocks_use_locked(rt, control->shape, -1);
+    control->is_granted = false;
+    if (control->shape) rr__shape_leave_locked(rt, control->shape);
+    rr__stock_unlock(cx);
+}
+
+/* A body that waits lends its CPUs, and takes them back, whatever there is of them then. */
+static RR__NOINLINE void rr__cpus_lend(rr__local *self, bool lends) {
+    for (rr__frame *frame = self->frame; frame; frame = frame->around) {
+        rr_runtime *rt = frame->runner->runtime;
+        int sign = lends ? -1 : 1;
+        if (!frame->cpus || frame->is_lent == lends) continue;
+        frame->is_lent = lends;
+        rr__lock(&rt->stock_lock);
+        rt->stocks[RR__CPU].used += sign * frame->cpus, rt->sharers += sign;
+        rr__stock_unlock(frame->runner);
+    }
+}
+
+/* Tasks before the own deque? What is older than now, less a second for each step of its priority,
+   goes first. But work without a priority that was passed over for a second gets every sixteenth
+   turn. */
+static bool rr__ready_is_due_locked(rr__context *cx, double now) {
+    rr__entry *first = rr__heap_first(&cx->runtime->ready);
+    if (!first || first->when > now) {
+        cx->passed = 0;
+        return false;
+    }
+    if (cx->passed == 0) cx->passed_since = now;
+    return ++cx->passed % 16 || now - cx->passed_since < 1.0;
+}
+
+/* The next task with a turn, claimed: if it is due, or any. */
+static RR__NOINLINE rr__object *rr__ready_take(rr__context *cx, bool any) {
+    rr_runtime *rt = cx->runtime;
+    rr__object *task;
+    do {
+        double now = any ? 0 : rr_now();
+        task = NULL;
+        rr__lock(&rt->stock_lock);
+        if (any ? rt->ready.count > 0 : rr__ready_is_due_locked(cx, now)) {
+            rr__control *control = rr__heap_first(&rt->ready)->control;
+            rr__turn_leave_locked(rt, control);
+            task = control->task;
+        }
+        rr__unlock(&rt->stock_lock);
+    } while (task && !rr__claim(task)); /* a hint, from here on */
+    return task;
+}
+
+/* Makes a WAITING task or actor claimable. The caller owns the state (rule R1). */
+static void rr__enqueue(rr__context *cx, rr__object *o) {
+    rr__control *control = rr__control_of(o);
+    if (RR__UNLIKELY(control && control->has_turn)) rr__admit(cx, o, control);
+    else if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
+    else rr__abandon(cx, o);
+}
+
 static bool rr__has_work(rr_runtime *rt) {
-    if (rr__load_seq_cst(&rt->has_inbox)) return true;
+    if (rr__load_seq_cst(&rt->has_inbox) || rr__load_seq_cst(&rt->has_ready)) return true;
     for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
         if (!rr__deque_is_empty(&cx->deque)) return true;
     return false;
@@ -3801,11 +4233,19 @@ static rr__object *rr__pop(rr__context *cx) {
 
 /* ---- roles ---- */
 
+/* A role was put to sleep: is it wanted (rr__roles_move_locked)? */
+static void rr__role_offer(rr__context *cx) {
+    if (RR__LIKELY(!rr__load_seq_cst(&cx->runtime->roles_wanted))) return;
+    rr__lock(&cx->runtime->stock_lock);
+    rr__stock_unlock(cx);
+}
+
 /* The thread will wait: its right to run passes to another one, if there is work. */
 static void rr__role_give(rr__context *cx) {
     if (!cx->has_role) return;
     cx->has_role = false;
     uint64_t idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
+    rr__role_offer(cx);
     if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
     if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
 }
@@ -3822,10 +4262,23 @@ static bool rr__role_take(rr__context *cx) {
 
 /* The same for the calling thread, if it is a worker, in whatever runtime it waits or blocks. */
 static RR__NOINLINE void rr__own_role_give(void) {
-    if (rr__self()->own) rr__role_give(rr__self()->own);
+    rr__local *self = rr__self();
+    if (self->own) rr__role_give(self->own);
+    if (self->granted) rr__cpus_lend(self, true);
 }
 static RR__NOINLINE void rr__own_role_take(void) {
-    if (rr__self()->own) rr__role_take(rr__self()->own);
+    rr__local *self = rr__self();
+    if (self->own) rr__role_take(self->own);
+    if (self->granted) rr__cpus_lend(self, false);
+}
+
+/* Between two tasks, where roles are wanted: the worker goes on without one. */
+static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->stock_lock);
+    bool is_wanted = rr__load_relaxed(&rt->roles_wanted) > 0; /* written under this lock */
+    if (is_wanted && cx->has_role) cx->has_role = false, rt->roles_taken++;
+    rr__stock_unlock(cx);
 }
 
 static void rr__search_begin(rr__context *cx) {
@@ -3855,6 +4308,7 @@ static bool rr__park_begin(rr__context *cx) {
     if (!cx->has_role) return true;
     cx->has_role = cx->is_searching = false;
     uint64_t idle = rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
+    rr__role_offer(cx);
     if (rr__has_work(rt)) rr__wake_one(rt); /* rule P2 */
     if (idle & RR__STOP) rr__quiet_signal(rt);
     return true;
@@ -3872,9 +4326,12 @@ static void rr__park(rr__context *cx) {
 
 /* Something to run, claimed, from wherever there is some; NULL if there is none. */
 static rr__object *rr__find_work(rr__context *cx) {
-    rr__object *o = rr__pop(cx);
+    bool has_ready = rr__load_relaxed(&cx->runtime->has_ready); /* P2 looks again */
+    rr__object *o = RR__UNLIKELY(has_ready) ? rr__ready_take(cx, false) : NULL;
+    if (!o) o = rr__pop(cx);
     if (!o) o = rr__inbox_take(cx);
-    return o ? o : rr__steal(cx);
+    if (!o) o = rr__steal(cx);
+    return RR__UNLIKELY(!o && has_ready) ? rr__ready_take(cx, true) : o;
 }
 
 /* How long a thread looks, and a waiter waits, before it sleeps: about what sleeping and being
@@ -3924,6 +4381,7 @@ static void rr__worker_main(void *context) {
         }
         rr__search_end(cx);
         rr__run(cx, o, NULL);
+        if (RR__UNLIKELY(rr__load_relaxed(&cx->runtime->roles_wanted) > 0)) rr__role_hand_in(cx);
     }
     self->own = self->context = NULL;
     rr__local_clear(self);
@@ -3987,10 +4445,6 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
         }
         if (steps == power) mark = o, mark_id = id, power *= 2, steps = 0;
     }
-}
-
-static const char *rr__name_of(const rr__object *o) {
-    return o->kind <= RR__METHOD ? o->of.fn->name : o->site;
 }
 
 /* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
@@ -4539,50 +4993,26 @@ void rr_sleep_ms(int64_t milliseconds) {
 
 /* ---- timers ---- */
 
-/* A heap of timers with four children each (Johnson, "Priority queues with update", 1975): shallow,
-   so that setting and unsetting one of a million costs some ten steps. One thread, made with the
-   first timer, sleeps until the next one. All under timer_lock. */
+/* One thread, made with the first timer, sleeps until the next one. All under timer_lock. */
 
-static void rr__timer_place(rr_runtime *rt, rr__timer *timer, size_t at) {
-    rt->timers[at] = timer, timer->at = at;
-}
-
-static void rr__timer_up(rr_runtime *rt, rr__timer *timer, size_t at) {
-    for (size_t up; at > 1 && rt->timers[up = (at + 2) / 4]->when > timer->when; at = up)
-        rr__timer_place(rt, rt->timers[up], at);
-    rr__timer_place(rt, timer, at);
-}
-
-static void rr__timer_down(rr_runtime *rt, rr__timer *timer, size_t at) {
-    for (;;) {
-        size_t first = 4 * at - 2, least = first;
-        for (size_t i = first; i < first + 4 && i <= rt->timer_count; i++)
-            if (rt->timers[i]->when < rt->timers[least]->when) least = i;
-        if (first > rt->timer_count || rt->timers[least]->when >= timer->when) break;
-        rr__timer_place(rt, rt->timers[least], at);
-        at = least;
-    }
-    rr__timer_place(rt, timer, at);
+static bool rr__timer_is_retry(const rr__entry *timer) {
+    return timer->control && timer == &timer->control->retry;
 }
 
 /* There is room: it was promised. */
-static void rr__timer_set(rr_runtime *rt, rr__timer *timer, double when) {
+static void rr__timer_set(rr_runtime *rt, rr__entry *timer, double when) {
     rr__lock(&rt->timer_lock);
-    timer->when = when;
-    rr__timer_up(rt, timer, ++rt->timer_count);
-    rt->retries += timer->is_retry;
+    rr__heap_add(&rt->timers, timer, when);
+    rt->retries += rr__timer_is_retry(timer);
     bool is_first = timer->at == 1;
     rr__unlock(&rt->timer_lock);
     if (is_first) rr__cond_signal(&rt->timer_wake);
 }
 
-static bool rr__timer_unset_locked(rr_runtime *rt, rr__timer *timer) {
+static bool rr__timer_unset_locked(rr_runtime *rt, rr__entry *timer) {
     if (!timer->at) return false;
-    rr__timer *last = rt->timers[rt->timer_count--];
-    if (last != timer && last->when < timer->when) rr__timer_up(rt, last, timer->at);
-    else if (last != timer) rr__timer_down(rt, last, timer->at);
-    timer->at = 0;
-    rt->retries -= timer->is_retry;
+    rr__heap_remove(&rt->timers, timer);
+    rt->retries -= rr__timer_is_retry(timer);
     return true;
 }
 
@@ -4594,7 +5024,7 @@ static void rr__timer_main(void *context) {
     rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
     rr__lock(&rt->timer_lock);
     while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
-        rr__timer *next = rt->timer_count ? rt->timers[1] : NULL;
+        rr__entry *next = rr__heap_first(&rt->timers);
         double left = next ? next->when - rr_now() : 0;
         if (!next) {
             rr__cond_wait(&rt->timer_wake, &rt->timer_lock);
@@ -4603,7 +5033,7 @@ static void rr__timer_main(void *context) {
         } else {
             /* Its task is not over, because the timer is still set. */
             rr__object *task = next->control ? next->control->task : NULL;
-            bool is_retry = next->is_retry;
+            bool is_retry = rr__timer_is_retry(next);
             rr__timer_unset_locked(rt, next);
             rt->firing++;
             if (task) rr__share(task);
@@ -4643,13 +5073,8 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     rr__unlock(&rt->lock);
     if (!ok) return false;
     rr__lock(&rt->timer_lock);
-    if (rt->timers_promised + more + 2 > rt->timer_room) {
-        size_t room = rt->timer_room ? 2 * rt->timer_room : 64;
-        rr__timer **timers = RR_REALLOC(rt->timers, room * sizeof *timers);
-        if (timers) rt->timers = timers, rt->timer_room = room;
-        ok = timers != NULL;
-    }
-    if (ok) rt->timers_promised += more;
+    ok = rr__heap_promise(&rt->timers, more + 1);
+    if (ok) rt->timers.promised--;
     rr__unlock(&rt->timer_lock);
     return ok;
 }
@@ -4708,16 +5133,17 @@ static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state
     rr__drop(cx, o);
 }
 
-/* Unsets its timers and frees what a task with options has. Once, by the task's owner. */
-static RR__NOINLINE void rr__control_end(rr_runtime *rt, rr__object *task) {
-    rr__lock(&rt->timer_lock);
-    rr__control *control = task->extra.control;
-    rr__timer_unset_locked(rt, &control->limit);
-    rr__timer_unset_locked(rt, &control->retry);
-    rt->timers_promised -= 2;
-    task->extra.control = NULL;
-    rr__unlock(&rt->timer_lock);
-    RR_FREE(control);
+/* What a task with options has set or taken goes. Once, by the task's owner. */
+static RR__NOINLINE void rr__control_end(rr__context *cx, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    if (control->timers) {
+        rr__lock(&rt->timer_lock);
+        rr__timer_unset_locked(rt, &control->limit);
+        rr__timer_unset_locked(rt, &control->retry);
+        rt->timers.promised -= control->timers;
+        rr__unlock(&rt->timer_lock);
+    }
+    if (control->has_turn) rr__turn_end(cx, control);
 }
 
 static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
@@ -4741,7 +5167,7 @@ static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__sta
     uint64_t add = RR__STATE(state) | (is_inline ? RR__IS_INLINE : 0);
     uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
     bool watched;
-    if (RR__UNLIKELY(word & RR__HAS_CONTROL)) rr__control_end(cx->runtime, o);
+    if (RR__UNLIKELY(word & RR__HAS_CONTROL)) rr__control_end(cx, o->extra.control);
     do {
         if (RR__UNLIKELY(word & RR__IS_DECIDED)) {
             rr__lost(cx, o, state);
@@ -4756,10 +5182,18 @@ static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__sta
 
 static void rr__args_release(rr__context *cx, rr__object *task);
 
+/* A task has begun, or ends without. */
+static void rr__pending_end(rr__context *cx, rr__object *o) {
+    if (o->kind != RR__FUNCTION || !o->is_pending) return;
+    o->is_pending = false;
+    rr__sub_seq_cst(&cx->runtime->pending, (int64_t)1);
+}
+
 /* Gives up what a decided task has, for its owner, which was about to do something with it. */
 static void rr__abandon(rr__context *cx, rr__object *o) {
     rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
-    if (rr__load_relaxed(&o->word) & RR__HAS_CONTROL) rr__control_end(cx->runtime, o); /* fixed */
+    if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
+    rr__pending_end(cx, o);
     rr__args_release(cx, o);
     rr__cancel_is_over(cx->runtime);
     rr__drop(cx, o);
@@ -4777,6 +5211,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
     if (o->kind <= RR__METHOD) {
         rr__args_release(cx, o);
         rr__count(cx, RR__ERRORS);
+        rr__pending_end(cx, o);
     }
     if (o->is_told && error->status != RR_ERR_ACTOR_DEAD)
         rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
@@ -5098,6 +5533,7 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
                                       bool is_actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
     frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
+    frame->is_lent = false, frame->cpus = 0;
 }
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
@@ -5120,9 +5556,9 @@ static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
     self->floor = frame->floor;
     self->context = frame->context, self->chosen = frame->chosen;
+    if (RR__UNLIKELY(frame->blocking)) rr__own_role_take(); /* and the CPUs, while it is there */
     self->frame = frame->around;
     rr__store_release(&cx->frame, frame->outer);
-    if (RR__UNLIKELY(frame->blocking)) rr__own_role_take();
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
 }
 
@@ -5298,10 +5734,10 @@ static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
    caller's. *was_tried: an attempt is over. The caller counts the task. */
 static bool rr__timers_revoke(rr_runtime *rt, rr__object *task, bool *was_tried) {
     rr__lock(&rt->timer_lock);
-    rr__control *control = task->extra.control; /* NULL when it is over */
-    if (control) rr__timer_unset_locked(rt, &control->limit);
-    bool is_ours = control && rr__timer_unset_locked(rt, &control->retry);
-    *was_tried = control && control->attempt > 0;
+    rr__control *control = task->extra.control;
+    rr__timer_unset_locked(rt, &control->limit);
+    bool is_ours = rr__timer_unset_locked(rt, &control->retry);
+    *was_tried = control->attempt > 0;
     rr__unlock(&rt->timer_lock);
     return is_ours;
 }
@@ -5310,8 +5746,7 @@ static bool rr__timers_revoke(rr_runtime *rt, rr__object *task, bool *was_tried)
    up to a quarter, so that what failed together is not tried together. */
 static double rr__retry_delay(const rr__control *control) {
     int doublings = control->attempt - 1 < 32 ? control->attempt - 1 : 32;
-    double delay =
-        1e-3 * (double)control->options.retry_delay_ms * (double)((uint64_t)1 << doublings);
+    double delay = 1e-3 * (double)control->retry_delay_ms * (double)((uint64_t)1 << doublings);
     uint64_t random = (control->task->slot * 2654435761u) ^ (uint64_t)(rr_now() * 1e9);
     random = (random ^ (random >> 31)) * 0x9e3779b97f4a7c15u; /* Fibonacci hashing, Knuth 6.4 */
     return (delay < 60 ? delay : 60) * (1 - 0.25 * (double)(random >> 40) / (double)(1 << 24));
@@ -5323,15 +5758,16 @@ static double rr__retry_delay(const rr__control *control) {
 static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error **error) {
     rr__control *control = task->extra.control;
     rr_runtime *rt = cx->runtime;
-    if (control->options.max_retries == 0) return false;
-    if (control->attempt == control->options.max_retries) {
+    if (control->max_retries == 0) return false;
+    if (control->attempt == control->max_retries) {
         *error = rr__error_after(rt, task, *error, "after %d attempts: ", control->attempt + 1);
         return false;
     }
     rr__error_drop(*error);
     rr__lock(&rt->timer_lock); /* for rr__timers_revoke */
-    control->attempt++;
+    control->attempt += control->attempt < INT_MAX - 1;
     rr__unlock(&rt->timer_lock);
+    rr__grant_return(cx, control);
     double delay = rr__retry_delay(control);
     bool is_decided = !rr__try_state(task, RR__RUNNING, RR__WAITING);
     if (is_decided || delay <= 0) {
@@ -5347,18 +5783,26 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
     return true;
 }
 
+static void rr__run_begin(rr__frame *frame, rr__control *control) {
+    if (control->is_blocking) {
+        frame->blocking = 1;
+        rr__own_role_give();
+    }
+    frame->cpus = control->shape ? control->shape->amounts[RR__CPU] : 0;
+    if (frame->cpus) rr__self()->granted++;
+}
+
 static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, task, &lanes, false);
     bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
-    if (RR__UNLIKELY(has_control) && task->extra.control->options.blocking) {
-        frame.blocking = 1;
-        rr__own_role_give();
-    }
+    if (RR__UNLIKELY(has_control)) rr__run_begin(&frame, task->extra.control);
+    if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_end(cx, task);
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
+    if (RR__UNLIKELY(frame.cpus)) rr__self()->granted--;
     if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
@@ -5409,29 +5853,136 @@ static rr__error *rr__call_error(rr__context *cx, rr_function *fn, rr__object *t
 }
 
 static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *error, uint32_t count) {
+    uint64_t flag = rr__load_relaxed(&task->word); /* RR__HAS_CONTROL; nobody else is here yet */
+    if (flag) rr__control_end(cx, task->extra.control);
     task->data.error = error;
     rr__count(cx, RR__ERRORS);
-    rr__publish(task, RR__FAILED, count - 1, task->of.fn->result.kind);
+    rr__publish_with(task, RR__FAILED, count - 1, task->of.fn->result.kind, flag);
     rr__signal_if_stopping(cx->runtime);
 }
 
-static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_options *options) {
-    if (options->timeout_ms < 0 || options->max_retries < 0 || options->retry_delay_ms < 0)
-        return rr__error_new(cx->runtime, RR_ERR_INVALID, task,
-                             "an option is negative (timeout_ms %lld, max_retries %d, "
-                             "retry_delay_ms %lld)",
-                             (long long)options->timeout_ms, options->max_retries,
-                             (long long)options->retry_delay_ms);
-    rr__control *control = RR_CALLOC(1, sizeof *control);
-    if (!control || !rr__timers_promise(cx->runtime, 2)) {
-        RR_FREE(control);
-        return cx->runtime->no_memory;
+/* ---- options ---- */
+
+/* In ten-thousandths; negative if it is no amount. */
+static int64_t rr__amount_of(double amount) {
+    if (!(amount >= 0 && amount <= 1e12)) return -1; /* also NaN */
+    int64_t n = (int64_t)(amount * RR__WHOLE + 0.5);
+    return amount > 0 && n == 0 ? -1 : n;
+}
+
+static int rr__stock_find(const rr_runtime *rt, const char *name) {
+    for (int i = 0; i < rt->stock_count; i++)
+        if (strcmp(rt->stocks[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* One thing that is needed, added to needs; or the error. */
+static rr__error *rr__need_add(rr_runtime *rt, const rr__object *about, const rr_resource *wanted,
+                               int at, int64_t *needs) {
+    int64_t amount = rr__amount_of(wanted->amount);
+    if (amount < 0)
+        return rr__error_new(rt, RR_ERR_INVALID, about,
+                             "%g is no amount of '%s': it must be 0.0001 or more", wanted->amount,
+                             wanted->name);
+    if (at < 0)
+        return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
+                             "it needs %g of '%s', of which there is none: name it in "
+                             "rr_config.resources",
+                             wanted->amount, wanted->name);
+    double total = (double)rt->stocks[at].total / RR__WHOLE;
+    needs[at] += amount;
+    if (needs[at] <= rt->stocks[at].total) return NULL;
+    return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
+                         "it needs %g of '%s', of which there is %g in all: raise rr_config.%s",
+                         wanted->amount, wanted->name, total, at ? "resources" : "workers");
+}
+
+static rr__error *rr__needs_read(rr_runtime *rt, const rr__object *about, double num_cpus,
+                                 const rr_resource *wanted, int64_t *needs) {
+    rr_resource cpus = {"cpu", num_cpus};
+    rr__error *error = rr__need_add(rt, about, &cpus, RR__CPU, needs);
+    for (int i = 0; i < RR_RESOURCES && !error; i++) {
+        int at = wanted[i].name ? rr__stock_find(rt, wanted[i].name) : RR__CPU;
+        if (wanted[i].name && at == RR__CPU)
+            error = rr__error_new(rt, RR_ERR_INVALID, about,
+                                  "'cpu' is no name of a resource: use "
+                                  ".num_cpus");
+        else if (wanted[i].name) error = rr__need_add(rt, about, &wanted[i], at, needs);
     }
-    control->task = task, control->options = *options;
-    control->limit.control = control->retry.control = control;
-    control->retry.is_retry = true;
-    task->extra.control = control;
-    return NULL;
+    if (needs[RR__CPU] == RR__WHOLE) needs[RR__CPU] = 0; /* the worker that runs it */
+    return error;
+}
+
+/* Finds or makes the shape of these needs; NULL without memory. */
+static rr__shape *rr__shape_enter_locked(rr_runtime *rt, const int64_t *needs, bool is_of_actors) {
+    rr__shape *shape = rt->shapes;
+    while (shape && (shape->is_of_actors != is_of_actors ||
+                     memcmp(shape->amounts, needs, sizeof shape->amounts) != 0))
+        shape = shape->next;
+    if (!shape) {
+        if (!(shape = RR_CALLOC(1, sizeof *shape))) return NULL;
+        memcpy(shape->amounts, needs, sizeof shape->amounts);
+        shape->is_of_actors = is_of_actors;
+        shape->next = rt->shapes, rt->shapes = shape;
+    }
+    bool has_room = rr__heap_promise(&shape->waiting, 1);
+    shape->users += has_room; /* an unused one stays, empty */
+    return has_room ? shape : NULL;
+}
+
+/* For who has a priority or needs: NULLs are no needs. False without memory. */
+static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *needs, int priority,
+                         bool is_of_actors) {
+    static const int64_t none[RR__STOCKS];
+    bool has_needs = memcmp(needs, none, sizeof none) != 0;
+    if (!has_needs && !priority) return true;
+    control->due = rr_now() - priority;
+    rr__lock(&rt->stock_lock);
+    bool ok = rr__heap_promise(&rt->ready, 1);
+    if (ok && has_needs) {
+        control->shape = rr__shape_enter_locked(rt, needs, is_of_actors);
+        if (!(ok = control->shape != NULL)) rt->ready.promised--;
+    }
+    control->has_turn = ok;
+    rr__unlock(&rt->stock_lock);
+    return ok;
+}
+
+static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
+                                    const rr_options *options) {
+    const char *field = options->timeout_ms < 0       ? "timeout_ms must be 0 or more"
+                        : options->max_retries < -1   ? "max_retries must be -1 or more"
+                        : options->retry_delay_ms < 0 ? "retry_delay_ms must be 0 or more"
+                        : options->max_unread < 0     ? "max_unread must be 0 or more"
+                        : options->blocking && options->num_cpus != 0
+                            ? "num_cpus means nothing with .blocking, which takes no worker"
+                            : NULL;
+    return field ? rr__error_new(cx->runtime, RR_ERR_INVALID, task, "rr_options.%s", field) : NULL;
+}
+
+/* Gives a task, which is not published yet, what its options need. On an error, too, it has them
+   until it is ended. */
+static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_options *options) {
+    rr_runtime *rt = cx->runtime;
+    int64_t needs[RR__STOCKS] = {0};
+    size_t name_size = options->name ? strlen(options->name) + 1 : 0;
+    rr__control *control = RR_CALLOC(1, sizeof *control + name_size);
+    if (!control) return rt->no_memory;
+    control->task = task, task->extra.control = control;
+    control->limit.control = control->retry.control = control->turn.control = control;
+    if (name_size) control->name = memcpy(control + 1, options->name, name_size);
+    rr__store_relaxed(&task->word, RR__HAS_CONTROL); /* nobody else is here yet */
+
+    rr__error *error = rr__options_error(cx, task, options);
+    if (!error) error = rr__needs_read(rt, task, options->num_cpus, options->resources, needs);
+    if (error) return error;
+    control->max_retries = options->max_retries, control->retry_delay_ms = options->retry_delay_ms;
+    control->is_blocking = options->blocking;
+    if (options->timeout_ms || (options->max_retries && options->retry_delay_ms)) {
+        if (!rr__timers_promise(rt, 2)) return rt->no_memory;
+        control->timers = 2;
+    }
+    return rr__turn_new(rt, control, needs, options->priority, false) ? NULL : rt->no_memory;
 }
 
 /* A body that was cancelled while it called: what it called is, too. Its flag is set before who
@@ -5452,6 +6003,42 @@ static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object 
                          "the task that called it was cancelled");
 }
 
+static void rr__pending_begin(rr__context *cx, rr__object *task) {
+    task->is_pending = true;
+    rr__add_seq_cst(&cx->runtime->pending, (int64_t)1);
+}
+
+/* Nothing runs and nothing is queued: what is pending waits for something else. */
+static bool rr__stands_still(rr_runtime *rt) {
+    rr__lock(&rt->stock_lock);
+    int64_t roles = rt->workers - rt->roles_taken;
+    rr__unlock(&rt->stock_lock);
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !rr__has_work(rt);
+}
+
+/* rr_config.max_pending: a caller from outside runs tasks, or waits, until fewer are pending. A body
+   goes on: it might bury itself under what waits for it. */
+static RR__NOINLINE void rr__make_way(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    double length = 50e-6;
+    if (rr__load_relaxed(&cx->frame)) return; /* the owner's own */
+    bool began = rr__serve_begin(cx);
+    while (rr__load_relaxed(&rt->pending) >= rt->max_pending) { /* a counter */
+        rr__object *o = rr__find_work(cx);
+        if (o) {
+            rr__run(cx, o, NULL);
+            length = 50e-6;
+        } else if (rr__stands_still(rt)) {
+            break;
+        } else {
+            rr__sleep(length);
+            if (length < 1e-3) length *= 2;
+        }
+    }
+    rr__serve_end(cx, began);
+}
+
 /* The options are NULL for most calls, which is known where this is compiled into. */
 static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__arg *args,
                                     const rr_options *options, const char *site) {
@@ -5468,15 +6055,15 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
     if (!error && options) error = rr__control_new(cx, task, options);
     if (!error) error = rr__args_pack(cx, task, args);
     if (error) {
-        if (task->extra.control) rr__control_end(cx->runtime, task);
         rr__submit_failed(cx, task, error, 2);
         return ref;
     }
+    if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_begin(cx, task);
     /* With options it is not queued before its timer is set: who cancels it may not end it. */
     bool is_ready = !task->by_ref && !options;
     rr__publish_with(task, is_ready ? RR__QUEUED : RR__WAITING, 2, fn->result.kind,
                      options ? RR__HAS_CONTROL : 0);
-    if (options && options->timeout_ms)
+    if (options && options->timeout_ms > 0)
         rr__timer_set(cx->runtime, &task->extra.control->limit, rr__deadline(options->timeout_ms));
     if (is_ready) rr__push(cx, task);
     else rr__proceed(cx, task);
@@ -5514,8 +6101,9 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     enum rr__state now = state == RR__QUEUED ? RR__RUNNING : state;
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
     rr__notify(cx, o, word);
-    bool was_tried = false;
-    bool is_ours = (word & RR__HAS_CONTROL) && rr__timers_revoke(rt, o, &was_tried);
+    bool was_tried = false, is_ours = false;
+    if (word & RR__HAS_CONTROL)
+        is_ours = rr__timers_revoke(rt, o, &was_tried) || rr__turn_revoke(rt, o->extra.control);
     *has_begun = state == RR__RUNNING || was_tried;
     if (state == RR__RUNNING) rr__body_wake(rt, o);
     else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
@@ -6266,6 +6854,15 @@ void rr_get_stats(rr_stats *out) {
     rr__global_unlock();
 }
 
+/* Of the workers: roles that nobody runs on, and what those leave that share. */
+static int64_t rr__cpus_left_locked(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    int64_t left =
+        (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->sharers + rt->roles_taken;
+    left = left * RR__WHOLE - rt->stocks[RR__CPU].used;
+    return left < 0 ? 0 : left < rt->stocks[RR__CPU].total ? left : rt->stocks[RR__CPU].total;
+}
+
 /* Visits every live object: pinned, so that it may be looked at while others go on. */
 static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
     for (uint32_t slot = 1;; slot++) {
@@ -6456,12 +7053,15 @@ static rr_status rr__configure_from_env(rr_config *c) {
     uint64_t workers = c->workers > 0 ? (uint64_t)c->workers : c->workers != 0;
     uint64_t threads = c->max_threads > 0 ? (uint64_t)c->max_threads : c->max_threads != 0;
     uint64_t bytes = c->store_bytes, leaks = c->report_leaks;
+    uint64_t pending = c->max_pending > 0 ? (uint64_t)c->max_pending : c->max_pending != 0;
     rr_status status = rr__env_number(c, "RUSTYRAY_WORKERS", 100000, &workers);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_MAX_THREADS", INT_MAX, &threads);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_STORE_BYTES", SIZE_MAX, &bytes);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_REPORT_LEAKS", 1, &leaks);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_MAX_PENDING", INT64_MAX, &pending);
     if (c->workers == 0) c->workers = (int)workers;
     if (c->max_threads == 0) c->max_threads = (int)threads;
+    if (c->max_pending == 0) c->max_pending = (int64_t)pending;
     c->store_bytes = (size_t)bytes, c->report_leaks = leaks != 0;
     return status;
 }
@@ -6469,6 +7069,65 @@ static rr_status rr__configure_from_env(rr_config *c) {
 static rr_status rr__bad_config(const rr_config *config, const char *field, const char *range) {
     rr__log(config, RR_LOG_ERROR, "rr_config.%s must be %s", field, range);
     return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_config.%s must be %s", field, range);
+}
+
+/* "gpu=2,disk=0.5" into rr_config.resources; the names stay where text is. */
+static bool rr__resources_parse(rr_config *c, char *text) {
+    for (int i = 0; *text; i++) {
+        char *name = text, *end, *equals = strchr(text, '=');
+        if (i == RR_RESOURCES || !equals || equals == name) return false;
+        *equals = 0;
+        c->resources[i] = (rr_resource){name, strtod(equals + 1, &end)};
+        if (end == equals + 1 || (*end && *end != ',')) return false;
+        text = *end ? end + 1 : end;
+    }
+    return true;
+}
+
+static rr_status rr__resources_from_env(rr_runtime *rt) {
+    const char *text = getenv("RUSTYRAY_RESOURCES");
+    if (rt->config.resources[0].name || !text || !*text) return RR_OK;
+    if (!(rt->stock_names = RR_MALLOC(strlen(text) + 1))) return RR_ERR_NO_MEMORY;
+    if (rr__resources_parse(&rt->config, strcpy(rt->stock_names, text))) return RR_OK;
+    rr__log(&rt->config, RR_LOG_ERROR,
+            "the environment variable RUSTYRAY_RESOURCES is '%s': it must look like "
+            "gpu=2,disk=0.5, with %d names at most",
+            text, RR_RESOURCES);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                    "the environment variable RUSTYRAY_RESOURCES is '%s'", text);
+}
+
+/* The program's own names are copied, all into one block. */
+static rr_status rr__stock_names_copy(rr_runtime *rt) {
+    size_t size = 0;
+    for (int i = 1; i < rt->stock_count; i++) size += strlen(rt->stocks[i].name) + 1;
+    char *to = rt->stock_names ? NULL : RR_MALLOC(size + 1);
+    if (rt->stock_names) return RR_OK; /* from the environment: ours already */
+    if (!(rt->stock_names = to)) return RR_ERR_NO_MEMORY;
+    for (int i = 1; i < rt->stock_count; i++) {
+        size_t n = strlen(rt->stocks[i].name) + 1;
+        rt->stocks[i].name = memcpy(to, rt->stocks[i].name, n);
+        to += n;
+    }
+    return RR_OK;
+}
+
+static rr_status rr__configure_stocks(rr_runtime *rt) {
+    rr_status status = rr__resources_from_env(rt);
+    if (status != RR_OK) return status;
+    rt->stocks[RR__CPU] = (rr__stock){"cpu", (int64_t)rt->workers * RR__WHOLE, 0};
+    rt->stock_count = 1;
+    for (int i = 0; i < RR_RESOURCES; i++) {
+        const rr_resource *given = &rt->config.resources[i];
+        if (!given->name) continue;
+        int64_t total = rr__amount_of(given->amount);
+        if (total < 0) return rr__bad_config(&rt->config, "resources", "amounts of 0 to 1e12");
+        if (!*given->name || rr__stock_find(rt, given->name) >= 0)
+            return rr__bad_config(&rt->config, "resources",
+                                  "names that differ, and not 'cpu' (that is .workers)");
+        rt->stocks[rt->stock_count++] = (rr__stock){given->name, total, 0};
+    }
+    return rr__stock_names_copy(rt);
 }
 
 /* Completes a configuration from the environment and the defaults. */
@@ -6484,7 +7143,9 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
         return rr__bad_config(c, "max_threads", "0 or at least the number of workers");
     rt->max_threads = c->max_threads ? c->max_threads : rt->workers + 1024;
     if (!c->store_bytes) c->store_bytes = SIZE_MAX;
-    return RR_OK;
+    if (c->max_pending < 0) return rr__bad_config(c, "max_pending", "0 (no limit) or more");
+    rt->max_pending = c->max_pending;
+    return rr__configure_stocks(rt);
 }
 
 /* Everything that may fail before a thread runs. */
@@ -6498,7 +7159,7 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
               rr__mutex_init(&rt->end_lock) && rr__mutex_init(&rt->big_lock) &&
               rr__cond_init(&rt->quiet) && rr__mutex_init(&rt->timer_lock) &&
-              rr__cond_init(&rt->timer_wake);
+              rr__cond_init(&rt->timer_wake) && rr__mutex_init(&rt->stock_lock);
     ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), RR__SLOT_LINK, 0);
     rt->slot_pool.runtime = rt, rt->slot_pool.is_of_slots = true;
 
@@ -6522,6 +7183,7 @@ static void rr__slot_dispose(rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
     bool has_error = state == RR__FAILED && o->kind != RR__CONSTRUCTOR && !rr__is_decided(o);
     if (has_error) rr__error_drop(o->data.error);
+    RR_FREE(rr__control_of(o));
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *a = o->extra.own;
         rr__error_drop(rr__load_relaxed(&a->death));
@@ -6555,7 +7217,15 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__mutex_destroy(&rt->big_lock);
     rr__cond_destroy(&rt->timer_wake);
     rr__mutex_destroy(&rt->timer_lock);
-    RR_FREE(rt->timers);
+    rr__mutex_destroy(&rt->stock_lock);
+    RR_FREE(rt->timers.entries);
+    RR_FREE(rt->ready.entries);
+    for (rr__shape *shape = rt->shapes, *next; shape; shape = next) {
+        next = shape->next;
+        RR_FREE(shape->waiting.entries);
+        RR_FREE(shape);
+    }
+    RR_FREE(rt->stock_names);
 
     for (int i = 0; i < RR__BIGS; i++)
         if (rt->bigs[i]) rr__big_free(rr__big_block(rt->bigs[i]));
@@ -6587,6 +7257,7 @@ static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     if (status == RR_OK && !rr__runtime_fill(rt)) status = RR_ERR_NO_MEMORY;
     if (status != RR_OK) {
         RR_FREE(rt->no_memory); /* mutexes hold no memory on the platforms that there are */
+        RR_FREE(rt->stock_names);
         RR_FREE(rt);
         return status;
     }
@@ -6662,8 +7333,7 @@ static bool rr__is_still(rr__context *cx) {
    created and never sealed. */
 static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (RR__SLEEPING(idle) != (uint32_t)rt->workers || RR__SEARCHING(idle) || rr__has_work(rt))
-        return false;
+    if (!rr__stands_still(rt)) return false;
     rr__lock(&rt->timer_lock);
     bool goes_on =
         rt->retries > 0 || rt->firing > 0; /* a time limit alone is nothing to wait for */
@@ -7309,7 +7979,16 @@ rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site
     rr_status status;
     (void)n; /* checked when it was compiled */
     rr__context *cx = rr__enter_to_submit(&status);
-    return RR__LIKELY(cx != NULL) ? rr__submit(cx, fn, args, NULL, site) : rr__status_ref(status);
+    if (RR__UNLIKELY(!cx)) return rr__status_ref(status);
+    if (RR__UNLIKELY(cx->runtime->max_pending)) rr__make_way(cx);
+    return rr__submit(cx, fn, args, NULL, site);
+}
+
+static bool rr__options_are_zero(const rr_options *o) {
+    bool has_needs = o->num_cpus != 0 && o->num_cpus != 1; /* also NaN */
+    for (int i = 0; i < RR_RESOURCES; i++) has_needs |= o->resources[i].name != NULL;
+    return !has_needs && !o->name && !o->priority && !o->timeout_ms && !o->max_retries &&
+           !o->retry_delay_ms && !o->blocking && !o->max_unread;
 }
 
 rr_ref rr__call_with(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
@@ -7318,10 +7997,9 @@ rr_ref rr__call_with(rr_options options, rr_function *fn, const rr__arg *args, s
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
-    bool is_plain =
-        !options.timeout_ms && !options.max_retries && !options.retry_delay_ms && !options.blocking;
-    return is_plain ? rr__submit(cx, fn, args, NULL, site)
-                    : rr__submit(cx, fn, args, &options, site);
+    if (cx->runtime->max_pending) rr__make_way(cx);
+    return rr__options_are_zero(&options) ? rr__submit(cx, fn, args, NULL, site)
+                                          : rr__submit(cx, fn, args, &options, site);
 }
 
 static rr_status rr__cancel(rr_ref ref, uint64_t flag) {
@@ -7359,9 +8037,10 @@ void rr_block_end(void) {
 
 int rr_attempt(void) {
     rr__frame *frame = rr__self()->frame;
-    bool has_control =
-        frame && (rr__load_relaxed(&frame->task->word) & RR__HAS_CONTROL); /* fixed */
-    return has_control ? frame->task->extra.control->attempt : 0;
+    rr__control *control = frame ? rr__control_of(frame->task) : NULL;
+    return control                                    ? control->attempt
+           : frame && frame->task->kind == RR__METHOD ? frame->task->attempt
+                                                      : 0;
 }
 
 /* A reference that holds an error which no object of a task could. */
@@ -7408,6 +8087,7 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr__arg plain[8];
     for (size_t i = 0; i < n; i++)
         plain[i] = (rr__arg){args[i].value.type.name ? args[i].value.data : NULL, args[i].ref};
+    if (cx->runtime->max_pending) rr__make_way(cx);
     return rr__submit(cx, fn, plain, NULL, site);
 }
 
@@ -7514,6 +8194,27 @@ void rr_exit_actor(void) {
     else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
 }
 
+rr_status rr_resources(const char *name, double *total, double *available) {
+    rr_status status = RR_OK;
+    double unused;
+    total = total ? total : &unused, available = available ? available : &unused;
+    *total = *available = 0;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    rr_runtime *rt = cx->runtime;
+    int at = name ? rr__stock_find(rt, name) : -1;
+    if (at < 0)
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "there is no resource '%s'",
+                        name ? name : "(null)");
+    rr__lock(&rt->stock_lock);
+    const rr__stock *stock = &rt->stocks[at];
+    int64_t left = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
+    *total = (double)stock->total / RR__WHOLE;
+    rr__unlock(&rt->stock_lock);
+    *available = (double)left / RR__WHOLE;
+    return RR_OK;
+}
+
 /* ---- why ---- */
 
 /* A text that is written piece by piece, and cut. */
@@ -7533,10 +8234,27 @@ static void rr__text_add(rr__text *text, const char *format, ...) {
     if (n > 0) text->used += (size_t)n;
 }
 
-static void rr__why_waiting(rr__text *text, const rr__object *o, bool has_link) {
+/* The resources that a task waits for; false if it does not. */
+static bool rr__why_needs(rr_runtime *rt, rr__text *text, const rr__control *control) {
+    if (!control || !control->shape) return false;
+    rr__lock(&rt->stock_lock);
+    bool waits = control->turn.at && control->turn_in == &control->shape->waiting;
+    for (int i = 0, n = 0; waits && i < rt->stock_count; i++) {
+        const rr__stock *stock = &rt->stocks[i];
+        if (!control->shape->amounts[i]) continue;
+        rr__text_add(text, "%s %g of '%s' (%g of %g in use)", n++ ? " and" : "waits for",
+                     (double)control->shape->amounts[i] / RR__WHOLE, stock->name,
+                     (double)stock->used / RR__WHOLE, (double)stock->total / RR__WHOLE);
+    }
+    rr__unlock(&rt->stock_lock);
+    return waits;
+}
+
+static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o, bool has_link) {
     if (o->kind == RR__VALUE) rr__text_add(text, "is not sealed (rr_create at %s)", o->site);
     else if (o->kind == RR__METHOD) rr__text_add(text, "has not begun: it waits behind");
     else if (has_link) rr__text_add(text, "waits for");
+    else if (rr__why_needs(rt, text, rr__control_of(o))) return;
     else if (o->kind == RR__FUNCTION) rr__text_add(text, "waits for its next attempt");
     else rr__text_add(text, "is idle");
 }
@@ -7555,7 +8273,7 @@ static void rr__why_step(rr_runtime *rt, rr__text *text, rr__object *o, bool is_
         rr__text_add(text, is_actor ? "has ended" : "has failed");
         break;
     case RR__WAITING:
-        rr__why_waiting(text, o, has_link);
+        rr__why_waiting(rt, text, o, has_link);
         break;
     case RR__QUEUED:
         rr__text_add(text, RR__SLEEPING(rr__load_seq_cst(&rt->idle))

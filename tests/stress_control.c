@@ -324,8 +324,8 @@ static void one_round(uint64_t *random, int threads) {
     rr_get_stats(&s);
     CHECK(s.tasks_submitted == s.tasks_finished + s.tasks_failed && s.store_bytes_used == 0);
     rr__lock(&f.runtime->timer_lock);
-    CHECK(f.runtime->timer_count == (f.runtime->sweep.at != 0)); /* none of a task's */
-    CHECK(f.runtime->timers_promised == 0);
+    CHECK(f.runtime->timers.count == (f.runtime->sweep.at != 0)); /* none of a task's */
+    CHECK(f.runtime->timers.promised == 0);
     rr__unlock(&f.runtime->timer_lock);
     fixture_stop(&f);
 }

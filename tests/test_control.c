@@ -31,7 +31,7 @@ static bool timers_settle_at(rr_runtime *rt, size_t wanted) {
     for (int i = 0; n != wanted && i < 10000; i++) {
         if (i) nap();
         rr__lock(&rt->timer_lock);
-        n = rt->timer_count - (rt->sweep.at != 0);
+        n = rt->timers.count - (rt->sweep.at != 0);
         rr__unlock(&rt->timer_lock);
     }
     return n == wanted;
@@ -240,57 +240,40 @@ TEST_ALONE(hundred_thousand_deadlines_in_random_order) {
 }
 
 /* The heap by itself: random operations, compared with an array that is searched. */
-static void heap_check(rr_runtime *rt, const rr__timer *timers, const bool *set, size_t n) {
+static void heap_check(const rr__heap *heap, const rr__entry *entries, const bool *in, size_t n) {
     size_t count = 0, least = n;
     for (size_t i = 0; i < n; i++) {
-        CHECK(set[i] ? timers[i].at >= 1 && timers[i].at <= rt->timer_count &&
-                           rt->timers[timers[i].at] == &timers[i]
-                     : timers[i].at == 0);
-        count += set[i];
-        if (set[i] && (least == n || timers[i].when < timers[least].when)) least = i;
+        CHECK(in[i] ? entries[i].at >= 1 && entries[i].at <= heap->count &&
+                          heap->entries[entries[i].at] == &entries[i]
+                    : entries[i].at == 0);
+        count += in[i];
+        if (in[i] && (least == n || rr__entry_before(&entries[i], &entries[least]))) least = i;
     }
-    CHECK(count == rt->timer_count);
-    if (count) CHECK(rt->timers[1]->when <= timers[least].when);
-    for (size_t at = 2; at <= rt->timer_count; at++)
-        CHECK(rt->timers[(at + 2) / 4]->when <= rt->timers[at]->when);
+    CHECK(count == heap->count);
+    CHECK(rr__heap_first(heap) == (count ? &entries[least] : NULL));
+    for (size_t at = 2; at <= heap->count; at++)
+        CHECK(rr__entry_before(heap->entries[(at + 2) / 4], heap->entries[at]));
 }
-TEST(timer_heap_against_a_model) {
-    enum { TIMERS = 200, STEPS = 6000 };
-    fixture f;
+TEST(heap_against_a_model) {
+    enum { ENTRIES = 200, STEPS = 6000 };
     uint64_t random = test_seed;
-    START(&f, .workers = 1);
-    rr_runtime *rt = f.runtime;
-    static rr__timer timers[TIMERS];
-    bool set[TIMERS] = {0};
-    double far = rr_now() + 1e6;                            /* none of them fires */
-    rt->timers = RR_CALLOC(TIMERS + 1, sizeof *rt->timers); /* so many are promised */
-    if (!CHECK(rt->timers != NULL)) return;
-    rt->timer_room = TIMERS + 1;
+    rr__entry entries[ENTRIES] = {0}, *first;
+    bool in[ENTRIES] = {0};
+    rr__heap heap = {0};
+    for (int i = 0; i < ENTRIES; i++) CHECK(rr__heap_promise(&heap, 1));
     for (int step = 0; step < STEPS; step++) {
-        size_t i = test_below(&random, TIMERS);
+        size_t i = test_below(&random, ENTRIES);
         bool drains = step % 2000 > 1500; /* mostly fills, mostly empties */
-        if (!set[i] && (!drains || test_below(&random, 8) == 0)) {
-            rr__timer_set(rt, &timers[i], far + (double)test_below(&random, 50)); /* also equal */
-            set[i] = true;
-        } else {
-            rr__lock(&rt->timer_lock);
-            CHECK(rr__timer_unset_locked(rt, &timers[i]) == set[i]);
-            rr__unlock(&rt->timer_lock);
-            set[i] = false;
-        }
-        rr__lock(&rt->timer_lock);
-        if (step % 7 == 0) heap_check(rt, timers, set, TIMERS);
-        rr__unlock(&rt->timer_lock);
+        if (in[i]) rr__heap_remove(&heap, &entries[i]), in[i] = false;
+        else if (!drains || test_below(&random, 8) == 0)
+            rr__heap_add(&heap, &entries[i], (double)test_below(&random, 50)), in[i] = true;
+        if (step % 7 == 0) heap_check(&heap, entries, in, ENTRIES);
     }
-    double before = 0;
-    rr__lock(&rt->timer_lock);
-    while (rt->timer_count) { /* the first, again and again, is sorting */
-        CHECK(rt->timers[1]->when >= before);
-        before = rt->timers[1]->when;
-        CHECK(rr__timer_unset_locked(rt, rt->timers[1]));
+    for (const rr__entry *before = NULL; (first = rr__heap_first(&heap)); before = first) {
+        CHECK(!before || rr__entry_before(before, first)); /* again and again, is sorting */
+        rr__heap_remove(&heap, first);
     }
-    rr__unlock(&rt->timer_lock);
-    fixture_stop(&f);
+    RR_FREE(heap.entries);
 }
 
 /* ---- cancelling what has not begun ---- */
@@ -1146,7 +1129,7 @@ TEST(options_that_cannot_be) {
     desk d = {.begun = 0};
     START(&f, .workers = 1);
     rr_options options[4] = {
-        {.timeout_ms = -1}, {.max_retries = -1}, {.retry_delay_ms = -1}, {.timeout_ms = 1000}};
+        {.timeout_ms = -1}, {.max_retries = -2}, {.retry_delay_ms = -1}, {.timeout_ms = 1000}};
     const char *word[3] = {"timeout_ms", "max_retries", "retry_delay_ms"};
     for (int i = 0; i < 3; i++) {
         rr_ref r = rr_call_with(options[i], control_count, AT(&d), 1);
@@ -1157,7 +1140,7 @@ TEST(options_that_cannot_be) {
     rr_ref wrong = rr_call_with(options[3], control_count, AT(&d), rr_put(double, 1.5));
     rr_ref gone = rr_call_with(options[3], control_count, AT(&d), (rr_ref){0});
     CHECK(outcome(wrong) == RR_ERR_TYPE && outcome(gone) == RR_ERR_STALE && d.runs == 0);
-    CHECK(timers_settle_at(f.runtime, 0) && f.runtime->timers_promised == 0);
+    CHECK(timers_settle_at(f.runtime, 0) && f.runtime->timers.promised == 0);
     rr_release(wrong), rr_release(gone);
     CHECK(objects_settle_at(1)); /* the double */
     fixture_stop(&f);
@@ -1171,7 +1154,7 @@ TEST(options_of_zeros_are_a_call) {
     rr_ref r = rr_call_with((rr_options){0}, control_count, AT(&d), 4);
     rr_ref bad = rr_call_with(RR_OPTIONS(.timeout_ms = 0), control_flaky, AT(&other), 9, 1);
     CHECK(rr_get(int, r, &v) == RR_OK && v == 4 && outcome(bad) != RR_OK);
-    CHECK(!strstr(rr_error_message(bad), "attempt") && f.runtime->timers_promised == 0);
+    CHECK(!strstr(rr_error_message(bad), "attempt") && f.runtime->timers.promised == 0);
     rr_release(r), rr_release(bad);
     comes_to_rest(&f);
     fixture_stop(&f);
