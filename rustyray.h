@@ -740,6 +740,29 @@ rr_status rr_kill(rr_actor actor);
    result counts); what is queued fails. Elsewhere: a warning. */
 void rr_exit_actor(void);
 
+/* In a method or constructor: the actor's state is broken. The body goes on and returns, and its
+   call fails with RR_ERR_ACTOR_CRASHED and this message (printf), unless it is to run again
+   (rr_actor_options.max_method_retries). The destructor runs on the broken state; then, as often as
+   .max_restarts says, the constructor makes a fresh one from its first arguments, and what is
+   queued runs on that. After that the actor ends. A constructor that fails when it is run again has
+   crashed; one that fails at first makes no actor. Elsewhere: a warning. */
+void rr_crash_actor(const char *format, ...) RR__PRINTF(1, 2);
+
+/* How an actor has ended. status: RR_OK if its last handle went or it left by rr_exit_actor,
+   RR_ERR_ACTOR_DEAD for rr_kill and rr_shutdown, RR_ERR_ACTOR_CRASHED, or what its constructor
+   failed with. */
+typedef struct rr_exit {
+    rr_status status;
+    int restarts;     /* so often it was made anew */
+    char reason[240]; /* in words */
+} rr_exit;
+
+/* rr_ref rr_watch(rr_actor actor): a reference to an rr_exit, complete when the actor has ended and
+   its destructor has run; at once if that is so already. Does not keep the actor alive. As an
+   argument of a message it tells a supervisor: rr_tell(boss, Boss_lost, i, rr_watch(child)).
+   Errors in the reference: RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
+#define rr_watch(actor) rr__watch((actor), RR__SITE)
+
 // >>api-insight
 
 /* Fills in the counters of the runtime in use; zeros if there is none.
@@ -866,6 +889,7 @@ rr_actor rr__spawn(rr_actor_options options, rr_function *fn, const rr__arg *arg
 rr_ref rr__ask(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n, const char *site);
 rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n,
                    const char *site);
+rr_ref rr__watch(rr_actor actor, const char *site);
 
 /* Counting and pasting. */
 #define RR__COUNT(...)                                                                             \
@@ -1694,6 +1718,7 @@ typedef struct rr__error rr__error;
 typedef struct rr__lane rr__lane;
 typedef struct rr__hold rr__hold;
 typedef struct rr__actor rr__actor;
+typedef struct rr__care rr__care;
 typedef struct rr__parts rr__parts;
 typedef struct rr__control rr__control;
 
@@ -1773,16 +1798,18 @@ struct rr__object {
         rr__control *control; /* of a function with options */
     } extra;
     RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
-    bool is_told;                 /* a message whose result nobody wants */
+    uint8_t flags;                /* enum rr__flags; owner only */
     union {
         bool is_held;   /* a message: it went through a lane */
         bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
     };
     uint8_t lane_flags; /* held: enum rr__lane_flags; shard lock of its actor */
-    union {
-        bool is_pending; /* a function: it is counted in rr_runtime.pending */
-        uint8_t attempt; /* a message: so many ended with a crash of its actor */
-    };
+    uint8_t attempt;    /* a message: so many ended with a crash of its actor, 255 at most */
+};
+
+enum rr__flags {
+    RR__IS_TOLD = 1,   /* a message whose result nobody wants */
+    RR__IS_PENDING = 2 /* it has not begun, and is counted as that: rr__pending_end */
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -1917,6 +1944,7 @@ typedef struct rr__frame {
     size_t room_bytes;
     uint8_t room_place;
     bool is_actor, wants_exit;
+    rr__error *crash;                       /* from rr_crash_actor */
     uint16_t blocking;                      /* rr_block_begin without their end */
     bool is_lent;                           /* the CPUs that it was granted, while it waits */
     int64_t cpus;                           /* those; 0 for most */
@@ -2056,7 +2084,8 @@ struct rr__lane {
 enum rr__lane_flags {
     RR__IN_LANE = 1,
     RR__HAS_ARRIVED = 2, /* its arguments are complete */
-    RR__IS_REFUSED = 4   /* its actor died before that */
+    RR__IS_REFUSED = 4,  /* its actor died before that */
+    RR__IS_INSIDE = 8    /* in no lane any more: handed out by rr__crew_run */
 };
 
 /* What a message has while it is in a lane. */
@@ -2069,6 +2098,7 @@ struct rr__hold {
    (newest first), or one of these two. Pushing onto IDLE schedules the actor. */
 #define RR__IDLE ((rr__object *)(uintptr_t)1)
 #define RR__CLOSED ((rr__object *)(uintptr_t)2)
+enum { RR__MANY_MESSAGES = 10000 }; /* the log warns of them */
 
 /* What an actor has beside its slot, in front of its state and in one block with that. Small: there
    may be a million of them. */
@@ -2077,11 +2107,15 @@ struct rr__actor {
     rr__lane *lanes;               /* of calls that its bodies made; runner only */
     rr__lane *senders;             /* lanes of messages to it; shard lock */
     RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
-    char *name;                    /* set before it is published */
-    uint32_t owed;                 /* counts of messages that have ended; runner only */
+    rr__object *watchers;          /* linked by next; CLOSED when it has ended; shard lock */
+    rr__care *care;                /* its options; NULL: none; fixed when it is published */
+    uint32_t owed;                 /* counts of messages that have begun; runner only */
     uint8_t place;
-    bool is_born;   /* runner only */
-    bool is_doomed; /* the queue is closed for the runner; shard lock */
+    uint8_t warned;  /* so often about the length of its mailbox; shard lock */
+    bool is_doomed;  /* the queue is closed for the runner; shard lock */
+    bool is_counted; /* its creation has ended, one way or the other; below: runner only */
+    bool is_born;    /* there is a state */
+    bool has_args;   /* the constructor's arguments are still there */
 };
 
 /* An entry of a heap. It is a part of what it stands for. */
@@ -2135,6 +2169,20 @@ struct rr__control {
     rr__shape *shape;  /* what it needs; or NULL; fixed */
     rr__entry turn;    /* WAITING: in the shape's heap; QUEUED: in rr_runtime.ready */
     rr__heap *turn_in; /* which it is */
+};
+
+/* What an actor with options has. Of the control: the name, the restarts (max_retries, attempt,
+   retry) and what it needs. */
+struct rr__care {
+    rr__control control;
+    int max_method_retries;
+    int max_pending;         /* 0: no limit */
+    RR__ATOMIC(int) pending; /* messages that have not begun, if there is a limit */
+    int max_concurrency;     /* at least 1; with more: see rr__crew_run */
+    int inside;              /* methods that were handed out and have not left; shard lock */
+    bool is_parked;          /* the runner waits for one of them to leave; shard lock */
+    bool has_waited;         /* for the restart; runner only */
+    rr__error *crash;        /* of one of them; shard lock */
 };
 
 /* The parts of a gather. */
@@ -2239,8 +2287,10 @@ static void rr__abandon(rr__context *cx, rr__object *o);
 static void rr__enqueue(rr__context *cx, rr__object *o);
 static void rr__actor_poke(rr__context *cx, rr__object *actor);
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
+static void rr__run_inside(rr__context *cx, rr__object *message);
 static void rr__actor_deliver(rr__context *cx, rr__object *message);
 static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause);
+static void rr__crew_leave(rr__context *cx, rr__object *message);
 static bool rr__lane_leave(rr__context *cx, rr__object *message);
 static void rr__lane_forget(rr__context *cx, rr__object *message);
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
@@ -3378,7 +3428,7 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
     o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
     rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
-    o->is_told = o->is_held = false, o->lane_flags = o->attempt = 0;
+    o->is_held = false, o->flags = o->lane_flags = o->attempt = 0;
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
     rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
@@ -3622,7 +3672,7 @@ static void rr__bury_one(rr__context *cx, rr__object *o) {
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *actor = o->extra.own;
         rr__error_drop(rr__load_relaxed(&actor->death)); /* its last user */
-        RR_FREE(actor->name);
+        RR_FREE(actor->care);
         rr__block_free(cx, actor, actor->place);
     } else if (state != RR__FAILED || o->kind == RR__GATHER) {
         rr__value_free(cx, o);
@@ -4066,7 +4116,11 @@ static void rr__admit(rr__context *cx, rr__object *o, rr__control *control) {
     rr__turn_enter_locked(rt, control, &control->shape->waiting);
     rr__stock_unlock(cx);
     RR__STRESS_POINT();
-    if (rr__is_decided(o) && rr__turn_revoke(rt, control)) rr__abandon(cx, o);
+    bool is_unwanted = (rr__load_seq_cst(&o->word) & (RR__IS_DECIDED | RR__IS_DOOMED)) != 0;
+    if (is_unwanted && rr__turn_revoke(rt, control)) {
+        if (o->kind == RR__CONSTRUCTOR) rr__enqueue(cx, o);
+        else rr__abandon(cx, o);
+    }
     rr__drop(cx, o);
 }
 
@@ -5182,11 +5236,12 @@ static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__sta
 
 static void rr__args_release(rr__context *cx, rr__object *task);
 
-/* A task has begun, or ends without. */
+/* A task or message has begun, or ends without. */
 static void rr__pending_end(rr__context *cx, rr__object *o) {
-    if (o->kind != RR__FUNCTION || !o->is_pending) return;
-    o->is_pending = false;
-    rr__sub_seq_cst(&cx->runtime->pending, (int64_t)1);
+    if (!(o->flags & RR__IS_PENDING)) return;
+    o->flags &= (uint8_t)~RR__IS_PENDING;
+    if (o->kind == RR__FUNCTION) rr__sub_seq_cst(&cx->runtime->pending, (int64_t)1);
+    else rr__sub_seq_cst(&o->extra.actor->extra.own->care->pending, 1);
 }
 
 /* Gives up what a decided task has, for its owner, which was about to do something with it. */
@@ -5196,6 +5251,7 @@ static void rr__abandon(rr__context *cx, rr__object *o) {
     rr__pending_end(cx, o);
     rr__args_release(cx, o);
     rr__cancel_is_over(cx->runtime);
+    if (o->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, o);
     rr__drop(cx, o);
     if (actor) rr__drop(cx, actor);
 }
@@ -5213,7 +5269,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
         rr__count(cx, RR__ERRORS);
         rr__pending_end(cx, o);
     }
-    if (o->is_told && error->status != RR_ERR_ACTOR_DEAD)
+    if ((o->flags & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
         rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
     rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
     o->data.error = error, o->place = RR__IN_SLOT;
@@ -5499,8 +5555,11 @@ static void rr__dispatch(rr__context *cx, rr__object *task) {
     }
     rr__error *error = rr__failed_argument(cx, task);
     if (task->kind == RR__CONSTRUCTOR) {
+        rr__care *care = task->extra.own->care;
         if (error) rr__actor_doom(cx, task, error); /* never born */
-        rr__enqueue(cx, task); /* the actor, with its creation as the first thing to do */
+        /* The actor, with its creation as the first thing to do. */
+        if (care && care->control.has_turn && !error) rr__admit(cx, task, &care->control);
+        else rr__enqueue(cx, task);
     } else if (error) {
         if (task->kind != RR__METHOD || rr__lane_leave(cx, task)) rr__fail_with(cx, task, error);
         else rr__error_drop(error);
@@ -5533,7 +5592,7 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
                                       bool is_actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
     frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
-    frame->is_lent = false, frame->cpus = 0;
+    frame->is_lent = false, frame->cpus = 0, frame->crash = NULL;
 }
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
@@ -5730,11 +5789,10 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
 
 static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
 
-/* Unsets the timers of a task that was decided. True: it waited for its next attempt and is now the
-   caller's. *was_tried: an attempt is over. The caller counts the task. */
-static bool rr__timers_revoke(rr_runtime *rt, rr__object *task, bool *was_tried) {
+/* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
+   the caller's. */
+static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tried) {
     rr__lock(&rt->timer_lock);
-    rr__control *control = task->extra.control;
     rr__timer_unset_locked(rt, &control->limit);
     bool is_ours = rr__timer_unset_locked(rt, &control->retry);
     *was_tried = control->attempt > 0;
@@ -5752,6 +5810,12 @@ static double rr__retry_delay(const rr__control *control) {
     return (delay < 60 ? delay : 60) * (1 - 0.25 * (double)(random >> 40) / (double)(1 << 24));
 }
 
+static void rr__attempt_add(rr_runtime *rt, rr__control *control) {
+    rr__lock(&rt->timer_lock); /* for rr__timers_revoke */
+    control->attempt += control->attempt < INT_MAX - 1;
+    rr__unlock(&rt->timer_lock);
+}
+
 /* The body has failed. Tries it again, if its options say so (true: it is no longer the caller's);
    else the error tells how often it was tried. Between attempts the task is WAITING, and its timer
    or, once it is unset, who unset it owns it. */
@@ -5764,9 +5828,7 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
         return false;
     }
     rr__error_drop(*error);
-    rr__lock(&rt->timer_lock); /* for rr__timers_revoke */
-    control->attempt += control->attempt < INT_MAX - 1;
-    rr__unlock(&rt->timer_lock);
+    rr__attempt_add(rt, control);
     rr__grant_return(cx, control);
     double delay = rr__retry_delay(control);
     bool is_decided = !rr__try_state(task, RR__RUNNING, RR__WAITING);
@@ -5778,7 +5840,7 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
     rr__share(task); /* once its timer is set it may be over */
     rr__timer_set(rt, &control->retry, rr_now() + delay);
     bool unused;
-    if (rr__is_decided(task) && rr__timers_revoke(rt, task, &unused)) rr__abandon(cx, task);
+    if (rr__is_decided(task) && rr__timers_revoke(rt, control, &unused)) rr__abandon(cx, task);
     rr__drop(cx, task);
     return true;
 }
@@ -5809,8 +5871,9 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
 
 /* Runs what was claimed. `until`: stop an actor when this object is complete. */
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until) {
-    if (RR__LIKELY(task->kind != RR__CONSTRUCTOR)) rr__run_function(cx, task);
-    else rr__actor_run(cx, task, until);
+    if (RR__LIKELY(task->kind == RR__FUNCTION)) rr__run_function(cx, task);
+    else if (task->kind == RR__CONSTRUCTOR) rr__actor_run(cx, task, until);
+    else rr__run_inside(cx, task);
 }
 
 /* ---- submitting ---- */
@@ -6004,7 +6067,7 @@ static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object 
 }
 
 static void rr__pending_begin(rr__context *cx, rr__object *task) {
-    task->is_pending = true;
+    task->flags |= RR__IS_PENDING;
     rr__add_seq_cst(&cx->runtime->pending, (int64_t)1);
 }
 
@@ -6103,7 +6166,8 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     rr__notify(cx, o, word);
     bool was_tried = false, is_ours = false;
     if (word & RR__HAS_CONTROL)
-        is_ours = rr__timers_revoke(rt, o, &was_tried) || rr__turn_revoke(rt, o->extra.control);
+        is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
+                  rr__turn_revoke(rt, o->extra.control);
     *has_begun = state == RR__RUNNING || was_tried;
     if (state == RR__RUNNING) rr__body_wake(rt, o);
     else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
@@ -6180,9 +6244,10 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
     rr__actor *a = actor->extra.own;
     rr__error *death = rr__load_acquire(&a->death);
     if (!death)
-        return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "its actor has ended");
-    rr__error *error =
-        rr__error_after(cx->runtime, message, rr__error_share(death), "its actor is dead: ");
+        return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message,
+                             "it was not executed: its actor has ended");
+    rr__error *error = rr__error_after(cx->runtime, message, rr__error_share(death),
+                                       "it was not executed: its actor is dead: ");
     if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_DEAD; /* not the static one */
     return error;
 }
@@ -6523,12 +6588,13 @@ static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
 }
 
 static void rr__name_remove(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra.own;
+    rr__care *care = actor->extra.own->care;
+    const char *name = care ? care->control.name : NULL;
     rr_runtime *rt = cx->runtime;
-    if (!a->name) return;
+    if (!name) return;
     rr__global_lock();
     /* Only its own entry: after its death another actor may bear the name. */
-    if (stbds_shget(rt->names, a->name) == actor) (void)stbds_shdel(rt->names, a->name);
+    if (stbds_shget(rt->names, name) == actor) (void)stbds_shdel(rt->names, name);
     rr__global_unlock();
 }
 
@@ -6556,32 +6622,31 @@ static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
 }
 
+/* The same for who counts it and has doomed it: also if it waits to be made. */
+static void rr__actor_rouse(rr__context *cx, rr__object *actor) {
+    rr__care *care = actor->extra.own->care;
+    bool unused;
+    rr__actor_poke(cx, actor);
+    if (!care) return;
+    if (rr__timers_revoke(cx->runtime, &care->control, &unused) ||
+        rr__turn_revoke(cx->runtime, &care->control))
+        rr__enqueue(cx, actor);
+}
+
 /* Runs the constructor or destructor. */
 static rr__error *rr__actor_body(rr__context *cx, rr__object *actor, const rr_function *fn,
                                  rr__frame *frame) {
     rr__actor *a = actor->extra.own;
     rr__result result;
     rr__frame_init(frame, actor, &a->lanes, true);
-    return rr__invoke(cx, frame, fn, rr__state_of_actor(actor), &result);
+    rr__error *error = rr__invoke(cx, frame, fn, rr__state_of_actor(actor), &result);
+    if (!frame->crash) return error;
+    rr__error_drop(error);
+    return frame->crash;
 }
 
-/* The constructor, as the actor's first work. */
-static void rr__actor_create(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra.own;
-    rr__frame frame;
-    rr__error *error = rr__actor_body(cx, actor, actor->of.fn, &frame);
-    rr__args_release(cx, actor);
-    rr__count(cx, error ? RR__ERRORS : RR__FINISHED);
-    a->is_born = !error;
-    if (error) rr__actor_doom(cx, actor, error);
-    if (!error && frame.wants_exit)
-        rr__actor_doom(
-            cx, actor,
-            rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it left in its constructor"));
-}
-
-/* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
-static void rr__actor_end(rr__context *cx, rr__object *actor) {
+/* The state goes: runs the destructor on it. */
+static void rr__actor_unmake(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     const rr_function *drop =
         rr__load_acquire(&((rr_function *)(uintptr_t)actor->of.fn)->drop); /* loaded once */
@@ -6593,15 +6658,99 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
         if (error) rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
     }
+    a->is_born = false;
+}
+
+static bool rr__can_restart(const rr__actor *a) {
+    const rr__care *care = a->care;
+    return care &&
+           (care->control.max_retries < 0 || care->control.attempt < care->control.max_retries);
+}
+
+/* The state is broken; takes over the error. The actor is to be made anew, or ends. Runner. */
+static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *error) {
+    rr__actor *a = actor->extra.own;
+    if (!rr__can_restart(a)) {
+        int restarts = a->care ? a->care->control.attempt : 0;
+        rr__actor_doom(cx, actor,
+                       rr__error_after(cx->runtime, NULL, error,
+                                       "it crashed, after %d restart%s (.max_restarts): ", restarts,
+                                       restarts == 1 ? "" : "s"));
+        return;
+    }
+    rr__error_drop(error);
+    rr__actor_unmake(cx, actor);
+    rr__attempt_add(cx->runtime, &a->care->control);
+}
+
+static void rr__actor_args_end(rr__context *cx, rr__object *actor) {
+    if (actor->extra.own->has_args) rr__args_release(cx, actor);
+    actor->extra.own->has_args = false;
+}
+
+/* Runs the constructor: as the actor's first work, or again after a crash. */
+static void rr__actor_create(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__frame frame;
+    bool is_first = !a->is_counted;
+    if (!is_first) memset(rr__state_of_actor(actor), 0, actor->of.fn->self.size);
+    rr__error *error = rr__actor_body(cx, actor, actor->of.fn, &frame);
+    if (is_first) rr__count(cx, error ? RR__ERRORS : RR__FINISHED);
+    if (!a->care || !a->care->control.max_retries) rr__actor_args_end(cx, actor);
+    a->is_counted = true, a->is_born = !error;
+    if (error && is_first) rr__actor_doom(cx, actor, error);
+    else if (error) rr__actor_crashed(cx, actor, error);
+    else if (frame.wants_exit)
+        rr__actor_doom(cx, actor,
+                       rr__error_new(cx->runtime, RR_OK, NULL, "it left in its constructor"));
+}
+
+/* Completes a watch; takes over the actor's count of it. */
+static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__error *death = rr__load_acquire(&a->death);
+    rr_exit *end = watch->data.block;
+    end->status = death ? death->status : RR_OK;
+    end->restarts = a->care ? a->care->control.attempt : 0;
+    snprintf(end->reason, sizeof end->reason, "%s",
+             death ? rr__error_message_of(death) : "its last handle was released");
+    rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
+    rr__complete(cx, watch, RR__READY);
+}
+
+/* Tells those who watch how it has ended. */
+static void rr__watchers_tell(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    rr__object *watch = a->watchers, *next;
+    a->watchers = RR__CLOSED;
+    rr__unlock(&shard->lock);
+    for (; watch; watch = next) {
+        next = watch->next;
+        rr__watch_end(cx, watch, actor);
+    }
+}
+
+/* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
+static void rr__actor_end(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__actor_unmake(cx, actor);
+    rr__actor_args_end(cx, actor);
     rr__name_remove(cx, actor);
     if (a->lanes) rr__lanes_abandon(cx, a->lanes);
     a->lanes = NULL;
     rr__refuse_queued(cx, actor);
+    rr__lock(&shard->lock); /* for rr__mailbox_length_locked */
     rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
+    rr__unlock(&shard->lock);
     rr__refuse_all(cx, actor, rr__reversed(late));
+    if (a->care) rr__control_end(cx, &a->care->control);
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     actor->data.error = NULL;
     rr__count(cx, RR__ACTORS_GONE);
+    rr__watchers_tell(cx, actor);
     uint64_t word = rr__load_relaxed(&actor->word), next;
     do next = ((word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED)) - a->owed;
     while (!rr__cas_seq_cst(&actor->word, &word, next));
@@ -6646,36 +6795,224 @@ static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
     rr__drop(cx, actor);
 }
 
+/* The body of a message has run: what it asked for, and its outcome. The actor crashed in it: *crash
+   says why. True: it is to run again, in front of what is queued. Counted by the message. */
+static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *frame,
+                           rr__error **error, rr__error **crash) {
+    rr__object *actor = message->extra.actor;
+    rr__actor *a = actor->extra.own;
+    rr_runtime *rt = cx->runtime;
+    if (frame->wants_exit)
+        rr__actor_doom(cx, actor,
+                       rr__error_new(rt, RR_OK, NULL, "it left in '%s'", message->of.fn->name));
+    *crash = frame->crash;
+    if (!frame->crash) return false;
+    rr__error_drop(*error);
+    int most = rr__can_restart(a) && !rr__load_acquire(&a->death) ? a->care->max_method_retries : 0;
+    *error = NULL;
+    if (most < 0 || message->attempt < most) {
+        message->attempt += message->attempt < UINT8_MAX;
+        return true;
+    }
+    int times = message->attempt + 1;
+    *error = rr__error_after(rt, message, rr__error_share(frame->crash),
+                             "its actor crashed in it (it was executed, %d time%s): ", times,
+                             times == 1 ? "" : "s");
+    return false;
+}
+
+/* Puts a message back to where it was taken from. It is WAITING, and the mailbox's again. */
+static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *message) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    if (!rr__try_state(message, RR__RUNNING, RR__WAITING)) {
+        rr__abandon(cx, message);
+        return;
+    }
+    rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__lock(&shard->lock);
+    bool is_closed = a->is_doomed;
+    if (!is_closed) message->next = a->first, a->first = message;
+    rr__unlock(&shard->lock);
+    if (is_closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+}
+
 static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
     rr__actor *a = actor->extra.own;
     rr__frame frame;
     rr__result result;
+    rr__error *crash;
     rr__frame_init(&frame, message, &a->lanes, true);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__store_release(&actor->waits_on, message); /* rule W1 */
+    if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
     rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
-    if (frame.wants_exit)
-        rr__actor_doom(cx, actor,
-                       rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it left in '%s'",
-                                     message->of.fn->name));
-    message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
+    if (RR__UNLIKELY(frame.wants_exit || frame.crash) &&
+        rr__method_end(cx, message, &frame, &error, &crash)) {
+        rr__mailbox_return(cx, actor, message);
+    } else {
+        message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
+        rr__finish(cx, message, error, &result);
+    }
+    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
+}
+
+/* The actor waits to be made anew, WAITING and not idle, so that its timer alone schedules it. */
+static void rr__actor_postpone(rr__context *cx, rr__object *actor, double seconds) {
+    rr_runtime *rt = cx->runtime;
+    rr__control *control = &actor->extra.own->care->control;
+    bool unused;
+    rr__share(actor); /* once its timer is set it may end under us */
+    rr__actor_settle(actor, RR__WAITING);
+    rr__timer_set(rt, &control->retry, rr_now() + seconds);
+    RR__STRESS_POINT();
+    bool is_doomed = (rr__load_seq_cst(&actor->word) & RR__IS_DOOMED) != 0;
+    if (is_doomed && rr__timers_revoke(rt, control, &unused)) rr__enqueue(cx, actor);
+    rr__drop(cx, actor);
+}
+
+/* Sees to it that the actor has a state. False: it has ended, or waits, and is not the runner's any
+   more. */
+static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    while (!a->is_born) {
+        rr__care *care = a->care;
+        bool is_first = !a->is_counted;
+        if (is_first ? rr__load_acquire(&a->death) != NULL : rr__actor_must_end(actor)) {
+            if (is_first) rr__count(cx, RR__ERRORS);
+            a->is_counted = true;
+            rr__actor_end(cx,
+                          actor); /* now: who dooms it may not be ready yet to have its queue end */
+            return false;
+        }
+        if (!is_first && care->control.retry_delay_ms && !care->has_waited) {
+            care->has_waited = true;
+            rr__actor_postpone(cx, actor, rr__retry_delay(&care->control));
+            return false;
+        }
+        if (care) care->has_waited = false;
+        rr__actor_create(cx, actor);
+    }
+    return true;
+}
+
+/* ---- several methods at once ---- */
+
+/* The runner of an actor with max_concurrency does not run messages: it hands them out as tasks,
+   so many that that number are `inside`, from then until their bodies have ended.
+   Rules  C1  `inside` changes under the shard lock. A runner that finds enough inside, or that must
+              end or make the state anew while some are, parks: WAITING and not idle. Who leaves
+              next sets it going again.
+          C2  A message inside counts the actor, so that this cannot be freed, nor end by its last
+              count, before the message has left. */
+
+/* What the runner does next, under the shard lock: true if it has to park. */
+static bool rr__crew_next_locked(rr__object *actor, rr__object **message) {
+    rr__actor *a = actor->extra.own;
+    rr__care *care = a->care;
+    bool is_last = rr__actor_must_end(actor) || care->crash;
+    *message = NULL;
+    if (care->inside && (is_last || care->inside == care->max_concurrency)) {
+        care->is_parked = true;
+        rr__actor_settle(actor, RR__WAITING);
+        return true;
+    }
+    if (is_last) return false;
+    if (!a->first) a->first = rr__mailbox_drain(actor);
+    if (!a->first) return false;
+    *message = a->first, a->first = a->first->next;
+    (*message)->lane_flags |= RR__IS_INSIDE;
+    care->inside++;
+    return false;
+}
+
+static void rr__crew_run(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    for (rr__object *message;;) {
+        if (!a->is_born && !rr__actor_make(cx, actor)) return;
+        rr__lock(&shard->lock);
+        bool parks = rr__crew_next_locked(actor, &message);
+        rr__error *crash = parks || message ? NULL : a->care->crash;
+        if (crash) a->care->crash = NULL;
+        rr__unlock(&shard->lock);
+        if (parks) return;
+        if (message) rr__enqueue(cx, message); /* if it was cancelled it leaves at once */
+        else if (crash) rr__actor_crashed(cx, actor, crash);
+        else if (rr__actor_must_end(actor)) break;
+        else if (rr__actor_rest(cx, actor)) return;
+    }
+    rr__actor_end(cx, actor);
+}
+
+/* Its body has ended, or will not begin. The message counts the actor. */
+static void rr__crew_leave(rr__context *cx, rr__object *message) {
+    rr__object *actor = message->extra.actor;
+    rr__care *care = actor->extra.own->care;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    message->lane_flags &= (uint8_t)~RR__IS_INSIDE;
+    care->inside--;
+    bool was_parked = care->is_parked, has_crashed = care->crash != NULL;
+    care->is_parked = false;
+    rr__unlock(&shard->lock);
+    if (was_parked) rr__enqueue(cx, actor);
+    else if (has_crashed) rr__actor_poke(cx, actor);
+}
+
+/* Of several crashes at a time the first is what counts. */
+static void rr__crew_crash(rr__context *cx, rr__object *actor, rr__error *crash) {
+    rr__care *care = actor->extra.own->care;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    bool is_first = !care->crash;
+    if (is_first) care->crash = crash;
+    rr__unlock(&shard->lock);
+    if (!is_first) rr__error_drop(crash);
+}
+
+/* Runs a message that was handed out, as a task. */
+static void rr__run_inside(rr__context *cx, rr__object *message) {
+    rr__object *actor = message->extra.actor;
+    rr__lane *lanes = NULL;
+    rr__frame frame;
+    rr__result result;
+    rr__error *crash = NULL;
+    bool again = false;
+    rr__frame_init(&frame, message, &lanes, true);
+    rr__store_release(&message->waits_on, (rr__object *)NULL);
+    rr__pending_end(cx, message);
+    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    if (lanes) rr__lanes_abandon(cx, lanes);
+    if (frame.wants_exit || frame.crash)
+        again = rr__method_end(cx, message, &frame, &error, &crash);
+    if (crash) rr__crew_crash(cx, actor, crash);
+    if (again) {
+        rr__share(actor); /* once the message is back it may end, and the actor with it */
+        rr__crew_leave(cx, message);
+        rr__mailbox_return(cx, actor, message);
+        rr__actor_poke(cx, actor); /* the runner may have gone idle in between */
+        rr__drop(cx, actor);
+        return;
+    }
+    rr__crew_leave(cx, message);
     rr__finish(cx, message, error, &result);
 }
+
+/* ---- running an actor ---- */
 
 /* Runs an actor that was claimed: messages until none is left, `until` is complete, or others
    should have a turn. While it is RUNNING it cannot be freed, whatever its count. */
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until) {
     enum { TURN = 256 };
     rr__actor *a = actor->extra.own;
-    if (!a->is_born && !rr__load_acquire(&a->death)) rr__actor_create(cx, actor);
-    else if (!a->is_born) {
-        rr__args_release(cx, actor);
-        rr__count(cx, RR__ERRORS);
-        rr__actor_end(cx, actor); /* now: who dooms it may not be ready yet to have its queue end */
+    if (RR__UNLIKELY(a->care && a->care->max_concurrency > 1)) {
+        rr__crew_run(cx, actor);
         return;
     }
     for (int turn = 0;; turn++) {
+        if (RR__UNLIKELY(!a->is_born) && !rr__actor_make(cx, actor)) return;
         bool is_done = until && rr__is_complete(until);
         if ((is_done || turn == TURN) && !rr__actor_must_end(actor)) {
             if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
@@ -6702,38 +7039,86 @@ static rr__actor *rr__actor_block(rr__context *cx, const rr_function *fn) {
     return a;
 }
 
+static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *actor,
+                                          const rr_actor_options *options) {
+    const char *field = options->max_restarts < -1      ? "max_restarts must be -1 or more"
+                        : options->restart_delay_ms < 0 ? "restart_delay_ms must be 0 or more"
+                        : options->max_method_retries < -1 || options->max_method_retries > 254
+                            ? "max_method_retries must be -1 to 254"
+                        : options->max_pending < 0     ? "max_pending must be 0 or more"
+                        : options->max_concurrency < 0 ? "max_concurrency must be 0 or more"
+                                                       : NULL;
+    if (!field) return NULL;
+    return rr__error_new(cx->runtime, RR_ERR_INVALID, actor, "rr_actor_options.%s", field);
+}
+
+static bool rr__actor_options_are_zero(const rr_actor_options *o) {
+    bool has_needs = o->num_cpus != 0 && o->num_cpus != 1; /* also NaN */
+    for (int i = 0; i < RR_RESOURCES; i++) has_needs |= o->resources[i].name != NULL;
+    return !has_needs && !o->name && !o->max_restarts && !o->restart_delay_ms &&
+           !o->max_method_retries && !o->max_pending && !o->max_concurrency;
+}
+
+/* Gives an actor, which is not published yet, what its options need. */
+static rr__error *rr__care_new(rr__context *cx, rr__object *actor,
+                               const rr_actor_options *options) {
+    rr_runtime *rt = cx->runtime;
+    int64_t needs[RR__STOCKS] = {0};
+    if (rr__actor_options_are_zero(options)) return NULL;
+    size_t name_size = options->name ? strlen(options->name) + 1 : 0;
+    rr__care *care = RR_CALLOC(1, sizeof *care + name_size);
+    if (!care) return rt->no_memory;
+    rr__control *control = &care->control;
+    actor->extra.own->care = care, control->task = actor;
+    control->retry.control = control->turn.control = control;
+    care->max_method_retries = options->max_method_retries;
+    care->max_pending = options->max_pending;
+    care->max_concurrency = options->max_concurrency ? options->max_concurrency : 1;
+
+    rr__error *error = rr__actor_options_error(cx, actor, options);
+    if (!error) error = rr__needs_read(rt, actor, options->num_cpus, options->resources, needs);
+    if (error) return error;
+    needs[RR__CPU] = needs[RR__CPU] > RR__WHOLE ? needs[RR__CPU] - RR__WHOLE : 0;
+    control->max_retries = options->max_restarts;
+    control->retry_delay_ms = options->restart_delay_ms;
+    if (options->max_restarts && options->restart_delay_ms) {
+        if (!rr__timers_promise(rt, 1)) return rt->no_memory;
+        control->timers = 1;
+    }
+    return rr__turn_new(rt, control, needs, 0, true) ? NULL : rt->no_memory;
+}
+
 /* Enters the name; returns an error if a living actor has it. */
 static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
-    rr__actor *a = actor->extra.own;
+    rr__care *care = actor->extra.own->care;
     rr_runtime *rt = cx->runtime;
-    size_t size = strlen(name) + 1;
-    if (!(a->name = RR_MALLOC(size))) return rt->no_memory;
-    memcpy(a->name, name, size);
+    care->control.name = strcpy((char *)(care + 1), name);
     rr__global_lock();
     rr__object *other = stbds_shget(rt->names, name);
     bool room = rr__has_room_for((size_t)stbds_shlen(rt->names));
-    if (!other && room) stbds_shput(rt->names, a->name, actor);
+    if (!other && room) stbds_shput(rt->names, (char *)(care + 1), actor);
     rr__global_unlock();
     if (!other && room) return NULL;
-    RR_FREE(a->name);
-    a->name = NULL;
     if (!other) return rt->no_memory;
     return rr__error_new(rt, RR_ERR_DUPLICATE, actor, "the name '%s' is taken by a living actor",
                          name);
 }
 
 static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_function *fn,
-                                  const char *name, const rr__arg *args) {
+                                  const rr_actor_options *options, const rr__arg *args) {
     rr__error *error = rr__call_error(cx, fn, actor);
+    if (!error) error = rr__care_new(cx, actor, options);
     if (!error) error = rr__args_pack(cx, actor, args);
-    if (error || !name) return error;
-    if ((error = rr__name_add(cx, actor, name))) rr__args_release(cx, actor);
+    if (error || !options->name) return error;
+    if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);
     return error;
 }
 
 /* An actor that cannot be is there all the same, dead: the calls on it tell why. */
 static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *error) {
     rr__actor *a = actor->extra.own;
+    if (a->care) rr__control_end(cx, &a->care->control);
+    a->watchers = RR__CLOSED;
     rr__store_release(&a->death, error);
     rr__store_release(&actor->dependents, RR__CLOSED);
     rr__count(cx, RR__ERRORS);
@@ -6756,14 +7141,62 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
 
     rr_actor handle = rr__actor_to(cx, actor);
     rr__scope_hold(self, cx, actor, false);
-    rr__error *error = rr__spawn_error(cx, actor, fn, options->name, args);
+    rr__error *error = rr__spawn_error(cx, actor, fn, options, args);
     if (error) {
         rr__spawn_failed(cx, actor, error);
         return handle;
     }
+    a->has_args = true;
     rr__publish(actor, RR__WAITING, 1, RR__KIND_VOID);
     rr__proceed(cx, actor);
     return handle;
+}
+
+/* Messages that have not begun. Under the shard lock, without which none leaves. */
+static size_t rr__mailbox_length_locked(rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__object *head = rr__load_acquire(&actor->dependents);
+    size_t n = 0;
+    if (head == RR__IDLE || head == RR__CLOSED) head = NULL;
+    for (rr__object *message = head; message; message = message->next) n++;
+    for (rr__object *message = a->first; message; message = message->next) n++;
+    for (rr__lane *lane = a->senders; lane; lane = lane->after)
+        for (rr__object *m = lane->first; m; m = m->data.hold->next) n++;
+    return n;
+}
+
+/* An actor with so many counts may have as many messages: then says so, once for 10,000, and again
+   for each time twice as many. */
+static RR__NOINLINE void rr__mailbox_warn(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    size_t n = rr__mailbox_length_locked(actor);
+    bool is_new = a->warned < 32 && n >= (size_t)RR__MANY_MESSAGES << a->warned;
+    a->warned += is_new;
+    rr__unlock(&shard->lock);
+    if (is_new)
+        rr__log(
+            &cx->runtime->config, RR_LOG_WARN,
+            "%zu messages wait at the actor '%s' (spawned at %s): they come faster than it runs "
+            "them; .max_pending is a limit",
+            n, actor->of.fn->self.name, actor->site);
+}
+
+/* One more message, if there may be one (rr_actor_options.max_pending). */
+static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__object *message) {
+    rr__care *care = actor->extra.own->care;
+    if (!care || !care->max_pending) return NULL;
+    if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
+        message->flags |= RR__IS_PENDING;
+        return NULL;
+    }
+    rr__sub_seq_cst(&care->pending, 1);
+    return rr__error_new(
+        cx->runtime, RR_ERR_MAILBOX_FULL, message,
+        "it was not executed: %d messages wait at its actor (spawned at %s), which "
+        "is its .max_pending: send later, or raise that",
+        care->max_pending, actor->site);
 }
 
 /* Checks a message against its actor. */
@@ -6782,6 +7215,9 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
     uint64_t word = rr__load_acquire(&actor->word); /* in the line that the count was taken in */
     if ((word & RR__IS_DOOMED) || rr__state_of(word) == RR__FAILED)
         return rr__dead_error(cx, message, actor);
+    bool may_be_many =
+        (word & RR__COUNT_MASK) >= RR__MANY_MESSAGES && !(word & 63); /* now and then */
+    if (RR__UNLIKELY(may_be_many)) rr__mailbox_warn(cx, actor);
     return NULL;
 }
 
@@ -6799,6 +7235,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr__error *error = rr__send_error(cx, actor, fn, message);
     if (!error) error = rr__args_pack(cx, message, args);
+    if (!error && (error = rr__mailbox_admit(cx, actor, message))) rr__args_release(cx, message);
     *status = error ? error->status : RR_OK;
     if (error) {
         rr__drop(cx, actor);
@@ -6807,7 +7244,8 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
         return message;
     }
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
-    message->extra.actor = actor, message->is_told = is_told;
+    message->extra.actor = actor;
+    if (is_told) message->flags |= RR__IS_TOLD;
     rr__publish(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
         rr__actor_deliver(cx, message);
@@ -7187,7 +7625,7 @@ static void rr__slot_dispose(rr__object *o) {
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *a = o->extra.own;
         rr__error_drop(rr__load_relaxed(&a->death));
-        RR_FREE(a->name);
+        RR_FREE(a->care);
         if (a->place == RR__ON_ITS_OWN) rr__big_free(a);
     } else if (o->kind == RR__GATHER) {
         RR_FREE(o->extra.parts);
@@ -7345,10 +7783,11 @@ static bool rr__is_stuck(rr_runtime *rt) {
     return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
 }
 
+static bool rr__is_unsealed(rr__object *o);
 static bool rr__unseal(rr__object *o);
 
 static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
-    if (o->kind != RR__VALUE || rr__is_complete(o)) return;
+    if (!rr__is_unsealed(o)) return;
     rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
                                      "it was never sealed, and the runtime is shut down");
     if (!rr__unseal(o)) {
@@ -7364,15 +7803,34 @@ static void rr__end_actor(rr__context *cx, rr__object *o) {
     if (o->kind != RR__CONSTRUCTOR || rr__has_failed(o)) return;
     rr__error *error =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "the runtime was shut down");
-    if (rr__actor_doom(cx, o, error)) rr__actor_poke(cx, o);
+    if (rr__actor_doom(cx, o, error)) rr__actor_rouse(cx, o);
 }
 
-/* Waits until all work has ended, and with it all actors, whose destructors may start more. When
-   all stands still with something left, that is actors which are to be ended, or what waits for
-   objects that nobody seals. */
+/* It waits for resources that nobody will give back any more. */
+static void rr__refuse_waiting(rr__context *cx, rr__object *o) {
+    rr__control *control = o->kind == RR__FUNCTION ? rr__control_of(o) : NULL;
+    if (!control || !rr__turn_revoke(cx->runtime, control)) return;
+    rr__fail_with(cx, o,
+                  rr__error_new(cx->runtime, RR_ERR_UNSCHEDULABLE, o,
+                                "what it needs is held by tasks that wait for others, and the "
+                                "runtime is shut down"));
+}
+
+/* All stands still with something left. First that waits for objects that nobody seals; if there is
+   none, for the end of an actor, or what one holds; if there is none, for what bodies hold that wait
+   themselves. */
+static void rr__unstick(rr__context *cx, int step) {
+    rr__each_object(cx, step == 0   ? rr__fail_unsealed
+                        : step == 1 ? rr__end_actor
+                                    : rr__refuse_waiting);
+    rr__sleep(1e-3); /* what that has set going may take its time */
+}
+
+/* Waits until all work has ended, and with it all actors, whose destructors may start more. */
 static void rr__quiesce(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    for (bool has_ended_actors = false;;) {
+    bool has_ended_actors = false;
+    for (int stills = 0;;) {
         bool is_still = false;
         rr__lock(&rt->lock);
         while (!rr__is_quiet(rt, has_ended_actors) && !(is_still = rr__is_stuck(rt)))
@@ -7386,8 +7844,7 @@ static void rr__quiesce(rr__context *cx) {
             rr__each_object(cx, rr__end_actor);
             has_ended_actors = true;
         } else if (is_still) {
-            rr__each_object(cx, rr__fail_unsealed);
-            rr__sleep(1e-3); /* what that has set going may take its time */
+            rr__unstick(cx, stills++ % 3);
         }
     }
 }
@@ -7688,6 +8145,13 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
 }
 
+/* From rr_create? Others that are not complete are watches. */
+static bool rr__is_unsealed(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    return o->kind == RR__VALUE && rr__kind_in(word) == RR__KIND_BYTES &&
+           rr__state_of(word) == RR__WAITING;
+}
+
 /* Takes an unsealed object for its end; once (rule R1). */
 static bool rr__unseal(rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
@@ -7703,7 +8167,7 @@ rr_status rr_seal(rr_ref ref) {
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
-    if (o->kind != RR__VALUE || !rr__unseal(o))
+    if (!rr__is_unsealed(o) || !rr__unseal(o))
         status = rr__note(ref, RR_ERR_INVALID,
                           "rr_seal: the object of %s was sealed before, or was "
                           "not made by rr_create",
@@ -8183,7 +8647,7 @@ rr_status rr_kill(rr_actor handle) {
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
     bool is_dead = !rr__actor_doom(cx, actor, death);
-    if (!is_dead) rr__actor_poke(cx, actor);
+    if (!is_dead) rr__actor_rouse(cx, actor);
     rr__drop(cx, actor);
     return is_dead ? RR_ERR_ACTOR_DEAD : RR_OK;
 }
@@ -8192,6 +8656,52 @@ void rr_exit_actor(void) {
     rr__frame *frame = rr__self()->frame;
     if (frame && frame->is_actor) frame->wants_exit = true;
     else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
+}
+
+void rr_crash_actor(const char *format, ...) {
+    rr__frame *frame = rr__self()->frame;
+    va_list args;
+    va_start(args, format);
+    if (!frame || !frame->is_actor) {
+        char text[512];
+        vsnprintf(text, sizeof text, format, args);
+        rr__log(rr__log_config(), RR_LOG_WARN, "rr_crash_actor outside a method does nothing: %s",
+                text);
+    } else if (!frame->crash) {
+        frame->crash = rr__error_make(frame->runner->runtime, RR_ERR_ACTOR_CRASHED, 0, NULL, NULL,
+                                      format, args);
+    }
+    va_end(args);
+}
+
+/* Enters a watch with the actor; false if that has ended. */
+static bool rr__watch_enter(rr__context *cx, rr__object *actor, rr__object *watch) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    bool lives = a->watchers != RR__CLOSED;
+    if (lives) watch->next = a->watchers, a->watchers = watch;
+    rr__unlock(&shard->lock);
+    return lives;
+}
+
+rr_ref rr__watch(rr_actor handle, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *watch = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!watch) return rr__status_ref(status);
+    rr__object *actor = rr__receiver(cx, handle, &status);
+    watch->of.type_name = "rr_exit";
+    rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
+    if (actor) status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
+    if (status == RR_OK) memset(watch->data.block, 0, sizeof(rr_exit));
+    rr_ref ref = rr__value_publish(cx, watch, status, RR__KIND_OTHER, RR__WAITING);
+    if (status == RR_OK) {
+        rr__share(watch); /* for the actor */
+        if (!rr__watch_enter(cx, actor, watch)) rr__watch_end(cx, watch, actor);
+    }
+    if (actor) rr__drop(cx, actor);
+    return ref;
 }
 
 rr_status rr_resources(const char *name, double *total, double *available) {
@@ -8251,7 +8761,9 @@ static bool rr__why_needs(rr_runtime *rt, rr__text *text, const rr__control *con
 }
 
 static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o, bool has_link) {
-    if (o->kind == RR__VALUE) rr__text_add(text, "is not sealed (rr_create at %s)", o->site);
+    if (rr__is_unsealed((rr__object *)(uintptr_t)o))
+        rr__text_add(text, "is not sealed (rr_create at %s)", o->site);
+    else if (o->kind == RR__VALUE) rr__text_add(text, "waits until the actor ends");
     else if (o->kind == RR__METHOD) rr__text_add(text, "has not begun: it waits behind");
     else if (has_link) rr__text_add(text, "waits for");
     else if (rr__why_needs(rt, text, rr__control_of(o))) return;
