@@ -2031,9 +2031,10 @@ struct rr__context {
 
     rr__deque deque;
 
-    rr__mutex lock; /* of the three below; a leaf */
+    rr__mutex lock; /* of those below; a leaf */
     rr__cond wake;
-    bool is_woken; /* parked: go on */
+    bool is_woken;        /* parked: go on, with a role, or with what is assigned */
+    rr__object *assigned; /* a WAITING task to run apart; until it has run */
     struct rr__sleeper *sleeper;
 };
 
@@ -2164,6 +2165,7 @@ struct rr__control {
 
     bool has_turn;     /* it has a priority, or needs resources; below: under the stocks' lock */
     bool is_granted;   /* it has what it needs */
+    bool is_apart;     /* its CPUs are in rr_runtime.apart_cpus */
     bool is_over;      /* it enters no heap any more */
     double due;        /* when it was called, less its priority in seconds; fixed */
     rr__shape *shape;  /* what it needs; or NULL; fixed */
@@ -2227,7 +2229,7 @@ struct rr_runtime {
     RR__ATOMIC(rr__context *) contexts;
     RR__ATOMIC(int) has_inbox;
     RR__ATOMIC(int) has_ready;    /* `ready` below is not empty */
-    RR__ATOMIC(int) roles_wanted; /* that workers are to hand in; see rr__roles_move_locked */
+    RR__ATOMIC(int) roles_wanted; /* that workers are to hand in; see rr__pot_settle_locked */
     int64_t max_pending;          /* rr_config's */
     RR__ATOMIC(int64_t) pending;  /* counted only if there is a limit */
     RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
@@ -2263,11 +2265,13 @@ struct rr_runtime {
     int stock_count;
     char *stock_names;
     rr__shape *shapes;
-    rr__heap ready;      /* QUEUED tasks that have a turn */
-    int64_t lived;       /* CPUs that actors hold, of those used */
-    int64_t sharers;     /* tasks that have been granted CPUs and do not wait */
-    int64_t roles_taken; /* see rr__roles_move_locked */
-    rr__object *first_granted, *last_granted; /* to begin when no role is wanted any more */
+    rr__heap ready;                         /* QUEUED tasks that have a turn */
+    int64_t lived;                          /* CPUs that actors hold, of those used */
+    rr__object *first_chosen, *last_chosen; /* granted CPUs, but the roles are not there yet */
+    int64_t chosen_cpus;                    /* that those will run on */
+    int64_t apart_cpus; /* on which tasks run that are not those of a worker, see rr__pot */
+    int64_t pot;        /* roles for that */
+    int starting;       /* taken from `chosen`, and not yet a thread's */
 
     rr__mutex ring_lock; /* rule W4; before a context's lock */
     rr__mutex lock;      /* of all below; before a context's lock */
@@ -3810,15 +3814,24 @@ static void rr__context_wake(rr__context *cx) {
                                    would wake only to wait for that */
 }
 
-/* A new pool thread with a role, searching. Under the runtime's lock. */
-static bool rr__worker_add_locked(rr_runtime *rt) {
+static void rr__assign(rr__context *cx, rr__object *task) {
+    rr__lock(&cx->lock); /* for rr__is_still */
+    cx->assigned = task;
+    rr__unlock(&cx->lock);
+}
+
+/* A new pool thread: with a role, searching, or with a task to run apart. Under the runtime's
+   lock. */
+static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
     if (rt->threads >= rt->max_threads || rr__load_relaxed(&rt->phase) == RR__STOPPED) return false;
     rr__context *cx = rr__context_new(rt, true);
     if (!cx) return false;
-    cx->has_role = cx->is_searching = true;
+    cx->has_role = cx->is_searching = !task;
+    rr__assign(cx, task);
     rt->threads++;
     if (rr__thread_start(&cx->thread, rr__worker_main, cx)) return true;
     rt->threads--;
+    rr__assign(cx, NULL);
     cx->is_worker = cx->has_role = cx->is_searching = false;
     rr__store_relaxed(&cx->deque.is_served, 0); /* under the lock */
     cx->listed = rt->vacant, rt->vacant = cx;   /* for a thread from outside */
@@ -3847,13 +3860,24 @@ static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
     rr__lock(&rt->lock);
     rr__context *cx = rt->parked;
     if (cx) rt->parked = cx->listed;
-    else if (!rr__worker_add_locked(rt) && !(called = rr__sleeper_call(rt))) {
+    else if (!rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
         rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
         rr__cond_signal(&rt->quiet);
     }
     rr__unlock(&rt->lock);
     if (cx) rr__context_wake(cx);
     if (called) rr__cond_signal(&called->wake);
+}
+
+/* Has a thread without a role run a task; false if there is none for it. */
+static bool rr__thread_begin(rr_runtime *rt, rr__object *task) {
+    rr__lock(&rt->lock);
+    rr__context *cx = rt->parked;
+    if (cx) rt->parked = cx->listed, rr__assign(cx, task);
+    bool is_new = !cx && rr__worker_add_locked(rt, task);
+    rr__unlock(&rt->lock);
+    if (cx) rr__context_wake(cx);
+    return cx || is_new;
 }
 
 /* Rule P3. */
@@ -3949,6 +3973,13 @@ static RR__INLINE bool rr__claim(rr__object *o) {
     return false;
 }
 
+static bool rr__has_work(rr_runtime *rt) {
+    if (rr__load_seq_cst(&rt->has_inbox) || rr__load_seq_cst(&rt->has_ready)) return true;
+    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
+        if (!rr__deque_is_empty(&cx->deque)) return true;
+    return false;
+}
+
 /* ---- priorities and resources ---- */
 
 /* A task with a priority, or that needs resources, has a turn:
@@ -3996,27 +4027,32 @@ static void rr__make_ready(rr__context *cx, rr__object *task) {
     rr__drop(cx, task);
 }
 
-/* A worker runs on one role. Tasks that were granted other than one CPU take or give the rest: roles
-   are taken out of the game when workers hand them in or put them to sleep, and put back, or, where
-   several tasks share a CPU, added to it. So that at any time, once no role is wanted,
+/* A worker runs on one role, and so does what it runs. Tasks that need other than one CPU run apart,
+   on threads without a role: for them roles are put into a pot, by workers that hand in theirs
+   between two tasks, or from those that sleep.
 
-       roles in the game = workers - roles_taken
-       roles_taken = CPUs of tasks that run + CPUs held by actors, rounded up - number of those tasks
+       roles in the game = workers - pot,   apart_cpus <= pot,
+       and, as long as something is chosen, the pot is filled up to apart_cpus + chosen_cpus
 
-   The equation may leave no role to other tasks, but never none at all: an actor holds what is
-   beyond the first CPU, and all of them leave one. */
-static bool rr__roles_move_locked(rr_runtime *rt) {
-    int64_t used = rt->stocks[RR__CPU].used, before = rt->roles_taken;
-    int64_t target = (used + RR__WHOLE - 1) / RR__WHOLE - rt->sharers;
-    for (; rt->roles_taken > target; rt->roles_taken--)
-        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
+   The second holds when a task begins; one that has lent its CPUs takes them back at once, and the
+   roles follow. A role that nobody runs on goes back if other work is queued, so that this has its
+   turn. Actors hold what is beyond one CPU, and all of them leave one role: so the game goes on. */
+static int64_t rr__roles_for(int64_t cpus) { return (cpus + RR__WHOLE - 1) / RR__WHOLE; }
+
+/* True if roles went back. */
+static bool rr__pot_settle_locked(rr_runtime *rt) {
+    int64_t run = rr__roles_for(rt->apart_cpus), before = rt->pot;
+    int64_t all = rr__roles_for(rt->apart_cpus + rt->chosen_cpus);
+    int64_t keep = rt->pot > run && rr__has_work(rt) ? run : all;
+    for (; rt->pot > keep; rt->pot--) rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
     /* Pairs with rr__role_offer: who puts a role to sleep looks at what is wanted after that. */
-    rr__store_seq_cst(&rt->roles_wanted, (int)(target - rt->roles_taken));
+    rr__store_seq_cst(&rt->roles_wanted, (int)(all > rt->pot ? all - rt->pot : 0));
+    if (rt->pot < before) return true;
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    while (rt->roles_taken < target && RR__SLEEPING(idle))
-        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING)) rt->roles_taken++;
-    rr__store_seq_cst(&rt->roles_wanted, (int)(target - rt->roles_taken));
-    return rt->roles_taken < before;
+    while (rt->pot < all && RR__SLEEPING(idle))
+        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING)) rt->pot++;
+    rr__store_seq_cst(&rt->roles_wanted, (int)(all > rt->pot ? all - rt->pot : 0));
+    return false;
 }
 
 static bool rr__fits(const rr_runtime *rt, const rr__shape *shape, const int64_t *kept) {
@@ -4059,39 +4095,85 @@ static rr__shape *rr__shape_next_locked(rr_runtime *rt) {
 static void rr__stocks_use_locked(rr_runtime *rt, const rr__shape *shape, int sign) {
     for (int i = 0; i < rt->stock_count; i++) rt->stocks[i].used += sign * shape->amounts[i];
     if (shape->is_of_actors) rt->lived += sign * shape->amounts[RR__CPU];
-    else if (shape->amounts[RR__CPU]) rt->sharers += sign;
 }
 
-static void rr__grant_locked(rr_runtime *rt) {
+static rr__shape *rr__shape_of(const rr__object *o) {
+    return o->kind == RR__CONSTRUCTOR ? o->extra.own->care->control.shape : o->extra.control->shape;
+}
+
+static void rr__list_add(rr__object **first, rr__object **last, rr__object *o) {
+    o->next = NULL;
+    if (*last) (*last)->next = o;
+    else *first = o;
+    *last = o;
+}
+
+/* Grants what can be granted now: what needs no CPUs goes to *granted, the rest waits for roles. */
+static void rr__grant_locked(rr_runtime *rt, rr__object **granted) {
+    rr__object *last = NULL;
     for (rr__shape *shape; (shape = rr__shape_next_locked(rt));) {
         rr__control *control = rr__heap_first(&shape->waiting)->control;
         rr__turn_leave_locked(rt, control);
         rr__stocks_use_locked(rt, shape, 1);
         control->is_granted = true, shape->overtaken = 0;
-        control->task->next = NULL;
-        if (rt->last_granted) rt->last_granted->next = control->task;
-        else rt->first_granted = control->task;
-        rt->last_granted = control->task;
+        rt->chosen_cpus += shape->amounts[RR__CPU];
+        if (shape->amounts[RR__CPU])
+            rr__list_add(&rt->first_chosen, &rt->last_chosen, control->task);
+        else rr__list_add(granted, &last, control->task);
     }
 }
 
-/* Ends a change of the stocks, or of who waits for them: grants what can be granted now. */
+/* Takes those that the pot has roles for. */
+static rr__object *rr__chosen_take_locked(rr_runtime *rt) {
+    rr__object *first = NULL, *last = NULL, *o;
+    while ((o = rt->first_chosen)) {
+        int64_t cpus = rr__shape_of(o)->amounts[RR__CPU];
+        if (rt->apart_cpus + cpus > rt->pot * RR__WHOLE) break;
+        if (!(rt->first_chosen = o->next)) rt->last_chosen = NULL;
+        rt->chosen_cpus -= cpus, rt->apart_cpus += cpus, rt->starting++;
+        (o->kind == RR__CONSTRUCTOR ? &o->extra.own->care->control : o->extra.control)->is_apart =
+            true;
+        rr__list_add(&first, &last, o);
+    }
+    return first;
+}
+
+static void rr__begin_apart(rr__context *cx, rr__object *o);
+
+/* Ends a change of the stocks, or of who waits for them: what can begin now does. */
 static void rr__stock_unlock(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__object *granted = NULL;
-    rr__grant_locked(rt);
-    bool has_more_roles = rr__roles_move_locked(rt);
-    if (rr__load_relaxed(&rt->roles_wanted) <= 0) { /* written under this lock */
-        granted = rt->first_granted;
-        rt->first_granted = rt->last_granted = NULL;
-    }
+    rr__object *granted = NULL, *next;
+    rr__grant_locked(rt, &granted);
+    bool has_more_roles = rr__pot_settle_locked(rt);
+    rr__object *chosen = rr__chosen_take_locked(rt);
     rr__unlock(&rt->stock_lock);
     if (has_more_roles) rr__announce(rt);
-    for (rr__object *next; granted; granted = next) {
+    for (; granted; granted = next) {
         next = granted->next;
         if (granted->kind == RR__CONSTRUCTOR) rr__enqueue(cx, granted);
         else rr__make_ready(cx, granted);
     }
+    for (; chosen; chosen = next) {
+        next = chosen->next;
+        rr__begin_apart(cx, chosen);
+    }
+}
+
+/* Hands a task for which there are roles in the pot to a thread. Without one, to the workers, which
+   bring a role along (rr__apart_enter); an actor only holds its CPUs. */
+static void rr__begin_apart(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    bool is_actor = o->kind == RR__CONSTRUCTOR, has_thread = !is_actor && rr__thread_begin(rt, o);
+    rr__lock(&rt->stock_lock);
+    rt->starting--;
+    if (!is_actor && !has_thread) {
+        o->extra.control->is_apart = false;
+        rt->apart_cpus -= o->extra.control->shape->amounts[RR__CPU];
+    }
+    rr__stock_unlock(cx);
+    if (is_actor) rr__enqueue(cx, o);
+    else if (!has_thread) rr__make_ready(cx, o);
 }
 
 /* Has its task, which was decided, waited for resources (G3)? Then it is the caller's now. */
@@ -4124,12 +4206,27 @@ static void rr__admit(rr__context *cx, rr__object *o, rr__control *control) {
     rr__drop(cx, o);
 }
 
+static void rr__return_locked(rr_runtime *rt, rr__control *control) {
+    if (control->is_granted) rr__stocks_use_locked(rt, control->shape, -1);
+    if (control->is_apart) rt->apart_cpus -= control->shape->amounts[RR__CPU];
+    control->is_granted = control->is_apart = false;
+}
+
 /* Gives back what was granted (G2). */
 static void rr__grant_return(rr__context *cx, rr__control *control) {
     if (!control->shape) return;
     rr__lock(&cx->runtime->stock_lock);
-    if (control->is_granted) rr__stocks_use_locked(cx->runtime, control->shape, -1);
-    control->is_granted = false;
+    rr__return_locked(cx->runtime, control);
+    rr__stock_unlock(cx);
+}
+
+/* A body begins that was granted CPUs. If no roles are in the pot for it, the worker's goes there. */
+static void rr__apart_enter(rr__context *cx, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->stock_lock);
+    if (!control->is_apart) rt->apart_cpus += control->shape->amounts[RR__CPU];
+    if (!control->is_apart && cx->has_role) cx->has_role = false, rt->pot++;
+    control->is_apart = true;
     rr__stock_unlock(cx);
 }
 
@@ -4153,8 +4250,7 @@ static void rr__turn_end(rr__context *cx, rr__control *control) {
     control->is_over = true;
     rr__turn_leave_locked(rt, control);
     rt->ready.promised--;
-    if (control->is_granted) rr__stocks_use_locked(rt, control->shape, -1);
-    control->is_granted = false;
+    rr__return_locked(rt, control);
     if (control->shape) rr__shape_leave_locked(rt, control->shape);
     rr__stock_unlock(cx);
 }
@@ -4163,11 +4259,12 @@ static void rr__turn_end(rr__context *cx, rr__control *control) {
 static RR__NOINLINE void rr__cpus_lend(rr__local *self, bool lends) {
     for (rr__frame *frame = self->frame; frame; frame = frame->around) {
         rr_runtime *rt = frame->runner->runtime;
-        int sign = lends ? -1 : 1;
-        if (!frame->cpus || frame->is_lent == lends) continue;
+        int64_t cpus = lends ? -frame->cpus : frame->cpus;
+        if (!cpus || frame->is_lent == lends) continue;
         frame->is_lent = lends;
         rr__lock(&rt->stock_lock);
-        rt->stocks[RR__CPU].used += sign * frame->cpus, rt->sharers += sign;
+        frame->task->extra.control->is_apart = !lends;
+        rt->stocks[RR__CPU].used += cpus, rt->apart_cpus += cpus;
         rr__stock_unlock(frame->runner);
     }
 }
@@ -4209,13 +4306,6 @@ static void rr__enqueue(rr__context *cx, rr__object *o) {
     if (RR__UNLIKELY(control && control->has_turn)) rr__admit(cx, o, control);
     else if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
     else rr__abandon(cx, o);
-}
-
-static bool rr__has_work(rr_runtime *rt) {
-    if (rr__load_seq_cst(&rt->has_inbox) || rr__load_seq_cst(&rt->has_ready)) return true;
-    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
-        if (!rr__deque_is_empty(&cx->deque)) return true;
-    return false;
 }
 
 /* Has it one entry, of which its owner is likely to think next? Hints, all of them. */
@@ -4287,7 +4377,7 @@ static rr__object *rr__pop(rr__context *cx) {
 
 /* ---- roles ---- */
 
-/* A role was put to sleep: is it wanted (rr__roles_move_locked)? */
+/* A role was put to sleep: is it wanted in the pot? */
 static void rr__role_offer(rr__context *cx) {
     if (RR__LIKELY(!rr__load_seq_cst(&cx->runtime->roles_wanted))) return;
     rr__lock(&cx->runtime->stock_lock);
@@ -4331,7 +4421,7 @@ static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->stock_lock);
     bool is_wanted = rr__load_relaxed(&rt->roles_wanted) > 0; /* written under this lock */
-    if (is_wanted && cx->has_role) cx->has_role = false, rt->roles_taken++;
+    if (is_wanted && cx->has_role) cx->has_role = false, rt->pot++;
     rr__stock_unlock(cx);
 }
 
@@ -4374,8 +4464,8 @@ static void rr__park(rr__context *cx) {
     rr__lock(&cx->lock);
     while (!cx->is_woken) rr__cond_wait(&cx->wake, &cx->lock);
     cx->is_woken = false;
+    cx->has_role = cx->is_searching = !cx->assigned; /* handed over by rr__role_hand_over */
     rr__unlock(&cx->lock);
-    cx->has_role = cx->is_searching = true; /* handed over by rr__role_hand_over */
 }
 
 /* Something to run, claimed, from wherever there is some; NULL if there is none. */
@@ -4419,11 +4509,23 @@ static rr__object *rr__next_task(rr__context *cx) {
     }
 }
 
+/* Runs what the thread was woken or made for: on roles of the pot. */
+static void rr__run_assigned(rr__context *cx) {
+    rr__object *task = cx->assigned;
+    if (rr__try_state(task, RR__WAITING, RR__RUNNING)) rr__run(cx, task, NULL);
+    else rr__abandon(cx, task);
+    rr__assign(cx, NULL);
+}
+
 static void rr__worker_main(void *context) {
     rr__context *cx = context;
     rr__local *self = rr__self();
     self->context = self->own = cx, self->stack = RR__STACK_NOW();
     while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
+        if (RR__UNLIKELY(cx->assigned != NULL)) {
+            rr__run_assigned(cx);
+            continue;
+        }
         if (!cx->has_role && !rr__role_take(cx)) {
             rr__park(cx);
             continue;
@@ -5845,13 +5947,15 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
     return true;
 }
 
-static void rr__run_begin(rr__frame *frame, rr__control *control) {
+static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *control) {
     if (control->is_blocking) {
         frame->blocking = 1;
         rr__own_role_give();
     }
     frame->cpus = control->shape ? control->shape->amounts[RR__CPU] : 0;
-    if (frame->cpus) rr__self()->granted++;
+    if (!frame->cpus) return;
+    rr__self()->granted++;
+    rr__apart_enter(cx, control);
 }
 
 static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
@@ -5860,7 +5964,7 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     rr__result result;
     rr__frame_init(&frame, task, &lanes, false);
     bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
-    if (RR__UNLIKELY(has_control)) rr__run_begin(&frame, task->extra.control);
+    if (RR__UNLIKELY(has_control)) rr__run_begin(cx, &frame, task->extra.control);
     if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_end(cx, task);
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
@@ -6074,10 +6178,11 @@ static void rr__pending_begin(rr__context *cx, rr__object *task) {
 /* Nothing runs and nothing is queued: what is pending waits for something else. */
 static bool rr__stands_still(rr_runtime *rt) {
     rr__lock(&rt->stock_lock);
-    int64_t roles = rt->workers - rt->roles_taken;
+    int64_t roles = rt->workers - rt->pot;
+    bool starts = rt->starting > 0;
     rr__unlock(&rt->stock_lock);
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !rr__has_work(rt);
+    return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
 /* rr_config.max_pending: a caller from outside runs tasks, or waits, until fewer are pending. A body
@@ -7292,12 +7397,11 @@ void rr_get_stats(rr_stats *out) {
     rr__global_unlock();
 }
 
-/* Of the workers: roles that nobody runs on, and what those leave that share. */
+/* Of the workers: roles that nobody runs on, and what the pot has left. */
 static int64_t rr__cpus_left_locked(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    int64_t left =
-        (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->sharers + rt->roles_taken;
-    left = left * RR__WHOLE - rt->stocks[RR__CPU].used;
+    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->pot;
+    left = left * RR__WHOLE - rt->apart_cpus;
     return left < 0 ? 0 : left < rt->stocks[RR__CPU].total ? left : rt->stocks[RR__CPU].total;
 }
 
@@ -7710,7 +7814,7 @@ static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     rt->vacant = rr__context_new(rt, false);
     if (!rt->vacant) status = RR_ERR_NO_MEMORY;
     for (int i = 0; i < rt->workers && status == RR_OK; i++)
-        if (!rr__worker_add_locked(rt)) status = RR_ERR_NO_MEMORY;
+        if (!rr__worker_add_locked(rt, NULL)) status = RR_ERR_NO_MEMORY;
     rr__unlock(&rt->lock);
     *out = rt;
     return status;
@@ -7762,9 +7866,10 @@ static bool rr__is_still(rr__context *cx) {
     rr__lock(&cx->lock);
     rr__sleeper *s = cx->sleeper;
     bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->is_ring;
+    bool begins = cx->assigned && !rr__load_acquire(&cx->frame);
     rr__unlock(&cx->lock);
     bool runs = !cx->is_worker && rr__load_seq_cst(&cx->deque.is_served);
-    return sleeps || (!rr__load_acquire(&cx->frame) && !runs);
+    return sleeps || (!rr__load_acquire(&cx->frame) && !runs && !begins);
 }
 
 /* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
