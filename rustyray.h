@@ -313,6 +313,13 @@ typedef struct rr_actor {
     uint32_t slot, home;
 } rr_actor;
 
+/* A stream that this program reads: the objects that a body yields, one after the other. {0} is the
+   null handle. */
+typedef struct rr_stream {
+    uint64_t id;
+    uint32_t slot, home;
+} rr_stream;
+
 /* A block of bytes: as an argument and as a result by value, as a view of an
    object's own memory from rr_get (read-only, 64-byte aligned, no copy). */
 typedef struct rr_bytes {
@@ -600,7 +607,7 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
    stay. Blocks: no. */
 #define rr_gather(...) rr__gather(__VA_ARGS__, RR__SITE)
 
-/* rr_retain, rr_release, rr_keep take an rr_ref or an rr_actor.
+/* rr_retain, rr_release, rr_keep take an rr_ref, an rr_actor or an rr_stream.
    rr_retain adds a count of the caller's own, which no scope releases.
    rr_release gives back a count: the last retained one, else the one that an
    open scope holds (the scope then leaves it alone), else one the caller
@@ -609,10 +616,14 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
    caller's to release. */
 // clang-format off
 #define rr_retain(handle)                                                                          \
-    _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor)(handle)
+    _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor,                         \
+             rr_stream: rr__retain_stream)(handle)
 #define rr_release(handle)                                                                         \
-    _Generic((handle), rr_ref: rr__release_ref, rr_actor: rr__release_actor)(handle)
-#define rr_keep(handle) _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor)(handle)
+    _Generic((handle), rr_ref: rr__release_ref, rr_actor: rr__release_actor,                       \
+             rr_stream: rr__release_stream)(handle)
+#define rr_keep(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor,                             \
+             rr_stream: rr__keep_stream)(handle)
 // clang-format on
 
 /* Opens a scope on this thread: what the thread receives from now on is released
@@ -679,11 +690,53 @@ void rr_block_end(void);
    first call counts. Outside a body: a warning. Threads: the body's own. */
 void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
 
+/* rr_ref rr_field(T, rr_ref ref, Struct, member): of a task with several results, that is, one that
+   returns a struct: a reference to one member, of type T. Complete when the struct is, failed as
+   that is. Errors in the reference: also RR_ERR_TYPE if the object holds something else, and
+   RR_ERR_INVALID for members that are handles or rr_bytes. Blocks: no. */
+#define rr_field(T, ref, Struct, member)                                                           \
+    rr__field((ref), &RR_TYPE(Struct), RR_TYPE(T),                                                 \
+              offsetof(Struct, member) + RR__SAME_TYPE(T, ((Struct *)rr__nil)->member), RR__SITE)
+
+/* REMOTE_STREAM(T, name, T1, a1, ...) { body }
+   A remote function that returns nothing, but yields objects of type T, any number of them, while
+   it runs. REMOTE_STREAM_DECLARE declares it for other units.
+
+   rr_stream rr_call_stream(name, x1, ...), rr_call_stream_with(RR_OPTIONS(...), name, x1, ...):
+   submits it, as rr_call does, and returns the reader's handle, which is counted as references are:
+   rr_keep, rr_retain, rr_release. When nobody holds it any more the body is cancelled, and what is
+   unread is released. A handle is for the threads of this program, and no argument of calls. */
+#define REMOTE_STREAM(...) RR__STREAM_FN(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_STREAM_DECLARE(...)                                                                 \
+    RR__STREAM_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define rr_call_stream(...) rr_call_stream_with(((rr_options){0}), __VA_ARGS__)
+#define rr_call_stream_with(options, ...)                                                          \
+    RR__CALL_STREAM(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+
+/* rr_status rr_yield(T, value): in the body of a stream: the next object. Waits, without a worker,
+   while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has
+   to yield again what those before it did, which is dropped.
+   Errors: RR_ERR_CANCELLED if nobody reads any more or the task was cancelled, and the body should
+   return; RR_ERR_TYPE, RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL; RR_ERR_INVALID outside of
+   such a body. Threads: the body's own. */
+#define rr_yield(T, ...) rr__yield(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
+
+/* Waits for the next object of a stream: a reference of the caller's own, in its scope. In the order
+   in which they were yielded; of several readers each object goes to one.
+   Errors: RR_ERR_END after the last one; what the body failed with, after what it had yielded;
+   RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body RR_ERR_CANCELLED.
+   *out is null then, and rr_error_message((rr_ref){0}) tells more.
+   rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all), then
+   RR_ERR_TIMEOUT. Threads: any. Blocks: yes. In tasks: yes, without a worker. */
+rr_status rr_next(rr_stream stream, rr_ref *out);
+rr_status rr_next_timeout(rr_stream stream, int64_t milliseconds, rr_ref *out);
+
 /* Registers a remote function by hand, for the rare case that its constructor
    cannot run (see CAVEATS): rr_register(RR_FUNCTION(name)). Again is harmless.
    Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID. Threads: any. */
 rr_status rr_register(rr_function *function);
 #define RR_FUNCTION(name) (&rr__fn_##name)
+#define RR_STREAM(name) (&rr__stream_##name)
 #define RR_CONSTRUCTOR(name) (&rr__create_##name)
 #define RR_METHOD(name) (&rr__method_##name)
 #define RR_DESTRUCTOR(Type) (&rr__drop_##Type)
@@ -818,6 +871,7 @@ struct rr_function {
     const rr_type *params;
     rr_type result;
     rr_type self;         /* the actor's state; size 0 for a plain function */
+    rr_type item;         /* what a stream yields; size 0 for all others */
     const char *site;     /* "file:line" */
     int arity;
     int kind;             /* enum rr__kind */
@@ -836,7 +890,9 @@ enum rr__kind {
     RR__METHOD,      /* a method; an object: a message */
     RR__DESTRUCTOR,
     RR__VALUE,       /* an object that was put or created */
-    RR__GATHER       /* an object made of others */
+    RR__GATHER,      /* an object made of others */
+    RR__FIELD,       /* a member of another one */
+    RR__STREAM       /* the reader's end of a stream */
 };
 
 enum rr__type_kind {
@@ -890,6 +946,13 @@ rr_ref rr__ask(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n, c
 rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n,
                    const char *site);
 rr_ref rr__watch(rr_actor actor, const char *site);
+void rr__retain_stream(rr_stream stream);
+void rr__release_stream(rr_stream stream);
+rr_stream rr__keep_stream(rr_stream stream);
+rr_stream rr__call_stream(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+                          const char *site);
+rr_status rr__yield(rr_type type, const void *value, const char *site);
+rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site);
 
 /* Counting and pasting. */
 #define RR__COUNT(...)                                                                             \
@@ -912,6 +975,9 @@ rr_ref rr__watch(rr_actor actor, const char *site);
          char rr__unused;                                                                          \
      }))
 #endif
+
+/* 0; does not compile if the lvalue, which is never evaluated, is of another type. */
+#define RR__SAME_TYPE(T, x) (0 * sizeof(_Generic((x), T: 0)))
 
 /* Types. The selection looks at an lvalue that is never evaluated, so qualifiers do not matter. */
 #define RR__TYPE(T) #T, (uint32_t)sizeof(T), (uint16_t)_Alignof(T), (uint16_t)RR__KIND(T)
@@ -1103,7 +1169,7 @@ rr_ref rr__watch(rr_actor actor, const char *site);
 
 /* What every kind of remote function consists of, beside the function itself. `symbol` is the
    descriptor's name: fn_add, create_Counter_create, method_Counter_add, drop_Counter. */
-#define RR__DESCRIBE(k, symbol, f, kind_, result_, self_, invoke, ...)                             \
+#define RR__DESCRIBE(k, symbol, f, kind_, result_, self_, item_, invoke, ...)                      \
     static void rr__thunk_##symbol(void *rr__self, void *const *rr__args, void *rr__result) {      \
         (void)rr__self, (void)rr__args;                                                            \
         RR__CAT(RR__LOADS_, k)(f)                                                                  \
@@ -1115,6 +1181,7 @@ rr_ref rr__watch(rr_actor actor, const char *site);
                                 .params = rr__types_##symbol,                                      \
                                 .result = result_,                                                 \
                                 .self = self_,                                                     \
+                                .item = item_,                                                     \
                                 .site = RR__SITE,                                                  \
                                 .arity = k,                                                        \
                                 .kind = kind_};                                                    \
@@ -1129,9 +1196,21 @@ rr_ref rr__watch(rr_actor actor, const char *site);
 #define RR__FN(k, ...) RR__FN_(k, __VA_ARGS__)
 #define RR__FN_(k, R, f, ...)                                                                      \
     RR__FN_DECLARE_(k, R, f, __VA_ARGS__);                                                         \
-    RR__DESCRIBE(k, fn_##f, f, RR__FUNCTION, RR__RESULT(R), RR__NO_SELF,                           \
+    RR__DESCRIBE(k, fn_##f, f, RR__FUNCTION, RR__RESULT(R), RR__NO_SELF, RR__NO_SELF,                           \
                  RR__RETURN(R, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                           \
     R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+
+#define RR__STREAM_DECLARE(k, ...) RR__STREAM_DECLARE_(k, __VA_ARGS__)
+#define RR__STREAM_DECLARE_(k, T, f, ...)                                                          \
+    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    extern rr_function rr__stream_##f;                                                             \
+    void f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+#define RR__STREAM_FN(k, ...) RR__STREAM_FN_(k, __VA_ARGS__)
+#define RR__STREAM_FN_(k, T, f, ...)                                                               \
+    RR__STREAM_DECLARE_(k, T, f, __VA_ARGS__);                                                     \
+    RR__DESCRIBE(k, stream_##f, f, RR__FUNCTION, RR__RESULT(void), RR__NO_SELF, RR__RESULT(T),     \
+                 RR__RETURN(void, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                        \
+    void f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
 
 /* Methods; a constructor is one without a result, a destructor one without parameters either. */
 #define RR__MEMBER_DECLARE(k, R, symbol, Type, f, ...)                                             \
@@ -1140,7 +1219,7 @@ rr_ref rr__watch(rr_actor actor, const char *site);
     R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
 #define RR__MEMBER(k, R, symbol, kind, Type, f, ...)                                               \
     RR__MEMBER_DECLARE(k, R, symbol, Type, f, __VA_ARGS__);                                        \
-    RR__DESCRIBE(k, symbol, f, kind, RR__RESULT(R), RR__SELF(Type),                                \
+    RR__DESCRIBE(k, symbol, f, kind, RR__RESULT(R), RR__SELF(Type), RR__NO_SELF,                                \
                  RR__RETURN(R, f(RR__CAT(RR__PASS_SELF_, k)(Type))), __VA_ARGS__)                  \
     R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
 #define RR__METHOD_DECLARE(k, ...) RR__METHOD_DECLARE_(k, __VA_ARGS__)
@@ -1222,6 +1301,10 @@ rr_ref rr__watch(rr_actor actor, const char *site);
 #define RR__CALL_WITH(options, n, ...) RR__CALL_WITH_(options, n, __VA_ARGS__)
 #define RR__CALL_WITH_(options, n, f, ...)                                                         \
     rr__call_with((options), &rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
+#define RR__CALL_STREAM(options, n, ...) RR__CALL_STREAM_(options, n, __VA_ARGS__)
+#define RR__CALL_STREAM_(options, n, f, ...)                                                       \
+    rr__call_stream((options), &rr__stream_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f),      \
+                    RR__SITE)
 #define RR__SPAWN(options, n, ...) RR__SPAWN_(options, n, __VA_ARGS__)
 #define RR__SPAWN_(options, n, f, ...)                                                             \
     rr__spawn((options), &rr__create_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
@@ -1721,6 +1804,7 @@ typedef struct rr__actor rr__actor;
 typedef struct rr__care rr__care;
 typedef struct rr__parts rr__parts;
 typedef struct rr__control rr__control;
+typedef struct rr__stream rr__stream;
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -1796,6 +1880,7 @@ struct rr__object {
         rr__actor *own;       /* of an actor */
         rr__parts *parts;     /* of a gather */
         rr__control *control; /* of a function with options */
+        rr__object *producer; /* of a stream: the task, counted by it */
     } extra;
     RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
     uint8_t flags;                /* enum rr__flags; owner only */
@@ -1945,6 +2030,7 @@ typedef struct rr__frame {
     uint8_t room_place;
     bool is_actor, wants_exit;
     rr__error *crash;                       /* from rr_crash_actor */
+    uint64_t yields;                        /* of this attempt */
     uint16_t blocking;                      /* rr_block_begin without their end */
     bool is_lent;                           /* the CPUs that it was granted, while it waits */
     int64_t cpus;                           /* those; 0 for most */
@@ -1971,6 +2057,12 @@ typedef struct rr__step {
     uint64_t id; /* is it still the same? */
 } rr__step;
 
+/* A thread reads a stream: on its stack. */
+typedef struct rr__reading {
+    const rr__object *task; /* that yields */
+    struct rr__reading *outer;
+} rr__reading;
+
 /* What a thread has to itself, whatever the runtime. */
 typedef struct rr__local {
     rr__context *context;  /* the one in use, or NULL */
@@ -1980,12 +2072,13 @@ typedef struct rr__local {
     rr__held *held;        /* stack; the innermost scope starts at scope_start */
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
-    uint32_t scopes;    /* begun so far */
-    size_t floor;       /* where the scope that the running body is starts */
-    rr__frame *frame;   /* the running body, in whatever runtime; NULL outside */
-    int granted;        /* frames of the thread that were granted CPUs */
-    rr_runtime *ending; /* whose end_lock the thread holds, or NULL */
-    rr__step *path;     /* stack: from what the waits of this thread wait for, see rr__help_along */
+    uint32_t scopes;             /* begun so far */
+    size_t floor;                /* where the scope that the running body is starts */
+    rr__frame *frame;            /* the running body, in whatever runtime; NULL outside */
+    int granted;                 /* frames of the thread that were granted CPUs */
+    struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
+    rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
+    rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
     size_t path_count, path_capacity;
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
@@ -2171,6 +2264,21 @@ struct rr__control {
     rr__shape *shape;  /* what it needs; or NULL; fixed */
     rr__entry turn;    /* WAITING: in the shape's heap; QUEUED: in rr_runtime.ready */
     rr__heap *turn_in; /* which it is */
+
+    rr__stream *stream; /* what it yields into; or NULL; fixed */
+};
+
+/* Between a body that yields and its readers: a queue that grows, in the control of the body's task.
+   Under the shard lock of that. The reader's end, an object, counts the task; what is unread is
+   counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body that
+   finds the queue full on `space`: objects that the other side completes. */
+struct rr__stream {
+    rr__object **items;
+    size_t first, count, room; /* a ring; room: 0 or a power of two */
+    size_t max_unread;         /* SIZE_MAX: no limit */
+    uint64_t made;             /* so far, by all attempts; body only */
+    bool is_closed;            /* nobody reads any more */
+    rr__object *more, *space;  /* NULL: nobody sleeps */
 };
 
 /* What an actor with options has. Of the control: the name, the restarts (max_retries, attempt,
@@ -2289,6 +2397,8 @@ struct rr_runtime {
 static void rr__bury(rr__context *cx, rr__object *o);
 static void rr__abandon(rr__context *cx, rr__object *o);
 static void rr__enqueue(rr__context *cx, rr__object *o);
+static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag);
+static void rr__stream_close(rr__context *cx, rr__object *reader);
 static void rr__actor_poke(rr__context *cx, rr__object *actor);
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
 static void rr__run_inside(rr__context *cx, rr__object *message);
@@ -3080,7 +3190,7 @@ static uint64_t rr__hash_type(uint64_t hash, rr_type type) {
 /* The same in every process that runs the same program, whatever it was loaded with. */
 static uint64_t rr__signature(const rr_function *fn) {
     uint64_t hash = rr__hash_type(rr__hash_text(14695981039346656037u, fn->name), fn->result);
-    hash = rr__hash_type(hash, fn->self);
+    hash = rr__hash_type(rr__hash_type(hash, fn->self), fn->item);
     for (int i = 0; i < fn->arity; i++) hash = rr__hash_type(hash, fn->params[i]);
     return hash;
 }
@@ -3651,6 +3761,13 @@ static rr__object *rr__contained(rr__context *cx, rr__object *o) {
     return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
 }
 
+/* With the slot; what it has set or taken went before, and what is unread with the reader's end. */
+static void rr__control_free(rr__control *control) {
+    if (control && control->stream) RR_FREE(control->stream->items);
+    if (control) RR_FREE(control->stream);
+    RR_FREE(control);
+}
+
 static void rr__parts_free(rr__context *cx, rr__parts *parts) {
     for (size_t i = 0; parts && i < parts->count; i++) rr__drop(cx, parts->objects[i]);
     RR_FREE(parts);
@@ -3672,12 +3789,14 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
 static void rr__bury_one(rr__context *cx, rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word)); /* count 0: ours, rule R2 */
     if (state == RR__FAILED && !rr__is_decided(o)) rr__error_drop(o->data.error);
-    RR_FREE(rr__control_of(o));
+    rr__control_free(rr__control_of(o));
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *actor = o->extra.own;
         rr__error_drop(rr__load_relaxed(&actor->death)); /* its last user */
         RR_FREE(actor->care);
         rr__block_free(cx, actor, actor->place);
+    } else if (o->kind == RR__STREAM) {
+        rr__stream_close(cx, o);
     } else if (state != RR__FAILED || o->kind == RR__GATHER) {
         rr__value_free(cx, o);
     }
@@ -5589,8 +5708,15 @@ static rr__object *rr__missing_part(rr__object *gather) {
     return NULL;
 }
 
+/* The object that a field is a member of, counted by it until it is complete. */
+static rr__object *rr__whole_of(rr__object *field) {
+    return (rr__object *)(uintptr_t)rr__load_relaxed(&field->words[0]); /* the owner's own */
+}
+
 static rr__object *rr__missing(rr__object *task) {
     if (task->kind == RR__GATHER) return rr__missing_part(task);
+    if (task->kind == RR__FIELD)
+        return rr__is_complete(rr__whole_of(task)) ? NULL : rr__whole_of(task);
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++)
@@ -5648,11 +5774,46 @@ static void rr__gather_finish(rr__context *cx, rr__object *gather) {
     rr__complete(cx, gather, RR__READY);
 }
 
+/* A field keeps, until it is complete, in its words: the whole, where in that it lies, and the name
+   and size of the struct that it should be. */
+static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object *whole) {
+    uint64_t words[4]; /* the owner's own */
+    for (int i = 0; i < 4; i++) words[i] = rr__load_relaxed(&field->words[i]);
+    rr_type held = rr__type_of(whole);
+    rr_type wanted = {(const char *)(uintptr_t)words[2], (uint32_t)words[3], 1, RR__KIND_OTHER};
+    size_t size = rr__info_of(field);
+    if (rr__has_failed(whole))
+        return rr__error_after(cx->runtime, field, rr__failure(cx->runtime, whole), "its struct ");
+    if (!rr__type_equal(held, wanted))
+        return rr__error_new(cx->runtime, RR_ERR_TYPE, field,
+                             "a member of %s was asked for, but the reference holds %s '%s' "
+                             "(made at %s)",
+                             wanted.name, held.name, rr__name_of(whole), whole->site);
+    const char *from = (const char *)rr__data(whole) + words[1];
+    if (size <= RR__INLINE_BYTES) {
+        rr__write_words(field, from, size);
+        return NULL;
+    }
+    rr_status status = rr__value_room(cx, size, &field->data.block, &field->place);
+    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, field);
+    memcpy(field->data.block, from, size);
+    return NULL;
+}
+
+static void rr__field_finish(rr__context *cx, rr__object *field) {
+    rr__object *whole = rr__whole_of(field);
+    rr__error *error = rr__field_take(cx, field, whole);
+    rr__drop(cx, whole);
+    if (error) rr__fail_with(cx, field, error);
+    else rr__complete(cx, field, RR__READY);
+}
+
 static void rr__dispatch(rr__context *cx, rr__object *task) {
     if (rr__load_relaxed(&task->waits_on)) /* the caller's own link */
         rr__store_release(&task->waits_on, (rr__object *)NULL);
-    if (task->kind == RR__GATHER) {
-        rr__gather_finish(cx, task);
+    if (task->kind == RR__GATHER || task->kind == RR__FIELD) {
+        if (task->kind == RR__GATHER) rr__gather_finish(cx, task);
+        else rr__field_finish(cx, task);
         return;
     }
     rr__error *error = rr__failed_argument(cx, task);
@@ -5695,6 +5856,7 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
     frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
     frame->is_lent = false, frame->cpus = 0, frame->crash = NULL;
+    frame->yields = 0;
 }
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
@@ -6121,6 +6283,8 @@ static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
                         : options->max_retries < -1   ? "max_retries must be -1 or more"
                         : options->retry_delay_ms < 0 ? "retry_delay_ms must be 0 or more"
                         : options->max_unread < 0     ? "max_unread must be 0 or more"
+                        : options->max_unread && !task->of.fn->item.size
+                            ? "max_unread is for streams (rr_call_stream_with)"
                         : options->blocking && options->num_cpus != 0
                             ? "num_cpus means nothing with .blocking, which takes no worker"
                             : NULL;
@@ -6145,6 +6309,10 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     if (error) return error;
     control->max_retries = options->max_retries, control->retry_delay_ms = options->retry_delay_ms;
     control->is_blocking = options->blocking;
+    if (task->of.fn->item.size) {
+        if (!(control->stream = RR_CALLOC(1, sizeof *control->stream))) return rt->no_memory;
+        control->stream->max_unread = options->max_unread ? (size_t)options->max_unread : SIZE_MAX;
+    }
     if (options->timeout_ms || (options->max_retries && options->retry_delay_ms)) {
         if (!rr__timers_promise(rt, 2)) return rt->no_memory;
         control->timers = 2;
@@ -7725,7 +7893,7 @@ static void rr__slot_dispose(rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
     bool has_error = state == RR__FAILED && o->kind != RR__CONSTRUCTOR && !rr__is_decided(o);
     if (has_error) rr__error_drop(o->data.error);
-    RR_FREE(rr__control_of(o));
+    rr__control_free(rr__control_of(o));
     if (o->kind == RR__CONSTRUCTOR) {
         rr__actor *a = o->extra.own;
         rr__error_drop(rr__load_relaxed(&a->death));
@@ -8105,6 +8273,9 @@ void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
 void rr__retain_actor(rr_actor actor) { rr__retain(rr__as_ref(actor), true); }
 void rr__release_ref(rr_ref ref) { rr__release(ref, false); }
 void rr__release_actor(rr_actor actor) { rr__release(rr__as_ref(actor), true); }
+static rr_ref rr__ref_of(rr_stream stream) { return (rr_ref){stream.id, stream.slot, stream.home}; }
+void rr__retain_stream(rr_stream stream) { rr__retain(rr__ref_of(stream), false); }
+void rr__release_stream(rr_stream stream) { rr__release(rr__ref_of(stream), false); }
 rr_ref rr__keep_ref(rr_ref ref) {
     rr__keep(ref);
     return ref;
@@ -8112,6 +8283,10 @@ rr_ref rr__keep_ref(rr_ref ref) {
 rr_actor rr__keep_actor(rr_actor actor) {
     rr__keep(rr__as_ref(actor));
     return actor;
+}
+rr_stream rr__keep_stream(rr_stream stream) {
+    rr__keep(rr__ref_of(stream));
+    return stream;
 }
 
 /* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it
@@ -8174,50 +8349,51 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status
     return ref;
 }
 
-rr_ref rr__put(rr_type type, const void *value, const char *site) {
-    if (type.kind == RR__KIND_BYTES) {
-        rr_bytes bytes;
-        memcpy(&bytes, value, sizeof bytes);
-        return rr__put_bytes(bytes.data, bytes.size, site);
-    }
-    rr_status status;
+/* Bytes into a new object. */
+static rr_status rr__bytes_fill(rr__context *cx, rr__object *o, rr_bytes bytes) {
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->info, (uint64_t)bytes.size); /* published with word */
+    if (bytes.size == 0) return RR_OK;
+    if (!bytes.data) return RR_ERR_INVALID;
+    rr_status status = rr__value_room(cx, bytes.size, &o->data.block, &o->place);
+    if (status == RR_OK) memcpy(o->data.block, bytes.data, bytes.size);
+    return status;
+}
 
+/* A value of any type into a new object. */
+static rr_status rr__value_fill(rr__context *cx, rr__object *o, rr_type type, const void *value) {
+    rr__result small = {0};
+    if (type.kind == RR__KIND_MANY) return RR_ERR_INVALID; /* rr_gather makes one */
+    if (type.size <= RR__INLINE_BYTES) memcpy(&small.small, value, type.size);
+    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, small.small.bytes);
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
+    if (type.size > RR__INLINE_BYTES) {
+        rr_status status = rr__value_room(cx, type.size, &o->data.block, &o->place);
+        if (status == RR_OK) memcpy(o->data.block, value, type.size);
+        return status;
+    }
+    bool is_handle = type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR;
+    if (is_handle && !rr__result_handle(cx, &small, type.kind == RR__KIND_ACTOR))
+        return RR_ERR_STALE;
+    rr__write_words(o, &small.small, type.size);
+    return RR_OK;
+}
+
+rr_ref rr__put(rr_type type, const void *value, const char *site) {
+    rr_status status;
     rr__context *cx = rr__enter_to_submit(&status);
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
-    o->of.type_name = type.name;
-    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
-    if (type.kind == RR__KIND_MANY) {
-        status = RR_ERR_INVALID; /* rr_gather makes one */
-    } else if (type.size > RR__INLINE_BYTES) {
-        status = rr__value_room(cx, type.size, &o->data.block, &o->place);
-        if (status == RR_OK) memcpy(o->data.block, value, type.size);
-    } else {
-        rr__result handle = {0};
-        memcpy(&handle.small, value, type.size);
-        bool is_handle = type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR;
-        if (is_handle && !rr__result_handle(cx, &handle, type.kind == RR__KIND_ACTOR))
-            status = RR_ERR_STALE;
-        rr__write_words(o, &handle.small, type.size);
-    }
+    status = rr__value_fill(cx, o, type, value);
     return rr__value_publish(cx, o, status, type.kind, RR__READY);
-}
-
-/* Room for bytes in a new object. */
-static rr_status rr__bytes_room(rr__context *cx, rr__object *o, size_t size) {
-    rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
-    return size ? rr__value_room(cx, size, &o->data.block, &o->place) : RR_OK;
 }
 
 static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
                                     rr_status *status) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
-    *status = !o                          ? RR_ERR_NO_MEMORY
-              : bytes.size && !bytes.data ? RR_ERR_INVALID
-                                          : rr__bytes_room(cx, o, bytes.size);
+    *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
     if (*status == RR_OK) {
-        if (bytes.size) memcpy(o->data.block, bytes.data, bytes.size);
         rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
         return o;
     }
@@ -8230,8 +8406,7 @@ rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
     rr__context *cx = rr__enter_to_submit(&status);
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
-    status = size && !data ? RR_ERR_INVALID : rr__bytes_room(cx, o, size);
-    if (status == RR_OK && size) memcpy(o->data.block, data, size);
+    status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
     return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
 }
 
@@ -8342,6 +8517,31 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
     rr__proceed(cx, o);
     return ref;
+}
+
+rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__FIELD, site) : NULL;
+    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+    rr__object *of = rr__kind_is_plain(type.kind) ? rr__pin(cx, ref, false) : NULL;
+    rr_ref field = rr__ref_to(cx, o);
+    uint64_t words[4] = {(uintptr_t)of, offset, (uintptr_t)whole->name, whole->size};
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
+    if (!of) {
+        status = !rr__kind_is_plain(type.kind) ? RR_ERR_INVALID
+                 : ref.id                      ? RR_ERR_STALE
+                                               : rr__status_of(ref.slot);
+        o->data.error = rr__error_of_status(cx->runtime, status, o);
+        rr__publish(o, RR__FAILED, 1, type.kind);
+        return field;
+    }
+    for (int i = 0; i < 4; i++) rr__store_release(&o->words[i], words[i]); /* see rr__write_words */
+    rr__publish(o, RR__WAITING, 2, type.kind);
+    rr__proceed(cx, o);
+    return field;
 }
 
 /* ---- reading ---- */
@@ -8630,6 +8830,9 @@ static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site
 static rr__error *rr__named_error(rr__context *cx, const rr_function *fn, const char *name,
                                   const rr__named_arg *args, size_t n) {
     char suggestion[200];
+    if (fn && fn->item.size)
+        return rr__error_new(cx->runtime, RR_ERR_INVALID, NULL,
+                             "'%s' is a stream: call it with rr_call_stream", name);
     if (!fn || fn->kind != RR__FUNCTION) {
         rr__registry_suggest(name, suggestion, sizeof suggestion);
         return rr__error_new(cx->runtime, RR_ERR_NOT_FOUND, NULL,
@@ -8674,6 +8877,280 @@ void rr_fail(int code, const char *format, ...) {
     }
     va_end(args);
 }
+
+/* ---- streams ---- */
+
+/* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
+static rr__object *rr__signal_new(rr__context *cx, const char *site) {
+    rr__object *o = rr__object_new(cx, RR__VALUE, site);
+    if (!o) return NULL;
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
+    return o;
+}
+
+/* Takes over a count. */
+static void rr__signal_fire(rr__context *cx, rr__object *signal) {
+    if (!signal) return;
+    if (rr__unseal(signal)) rr__complete(cx, signal, RR__READY);
+    else rr__drop(cx, signal);
+}
+
+/* The signal in *place, for the caller to wait for, counted: the one that is there, or the caller's,
+   which it gives away. Under the lock. */
+static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
+    if (!*place) *place = *own, *own = NULL;
+    rr__share(*place);
+    return *place;
+}
+
+static rr__stream *rr__stream_of(const rr__object *task) {
+    const rr__control *control = rr__control_of(task);
+    return control ? control->stream : NULL;
+}
+
+/* The last handle of the reader's end went. */
+static void rr__stream_close(rr__context *cx, rr__object *reader) {
+    rr__object *task = reader->extra.producer;
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__lock(&shard->lock);
+    rr__object *space = stream ? stream->space : NULL, *more = stream ? stream->more : NULL;
+    size_t first = stream ? stream->first : 0, count = stream ? stream->count : 0;
+    if (stream) stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
+    rr__unlock(&shard->lock);
+    for (size_t i = 0; i < count; i++) /* nobody else touches them now */
+        rr__drop(cx, stream->items[(first + i) & (stream->room - 1)]);
+    if (!rr__is_complete(task)) rr__cancel_tree(cx, task, RR__IS_CANCELLED);
+    rr__signal_fire(cx, space);
+    rr__signal_fire(cx, more);
+    rr__drop(cx, task);
+}
+
+static bool rr__stream_grow_locked(rr__stream *stream) {
+    size_t room = stream->room ? 2 * stream->room : 8;
+    rr__object **items = RR_MALLOC(room * sizeof *items);
+    if (!items) return false;
+    for (size_t i = 0; i < stream->count; i++)
+        items[i] = stream->items[(stream->first + i) & (stream->room - 1)];
+    RR_FREE(stream->items);
+    stream->items = items, stream->room = room, stream->first = 0;
+    return true;
+}
+
+/* Puts an object into the queue; takes over its count if it returns RR_OK. */
+static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *more = NULL;
+    rr__lock(&shard->lock);
+    rr_status status = stream->is_closed ? RR_ERR_CANCELLED : RR_OK;
+    if (status == RR_OK && stream->count == stream->room && !rr__stream_grow_locked(stream))
+        status = RR_ERR_NO_MEMORY;
+    if (status == RR_OK) {
+        stream->items[(stream->first + stream->count++) & (stream->room - 1)] = item;
+        more = stream->more, stream->more = NULL, stream->made++;
+    }
+    rr__unlock(&shard->lock);
+    rr__signal_fire(cx, more);
+    return status;
+}
+
+/* The reader waits below on this stack, because there was no other thread for the body? */
+static bool rr__is_on_its_reader(const rr__object *task) {
+    const rr__reading *reading = rr__self()->reading;
+    while (reading && reading->task != task) reading = reading->outer;
+    return reading != NULL;
+}
+
+/* A signal to wait for, counted, if the queue is full; made when it is needed first. */
+static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object **space) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *own = NULL;
+    *space = NULL;
+    for (bool is_full = true; is_full && !*space;) {
+        rr__lock(&shard->lock);
+        is_full = stream->count >= stream->max_unread && !stream->is_closed;
+        if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
+        rr__unlock(&shard->lock);
+        if (is_full && !*space && !(own = rr__signal_new(cx, task->site))) return RR_ERR_NO_MEMORY;
+    }
+    if (own) rr__drop(cx, own);
+    return RR_OK;
+}
+
+/* Waits until there is space. */
+static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
+    rr__object *space;
+    if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
+    rr_status status = rr__stream_full(cx, task, &space);
+    while (status == RR_OK && space) {
+        if (rr__is_on_its_reader(task)) status = RR_ERR_DEADLOCK;
+        else status = rr__await(cx, space, RR__NULL_REF, -1);
+        if (status == RR_OK && rr__has_failed(space)) status = RR_ERR_CANCELLED; /* shut down */
+        rr__drop(cx, space);
+        if (status == RR_OK) status = rr__stream_full(cx, task, &space);
+    }
+    return status;
+}
+
+static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *why) {
+    if (!frame->error)
+        frame->error = rr__error_new(frame->runner->runtime, status, frame->task, "%s", why);
+    return rr__note(RR__NULL_REF, status, "rr_yield: %s", why);
+}
+
+rr_status rr__yield(rr_type type, const void *value, const char *site) {
+    rr__frame *frame = rr__self()->frame;
+    rr__object *task = frame ? frame->task : NULL;
+    rr__stream *stream = task ? rr__stream_of(task) : NULL;
+    if (!stream)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_yield: only the body of a stream has it");
+    if (!rr__type_equal(type, task->of.fn->item)) {
+        char why[200];
+        snprintf(why, sizeof why, "the stream is of %s, but it yielded a %s (%s)",
+                 task->of.fn->item.name, type.name, site);
+        return rr__yield_fail(frame, RR_ERR_TYPE, why);
+    }
+    rr__context *cx = frame->runner;
+    if (rr__is_decided(task)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
+    if (frame->yields++ < stream->made) return RR_OK; /* an attempt before this one did */
+    rr_status status = rr__stream_space(cx, task);
+    if (status == RR_ERR_DEADLOCK)
+        return rr__yield_fail(
+            frame, RR_ERR_NO_MEMORY,
+            "it runs on the stack of its reader, because there is no other thread: "
+            "raise rr_config.max_threads");
+    rr__object *item = status == RR_OK ? rr__object_new(cx, RR__VALUE, site) : NULL;
+    if (status == RR_OK) status = item ? rr__value_fill(cx, item, type, value) : RR_ERR_NO_MEMORY;
+    if (status == RR_OK) {
+        rr__publish(item, RR__READY, 1, type.kind);
+        status = rr__stream_push(cx, task, item);
+        if (status != RR_OK) rr__drop(cx, item);
+    } else if (item) {
+        rr__object_free(cx, item);
+    }
+    if (status == RR_OK || status == RR_ERR_CANCELLED) return status;
+    return rr__yield_fail(frame, status, rr_status_text(status));
+}
+
+/* The reader's end of a task that was just submitted: takes over the caller's count of it. */
+rr_stream rr__call_stream(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+                          const char *site) {
+    rr_status status;
+    (void)n;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (cx && cx->runtime->max_pending) rr__make_way(cx);
+    rr__object *reader = cx && rr__scope_ready(self) ? rr__object_new(cx, RR__STREAM, site) : NULL;
+    if (!reader) return (rr_stream){0, (uint32_t)(cx ? RR_ERR_NO_MEMORY : status), 0};
+    rr_ref ref = rr__submit(cx, fn, args, &options, site);
+    if (!ref.id) {
+        rr__object_free(cx, reader);
+        return (rr_stream){0, ref.slot, 0};
+    }
+    rr__keep(ref);
+    reader->extra.producer = rr__find(cx->runtime, ref), reader->of.type_name = "rr_stream";
+    rr__scope_hold(self, cx, reader, false);
+    ref = rr__ref_to(cx, reader);
+    rr__publish_with(reader, RR__READY, 1, RR__KIND_VOID, 0);
+    return (rr_stream){ref.id, ref.slot, ref.home};
+}
+
+/* The next object, which the caller then counts; or NULL, and then a signal to wait for, if the
+   caller has brought one. */
+static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object **own,
+                                  rr__object **more) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *item = NULL, *space = NULL;
+    rr__lock(&shard->lock);
+    if (stream->count) {
+        item = stream->items[stream->first];
+        stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
+        space = stream->space, stream->space = NULL;
+    } else if (*own) {
+        *more = rr__signal_share_locked(&stream->more, own);
+    }
+    rr__unlock(&shard->lock);
+    rr__signal_fire(cx, space);
+    return item;
+}
+
+/* Sleeps until there is more, or the body has ended. */
+static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
+                                  double deadline) {
+    rr__object *objects[2] = {more, task};
+    rr__node nodes[2];
+    rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
+    rr__reading reading = {task, rr__self()->reading};
+    rr__self()->reading = &reading;
+    rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
+    rr__self()->reading = reading.outer;
+    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
+}
+
+static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
+    if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
+    rr__error *error = rr__failure(cx->runtime, task);
+    rr_status status = rr__note(RR__NULL_REF, error->status, "%s", rr__error_message_of(error));
+    rr__error_drop(error);
+    return status;
+}
+
+/* The task is kept by its reader's end, which the caller counts. */
+static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
+                                 rr__object **item) {
+    double deadline = rr__deadline(milliseconds);
+    rr__object *more = NULL, *own = NULL;
+    if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
+    for (;;) {
+        bool has_ended = rr__is_complete(task); /* before the look at the queue */
+        if ((*item = rr__stream_pop(cx, task, &own, &more)) || has_ended || !milliseconds) {
+            if (own) rr__drop(cx, own);
+            if (more) rr__drop(cx, more);
+            return *item       ? RR_OK
+                   : has_ended ? rr__stream_end(cx, task)
+                               : rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
+        }
+        if (!more) { /* another look, with a signal to leave there */
+            if (!own && !(own = rr__signal_new(cx, task->site)))
+                return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+            continue;
+        }
+        if (own) rr__drop(cx, own);
+        rr_status status = rr__stream_sleep(cx, task, more, deadline);
+        if (status == RR_OK && rr__has_failed(more)) status = RR_ERR_NOT_RUNNING; /* shut down */
+        rr__drop(cx, more);
+        own = more = NULL;
+        if (status != RR_OK) return status;
+    }
+}
+
+rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
+    rr_status status;
+    *out = RR__NULL_REF;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    if (!handle.id && handle.slot) return rr__note_status(RR__NULL_REF, rr__status_of(handle.slot));
+    rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
+    if (!reader || reader->kind != RR__STREAM) {
+        if (reader) rr__drop(cx, reader);
+        return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
+    }
+    if (rr__scope_ready(rr__self()))
+        status = rr__stream_next(cx, reader->extra.producer, milliseconds, &item);
+    else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+    if (item) {
+        *out = rr__ref_to(cx, item);
+        rr__scope_hold(rr__self(), cx, item, false);
+    }
+    rr__drop(cx, reader);
+    return status;
+}
+
+rr_status rr_next(rr_stream stream, rr_ref *out) { return rr_next_timeout(stream, -1, out); }
 
 /* ---- actors ---- */
 
@@ -8775,6 +9252,8 @@ void rr_crash_actor(const char *format, ...) {
     } else if (!frame->crash) {
         frame->crash = rr__error_make(frame->runner->runtime, RR_ERR_ACTOR_CRASHED, 0, NULL, NULL,
                                       format, args);
+        if (!frame->error)
+            frame->error = rr__error_share(frame->crash); /* what it returns is dropped */
     }
     va_end(args);
 }
