@@ -458,7 +458,7 @@ typedef struct rr_options {
                                one; 1 */
     rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it runs */
     bool blocking;  /* its body waits for something outside (a file, a socket): it takes no worker;
-                       a further thread runs it, up to rr_config.max_threads */
+                       a further thread runs it at once, up to rr_config.max_threads */
     int max_unread; /* of a stream: rr_yield waits while so many objects are unread; no limit */
 } rr_options;
 
@@ -470,8 +470,8 @@ typedef struct rr_actor_options {
                                  minute, less a random part of up to a quarter; 0: at once */
     int max_method_retries; /* so often a method that the actor crashed in runs again, on the fresh
                                  state; at most 254; -1: without limit */
-    int max_pending;        /* messages that have not begun: one more is RR_ERR_MAILBOX_FULL; no
-                                 limit */
+    int max_pending;        /* messages that have not begun, or if they were cancelled not come to
+                                 their turn: one more is RR_ERR_MAILBOX_FULL; no limit */
     int max_concurrency;    /* methods that run at once, in no promised order; 1 */
     double num_cpus; /* workers that are kept for it while it lives: those beyond the one that
                                  runs it; 1 */
@@ -677,7 +677,8 @@ rr_status rr_cancel_alone(rr_ref ref);
    by rr_cancel_alone), and it should return. Outside: false. One load. */
 bool rr_cancelled(void);
 
-/* In a body: how many attempts came before this one (rr_options.max_retries). Outside: 0. */
+/* In a body: how many attempts came before this one (rr_options.max_retries; of a method
+   rr_actor_options.max_method_retries: 255 at most). Outside: 0. */
 int rr_attempt(void);
 
 /* Around a call that may block, in a body: meanwhile another thread does the worker's work. Pairs
@@ -718,7 +719,8 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    to yield again what those before it did, which is dropped.
    Errors: RR_ERR_CANCELLED if nobody reads any more or the task was cancelled, and the body should
    return; RR_ERR_TYPE, RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL; RR_ERR_INVALID outside of
-   such a body. Threads: the body's own. */
+   such a body. After an error of another kind than RR_ERR_CANCELLED and RR_ERR_INVALID the stream
+   fails with it, behind what was yielded before. Threads: the body's own. */
 #define rr_yield(T, ...) rr__yield(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 
 /* Waits for the next object of a stream: a reference of the caller's own, in its scope. In the order
@@ -1821,6 +1823,7 @@ typedef struct rr__stream rr__stream;
           bit  44     RR__IS_DOOMED: an actor whose death was declared
           bit  45     RR__IS_CANCELLED, bit 46 RR__IS_LATE: decided from outside, rule R4
           bit  36     RR__IS_ALONE: decided without what it called
+          bit  37     RR__IS_POSTPONED: an actor, WAITING to be made anew; see rr__actor_resume
           bit  47     RR__HAS_CONTROL: a task with options, in extra.control
 
 
@@ -1893,8 +1896,9 @@ struct rr__object {
 };
 
 enum rr__flags {
-    RR__IS_TOLD = 1,   /* a message whose result nobody wants */
-    RR__IS_PENDING = 2 /* it has not begun, and is counted as that: rr__pending_end */
+    RR__IS_TOLD = 1,    /* a message whose result nobody wants */
+    RR__IS_PENDING = 2, /* it has not begun, and is counted as that: rr__pending_end */
+    RR__IS_INTERNAL = 4 /* nobody has a handle of it */
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -1911,6 +1915,7 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__IS_LATE ((uint64_t)1 << 46)
 #define RR__IS_DECIDED (RR__IS_CANCELLED | RR__IS_LATE)
 #define RR__IS_ALONE ((uint64_t)1 << 36)
+#define RR__IS_POSTPONED ((uint64_t)1 << 37)
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
@@ -2256,6 +2261,7 @@ struct rr__control {
     uint8_t timers;           /* that were promised to it */
     rr__entry limit, retry;   /* timers */
 
+    int priority;
     bool has_turn;     /* it has a priority, or needs resources; below: under the stocks' lock */
     bool is_granted;   /* it has what it needs */
     bool is_apart;     /* its CPUs are in rr_runtime.apart_cpus */
@@ -2291,6 +2297,7 @@ struct rr__care {
     int max_concurrency;     /* at least 1; with more: see rr__crew_run */
     int inside;              /* methods that were handed out and have not left; shard lock */
     bool is_parked;          /* the runner waits for one of them to leave; shard lock */
+    int restarts;            /* so often it was made anew; runner only */
     bool has_waited;         /* for the restart; runner only */
     rr__error *crash;        /* of one of them; shard lock */
 };
@@ -2379,6 +2386,7 @@ struct rr_runtime {
     int64_t chosen_cpus;                    /* that those will run on */
     int64_t apart_cpus; /* on which tasks run that are not those of a worker, see rr__pot */
     int64_t pot;        /* roles for that */
+    bool has_given;     /* roles back to the game, see rr__apart_leave_locked */
     int starting;       /* taken from `chosen`, and not yet a thread's */
 
     rr__mutex ring_lock; /* rule W4; before a context's lock */
@@ -2400,6 +2408,7 @@ static void rr__enqueue(rr__context *cx, rr__object *o);
 static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag);
 static void rr__stream_close(rr__context *cx, rr__object *reader);
 static void rr__actor_poke(rr__context *cx, rr__object *actor);
+static void rr__actor_resume(rr__context *cx, rr__object *actor);
 static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
 static void rr__run_inside(rr__context *cx, rr__object *message);
 static void rr__actor_deliver(rr__context *cx, rr__object *message);
@@ -4134,6 +4143,7 @@ static void rr__turn_enter_locked(rr_runtime *rt, rr__control *control, rr__heap
 static void rr__make_ready(rr__context *cx, rr__object *task) {
     rr_runtime *rt = cx->runtime;
     rr__control *control = task->extra.control;
+    if (control->is_blocking && rr__thread_begin(rt, task)) return;
     rr__share(task); /* once QUEUED it may end under us */
     if (rr__try_state(task, RR__WAITING, RR__QUEUED)) {
         rr__lock(&rt->stock_lock);
@@ -4154,23 +4164,34 @@ static void rr__make_ready(rr__context *cx, rr__object *task) {
        and, as long as something is chosen, the pot is filled up to apart_cpus + chosen_cpus
 
    The second holds when a task begins; one that has lent its CPUs takes them back at once, and the
-   roles follow. A role that nobody runs on goes back if other work is queued, so that this has its
+   roles follow. When one ends its roles go back first if other work is queued, so that this has its
    turn. Actors hold what is beyond one CPU, and all of them leave one role: so the game goes on. */
 static int64_t rr__roles_for(int64_t cpus) { return (cpus + RR__WHOLE - 1) / RR__WHOLE; }
 
-/* True if roles went back. */
+static void rr__apart_leave_locked(rr_runtime *rt, int64_t cpus) {
+    int64_t before = rr__roles_for(rt->apart_cpus);
+    rt->apart_cpus -= cpus;
+    if (!rr__has_work(rt)) return;
+    for (int64_t n = before - rr__roles_for(rt->apart_cpus); n > 0 && rt->pot > 0; n--, rt->pot--) {
+        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
+        rt->has_given = true;
+    }
+}
+
+/* Fills the pot, or empties it. True if roles went back. */
 static bool rr__pot_settle_locked(rr_runtime *rt) {
-    int64_t run = rr__roles_for(rt->apart_cpus), before = rt->pot;
     int64_t all = rr__roles_for(rt->apart_cpus + rt->chosen_cpus);
-    int64_t keep = rt->pot > run && rr__has_work(rt) ? run : all;
-    for (; rt->pot > keep; rt->pot--) rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
+    for (; rt->pot > all; rt->pot--, rt->has_given = true)
+        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
     /* Pairs with rr__role_offer: who puts a role to sleep looks at what is wanted after that. */
-    rr__store_seq_cst(&rt->roles_wanted, (int)(all > rt->pot ? all - rt->pot : 0));
-    if (rt->pot < before) return true;
+    rr__store_seq_cst(&rt->roles_wanted, (int)(all - rt->pot));
+    bool has_given = rt->has_given;
+    rt->has_given = false;
+    if (has_given) return true;
     uint64_t idle = rr__load_seq_cst(&rt->idle);
     while (rt->pot < all && RR__SLEEPING(idle))
         if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING)) rt->pot++;
-    rr__store_seq_cst(&rt->roles_wanted, (int)(all > rt->pot ? all - rt->pot : 0));
+    rr__store_seq_cst(&rt->roles_wanted, (int)(all - rt->pot));
     return false;
 }
 
@@ -4327,7 +4348,7 @@ static void rr__admit(rr__context *cx, rr__object *o, rr__control *control) {
 
 static void rr__return_locked(rr_runtime *rt, rr__control *control) {
     if (control->is_granted) rr__stocks_use_locked(rt, control->shape, -1);
-    if (control->is_apart) rt->apart_cpus -= control->shape->amounts[RR__CPU];
+    if (control->is_apart) rr__apart_leave_locked(rt, control->shape->amounts[RR__CPU]);
     control->is_granted = control->is_apart = false;
 }
 
@@ -4383,7 +4404,9 @@ static RR__NOINLINE void rr__cpus_lend(rr__local *self, bool lends) {
         frame->is_lent = lends;
         rr__lock(&rt->stock_lock);
         frame->task->extra.control->is_apart = !lends;
-        rt->stocks[RR__CPU].used += cpus, rt->apart_cpus += cpus;
+        rt->stocks[RR__CPU].used += cpus;
+        if (lends) rr__apart_leave_locked(rt, frame->cpus);
+        else rt->apart_cpus += cpus;
         rr__stock_unlock(frame->runner);
     }
 }
@@ -4423,6 +4446,7 @@ static RR__NOINLINE rr__object *rr__ready_take(rr__context *cx, bool any) {
 static void rr__enqueue(rr__context *cx, rr__object *o) {
     rr__control *control = rr__control_of(o);
     if (RR__UNLIKELY(control && control->has_turn)) rr__admit(cx, o, control);
+    else if (control && control->is_blocking && rr__thread_begin(cx->runtime, o)) return;
     else if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
     else rr__abandon(cx, o);
 }
@@ -4628,7 +4652,7 @@ static rr__object *rr__next_task(rr__context *cx) {
     }
 }
 
-/* Runs what the thread was woken or made for: on roles of the pot. */
+/* Runs what the thread was woken or made for: on roles of the pot, or, if it blocks, on none. */
 static void rr__run_assigned(rr__context *cx) {
     rr__object *task = cx->assigned;
     if (rr__try_state(task, RR__WAITING, RR__RUNNING)) rr__run(cx, task, NULL);
@@ -6228,7 +6252,7 @@ static rr__error *rr__need_add(rr_runtime *rt, const rr__object *about, const rr
 
 static rr__error *rr__needs_read(rr_runtime *rt, const rr__object *about, double num_cpus,
                                  const rr_resource *wanted, int64_t *needs) {
-    rr_resource cpus = {"cpu", num_cpus};
+    rr_resource cpus = {"num_cpus", num_cpus};
     rr__error *error = rr__need_add(rt, about, &cpus, RR__CPU, needs);
     for (int i = 0; i < RR_RESOURCES && !error; i++) {
         int at = wanted[i].name ? rr__stock_find(rt, wanted[i].name) : RR__CPU;
@@ -6265,7 +6289,7 @@ static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *ne
     static const int64_t none[RR__STOCKS];
     bool has_needs = memcmp(needs, none, sizeof none) != 0;
     if (!has_needs && !priority) return true;
-    control->due = rr_now() - priority;
+    control->priority = priority, control->due = rr_now() - priority;
     rr__lock(&rt->stock_lock);
     bool ok = rr__heap_promise(&rt->ready, 1);
     if (ok && has_needs) {
@@ -6482,7 +6506,8 @@ static void rr__timer_fire(rr__context *cx, rr__object *task, bool is_retry) {
         rr__sweep(cx);
         return;
     }
-    if (is_retry) rr__enqueue(cx, task);
+    if (is_retry && task->kind == RR__CONSTRUCTOR) rr__actor_resume(cx, task);
+    else if (is_retry) rr__enqueue(cx, task);
     else rr__cancel_tree(cx, task, RR__IS_LATE);
     rr__drop(cx, task);
 }
@@ -6514,13 +6539,16 @@ static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *close
 }
 
 static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__object *actor) {
-    rr__actor *a = actor->extra.own;
-    rr__error *death = rr__load_acquire(&a->death);
+    rr__error *death = rr__load_acquire(&actor->extra.own->death), *error;
+    char times[64] = "it was not executed";
+    if (message->attempt)
+        snprintf(times, sizeof times, "its actor crashed in it (it was executed, %d time%s)",
+                 message->attempt, message->attempt == 1 ? "" : "s");
     if (!death)
-        return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message,
-                             "it was not executed: its actor has ended");
-    rr__error *error = rr__error_after(cx->runtime, message, rr__error_share(death),
-                                       "it was not executed: its actor is dead: ");
+        return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "%s: its actor has ended",
+                             times);
+    error = rr__error_after(cx->runtime, message, rr__error_share(death),
+                            "%s: its actor is dead: ", times);
     if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_DEAD; /* not the static one */
     return error;
 }
@@ -6888,22 +6916,31 @@ static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause)
     return true;
 }
 
+/* An actor that waits to be made anew is set going by its timer, by who dooms it, or by who gives
+   back its last count: whoever takes the flag. Touches the slot's word only, for that reason
+   (rule A3). */
+static void rr__actor_resume(rr__context *cx, rr__object *actor) {
+    uint64_t word = rr__load_relaxed(&actor->word), next; /* the CAS checks it */
+    do {
+        if (!(word & RR__IS_POSTPONED)) return;
+        next = word - RR__IS_POSTPONED + RR__STATE(RR__QUEUED - RR__WAITING);
+    } while (!rr__cas_seq_cst(&actor->word, &word, next));
+    rr__push(cx, actor);
+}
+
 /* If it is idle, sets it going, so that it sees that it must end (rule A2). It ends on the pool,
    not in the middle of what the thread that gave back the last count was doing. */
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     rr__object *idle = RR__IDLE;
     if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
+    else rr__actor_resume(cx, actor);
 }
 
-/* The same for who counts it and has doomed it: also if it waits to be made. */
+/* The same for who counts it and has doomed it: also if it waits for resources. */
 static void rr__actor_rouse(rr__context *cx, rr__object *actor) {
     rr__care *care = actor->extra.own->care;
-    bool unused;
     rr__actor_poke(cx, actor);
-    if (!care) return;
-    if (rr__timers_revoke(cx->runtime, &care->control, &unused) ||
-        rr__turn_revoke(cx->runtime, &care->control))
-        rr__enqueue(cx, actor);
+    if (care && rr__turn_revoke(cx->runtime, &care->control)) rr__enqueue(cx, actor);
 }
 
 /* Runs the constructor or destructor. */
@@ -6945,13 +6982,15 @@ static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *err
     rr__actor *a = actor->extra.own;
     if (!rr__can_restart(a)) {
         int restarts = a->care ? a->care->control.attempt : 0;
-        rr__actor_doom(cx, actor,
-                       rr__error_after(cx->runtime, NULL, error,
-                                       "it crashed, after %d restart%s (.max_restarts): ", restarts,
-                                       restarts == 1 ? "" : "s"));
+        error = rr__error_after(cx->runtime, NULL, error,
+                                "it crashed, after %d restart%s (.max_restarts): ", restarts,
+                                restarts == 1 ? "" : "s");
+        if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_CRASHED; /* not static */
+        rr__actor_doom(cx, actor, error);
         return;
     }
     rr__error_drop(error);
+    if (rr__load_acquire(&a->death)) return; /* it ends anyway */
     rr__actor_unmake(cx, actor);
     rr__attempt_add(cx->runtime, &a->care->control);
 }
@@ -6967,6 +7006,7 @@ static void rr__actor_create(rr__context *cx, rr__object *actor) {
     rr__frame frame;
     bool is_first = !a->is_counted;
     if (!is_first) memset(rr__state_of_actor(actor), 0, actor->of.fn->self.size);
+    if (!is_first) a->care->restarts++;
     rr__error *error = rr__actor_body(cx, actor, actor->of.fn, &frame);
     if (is_first) rr__count(cx, error ? RR__ERRORS : RR__FINISHED);
     if (!a->care || !a->care->control.max_retries) rr__actor_args_end(cx, actor);
@@ -6984,7 +7024,7 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     rr__error *death = rr__load_acquire(&a->death);
     rr_exit *end = watch->data.block;
     end->status = death ? death->status : RR_OK;
-    end->restarts = a->care ? a->care->control.attempt : 0;
+    end->restarts = a->care ? a->care->restarts : 0;
     snprintf(end->reason, sizeof end->reason, "%s",
              death ? rr__error_message_of(death) : "its last handle was released");
     rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
@@ -7131,17 +7171,22 @@ static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *messa
     if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
 }
 
-/* The actor waits to be made anew, WAITING and not idle, so that its timer alone schedules it. */
+/* The actor waits to be made anew, WAITING and not idle. Its timer is set before it can be set going,
+   and may therefore fire too early. */
 static void rr__actor_postpone(rr__context *cx, rr__object *actor, double seconds) {
     rr_runtime *rt = cx->runtime;
-    rr__control *control = &actor->extra.own->care->control;
-    bool unused;
-    rr__share(actor); /* once its timer is set it may end under us */
-    rr__actor_settle(actor, RR__WAITING);
-    rr__timer_set(rt, &control->retry, rr_now() + seconds);
+    rr__entry *timer = &actor->extra.own->care->control.retry;
+    uint64_t owed = actor->extra.own->owed;
+    actor->extra.own->owed = 0;
+    rr__share(actor); /* once it waits it may end under us */
+    rr__timer_set(rt, timer, rr_now() + seconds);
     RR__STRESS_POINT();
-    bool is_doomed = (rr__load_seq_cst(&actor->word) & RR__IS_DOOMED) != 0;
-    if (is_doomed && rr__timers_revoke(rt, control, &unused)) rr__enqueue(cx, actor);
+    rr__add_seq_cst(&actor->word, RR__IS_POSTPONED - RR__STATE(RR__RUNNING - RR__WAITING) - owed);
+    RR__STRESS_POINT();
+    rr__lock(&rt->timer_lock);
+    bool is_over = !timer->at;
+    rr__unlock(&rt->timer_lock);
+    if (is_over || (rr__load_seq_cst(&actor->word) & RR__IS_DOOMED)) rr__actor_resume(cx, actor);
     rr__drop(cx, actor);
 }
 
@@ -7234,10 +7279,16 @@ static void rr__crew_leave(rr__context *cx, rr__object *message) {
     else if (has_crashed) rr__actor_poke(cx, actor);
 }
 
-/* Of several crashes at a time the first is what counts. */
+/* Of several crashes at a time the first is what counts. The last one that may be ends the actor at
+   once, as rr_kill does: those inside may wait for what is queued. */
 static void rr__crew_crash(rr__context *cx, rr__object *actor, rr__error *crash) {
     rr__care *care = actor->extra.own->care;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    if (!rr__can_restart(actor->extra.own)) {
+        rr__actor_crashed(cx, actor, crash);
+        rr__actor_poke(cx, actor);
+        return;
+    }
     rr__lock(&shard->lock);
     bool is_first = !care->crash;
     if (is_first) care->crash = crash;
@@ -7587,6 +7638,7 @@ static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__ob
 
 static void rr__report_leak(rr__context *cx, rr__object *o) {
     rr_type type = o->kind == RR__CONSTRUCTOR ? o->of.fn->self : rr__type_of(o);
+    if ((o->flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size)) return;
     uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less the visit's own */
     rr__log(&cx->runtime->config, RR_LOG_WARN,
             "never released: %s of type '%s' made at %s (%llu count%s)",
@@ -7825,15 +7877,16 @@ static rr_status rr__stock_names_copy(rr_runtime *rt) {
 static rr_status rr__configure_stocks(rr_runtime *rt) {
     rr_status status = rr__resources_from_env(rt);
     if (status != RR_OK) return status;
+    const char *field = rt->stock_names ? "resources (RUSTYRAY_RESOURCES)" : "resources";
     rt->stocks[RR__CPU] = (rr__stock){"cpu", (int64_t)rt->workers * RR__WHOLE, 0};
     rt->stock_count = 1;
     for (int i = 0; i < RR_RESOURCES; i++) {
         const rr_resource *given = &rt->config.resources[i];
         if (!given->name) continue;
         int64_t total = rr__amount_of(given->amount);
-        if (total < 0) return rr__bad_config(&rt->config, "resources", "amounts of 0 to 1e12");
+        if (total < 0) return rr__bad_config(&rt->config, field, "amounts of 0 to 1e12");
         if (!*given->name || rr__stock_find(rt, given->name) >= 0)
-            return rr__bad_config(&rt->config, "resources",
+            return rr__bad_config(&rt->config, field,
                                   "names that differ, and not 'cpu' (that is .workers)");
         rt->stocks[rt->stock_count++] = (rr__stock){given->name, total, 0};
     }
@@ -8884,7 +8937,7 @@ void rr_fail(int code, const char *format, ...) {
 static rr__object *rr__signal_new(rr__context *cx, const char *site) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     if (!o) return NULL;
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes", o->flags = RR__IS_INTERNAL;
     rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
     return o;
 }
@@ -8914,14 +8967,18 @@ static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__object *task = reader->extra.producer;
     rr__stream *stream = rr__stream_of(task);
     rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__cancel_tree(cx, task, RR__IS_CANCELLED); /* first: rr_yield says what rr_cancelled does */
+    if (!stream) {                               /* it could not be submitted */
+        rr__drop(cx, task);
+        return;
+    }
     rr__lock(&shard->lock);
-    rr__object *space = stream ? stream->space : NULL, *more = stream ? stream->more : NULL;
-    size_t first = stream ? stream->first : 0, count = stream ? stream->count : 0;
-    if (stream) stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
+    rr__object *space = stream->space, *more = stream->more;
+    size_t first = stream->first, count = stream->count;
+    stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
     rr__unlock(&shard->lock);
     for (size_t i = 0; i < count; i++) /* nobody else touches them now */
         rr__drop(cx, stream->items[(first + i) & (stream->room - 1)]);
-    if (!rr__is_complete(task)) rr__cancel_tree(cx, task, RR__IS_CANCELLED);
     rr__signal_fire(cx, space);
     rr__signal_fire(cx, more);
     rr__drop(cx, task);
@@ -8988,17 +9045,45 @@ static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
     while (status == RR_OK && space) {
         if (rr__is_on_its_reader(task)) status = RR_ERR_DEADLOCK;
         else status = rr__await(cx, space, RR__NULL_REF, -1);
-        if (status == RR_OK && rr__has_failed(space)) status = RR_ERR_CANCELLED; /* shut down */
+        if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
+            rr__cancel_tree(cx, task, RR__IS_CANCELLED);
+            status = RR_ERR_CANCELLED;
+        }
         rr__drop(cx, space);
         if (status == RR_OK) status = rr__stream_full(cx, task, &space);
     }
     return status;
 }
 
-static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *why) {
+static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type, const void *value,
+                                const char *site) {
+    rr_status status = rr__stream_space(cx, task);
+    if (status != RR_OK) return status;
+    rr__object *item = rr__object_new(cx, RR__VALUE, site);
+    if (!item) return RR_ERR_NO_MEMORY;
+    if ((status = rr__value_fill(cx, item, type, value)) != RR_OK) {
+        rr__object_free(cx, item);
+        return status;
+    }
+    rr__publish(item, RR__READY, 1, type.kind);
+    if ((status = rr__stream_push(cx, task, item)) != RR_OK) rr__drop(cx, item);
+    return status;
+}
+
+/* A yield that went wrong fails the body, because a gap would go unseen; further ones fail likewise. */
+static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *site,
+                                const char *text) {
     if (!frame->error)
-        frame->error = rr__error_new(frame->runner->runtime, status, frame->task, "%s", why);
-    return rr__note(RR__NULL_REF, status, "rr_yield: %s", why);
+        frame->error = rr__error_new(frame->runner->runtime, status, frame->task,
+                                     "what it yielded at %s: %s", site, text);
+    return rr__note(RR__NULL_REF, status, "rr_yield at %s: %s", site, text);
+}
+
+static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char *site) {
+    char text[200];
+    snprintf(text, sizeof text, "it is a stream of %s, and this is %s",
+             frame->task->of.fn->item.name, type.name);
+    return rr__yield_fail(frame, RR_ERR_TYPE, site, text);
 }
 
 rr_status rr__yield(rr_type type, const void *value, const char *site) {
@@ -9007,32 +9092,18 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     rr__stream *stream = task ? rr__stream_of(task) : NULL;
     if (!stream)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_yield: only the body of a stream has it");
-    if (!rr__type_equal(type, task->of.fn->item)) {
-        char why[200];
-        snprintf(why, sizeof why, "the stream is of %s, but it yielded a %s (%s)",
-                 task->of.fn->item.name, type.name, site);
-        return rr__yield_fail(frame, RR_ERR_TYPE, why);
-    }
-    rr__context *cx = frame->runner;
     if (rr__is_decided(task)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
+    if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
+    if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
     if (frame->yields++ < stream->made) return RR_OK; /* an attempt before this one did */
-    rr_status status = rr__stream_space(cx, task);
-    if (status == RR_ERR_DEADLOCK)
-        return rr__yield_fail(
-            frame, RR_ERR_NO_MEMORY,
-            "it runs on the stack of its reader, because there is no other thread: "
-            "raise rr_config.max_threads");
-    rr__object *item = status == RR_OK ? rr__object_new(cx, RR__VALUE, site) : NULL;
-    if (status == RR_OK) status = item ? rr__value_fill(cx, item, type, value) : RR_ERR_NO_MEMORY;
-    if (status == RR_OK) {
-        rr__publish(item, RR__READY, 1, type.kind);
-        status = rr__stream_push(cx, task, item);
-        if (status != RR_OK) rr__drop(cx, item);
-    } else if (item) {
-        rr__object_free(cx, item);
-    }
-    if (status == RR_OK || status == RR_ERR_CANCELLED) return status;
-    return rr__yield_fail(frame, status, rr_status_text(status));
+    rr_status status = rr__yield_item(frame->runner, task, type, value, site);
+    if (status == RR_OK) return RR_OK;
+    if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
+    if (status != RR_ERR_DEADLOCK)
+        return rr__yield_fail(frame, status, site, rr_status_text(status));
+    return rr__yield_fail(frame, RR_ERR_NO_MEMORY, site,
+                          "its reader waits on the stack below it, because there was no other "
+                          "thread: raise rr_config.max_threads");
 }
 
 /* The reader's end of a task that was just submitted: takes over the caller's count of it. */
@@ -9099,7 +9170,7 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     return status;
 }
 
-/* The task is kept by its reader's end, which the caller counts. */
+/* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
 static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
                                  rr__object **item) {
     double deadline = rr__deadline(milliseconds);
@@ -9135,18 +9206,18 @@ rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     if (!cx) return rr__note_status(RR__NULL_REF, status);
     if (!handle.id && handle.slot) return rr__note_status(RR__NULL_REF, rr__status_of(handle.slot));
     rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
-    if (!reader || reader->kind != RR__STREAM) {
-        if (reader) rr__drop(cx, reader);
-        return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
-    }
-    if (rr__scope_ready(rr__self()))
-        status = rr__stream_next(cx, reader->extra.producer, milliseconds, &item);
+    bool is_stream = reader && reader->kind == RR__STREAM;
+    rr__object *task = is_stream ? reader->extra.producer : NULL;
+    if (task) rr__share(task);
+    if (reader) rr__drop(cx, reader);
+    if (!task) return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
+    if (rr__scope_ready(rr__self())) status = rr__stream_next(cx, task, milliseconds, &item);
     else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     if (item) {
         *out = rr__ref_to(cx, item);
         rr__scope_hold(rr__self(), cx, item, false);
     }
-    rr__drop(cx, reader);
+    rr__drop(cx, task);
     return status;
 }
 
@@ -9328,11 +9399,12 @@ static void rr__text_add(rr__text *text, const char *format, ...) {
     if (n > 0) text->used += (size_t)n;
 }
 
-/* The resources that a task waits for; false if it does not. */
+/* Whether it waits for resources, or for the workers to leave it the CPUs that it was granted. */
 static bool rr__why_needs(rr_runtime *rt, rr__text *text, const rr__control *control) {
-    if (!control || !control->shape) return false;
+    if (!control->shape) return false;
     rr__lock(&rt->stock_lock);
     bool waits = control->turn.at && control->turn_in == &control->shape->waiting;
+    bool is_chosen = control->is_granted && !control->is_apart;
     for (int i = 0, n = 0; waits && i < rt->stock_count; i++) {
         const rr__stock *stock = &rt->stocks[i];
         if (!control->shape->amounts[i]) continue;
@@ -9340,25 +9412,42 @@ static bool rr__why_needs(rr_runtime *rt, rr__text *text, const rr__control *con
                      (double)control->shape->amounts[i] / RR__WHOLE, stock->name,
                      (double)stock->used / RR__WHOLE, (double)stock->total / RR__WHOLE);
     }
+    if (is_chosen)
+        rr__text_add(text, "waits for the workers to leave it %g of 'cpu'",
+                     (double)control->shape->amounts[RR__CPU] / RR__WHOLE);
     rr__unlock(&rt->stock_lock);
-    return waits;
+    return waits || is_chosen;
 }
 
 static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o, bool has_link) {
+    const rr__control *control = rr__control_of(o);
+    bool is_actor = o->kind == RR__CONSTRUCTOR;
+    if (is_actor && o->extra.own->care) control = &o->extra.own->care->control;
+    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* a look at a moment */
     if (rr__is_unsealed((rr__object *)(uintptr_t)o))
         rr__text_add(text, "is not sealed (rr_create at %s)", o->site);
     else if (o->kind == RR__VALUE) rr__text_add(text, "waits until the actor ends");
     else if (o->kind == RR__METHOD) rr__text_add(text, "has not begun: it waits behind");
     else if (has_link) rr__text_add(text, "waits for");
-    else if (rr__why_needs(rt, text, rr__control_of(o))) return;
-    else if (o->kind == RR__FUNCTION) rr__text_add(text, "waits for its next attempt");
-    else rr__text_add(text, "is idle");
+    else if (word & RR__IS_POSTPONED) rr__text_add(text, "has crashed and waits to be made anew");
+    else if (control && rr__why_needs(rt, text, control)) return;
+    else rr__text_add(text, is_actor ? "is idle" : "waits for its next attempt");
 }
 
-/* What holds up one object; it is counted. */
-static void rr__why_step(rr_runtime *rt, rr__text *text, rr__object *o, bool is_first) {
+/* Queued is what waits for nothing but a worker. */
+static void rr__why_queued(rr_runtime *rt, rr__text *text, const rr__object *o) {
+    const rr__control *control = rr__control_of(o);
+    bool is_free = RR__SLEEPING(rr__load_seq_cst(&rt->idle)) && !rr__load_seq_cst(&rt->blocked);
+    rr__text_add(text,
+                 is_free ? "is queued, and a worker is free" : "is queued until a worker is free");
+    if (control && control->priority)
+        rr__text_add(text, " (its priority is %d)", control->priority);
+}
+
+/* What holds up one object, which is counted; has_link: something that comes next. */
+static void rr__why_step(rr_runtime *rt, rr__text *text, rr__object *o, bool is_first,
+                         bool has_link) {
     bool is_actor = o->kind == RR__CONSTRUCTOR;
-    bool has_link = rr__load_acquire(&o->waits_on) != NULL;
     rr__text_add(text, "%s%s'%s'%s ", is_first ? "" : " ", is_actor ? "the actor " : "",
                  is_actor ? o->of.fn->self.name : rr__name_of(o), is_first ? "" : ", which");
     switch (rr__state_of(rr__load_acquire(&o->word))) {
@@ -9372,9 +9461,7 @@ static void rr__why_step(rr_runtime *rt, rr__text *text, rr__object *o, bool is_
         rr__why_waiting(rt, text, o, has_link);
         break;
     case RR__QUEUED:
-        rr__text_add(text, RR__SLEEPING(rr__load_seq_cst(&rt->idle))
-                               ? "is queued, and a worker is free"
-                               : "is queued until a worker is free");
+        rr__why_queued(rt, text, o);
         break;
     default:
         rr__text_add(text, has_link && !is_actor ? "runs and waits for" : "runs");
@@ -9382,12 +9469,15 @@ static void rr__why_step(rr_runtime *rt, rr__text *text, rr__object *o, bool is_
     }
 }
 
-/* What an object waits for, counted; NULL for nothing, or if that has just changed. */
+/* What an object waits for, counted; NULL for nothing, or if that has just changed. Links of what is
+   over mean nothing. */
 static rr__object *rr__why_next(rr__context *cx, rr__object *o) {
-    rr__object *next = rr__load_acquire(&o->waits_on);
+    enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+    bool is_pending = state == RR__WAITING || state == RR__RUNNING;
+    rr__object *next = is_pending ? rr__load_acquire(&o->waits_on) : NULL;
     uint64_t id = next ? rr__load_acquire(&next->id) : 0;
     if (!id || !rr__try_retain(cx, next, id)) return NULL;
-    if (rr__load_acquire(&o->waits_on) == next) return next;
+    if (rr__load_acquire(&o->waits_on) == next && !rr__is_complete(o)) return next;
     rr__drop(cx, next);
     return NULL;
 }
@@ -9401,8 +9491,8 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
     if (cx && !o) status = ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);
     if (!o) rr__text_add(&text, "%s", rr_status_text(status));
     for (int depth = 0; o; o = next, depth++) {
-        rr__why_step(cx->runtime, &text, o, depth == 0);
         next = rr__why_next(cx, o);
+        rr__why_step(cx->runtime, &text, o, depth == 0, next != NULL);
         rr__drop(cx, o);
         if (next && depth == DEPTH) { /* or in a ring */
             rr__text_add(&text, " ...");
