@@ -2038,7 +2038,7 @@ typedef struct rr__frame {
     uint64_t yields;                        /* of this attempt */
     uint16_t blocking;                      /* rr_block_begin without their end */
     bool is_lent;                           /* the CPUs that it was granted, while it waits */
-    int64_t cpus;                           /* those; 0 for most */
+    rr__control *granted;                   /* by whose shape; NULL for most */
     size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
     rr_runtime *chosen;
     rr__context *context;
@@ -2080,7 +2080,7 @@ typedef struct rr__local {
     uint32_t scopes;             /* begun so far */
     size_t floor;                /* where the scope that the running body is starts */
     rr__frame *frame;            /* the running body, in whatever runtime; NULL outside */
-    int granted;                 /* frames of the thread that were granted CPUs */
+    int granted;                 /* frames of the thread that were granted something */
     struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
     rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
     rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
@@ -2236,6 +2236,7 @@ typedef struct rr__heap {
 typedef struct rr__stock {
     const char *name;
     int64_t total, used;
+    int64_t stuck; /* of those used: held by actors, or by tasks that wait for something */
 } rr__stock;
 enum { RR__CPU, RR__STOCKS = 1 + RR_RESOURCES, RR__WHOLE = 10000 };
 
@@ -2380,8 +2381,8 @@ struct rr_runtime {
     int stock_count;
     char *stock_names;
     rr__shape *shapes;
-    rr__heap ready;                         /* QUEUED tasks that have a turn */
-    int64_t lived;                          /* CPUs that actors hold, of those used */
+    rr__heap ready; /* QUEUED tasks that have a turn */
+
     rr__object *first_chosen, *last_chosen; /* granted CPUs, but the roles are not there yet */
     int64_t chosen_cpus;                    /* that those will run on */
     int64_t apart_cpus; /* on which tasks run that are not those of a worker, see rr__pot */
@@ -4202,7 +4203,7 @@ static bool rr__fits(const rr_runtime *rt, const rr__shape *shape, const int64_t
         if (shape->amounts[i] && shape->amounts[i] > left) return false;
     }
     int64_t most = rt->stocks[RR__CPU].total - RR__WHOLE; /* of actors */
-    return !shape->is_of_actors || rt->lived + shape->amounts[RR__CPU] <= most;
+    return !shape->is_of_actors || rt->stocks[RR__CPU].stuck + shape->amounts[RR__CPU] <= most;
 }
 
 static bool rr__shapes_meet(const rr__shape *a, const rr__shape *b) {
@@ -4211,15 +4212,24 @@ static bool rr__shapes_meet(const rr__shape *a, const rr__shape *b) {
     return false;
 }
 
+/* Can those that run make room for it, by ending? */
+static bool rr__can_fit(const rr_runtime *rt, const rr__shape *shape) {
+    for (int i = 0; i < rt->stock_count; i++)
+        if (shape->amounts[i] > rt->stocks[i].total - rt->stocks[i].stuck) return false;
+    return true;
+}
+
 /* The shape whose first task gets what it needs next: the oldest of those that fit. One that needs
-   much does not hold up others, but only so many may overtake it; then what it needs is kept. */
+   much does not hold up others, but only so many may overtake it; then what it needs is kept, unless
+   what it lacks is held by some that wait, perhaps for those others. */
 static rr__shape *rr__shape_next_locked(rr_runtime *rt) {
     enum { PATIENCE = 32 };
     int64_t kept[RR__STOCKS] = {0};
     rr__shape *best = NULL;
-    for (rr__shape *s = rt->shapes; s; s = s->next)
-        for (int i = 0; i < RR__STOCKS && s->waiting.count && s->overtaken >= PATIENCE; i++)
-            kept[i] += s->amounts[i];
+    for (rr__shape *s = rt->shapes; s; s = s->next) {
+        bool keeps = s->waiting.count && s->overtaken >= PATIENCE && rr__can_fit(rt, s);
+        for (int i = 0; i < RR__STOCKS && keeps; i++) kept[i] += s->amounts[i];
+    }
     for (rr__shape *s = rt->shapes; s; s = s->next)
         if (s->waiting.count && rr__fits(rt, s, s->overtaken < PATIENCE ? kept : NULL) &&
             (!best || rr__entry_before(s->waiting.entries[1], best->waiting.entries[1])))
@@ -4233,8 +4243,10 @@ static rr__shape *rr__shape_next_locked(rr_runtime *rt) {
 
 /* Adds what a shape needs to what is used, or takes it off. */
 static void rr__stocks_use_locked(rr_runtime *rt, const rr__shape *shape, int sign) {
-    for (int i = 0; i < rt->stock_count; i++) rt->stocks[i].used += sign * shape->amounts[i];
-    if (shape->is_of_actors) rt->lived += sign * shape->amounts[RR__CPU];
+    for (int i = 0; i < rt->stock_count; i++) {
+        rt->stocks[i].used += sign * shape->amounts[i];
+        if (shape->is_of_actors) rt->stocks[i].stuck += sign * shape->amounts[i];
+    }
 }
 
 static rr__shape *rr__shape_of(const rr__object *o) {
@@ -4395,18 +4407,21 @@ static void rr__turn_end(rr__context *cx, rr__control *control) {
     rr__stock_unlock(cx);
 }
 
-/* A body that waits lends its CPUs, and takes them back, whatever there is of them then. */
-static RR__NOINLINE void rr__cpus_lend(rr__local *self, bool lends) {
+/* A body that waits lends its CPUs, and takes them back, whatever there is of them then. The rest of
+   what it has stays with it. */
+static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
     for (rr__frame *frame = self->frame; frame; frame = frame->around) {
         rr_runtime *rt = frame->runner->runtime;
-        int64_t cpus = lends ? -frame->cpus : frame->cpus;
-        if (!cpus || frame->is_lent == lends) continue;
+        if (!frame->granted || frame->is_lent == lends) continue;
+        const int64_t *amounts = frame->granted->shape->amounts;
         frame->is_lent = lends;
         rr__lock(&rt->stock_lock);
-        frame->task->extra.control->is_apart = !lends;
-        rt->stocks[RR__CPU].used += cpus;
-        if (lends) rr__apart_leave_locked(rt, frame->cpus);
-        else rt->apart_cpus += cpus;
+        rt->stocks[RR__CPU].used += lends ? -amounts[RR__CPU] : amounts[RR__CPU];
+        for (int i = RR__CPU + 1; i < rt->stock_count; i++)
+            rt->stocks[i].stuck += lends ? amounts[i] : -amounts[i];
+        if (amounts[RR__CPU]) frame->granted->is_apart = !lends;
+        if (lends) rr__apart_leave_locked(rt, amounts[RR__CPU]);
+        else rt->apart_cpus += amounts[RR__CPU];
         rr__stock_unlock(frame->runner);
     }
 }
@@ -4551,12 +4566,12 @@ static bool rr__role_take(rr__context *cx) {
 static RR__NOINLINE void rr__own_role_give(void) {
     rr__local *self = rr__self();
     if (self->own) rr__role_give(self->own);
-    if (self->granted) rr__cpus_lend(self, true);
+    if (self->granted) rr__grants_lend(self, true);
 }
 static RR__NOINLINE void rr__own_role_take(void) {
     rr__local *self = rr__self();
     if (self->own) rr__role_take(self->own);
-    if (self->granted) rr__cpus_lend(self, false);
+    if (self->granted) rr__grants_lend(self, false);
 }
 
 /* Between two tasks, where roles are wanted: the worker goes on without one. */
@@ -5879,7 +5894,7 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
                                       bool is_actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
     frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
-    frame->is_lent = false, frame->cpus = 0, frame->crash = NULL;
+    frame->is_lent = false, frame->granted = NULL, frame->crash = NULL;
     frame->yields = 0;
 }
 
@@ -6138,10 +6153,10 @@ static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *contro
         frame->blocking = 1;
         rr__own_role_give();
     }
-    frame->cpus = control->shape ? control->shape->amounts[RR__CPU] : 0;
-    if (!frame->cpus) return;
+    if (!control->shape) return;
+    frame->granted = control;
     rr__self()->granted++;
-    rr__apart_enter(cx, control);
+    if (control->shape->amounts[RR__CPU]) rr__apart_enter(cx, control);
 }
 
 static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
@@ -6154,7 +6169,7 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_end(cx, task);
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
-    if (RR__UNLIKELY(frame.cpus)) rr__self()->granted--;
+    if (RR__UNLIKELY(frame.granted != NULL)) rr__self()->granted--;
     if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
@@ -7878,7 +7893,7 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
     rr_status status = rr__resources_from_env(rt);
     if (status != RR_OK) return status;
     const char *field = rt->stock_names ? "resources (RUSTYRAY_RESOURCES)" : "resources";
-    rt->stocks[RR__CPU] = (rr__stock){"cpu", (int64_t)rt->workers * RR__WHOLE, 0};
+    rt->stocks[RR__CPU] = (rr__stock){"cpu", (int64_t)rt->workers * RR__WHOLE, 0, 0};
     rt->stock_count = 1;
     for (int i = 0; i < RR_RESOURCES; i++) {
         const rr_resource *given = &rt->config.resources[i];
@@ -7888,7 +7903,7 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
         if (!*given->name || rr__stock_find(rt, given->name) >= 0)
             return rr__bad_config(&rt->config, field,
                                   "names that differ, and not 'cpu' (that is .workers)");
-        rt->stocks[rt->stock_count++] = (rr__stock){given->name, total, 0};
+        rt->stocks[rt->stock_count++] = (rr__stock){given->name, total, 0, 0};
     }
     return rr__stock_names_copy(rt);
 }
@@ -8086,7 +8101,8 @@ static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
 static bool rr__is_still(rr__context *cx) {
     rr__lock(&cx->lock);
     rr__sleeper *s = cx->sleeper;
-    bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->is_ring;
+    bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->is_ring &&
+                  !s->is_cancelled && !s->is_called;
     bool begins = cx->assigned && !rr__load_acquire(&cx->frame);
     rr__unlock(&cx->lock);
     bool runs = !cx->is_worker && rr__load_seq_cst(&cx->deque.is_served);
@@ -9405,13 +9421,15 @@ static bool rr__why_needs(rr_runtime *rt, rr__text *text, const rr__control *con
     rr__lock(&rt->stock_lock);
     bool waits = control->turn.at && control->turn_in == &control->shape->waiting;
     bool is_chosen = control->is_granted && !control->is_apart;
-    for (int i = 0, n = 0; waits && i < rt->stock_count; i++) {
+    int n = 0;
+    for (int i = 0; waits && i < rt->stock_count; i++) {
         const rr__stock *stock = &rt->stocks[i];
-        if (!control->shape->amounts[i]) continue;
+        if (control->shape->amounts[i] <= stock->total - stock->used) continue;
         rr__text_add(text, "%s %g of '%s' (%g of %g in use)", n++ ? " and" : "waits for",
                      (double)control->shape->amounts[i] / RR__WHOLE, stock->name,
                      (double)stock->used / RR__WHOLE, (double)stock->total / RR__WHOLE);
     }
+    if (waits && !n) rr__text_add(text, "waits for resources that are kept for an older task");
     if (is_chosen)
         rr__text_add(text, "waits for the workers to leave it %g of 'cpu'",
                      (double)control->shape->amounts[RR__CPU] / RR__WHOLE);
