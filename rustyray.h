@@ -660,7 +660,8 @@ void rr_scope_end(rr_scope scope);
 
 /* rr_ref rr_call_with(RR_OPTIONS(...), f, x1, ...): rr_call with options. Errors in the reference:
    also RR_ERR_INVALID for an option that cannot be. */
-#define rr_call_with(options, ...) RR__CALL_WITH(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_call_with(options, ...)                                                                 \
+    RR__CALL_WITH(((const rr_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_OPTIONS(...) ((rr_options){__VA_ARGS__})
 
 /* Cancels a task or a message, with all that its body has called and sent. What has not begun never
@@ -710,9 +711,9 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
 #define REMOTE_STREAM(...) RR__STREAM_FN(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
 #define REMOTE_STREAM_DECLARE(...)                                                                 \
     RR__STREAM_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define rr_call_stream(...) rr_call_stream_with(((rr_options){0}), __VA_ARGS__)
+#define rr_call_stream(...) RR__CALL_STREAM(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 #define rr_call_stream_with(options, ...)                                                          \
-    RR__CALL_STREAM(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+    RR__CALL_STREAM(((const rr_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_yield(T, value): in the body of a stream: the next object. Waits, without a worker,
    while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has
@@ -765,8 +766,9 @@ rr_status rr_register(rr_function *function);
    at once; the constructor is its first message. Arguments as for rr_call. If the
    constructor fails, or an argument of it, every call on the actor fails with
    RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...). */
-#define rr_spawn(...) rr_spawn_with(((rr_actor_options){0}), __VA_ARGS__)
-#define rr_spawn_with(options, ...) RR__SPAWN(options, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_spawn(...) RR__SPAWN(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_spawn_with(options, ...)                                                                \
+    RR__SPAWN(((const rr_actor_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_ACTOR_OPTIONS(...) ((rr_actor_options){__VA_ARGS__})
 
 /* rr_ref rr_ask(rr_actor actor, Type_name, x1, ...): sends a message; the
@@ -939,10 +941,10 @@ void rr__release_actor(rr_actor actor);
 rr_ref rr__keep_ref(rr_ref ref);
 rr_actor rr__keep_actor(rr_actor actor);
 rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site);
-rr_ref rr__call_with(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
                     const char *site);
 rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, const char *site);
-rr_actor rr__spawn(rr_actor_options options, rr_function *fn, const rr__arg *args, size_t n,
+rr_actor rr__spawn(const rr_actor_options *options, rr_function *fn, const rr__arg *args, size_t n,
                    const char *site);
 rr_ref rr__ask(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n, const char *site);
 rr_status rr__tell(rr_actor actor, rr_function *fn, const rr__arg *args, size_t n,
@@ -951,7 +953,7 @@ rr_ref rr__watch(rr_actor actor, const char *site);
 void rr__retain_stream(rr_stream stream);
 void rr__release_stream(rr_stream stream);
 rr_stream rr__keep_stream(rr_stream stream);
-rr_stream rr__call_stream(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
                           const char *site);
 rr_status rr__yield(rr_type type, const void *value, const char *site);
 rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site);
@@ -1302,14 +1304,14 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
     rr__call(&rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
 #define RR__CALL_WITH(options, n, ...) RR__CALL_WITH_(options, n, __VA_ARGS__)
 #define RR__CALL_WITH_(options, n, f, ...)                                                         \
-    rr__call_with((options), &rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
+    rr__call_with(options, &rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
 #define RR__CALL_STREAM(options, n, ...) RR__CALL_STREAM_(options, n, __VA_ARGS__)
 #define RR__CALL_STREAM_(options, n, f, ...)                                                       \
-    rr__call_stream((options), &rr__stream_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f),      \
+    rr__call_stream(options, &rr__stream_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f),      \
                     RR__SITE)
 #define RR__SPAWN(options, n, ...) RR__SPAWN_(options, n, __VA_ARGS__)
 #define RR__SPAWN_(options, n, f, ...)                                                             \
-    rr__spawn((options), &rr__create_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
+    rr__spawn(options, &rr__create_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
 #define RR__SEND(how, actor, n, ...) RR__SEND_(how, actor, n, __VA_ARGS__)
 #define RR__SEND_(how, actor, n, f, ...)                                                           \
     how((actor), &rr__method_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
@@ -2034,8 +2036,8 @@ typedef struct rr__frame {
     size_t room_bytes;
     uint8_t room_place;
     bool is_actor, wants_exit;
-    rr__error *crash;                       /* from rr_crash_actor */
-    uint64_t yields;                        /* of this attempt */
+    rr__error *crash; /* from rr_crash_actor */
+
     uint16_t blocking;                      /* rr_block_begin without their end */
     bool is_lent;                           /* the CPUs that it was granted, while it waits */
     rr__control *granted;                   /* by whose shape; NULL for most */
@@ -2283,7 +2285,7 @@ struct rr__stream {
     rr__object **items;
     size_t first, count, room; /* a ring; room: 0 or a power of two */
     size_t max_unread;         /* SIZE_MAX: no limit */
-    uint64_t made;             /* so far, by all attempts; body only */
+    uint64_t made, now;        /* so far: by all attempts, by this one; body only */
     bool is_closed;            /* nobody reads any more */
     rr__object *more, *space;  /* NULL: nobody sleeps */
 };
@@ -5895,7 +5897,6 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
     frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
     frame->is_lent = false, frame->granted = NULL, frame->crash = NULL;
-    frame->yields = 0;
 }
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
@@ -6153,6 +6154,7 @@ static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *contro
         frame->blocking = 1;
         rr__own_role_give();
     }
+    if (control->stream) control->stream->now = 0;
     if (!control->shape) return;
     frame->granted = control;
     rr__self()->granted++;
@@ -7046,20 +7048,6 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     rr__complete(cx, watch, RR__READY);
 }
 
-/* Tells those who watch how it has ended. */
-static void rr__watchers_tell(rr__context *cx, rr__object *actor) {
-    rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
-    rr__object *watch = a->watchers, *next;
-    a->watchers = RR__CLOSED;
-    rr__unlock(&shard->lock);
-    for (; watch; watch = next) {
-        next = watch->next;
-        rr__watch_end(cx, watch, actor);
-    }
-}
-
 /* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
 static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
@@ -7071,14 +7059,19 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     a->lanes = NULL;
     rr__refuse_queued(cx, actor);
     rr__lock(&shard->lock); /* for rr__mailbox_length_locked */
-    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
+    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED), *watch = a->watchers,
+               *next_watch;
+    a->watchers = RR__CLOSED;
     rr__unlock(&shard->lock);
     rr__refuse_all(cx, actor, rr__reversed(late));
     if (a->care) rr__control_end(cx, &a->care->control);
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     actor->data.error = NULL;
     rr__count(cx, RR__ACTORS_GONE);
-    rr__watchers_tell(cx, actor);
+    for (; watch; watch = next_watch) {
+        next_watch = watch->next;
+        rr__watch_end(cx, watch, actor);
+    }
     uint64_t word = rr__load_relaxed(&actor->word), next;
     do next = ((word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED)) - a->owed;
     while (!rr__cas_seq_cst(&actor->word, &word, next));
@@ -7403,7 +7396,7 @@ static rr__error *rr__care_new(rr__context *cx, rr__object *actor,
                                const rr_actor_options *options) {
     rr_runtime *rt = cx->runtime;
     int64_t needs[RR__STOCKS] = {0};
-    if (rr__actor_options_are_zero(options)) return NULL;
+    if (!options || rr__actor_options_are_zero(options)) return NULL;
     size_t name_size = options->name ? strlen(options->name) + 1 : 0;
     rr__care *care = RR_CALLOC(1, sizeof *care + name_size);
     if (!care) return rt->no_memory;
@@ -7448,7 +7441,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
     rr__error *error = rr__call_error(cx, fn, actor);
     if (!error) error = rr__care_new(cx, actor, options);
     if (!error) error = rr__args_pack(cx, actor, args);
-    if (error || !options->name) return error;
+    if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);
     return error;
 }
@@ -8429,23 +8422,31 @@ static rr_status rr__bytes_fill(rr__context *cx, rr__object *o, rr_bytes bytes) 
     return status;
 }
 
-/* A value of any type into a new object. */
-static rr_status rr__value_fill(rr__context *cx, rr__object *o, rr_type type, const void *value) {
-    rr__result small = {0};
+/* A handle or a large value into a new object. */
+static RR__NOINLINE rr_status rr__value_fill_any(rr__context *cx, rr__object *o, rr_type type,
+                                                 const void *value) {
+    rr__result small;
     if (type.kind == RR__KIND_MANY) return RR_ERR_INVALID; /* rr_gather makes one */
-    if (type.size <= RR__INLINE_BYTES) memcpy(&small.small, value, type.size);
-    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, small.small.bytes);
-    o->of.type_name = type.name;
-    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
     if (type.size > RR__INLINE_BYTES) {
         rr_status status = rr__value_room(cx, type.size, &o->data.block, &o->place);
         if (status == RR_OK) memcpy(o->data.block, value, type.size);
         return status;
     }
-    bool is_handle = type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR;
-    if (is_handle && !rr__result_handle(cx, &small, type.kind == RR__KIND_ACTOR))
-        return RR_ERR_STALE;
+    memcpy(&small.small, value, type.size);
+    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, small.small.bytes);
+    if (!rr__result_handle(cx, &small, type.kind == RR__KIND_ACTOR)) return RR_ERR_STALE;
     rr__write_words(o, &small.small, type.size);
+    return RR_OK;
+}
+
+/* A value of any type into a new object. */
+static RR__INLINE rr_status rr__value_fill(rr__context *cx, rr__object *o, rr_type type,
+                                           const void *value) {
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
+    if (RR__UNLIKELY(type.size > RR__INLINE_BYTES || !rr__kind_is_plain(type.kind)))
+        return rr__value_fill_any(cx, o, type, value);
+    rr__write_words(o, value, type.size);
     return RR_OK;
 }
 
@@ -8829,15 +8830,15 @@ static bool rr__options_are_zero(const rr_options *o) {
            !o->retry_delay_ms && !o->blocking && !o->max_unread;
 }
 
-rr_ref rr__call_with(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
                      const char *site) {
     rr_status status;
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     if (cx->runtime->max_pending) rr__make_way(cx);
-    return rr__options_are_zero(&options) ? rr__submit(cx, fn, args, NULL, site)
-                                          : rr__submit(cx, fn, args, &options, site);
+    return rr__options_are_zero(options) ? rr__submit(cx, fn, args, NULL, site)
+                                         : rr__submit(cx, fn, args, options, site);
 }
 
 static rr_status rr__cancel(rr_ref ref, uint64_t flag) {
@@ -9111,7 +9112,7 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (rr__is_decided(task)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
     if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
-    if (frame->yields++ < stream->made) return RR_OK; /* an attempt before this one did */
+    if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
     rr_status status = rr__yield_item(frame->runner, task, type, value, site);
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
@@ -9123,8 +9124,9 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
 }
 
 /* The reader's end of a task that was just submitted: takes over the caller's count of it. */
-rr_stream rr__call_stream(rr_options options, rr_function *fn, const rr__arg *args, size_t n,
+rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
                           const char *site) {
+    static const rr_options none;
     rr_status status;
     (void)n;
     rr__local *self = rr__self();
@@ -9132,7 +9134,7 @@ rr_stream rr__call_stream(rr_options options, rr_function *fn, const rr__arg *ar
     if (cx && cx->runtime->max_pending) rr__make_way(cx);
     rr__object *reader = cx && rr__scope_ready(self) ? rr__object_new(cx, RR__STREAM, site) : NULL;
     if (!reader) return (rr_stream){0, (uint32_t)(cx ? RR_ERR_NO_MEMORY : status), 0};
-    rr_ref ref = rr__submit(cx, fn, args, &options, site);
+    rr_ref ref = rr__submit(cx, fn, args, options ? options : &none, site);
     if (!ref.id) {
         rr__object_free(cx, reader);
         return (rr_stream){0, ref.slot, 0};
@@ -9241,12 +9243,12 @@ rr_status rr_next(rr_stream stream, rr_ref *out) { return rr_next_timeout(stream
 
 /* ---- actors ---- */
 
-rr_actor rr__spawn(rr_actor_options options, rr_function *fn, const rr__arg *args, size_t n,
+rr_actor rr__spawn(const rr_actor_options *options, rr_function *fn, const rr__arg *args, size_t n,
                    const char *site) {
     rr_status status;
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
-    return cx ? rr__spawn_in(cx, &options, fn, args, site) : rr__status_actor(status);
+    return cx ? rr__spawn_in(cx, options, fn, args, site) : rr__status_actor(status);
 }
 
 /* The actor of a call, counted; or NULL and what is wrong with the handle. */
