@@ -174,7 +174,8 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
   RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
                            256 KiB with glibc, 32 KiB elsewhere
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB
-  RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept; 1.0
+  RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
+                           that nobody needs; 1.0
   RUSTYRAY_DEBUG           checks the library's own rules with assert
 
 INTERNALS
@@ -816,7 +817,8 @@ typedef struct rr_exit {
 
 /* rr_ref rr_watch(rr_actor actor): a reference to an rr_exit, complete when the actor has ended and
    its destructor has run; at once if that is so already. Does not keep the actor alive. As an
-   argument of a message it tells a supervisor: rr_tell(boss, Boss_lost, i, rr_watch(child)).
+   argument of a message it tells a supervisor: rr_tell(boss, Boss_lost, i, rr_watch(child)). Such a
+   message does not hold back later ones of its caller.
    Errors in the reference: RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
 #define rr_watch(actor) rr__watch((actor), RR__SITE)
 
@@ -2120,6 +2122,7 @@ struct rr__context {
     rr__object *dead, *settled; /* worklists: recursion over long chains as loops */
     bool is_burying, is_settling;
     bool is_worker, has_role, is_searching;
+    bool is_parked;      /* or its thread has left; under the runtime's lock */
     uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
     double passed_since; /* the first of them */
     rr__context *victim; /* where the last theft worked */
@@ -2134,7 +2137,7 @@ struct rr__context {
     rr__mutex lock; /* of those below; a leaf */
     rr__cond wake;
     bool is_woken;        /* parked: go on, with a role, or with what is assigned */
-    rr__object *assigned; /* a WAITING task to run apart; until it has run */
+    rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
     struct rr__sleeper *sleeper;
 };
 
@@ -2396,6 +2399,7 @@ struct rr_runtime {
     rr__mutex lock;      /* of all below; before a context's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
     rr__context *parked; /* threads without a role */
+    rr__context *rested; /* contexts of threads that have left, to be joined */
     rr__context *vacant; /* contexts that a thread from outside gave back */
     int threads;
     rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
@@ -3945,24 +3949,19 @@ static void rr__context_wake(rr__context *cx) {
                                    would wake only to wait for that */
 }
 
-static void rr__assign(rr__context *cx, rr__object *task) {
-    rr__lock(&cx->lock); /* for rr__is_still */
-    cx->assigned = task;
-    rr__unlock(&cx->lock);
-}
-
 /* A new pool thread: with a role, searching, or with a task to run apart. Under the runtime's
    lock. */
 static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
     if (rt->threads >= rt->max_threads || rr__load_relaxed(&rt->phase) == RR__STOPPED) return false;
-    rr__context *cx = rr__context_new(rt, true);
-    if (!cx) return false;
+    rr__context *cx = rt->rested;
+    if (cx) rt->rested = cx->listed, rr__thread_join(cx->thread); /* it needs no lock any more */
+    else if (!(cx = rr__context_new(rt, true))) return false;
     cx->has_role = cx->is_searching = !task;
-    rr__assign(cx, task);
+    cx->assigned = task, cx->is_parked = false;
     rt->threads++;
     if (rr__thread_start(&cx->thread, rr__worker_main, cx)) return true;
     rt->threads--;
-    rr__assign(cx, NULL);
+    cx->assigned = NULL;
     cx->is_worker = cx->has_role = cx->is_searching = false;
     rr__store_relaxed(&cx->deque.is_served, 0); /* under the lock */
     cx->listed = rt->vacant, rt->vacant = cx;   /* for a thread from outside */
@@ -3990,7 +3989,7 @@ static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
     rr__context *called = NULL;
     rr__lock(&rt->lock);
     rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed;
+    if (cx) rt->parked = cx->listed, cx->is_parked = false;
     else if (!rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
         rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
         rr__cond_signal(&rt->quiet);
@@ -4004,7 +4003,7 @@ static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
 static bool rr__thread_begin(rr_runtime *rt, rr__object *task) {
     rr__lock(&rt->lock);
     rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed, rr__assign(cx, task);
+    if (cx) rt->parked = cx->listed, cx->is_parked = false, cx->assigned = task;
     bool is_new = !cx && rr__worker_add_locked(rt, task);
     rr__unlock(&rt->lock);
     if (cx) rr__context_wake(cx);
@@ -4607,8 +4606,9 @@ static bool rr__park_begin(rr__context *cx) {
         rr__unlock(&rt->lock);
         return false;
     }
-    cx->listed = rt->parked, rt->parked = cx;
+    cx->listed = rt->parked, rt->parked = cx, cx->is_parked = true;
     rr__unlock(&rt->lock);
+    if (!cx->has_role) rr__signal_if_stopping(rt);
     if (!cx->has_role) return true;
     cx->has_role = cx->is_searching = false;
     uint64_t idle = rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
@@ -4618,14 +4618,51 @@ static bool rr__park_begin(rr__context *cx) {
     return true;
 }
 
-static void rr__park(rr__context *cx) {
-    if (cx->has_role) rr__search_begin(cx); /* so that giving it up is one change of idle */
-    if (!rr__park_begin(cx)) return;
+/* Waits to be woken, for so long (negative: for ever). False if the time is over. */
+static bool rr__park_wait(rr__context *cx, double seconds) {
+    double end = rr_now() + seconds, left = seconds;
     rr__lock(&cx->lock);
-    while (!cx->is_woken) rr__cond_wait(&cx->wake, &cx->lock);
+    while (!cx->is_woken && (seconds < 0 || (left = end - rr_now()) > 0)) {
+        if (seconds < 0) rr__cond_wait(&cx->wake, &cx->lock);
+        else rr__cond_wait_for(&cx->wake, &cx->lock, left);
+    }
+    bool is_woken = cx->is_woken;
     cx->is_woken = false;
-    cx->has_role = cx->is_searching = !cx->assigned; /* handed over by rr__role_hand_over */
     rr__unlock(&cx->lock);
+    return is_woken;
+}
+
+/* A parked thread beyond the workers leaves if nobody needed it for a while. False: it was woken just
+   now, or is no longer one too many. */
+static bool rr__park_leave(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->lock);
+    rr__context **at = &rt->parked;
+    while (*at && *at != cx) at = &(*at)->listed;
+    bool leaves = *at && rt->threads > rt->workers;
+    if (leaves) *at = cx->listed, rt->threads--;
+    rr__unlock(&rt->lock);
+    return leaves;
+}
+
+static bool rr__is_one_too_many(rr_runtime *rt) {
+    rr__lock(&rt->lock);
+    bool is = rt->threads > rt->workers;
+    rr__unlock(&rt->lock);
+    return is;
+}
+
+/* False: the thread leaves. */
+static bool rr__park(rr__context *cx) {
+    if (cx->has_role) rr__search_begin(cx); /* so that giving it up is one change of idle */
+    if (!rr__park_begin(cx)) return true;
+    bool may_leave = rr__is_one_too_many(cx->runtime);
+    if (!rr__park_wait(cx, may_leave ? RUSTYRAY_KEEP_SECONDS : -1)) {
+        if (rr__park_leave(cx)) return false;
+        rr__park_wait(cx, -1);
+    }
+    cx->has_role = cx->is_searching = !cx->assigned; /* handed over by rr__role_hand_over */
+    return true;
 }
 
 /* Something to run, claimed, from wherever there is some; NULL if there is none. */
@@ -4669,12 +4706,24 @@ static rr__object *rr__next_task(rr__context *cx) {
     }
 }
 
+/* The thread's last words: it lets go of all it has before it lists itself, because who takes its
+   context then joins it under the lock. */
+static void rr__worker_leave(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__local *self = rr__self();
+    self->own = self->context = NULL;
+    rr__local_clear(self);
+    rr__lock(&rt->lock);
+    cx->listed = rt->rested, rt->rested = cx;
+    rr__unlock(&rt->lock);
+}
+
 /* Runs what the thread was woken or made for: on roles of the pot, or, if it blocks, on none. */
 static void rr__run_assigned(rr__context *cx) {
     rr__object *task = cx->assigned;
+    cx->assigned = NULL;
     if (rr__try_state(task, RR__WAITING, RR__RUNNING)) rr__run(cx, task, NULL);
     else rr__abandon(cx, task);
-    rr__assign(cx, NULL);
 }
 
 static void rr__worker_main(void *context) {
@@ -4686,14 +4735,12 @@ static void rr__worker_main(void *context) {
             rr__run_assigned(cx);
             continue;
         }
-        if (!cx->has_role && !rr__role_take(cx)) {
-            rr__park(cx);
-            continue;
-        }
-        rr__object *o = rr__next_task(cx);
+        bool has_role = cx->has_role || rr__role_take(cx);
+        rr__object *o = has_role ? rr__next_task(cx) : NULL;
         if (!o) {
-            rr__park(cx);
-            continue;
+            if (rr__park(cx)) continue;
+            rr__worker_leave(cx);
+            return;
         }
         rr__search_end(cx);
         rr__run(cx, o, NULL);
@@ -6945,6 +6992,11 @@ static void rr__actor_resume(rr__context *cx, rr__object *actor) {
     rr__push(cx, actor);
 }
 
+/* Dooms it from inside: nothing runs after this, also if somebody else is about to doom it. */
+static void rr__actor_leave(rr__context *cx, rr__object *actor, rr__error *cause) {
+    if (!rr__actor_doom(cx, actor, cause)) rr__refuse_queued(cx, actor);
+}
+
 /* If it is idle, sets it going, so that it sees that it must end (rule A2). It ends on the pool,
    not in the middle of what the thread that gave back the last count was doing. */
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
@@ -7003,7 +7055,7 @@ static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *err
                                 "it crashed, after %d restart%s (.max_restarts): ", restarts,
                                 restarts == 1 ? "" : "s");
         if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_CRASHED; /* not static */
-        rr__actor_doom(cx, actor, error);
+        rr__actor_leave(cx, actor, error);
         return;
     }
     rr__error_drop(error);
@@ -7124,8 +7176,8 @@ static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *fram
     rr__actor *a = actor->extra.own;
     rr_runtime *rt = cx->runtime;
     if (frame->wants_exit)
-        rr__actor_doom(cx, actor,
-                       rr__error_new(rt, RR_OK, NULL, "it left in '%s'", message->of.fn->name));
+        rr__actor_leave(cx, actor,
+                        rr__error_new(rt, RR_OK, NULL, "it left in '%s'", message->of.fn->name));
     *crash = frame->crash;
     if (!frame->crash) return false;
     rr__error_drop(*error);
@@ -7284,7 +7336,7 @@ static void rr__crew_leave(rr__context *cx, rr__object *message) {
     care->is_parked = false;
     rr__unlock(&shard->lock);
     if (was_parked) rr__enqueue(cx, actor);
-    else if (has_crashed) rr__actor_poke(cx, actor);
+    else if (has_crashed || rr__actor_must_end(actor)) rr__actor_poke(cx, actor);
 }
 
 /* Of several crashes at a time the first is what counts. The last one that may be ends the actor at
@@ -7553,6 +7605,11 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
     return NULL;
 }
 
+static bool rr__is_watch(rr__object *o) {
+    return o->kind == RR__VALUE && rr__kind_in(rr__load_relaxed(&o->word)) != RR__KIND_BYTES &&
+           !rr__is_complete(o); /* all others are made complete, but for unsealed bytes */
+}
+
 /* Sends; takes over the caller's count of the actor. Returns the message's slot, which is the
    caller's if it asked and must not be touched if it told; *error says what is wrong already. */
 static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
@@ -7584,9 +7641,12 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
         rr__heed_parent(cx, ref);
         return message;
     }
-    bool entered = false, is_ready = !rr__missing(message);
+    rr__object *missing = rr__missing(message);
+    bool entered = false, is_ready = !missing;
     if (is_ready) error = rr__failed_argument(cx, message); /* it need not wait for its turn */
-    if (!error) error = rr__lane_enter(cx, message, is_ready, &entered);
+    /* What waits for the end of an actor is no part of any order: that may be for ever. */
+    if (!error && !(missing && rr__is_watch(missing)))
+        error = rr__lane_enter(cx, message, is_ready, &entered);
     if (error) {
         *status = error->status;
         rr__fail_with(cx, message, error);
@@ -8090,16 +8150,16 @@ static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
     return !actors_too || gone == rr__sum(rt, RR__ACTORS_MADE);
 }
 
-/* Does this thread stand still for as long as nobody else does something? */
+/* Does this thread stand still for as long as nobody else does something? That of the timers counts
+   what it does. Under the runtime's lock. */
 static bool rr__is_still(rr__context *cx) {
     rr__lock(&cx->lock);
     rr__sleeper *s = cx->sleeper;
     bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->is_ring &&
                   !s->is_cancelled && !s->is_called;
-    bool begins = cx->assigned && !rr__load_acquire(&cx->frame);
     rr__unlock(&cx->lock);
-    bool runs = !cx->is_worker && rr__load_seq_cst(&cx->deque.is_served);
-    return sleeps || (!rr__load_acquire(&cx->frame) && !runs && !begins);
+    if (cx->is_worker) return sleeps || cx->is_parked || cx == cx->runtime->timer_context;
+    return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
 }
 
 /* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
@@ -8165,7 +8225,8 @@ static void rr__unstick(rr__context *cx, int step) {
 static void rr__quiesce(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool has_ended_actors = false;
-    for (int stills = 0;;) {
+    uint64_t before = 0;
+    for (int step = 0;;) {
         bool is_still = false;
         rr__lock(&rt->lock);
         while (!rr__is_quiet(rt, has_ended_actors) && !(is_still = rr__is_stuck(rt)))
@@ -8179,7 +8240,10 @@ static void rr__quiesce(rr__context *cx) {
             rr__each_object(cx, rr__end_actor);
             has_ended_actors = true;
         } else if (is_still) {
-            rr__unstick(cx, stills++ % 3);
+            uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
+            step = ended == before ? (step + 1) % 3 : 0; /* the next one only if that was no help */
+            before = ended;
+            rr__unstick(cx, step);
         }
     }
 }
@@ -9417,87 +9481,172 @@ static void rr__text_add(rr__text *text, const char *format, ...) {
     if (n > 0) text->used += (size_t)n;
 }
 
+/* What has options of its own, or needs: also an actor. NULL: nothing. */
+static const rr__control *rr__why_control(const rr__object *o) {
+    if (o->kind != RR__CONSTRUCTOR) return rr__control_of(o);
+    return o->extra.own->care ? &o->extra.own->care->control : NULL;
+}
+
+/* Of actors by themselves and by their type, of what has no name by where it was made. */
+static void rr__why_name(rr__text *text, const rr__object *o) {
+    bool is_actor = o->kind == RR__CONSTRUCTOR;
+    const rr__control *control = is_actor ? rr__why_control(o) : NULL;
+    const char *kind = o->kind == RR__GATHER ? "gather" : o->kind == RR__FIELD ? "field" : "object";
+    if (control && control->name)
+        rr__text_add(text, "the actor '%s' (%s)", control->name, o->of.fn->self.name);
+    else if (is_actor) rr__text_add(text, "the actor '%s'", o->of.fn->self.name);
+    else if (o->kind <= RR__METHOD) rr__text_add(text, "'%s'", rr__name_of(o));
+    else rr__text_add(text, "the %s of %s", kind, o->site);
+}
+
+/* Which argument or part of o that is, from 1; 0: none. Arguments outside the slot are freed by who
+   runs the body, so there it is not known. */
+#define RR__WHY_UNKNOWN SIZE_MAX
+static size_t rr__why_place(rr__object *o, const rr__object *next) {
+    rr__parts *parts = o->kind == RR__GATHER ? o->extra.parts : NULL;
+    for (size_t i = 0; parts && i < parts->count; i++)
+        if (parts->objects[i] == next) return i + 1;
+    if (o->args_place != RR__IN_SLOT) return RR__WHY_UNKNOWN;
+    size_t at = 0;
+    for (int i = 0; o->by_ref >> i; at += rr__arg_bytes(o->of.fn, o->by_ref, i) / 8, i++) {
+        uint64_t word = rr__load_acquire(&o->words[at]); /* as rr__read_scalar does */
+        if ((o->by_ref >> i & 1) && word == (uint64_t)(uintptr_t)next) return (size_t)i + 1;
+    }
+    return 0;
+}
+
+/* What comes in front of the name of what it waits for. */
+static void rr__why_link(rr__text *text, rr__object *o, const rr__object *next) {
+    size_t place = rr__why_place(o, next);
+    const char *what = o->kind == RR__GATHER ? "part" : "argument";
+    const char *comma = next->kind <= RR__METHOD ? "" : ","; /* they have no name */
+    bool is_behind = o->kind == RR__METHOD && next->kind == RR__METHOD && place == 0;
+    if (next->kind == RR__CONSTRUCTOR) rr__text_add(text, "waits in the mailbox of ");
+    else if (place && place != RR__WHY_UNKNOWN)
+        rr__text_add(text, "waits for its %s %zu%s ", what, place, comma);
+    else rr__text_add(text, is_behind ? "waits behind " : "waits for ");
+}
+
+/* The resources that it waits for: those that are short, or all, if it is others' turn. */
+static void rr__why_shape_locked(rr_runtime *rt, rr__text *text, const rr__shape *shape) {
+    bool any_short = false, is_short[RR__STOCKS];
+    for (int i = 0; i < rt->stock_count; i++) {
+        is_short[i] = shape->amounts[i] > rt->stocks[i].total - rt->stocks[i].used;
+        any_short |= is_short[i];
+    }
+    for (int i = 0, n = 0; i < rt->stock_count; i++) {
+        const rr__stock *stock = &rt->stocks[i];
+        if (!shape->amounts[i] || is_short[i] != any_short) continue;
+        rr__text_add(text, "%s %g of '%s' (%g of %g in use)", n++ ? " and" : "waits for",
+                     (double)shape->amounts[i] / RR__WHOLE, stock->name,
+                     (double)stock->used / RR__WHOLE, (double)stock->total / RR__WHOLE);
+    }
+}
+
 /* Whether it waits for resources, or for the workers to leave it the CPUs that it was granted. */
 static bool rr__why_needs(rr_runtime *rt, rr__text *text, const rr__control *control) {
     if (!control->shape) return false;
     rr__lock(&rt->stock_lock);
     bool waits = control->turn.at && control->turn_in == &control->shape->waiting;
-    bool is_chosen = control->is_granted && !control->is_apart;
-    int n = 0;
-    for (int i = 0; waits && i < rt->stock_count; i++) {
-        const rr__stock *stock = &rt->stocks[i];
-        if (control->shape->amounts[i] <= stock->total - stock->used) continue;
-        rr__text_add(text, "%s %g of '%s' (%g of %g in use)", n++ ? " and" : "waits for",
-                     (double)control->shape->amounts[i] / RR__WHOLE, stock->name,
-                     (double)stock->used / RR__WHOLE, (double)stock->total / RR__WHOLE);
-    }
-    if (waits && !n) rr__text_add(text, "waits for resources that are kept for an older task");
-    if (is_chosen)
+    int64_t cpus = control->is_granted && !control->is_apart ? control->shape->amounts[RR__CPU] : 0;
+    if (waits) rr__why_shape_locked(rt, text, control->shape);
+    else if (cpus)
         rr__text_add(text, "waits for the workers to leave it %g of 'cpu'",
-                     (double)control->shape->amounts[RR__CPU] / RR__WHOLE);
+                     (double)cpus / RR__WHOLE);
     rr__unlock(&rt->stock_lock);
-    return waits || is_chosen;
+    return waits || cpus;
 }
 
-static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o, bool has_link) {
-    const rr__control *control = rr__control_of(o);
-    bool is_actor = o->kind == RR__CONSTRUCTOR;
-    if (is_actor && o->extra.own->care) control = &o->extra.own->care->control;
-    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* a look at a moment */
-    if (rr__is_unsealed((rr__object *)(uintptr_t)o))
-        rr__text_add(text, "is not sealed (rr_create at %s)", o->site);
-    else if (o->kind == RR__VALUE) rr__text_add(text, "waits until the actor ends");
-    else if (o->kind == RR__METHOD) rr__text_add(text, "has not begun: it waits behind");
-    else if (has_link) rr__text_add(text, "waits for");
-    else if (word & RR__IS_POSTPONED) rr__text_add(text, "has crashed and waits to be made anew");
-    else if (control && rr__why_needs(rt, text, control)) return;
-    else rr__text_add(text, is_actor ? "is idle" : "waits for its next attempt");
+/* Whether it waits for its next attempt, or an actor to be made anew. */
+static bool rr__why_again(rr_runtime *rt, rr__text *text, const rr__object *o,
+                          const rr__control *control) {
+    rr__lock(&rt->timer_lock);
+    int attempt = control->retry.at ? control->attempt + 1 : 0;
+    double left = attempt ? control->retry.when - rr_now() : 0;
+    rr__unlock(&rt->timer_lock);
+    if (left < 0) left = 0;
+    if (attempt && o->kind == RR__CONSTRUCTOR)
+        rr__text_add(text, "crashed and is made anew in %.1f s", left);
+    else if (attempt)
+        rr__text_add(text, "failed and is tried again in %.1f s (attempt %d)", left, attempt);
+    return attempt > 0;
 }
 
-/* Queued is what waits for nothing but a worker. */
+/* An actor that waits for nothing of that. */
+static void rr__why_idle(rr_runtime *rt, rr__text *text, const rr__object *actor) {
+    const rr__care *care = actor->extra.own->care;
+    rr__shard *shard = rr__shard_of(rt, actor);
+    rr__lock(&shard->lock);
+    int inside = care && care->is_parked ? care->inside : 0;
+    rr__unlock(&shard->lock);
+    if (inside) rr__text_add(text, "runs %d at once, as many as it may (max_concurrency)", inside);
+    else rr__text_add(text, "is idle");
+}
+
+/* WAITING, but for nothing that it is linked to. */
+static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o) {
+    const rr__control *control = rr__why_control(o);
+    if (control && rr__why_needs(rt, text, control)) return;
+    if (control && rr__why_again(rt, text, o, control)) return;
+    if (o->kind == RR__CONSTRUCTOR) rr__why_idle(rt, text, o);
+    else rr__text_add(text, "is about to be queued");
+}
+
+/* QUEUED is what waits for nothing but a worker. */
 static void rr__why_queued(rr_runtime *rt, rr__text *text, const rr__object *o) {
     const rr__control *control = rr__control_of(o);
-    bool is_free = RR__SLEEPING(rr__load_seq_cst(&rt->idle)) && !rr__load_seq_cst(&rt->blocked);
-    rr__text_add(text,
-                 is_free ? "is queued, and a worker is free" : "is queued until a worker is free");
-    if (control && control->priority)
-        rr__text_add(text, " (its priority is %d)", control->priority);
-}
-
-/* What holds up one object, which is counted; has_link: something that comes next. */
-static void rr__why_step(rr_runtime *rt, rr__text *text, rr__object *o, bool is_first,
-                         bool has_link) {
-    bool is_actor = o->kind == RR__CONSTRUCTOR;
-    rr__text_add(text, "%s%s'%s'%s ", is_first ? "" : " ", is_actor ? "the actor " : "",
-                 is_actor ? o->of.fn->self.name : rr__name_of(o), is_first ? "" : ", which");
-    switch (rr__state_of(rr__load_acquire(&o->word))) {
-    case RR__READY:
-        rr__text_add(text, "is complete");
-        break;
-    case RR__FAILED:
-        rr__text_add(text, is_actor ? "has ended" : "has failed");
-        break;
-    case RR__WAITING:
-        rr__why_waiting(rt, text, o, has_link);
-        break;
-    case RR__QUEUED:
-        rr__why_queued(rt, text, o);
-        break;
-    default:
-        rr__text_add(text, has_link && !is_actor ? "runs and waits for" : "runs");
-        break;
+    const char *how = "until a worker is free";
+    if (RR__SLEEPING(rr__load_seq_cst(&rt->idle))) {
+        rr__lock(&rt->lock);
+        bool has_thread = rt->parked || rt->threads < rt->max_threads;
+        rr__unlock(&rt->lock);
+        how = has_thread ? "while a worker is free to run it"
+                         : "until a thread is free: all of them wait or block "
+                           "(rr_config.max_threads)";
     }
+    rr__text_add(text, "is queued ");
+    if (control && control->priority) rr__text_add(text, "with priority %d ", control->priority);
+    rr__text_add(text, "%s", how);
 }
 
-/* What an object waits for, counted; NULL for nothing, or if that has just changed. Links of what is
-   over mean nothing. */
-static rr__object *rr__why_next(rr__context *cx, rr__object *o) {
-    enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
-    bool is_pending = state == RR__WAITING || state == RR__RUNNING;
-    rr__object *next = is_pending ? rr__load_acquire(&o->waits_on) : NULL;
+/* It has neither a value nor an error yet, but is no task. */
+static const char *rr__why_value(rr__object *o) {
+    bool is_bytes = rr__kind_in(rr__load_relaxed(&o->word)) == RR__KIND_BYTES; /* fixed */
+    return is_bytes ? "is not sealed yet (rr_seal)" : "comes when its actor has ended (rr_watch)";
+}
+
+static const char *rr__why_failed(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    if (o->kind == RR__CONSTRUCTOR) return "has ended";
+    if (word & RR__IS_CANCELLED) return "was cancelled";
+    return word & RR__IS_LATE ? "is past its time limit" : "has failed";
+}
+
+/* How it is; if there is a next one, the words in front of that. */
+static void rr__why_state(rr_runtime *rt, rr__text *text, rr__object *o, enum rr__state state,
+                          const rr__object *next) {
+    bool is_actor = o->kind == RR__CONSTRUCTOR, runs = state == RR__RUNNING;
+    if (state == RR__READY) rr__text_add(text, "is complete");
+    else if (state == RR__FAILED) rr__text_add(text, "%s", rr__why_failed(o));
+    else if (o->kind == RR__VALUE) rr__text_add(text, "%s", rr__why_value(o));
+    else if (state == RR__QUEUED) rr__why_queued(rt, text, o);
+    else if (next && runs) rr__text_add(text, is_actor ? "runs " : "runs and waits for ");
+    else if (next) rr__why_link(text, o, next);
+    else if (runs) rr__text_add(text, is_actor ? "is busy" : "runs");
+    else rr__why_waiting(rt, text, o);
+}
+
+/* What an object waits for, counted; NULL for nothing, or if that has just changed. Links of what
+   is queued or over mean nothing, nor does that of a method to its actor once it runs. */
+static rr__object *rr__why_next(rr__context *cx, rr__object *o, enum rr__state state) {
+    bool may_wait = state == RR__WAITING || state == RR__RUNNING;
+    rr__object *next = may_wait ? rr__load_acquire(&o->waits_on) : NULL;
     uint64_t id = next ? rr__load_acquire(&next->id) : 0;
+    RR__STRESS_POINT();
     if (!id || !rr__try_retain(cx, next, id)) return NULL;
-    if (rr__load_acquire(&o->waits_on) == next && !rr__is_complete(o)) return next;
+    RR__STRESS_POINT();
+    bool is_old = state == RR__RUNNING && next->kind == RR__CONSTRUCTOR;
+    if (!is_old && rr__load_acquire(&o->waits_on) == next && !rr__is_complete(o)) return next;
     rr__drop(cx, next);
     return NULL;
 }
@@ -9510,12 +9659,20 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL, *next;
     if (cx && !o) status = ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);
     if (!o) rr__text_add(&text, "%s", rr_status_text(status));
+    bool is_told = false; /* that it runs: by its actor */
     for (int depth = 0; o; o = next, depth++) {
-        next = rr__why_next(cx, o);
-        rr__why_step(cx->runtime, &text, o, depth == 0, next != NULL);
+        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+        RR__STRESS_POINT();
+        next = rr__why_next(cx, o, state);
+        rr__why_name(&text, o);
+        if (!is_told || next || state != RR__RUNNING) {
+            rr__text_add(&text, depth ? ", which " : " ");
+            rr__why_state(cx->runtime, &text, o, state, next);
+        }
+        is_told = o->kind == RR__CONSTRUCTOR && state == RR__RUNNING;
         rr__drop(cx, o);
         if (next && depth == DEPTH) { /* or in a ring */
-            rr__text_add(&text, " ...");
+            rr__text_add(&text, "...");
             rr__drop(cx, next);
             next = NULL;
         }
