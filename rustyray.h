@@ -5134,11 +5134,11 @@ static rr_runtime *rr__end_turn(rr_runtime *rt) {
     return before;
 }
 
-/* Sleeps without the role. A thread from outside has none, but may be what rr_shutdown looks at. */
+/* Sleeps without the role. Who has none, too, may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__sleeper_ready(s);
     rr__own_role_give();
-    if (!s->context->is_worker) rr__signal_if_stopping(s->context->runtime);
+    rr__signal_if_stopping(s->context->runtime); /* it may have had no role */
     rr_runtime *ending = rr__end_turn(NULL);
     rr__sleeper_wait(s, deadline);
     while (s->is_called) {
@@ -9244,7 +9244,19 @@ static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object 
     return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
 }
 
+static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__lock(&shard->lock);
+    bool is_closed = stream && stream->is_closed;
+    rr__unlock(&shard->lock);
+    return is_closed;
+}
+
+/* It has ended and nothing is unread. */
 static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
+    if (rr__stream_is_closed(cx, task)) /* while the caller was here */
+        return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
     if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
     rr__error *error = rr__failure(cx->runtime, task);
     rr_status status = rr__note(RR__NULL_REF, error->status, "%s", rr__error_message_of(error));
