@@ -1902,7 +1902,9 @@ struct rr__object {
 enum rr__flags {
     RR__IS_TOLD = 1,    /* a message whose result nobody wants */
     RR__IS_PENDING = 2, /* it has not begun, and is counted as that: rr__pending_end */
-    RR__IS_INTERNAL = 4 /* nobody has a handle of it */
+    RR__IS_MORE = 4,    /* a reader of a stream waits for it; internal, as the next one */
+    RR__IS_SPACE = 8,   /* the body of a stream waits for it */
+    RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -8181,8 +8183,7 @@ static bool rr__is_stuck(rr_runtime *rt) {
 static bool rr__is_unsealed(rr__object *o);
 static bool rr__unseal(rr__object *o);
 
-static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
-    if (!rr__is_unsealed(o)) return;
+static void rr__fail_object(rr__context *cx, rr__object *o) {
     rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
                                      "it was never sealed, and the runtime is shut down");
     if (!rr__unseal(o)) {
@@ -8192,6 +8193,15 @@ static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
     rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
     rr__share(o); /* for rr__fail_with to give back */
     rr__fail_with(cx, o, error);
+}
+
+static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
+    if (rr__is_unsealed(o) && !(o->flags & RR__IS_INTERNAL)) rr__fail_object(cx, o);
+}
+
+/* What the body of a stream waits for that nobody reads. */
+static void rr__fail_space(rr__context *cx, rr__object *o) {
+    if (rr__is_unsealed(o) && (o->flags & RR__IS_SPACE)) rr__fail_object(cx, o);
 }
 
 static void rr__end_actor(rr__context *cx, rr__object *o) {
@@ -8212,14 +8222,10 @@ static void rr__refuse_waiting(rr__context *cx, rr__object *o) {
 }
 
 /* All stands still with something left. First that waits for objects that nobody seals; if there is
-   none, for the end of an actor, or what one holds; if there is none, for what bodies hold that wait
-   themselves. */
-static void rr__unstick(rr__context *cx, int step) {
-    rr__each_object(cx, step == 0   ? rr__fail_unsealed
-                        : step == 1 ? rr__end_actor
-                                    : rr__refuse_waiting);
-    rr__sleep(1e-3); /* what that has set going may take its time */
-}
+   none, for the end of an actor, or what one holds; if there is none, for somebody who reads its
+   stream; if there is none, for what bodies hold that wait themselves. */
+static void (*const rr__unstick[])(rr__context *, rr__object *) = {
+    rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting};
 
 /* Waits until all work has ended, and with it all actors, whose destructors may start more. */
 static void rr__quiesce(rr__context *cx) {
@@ -8241,9 +8247,10 @@ static void rr__quiesce(rr__context *cx) {
             has_ended_actors = true;
         } else if (is_still) {
             uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
-            step = ended == before ? (step + 1) % 3 : 0; /* the next one only if that was no help */
+            step = ended == before ? (step + 1) % 4 : 0; /* the next one only if that was no help */
             before = ended;
-            rr__unstick(cx, step);
+            rr__each_object(cx, rr__unstick[step]);
+            rr__sleep(1e-3); /* what that has set going may take its time */
         }
     }
 }
@@ -9015,10 +9022,10 @@ void rr_fail(int code, const char *format, ...) {
 /* ---- streams ---- */
 
 /* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
-static rr__object *rr__signal_new(rr__context *cx, const char *site) {
+static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     if (!o) return NULL;
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes", o->flags = RR__IS_INTERNAL;
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes", o->flags = (uint8_t)what;
     rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
     return o;
 }
@@ -9112,7 +9119,8 @@ static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object *
         is_full = stream->count >= stream->max_unread && !stream->is_closed;
         if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
         rr__unlock(&shard->lock);
-        if (is_full && !*space && !(own = rr__signal_new(cx, task->site))) return RR_ERR_NO_MEMORY;
+        if (is_full && !*space && !(own = rr__signal_new(cx, task->site, RR__IS_SPACE)))
+            return RR_ERR_NO_MEMORY;
     }
     if (own) rr__drop(cx, own);
     return RR_OK;
@@ -9280,7 +9288,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
                                : rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
         }
         if (!more) { /* another look, with a signal to leave there */
-            if (!own && !(own = rr__signal_new(cx, task->site)))
+            if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
                 return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
             continue;
         }
