@@ -68,8 +68,8 @@ CONCEPTS
   Runtime    A set of workers (threads), objects and actors. rr_init starts the default one;
              rr_runtime_create makes more. A handle means something in its own runtime only.
   Task       A call of a remote function: rr_call returns at once, the body runs on a worker when
-             all its arguments are there. rr_call_with gives it a time limit, retries, and says
-             that its body blocks. rr_cancel ends it, with all that it has called.
+             all its arguments are there. rr_call_with gives it a time limit, retries, a priority,
+             resources, and says that its body blocks. rr_cancel ends it, with all it has called.
   Reference  rr_ref, a small value that stands for the result of a task, or for a value that was
              put. What Ray calls an ObjectRef; a future. It can be passed to calls long before the
              result exists, read any number of times, stored, returned.
@@ -77,7 +77,11 @@ CONCEPTS
              an error. Lives in the runtime's store.
   Actor      State that only its methods touch, and a mailbox. rr_spawn makes one; rr_ask sends it
              a message and returns a reference; rr_tell sends one without. Methods run one at a
-             time, on the pool: an idle actor is some 200 bytes of memory and no thread.
+             time, on the pool: an idle actor is some 200 bytes of memory and no thread. One that
+             calls rr_crash_actor is made anew by its constructor, if its options say so.
+  Stream     What a body yields while it runs, read object by object (rr_call_stream, rr_next).
+  Resource   Something of which there is a limited amount: CPUs, that is, workers, and what
+             rr_config.resources names. Tasks that need some wait until they get it.
   Scope      A stretch of code at whose end the references received in it are released. The body
              of a task is one.
 
@@ -87,6 +91,8 @@ CONCEPTS
              ray.wait(rs, k)        rr_wait                  ray.kill(a)     rr_kill
              ray.get_actor(name)    rr_find_actor            f.remote([rs])  rr_gather(rs, n)
              ray.cancel(r)          rr_cancel                f.options(...)  rr_call_with(...)
+             num_returns=n          rr_field                 generators      REMOTE_STREAM, rr_next
+             max_restarts=n         rr_actor_options         custom resources  rr_config.resources
 
 OWNERSHIP AND LIFETIMES
 
@@ -118,13 +124,14 @@ THREADS AND BLOCKING
   passed between threads as any other value is (the receiver must see the sender's writes). A scope
   belongs to the thread that opened it.
 
-  rr_get, rr_get_void, rr_unwrap, rr_wait and rr_shutdown wait; nothing else does. Waiting inside a
-  body is always allowed, to any depth: the waiter runs what it waits for, or what that waits for,
-  itself if nobody has begun it; if it must sleep, another thread takes over its worker's role, up
-  to rr_config.max_threads. A wait with a time limit runs nothing itself. If tasks wait for each
-  other in a ring, the waits in it return RR_ERR_DEADLOCK, and rr_error_message names the ring. Wait
-  for things that only other programs or threads of yours bring about (a socket, rr_create without
-  rr_seal) and no ring is seen: that is yours.
+  rr_get, rr_get_void, rr_unwrap, rr_wait, rr_next, rr_yield of a stream with a limit, and
+  rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; nothing else. Waiting
+  inside a body is always allowed, to any depth: the waiter runs what it waits for, or what that
+  waits for, itself if nobody has begun it; if it must sleep, another thread takes over its worker's
+  role, up to rr_config.max_threads. A wait with a time limit runs nothing itself. If tasks wait for
+  each other in a ring, the waits in it return RR_ERR_DEADLOCK, and rr_error_message names the ring.
+  Wait for things that only other programs or threads of yours bring about (a socket, rr_create
+  without rr_seal) and no ring is seen: that is yours.
 
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
@@ -132,6 +139,19 @@ THREADS AND BLOCKING
   cancelled with it. A body that calls what blocks outside the library (read, a lock that is held
   long) keeps its worker from other work, unless it does so between rr_block_begin and
   rr_block_end, or its task was called with .blocking.
+
+  Who runs when: a task with a priority runs before those of lower priority that have waited less
+  than a second for each step between them. Those that need resources wait for them without a
+  worker, each set of needs in a queue of its own, the oldest first. One that needs much is
+  overtaken at most 32 times by others that fit, then what it needs is kept for it, unless what it
+  lacks is held by something that waits itself. A body that waits lends its CPUs, and keeps the
+  rest; two bodies that hold what the other one's call needs wait for ever: rr_why tells. A task
+  that is to take two workers begins when two have nothing to do or have ended a task; between two
+  such tasks others have their turn. .num_cpus = 1 is what every task has.
+
+  Supervision: rr_crash_actor declares an actor's state broken. Its destructor must stand that
+  state, and the constructor its arguments a second time. rr_watch tells when and why an actor has
+  ended, to whoever is to make another one: examples/13_supervisor.c.
 
   Order: methods of an actor run in the order in which each caller sent them. A caller is a thread
   outside, one task, or one actor. Between callers, and between tasks, no order is promised.
@@ -156,8 +176,10 @@ MEMORY
   Slots: 128 bytes for each object, task, message or actor; values of up to 32 bytes lie in the
   slot. Larger ones, and all rr_bytes, lie in blocks of 64 bytes to 48 KiB in steps of a half,
   64-byte aligned, carved from chunks of 16 KiB to 1 MiB; above that each has memory of its own.
-  A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; an actor a
-  slot and a block of 48 bytes + its state; a gather 24 bytes for each part.
+  A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; options of a
+  call some 250 bytes until its result is released; an actor a slot and a block of 64 bytes + its
+  state, and 320 bytes more with options; a gather 24 bytes for each part; a stream two slots, 350
+  bytes, and 8 for each unread object beside that itself.
   Free memory is used again. When three quarters of the blocks of a size are still free a second
   after a burst, all but RUSTYRAY_KEEP_BYTES of them goes back to the system; of the large ones
   twice that is kept in all, because new pages cost several times what a copy into old ones does.
@@ -193,7 +215,10 @@ INTERNALS
        a put value starts READY; a created one is WAITING until it is sealed, then READY
        a task that is tried again: RUNNING -> WAITING (for its timer) -> QUEUED
        cancelled or late (R4): from any of the first three to FAILED at once; its owner finds out
+       a task with needs or a priority: WAITING (for its turn) -> QUEUED (in a heap) -> RUNNING
        an actor: WAITING (idle) -> QUEUED (has messages) -> RUNNING -> WAITING ... -> FAILED (ended)
+       one that has crashed: RUNNING -> WAITING (for its timer) -> QUEUED, and is made anew
+       its messages, if several may run at once: WAITING -> QUEUED (handed out) -> RUNNING
 
   Scheduler (P1-P3 at struct rr_runtime, Q1-Q4 at struct rr__deque). Every thread, from outside too,
   has a deque (Chase and Lev 2005; Le, Pop, Cohen, Zappa Nardelli 2013): it pushes and pops at the
@@ -231,6 +256,15 @@ INTERNALS
   only notes that, and looks whether its maker was cancelled; cancelling costs some ns a slot. Time
   limits and retries are timers in a heap of four children a node, which one thread watches.
 
+  Priorities and resources (G1-G3). Tasks that have either lie in heaps: one for each set of needs
+  that is waited for, and one of those that are ready, which workers look at before their deques.
+  CPUs other than one are roles: taken out of the game into a pot, from which tasks that run apart,
+  on threads without a role, live. So a task that needs none of this pays one load for it.
+
+  Several methods at once (C1, C2). The actor's runner does not run messages then, but hands them
+  out as tasks. A stream is a queue in the control block of its task; its two sides sleep on objects
+  that the other side completes, so that there is one way to wait.
+
   Ending. rr_shutdown adds up what the threads submitted and finished, each in counters of its own,
   until both are the same (rr__is_quiet); then actors are ended, and threads joined. The memory goes
   when the last thread from outside that used the runtime has let go of it: at its next call, or at
@@ -238,12 +272,13 @@ INTERNALS
 
   Locks, in the order in which they may be taken: global (registry, names, list of runtimes),
   rr_runtime.lock (threads, inbox, contexts) or ring_lock, a shard's, a context's, a pool's, that of
-  the big blocks or of the timers. In front of all of them end_lock, under which destructors run.
+  the big blocks, of the timers or of the stocks. In front of all of them end_lock, under which
+  destructors run.
 
   Speed. What the figures in bench/README.md stand on; `make bench-guard` counts the instructions
   of the main paths, so that nobody loses them unawares.
 
-  - A call, its wait and its release inside a body are about 710 instructions and five atomic
+  - A call, its wait and its release inside a body are about 730 instructions and five atomic
     changes: the push (a fenced store), the claim, the trim of the deque, the completion, which
     gives up the task's own count in the same step, and the release. No allocation: slots and blocks
     come from caches of the thread, which change with the pool in batches (Bonwick and Adams 2001).
@@ -725,13 +760,13 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    fails with it, behind what was yielded before. Threads: the body's own. */
 #define rr_yield(T, ...) rr__yield(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 
-/* Waits for the next object of a stream: a reference of the caller's own, in its scope. In the order
-   in which they were yielded; of several readers each object goes to one.
+/* Waits for the next object of a stream: a reference of the caller's own, in its scope. In the
+   order in which they were yielded; of several readers each object goes to one.
+   rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all).
    Errors: RR_ERR_END after the last one; what the body failed with, after what it had yielded;
-   RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body RR_ERR_CANCELLED.
-   *out is null then, and rr_error_message((rr_ref){0}) tells more.
-   rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all), then
-   RR_ERR_TIMEOUT. Threads: any. Blocks: yes. In tasks: yes, without a worker. */
+   RR_ERR_TIMEOUT; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
+   RR_ERR_CANCELLED. *out is null then, and rr_error_message((rr_ref){0}) tells more.
+   Threads: any. Blocks: yes. In tasks: yes, without a worker. */
 rr_status rr_next(rr_stream stream, rr_ref *out);
 rr_status rr_next_timeout(rr_stream stream, int64_t milliseconds, rr_ref *out);
 
@@ -1202,7 +1237,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #define RR__FN(k, ...) RR__FN_(k, __VA_ARGS__)
 #define RR__FN_(k, R, f, ...)                                                                      \
     RR__FN_DECLARE_(k, R, f, __VA_ARGS__);                                                         \
-    RR__DESCRIBE(k, fn_##f, f, RR__FUNCTION, RR__RESULT(R), RR__NO_SELF, RR__NO_SELF,                           \
+    RR__DESCRIBE(k, fn_##f, f, RR__FUNCTION, RR__RESULT(R), RR__NO_SELF, RR__NO_SELF,              \
                  RR__RETURN(R, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                           \
     R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
 
@@ -1225,7 +1260,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
     R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
 #define RR__MEMBER(k, R, symbol, kind, Type, f, ...)                                               \
     RR__MEMBER_DECLARE(k, R, symbol, Type, f, __VA_ARGS__);                                        \
-    RR__DESCRIBE(k, symbol, f, kind, RR__RESULT(R), RR__SELF(Type), RR__NO_SELF,                                \
+    RR__DESCRIBE(k, symbol, f, kind, RR__RESULT(R), RR__SELF(Type), RR__NO_SELF,                   \
                  RR__RETURN(R, f(RR__CAT(RR__PASS_SELF_, k)(Type))), __VA_ARGS__)                  \
     R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
 #define RR__METHOD_DECLARE(k, ...) RR__METHOD_DECLARE_(k, __VA_ARGS__)
@@ -2282,10 +2317,10 @@ struct rr__control {
     rr__stream *stream; /* what it yields into; or NULL; fixed */
 };
 
-/* Between a body that yields and its readers: a queue that grows, in the control of the body's task.
-   Under the shard lock of that. The reader's end, an object, counts the task; what is unread is
-   counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body that
-   finds the queue full on `space`: objects that the other side completes. */
+/* Between a body that yields and its readers: a queue that grows, in the control of the body's
+   task. Under the shard lock of that. The reader's end, an object, counts the task; what is unread
+   is counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body
+   that finds the queue full on `space`: objects that the other side completes. */
 struct rr__stream {
     rr__object **items;
     size_t first, count, room; /* a ring; room: 0 or a power of two */
@@ -4160,8 +4195,8 @@ static void rr__make_ready(rr__context *cx, rr__object *task) {
     rr__drop(cx, task);
 }
 
-/* A worker runs on one role, and so does what it runs. Tasks that need other than one CPU run apart,
-   on threads without a role: for them roles are put into a pot, by workers that hand in theirs
+/* A worker runs on one role, and so does what it runs. Tasks that need other than one CPU run
+   apart, on threads without a role: for them roles are put into a pot, by workers that hand in theirs
    between two tasks, or from those that sleep.
 
        roles in the game = workers - pot,   apart_cpus <= pot,
@@ -4223,8 +4258,8 @@ static bool rr__can_fit(const rr_runtime *rt, const rr__shape *shape) {
 }
 
 /* The shape whose first task gets what it needs next: the oldest of those that fit. One that needs
-   much does not hold up others, but only so many may overtake it; then what it needs is kept, unless
-   what it lacks is held by some that wait, perhaps for those others. */
+   much does not hold up others, but only so many may overtake it; then what it needs is kept,
+   unless what it lacks is held by some that wait, perhaps for those others. */
 static rr__shape *rr__shape_next_locked(rr_runtime *rt) {
     enum { PATIENCE = 32 };
     int64_t kept[RR__STOCKS] = {0};
@@ -4375,7 +4410,7 @@ static void rr__grant_return(rr__context *cx, rr__control *control) {
     rr__stock_unlock(cx);
 }
 
-/* A body begins that was granted CPUs. If no roles are in the pot for it, the worker's goes there. */
+/* A body that was granted CPUs begins. If no roles are in the pot for it, the worker's goes there. */
 static void rr__apart_enter(rr__context *cx, rr__control *control) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->stock_lock);
@@ -4410,8 +4445,8 @@ static void rr__turn_end(rr__context *cx, rr__control *control) {
     rr__stock_unlock(cx);
 }
 
-/* A body that waits lends its CPUs, and takes them back, whatever there is of them then. The rest of
-   what it has stays with it. */
+/* A body that waits lends its CPUs, and takes them back, whatever there is of them then. The rest
+   of what it has stays with it. */
 static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
     for (rr__frame *frame = self->frame; frame; frame = frame->around) {
         rr_runtime *rt = frame->runner->runtime;
@@ -4634,8 +4669,8 @@ static bool rr__park_wait(rr__context *cx, double seconds) {
     return is_woken;
 }
 
-/* A parked thread beyond the workers leaves if nobody needed it for a while. False: it was woken just
-   now, or is no longer one too many. */
+/* A parked thread beyond the workers leaves if nobody needed it for a while. False: it was woken
+   just now, or is no longer one too many. */
 static bool rr__park_leave(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->lock);
@@ -6443,8 +6478,8 @@ static bool rr__stands_still(rr_runtime *rt) {
     return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
-/* rr_config.max_pending: a caller from outside runs tasks, or waits, until fewer are pending. A body
-   goes on: it might bury itself under what waits for it. */
+/* rr_config.max_pending: a caller from outside runs tasks, or waits, until fewer are pending. A
+   body goes on: it might bury itself under what waits for it. */
 static RR__NOINLINE void rr__make_way(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     double length = 50e-6;
@@ -7147,15 +7182,19 @@ static void rr__actor_settle(rr__object *actor, enum rr__state state) {
     rr__sub_seq_cst(&actor->word, RR__STATE(RR__RUNNING - state) + owed);
 }
 
+/* Leaves RUNNING for IDLE. False: a message came, and it is RUNNING still. */
+static bool rr__actor_go_idle(rr__object *actor) {
+    rr__object *none = NULL;
+    rr__actor_settle(actor, RR__WAITING);
+    if (rr__cas_seq_cst(&actor->dependents, &none, RR__IDLE)) return true;
+    rr__add_seq_cst(&actor->word, RR__STATE(RR__RUNNING - RR__WAITING));
+    return false;
+}
+
 /* Nothing to do: goes idle, and looks once more whether it must end, for who wanted that while it
    was not idle left it to the runner. True: the runner has let go. */
 static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
-    rr__actor_settle(actor, RR__WAITING);
-    rr__object *none = NULL;
-    if (!rr__cas_seq_cst(&actor->dependents, &none, RR__IDLE)) { /* a message came */
-        rr__add_seq_cst(&actor->word, RR__STATE(RR__RUNNING - RR__WAITING));
-        return false;
-    }
+    if (!rr__actor_go_idle(actor)) return false;
     RR__STRESS_POINT();
     if (rr__actor_must_end(actor)) rr__actor_poke(cx, actor);
     return true;
@@ -7170,8 +7209,8 @@ static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
     rr__drop(cx, actor);
 }
 
-/* The body of a message has run: what it asked for, and its outcome. The actor crashed in it: *crash
-   says why. True: it is to run again, in front of what is queued. Counted by the message. */
+/* The body of a message has run: what it asked for, and its outcome. The actor crashed in it:
+   *crash says why. True: it is to run again, in front of what is queued. Counted by the message. */
 static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *frame,
                            rr__error **error, rr__error **crash) {
     rr__object *actor = message->extra.actor;
@@ -7233,8 +7272,8 @@ static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *messa
     if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
 }
 
-/* The actor waits to be made anew, WAITING and not idle. Its timer is set before it can be set going,
-   and may therefore fire too early. */
+/* The actor waits to be made anew, WAITING and not idle. Its timer is set before it can be set
+   going, and may therefore fire too early. */
 static void rr__actor_postpone(rr__context *cx, rr__object *actor, double seconds) {
     rr_runtime *rt = cx->runtime;
     rr__entry *timer = &actor->extra.own->care->control.retry;
@@ -7307,6 +7346,19 @@ static bool rr__crew_next_locked(rr__object *actor, rr__object **message) {
     return false;
 }
 
+/* As rr__actor_rest. Under the lock, with a look at what came back from inside: who puts back a
+   message or a crash pokes after that. */
+static bool rr__crew_rest(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    RR__STRESS_POINT();
+    rr__lock(&shard->lock);
+    bool rests = !a->first && !a->care->crash && rr__actor_go_idle(actor);
+    rr__unlock(&shard->lock);
+    if (rests && rr__actor_must_end(actor)) rr__actor_poke(cx, actor);
+    return rests;
+}
+
 static void rr__crew_run(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
@@ -7321,7 +7373,7 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
         if (message) rr__enqueue(cx, message); /* if it was cancelled it leaves at once */
         else if (crash) rr__actor_crashed(cx, actor, crash);
         else if (rr__actor_must_end(actor)) break;
-        else if (rr__actor_rest(cx, actor)) return;
+        else if (rr__crew_rest(cx, actor)) return;
     }
     rr__actor_end(cx, actor);
 }
@@ -7553,12 +7605,13 @@ static size_t rr__mailbox_length_locked(rr__object *actor) {
 
 /* An actor with so many counts may have as many messages: then says so, once for 10,000, and again
    for each time twice as many. */
-static RR__NOINLINE void rr__mailbox_warn(rr__context *cx, rr__object *actor) {
+static RR__NOINLINE void rr__mailbox_warn(rr__context *cx, rr__object *actor, uint64_t count) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
-    size_t n = rr__mailbox_length_locked(actor);
-    bool is_new = a->warned < 32 && n >= (size_t)RR__MANY_MESSAGES << a->warned;
+    uint64_t limit = (uint64_t)RR__MANY_MESSAGES << a->warned;
+    size_t n = count >= limit ? rr__mailbox_length_locked(actor) : 0; /* that takes its time */
+    bool is_new = n >= limit;
     a->warned += is_new;
     rr__unlock(&shard->lock);
     if (is_new)
@@ -7602,8 +7655,8 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
     if ((word & RR__IS_DOOMED) || rr__state_of(word) == RR__FAILED)
         return rr__dead_error(cx, message, actor);
     bool may_be_many =
-        (word & RR__COUNT_MASK) >= RR__MANY_MESSAGES && !(word & 63); /* now and then */
-    if (RR__UNLIKELY(may_be_many)) rr__mailbox_warn(cx, actor);
+        (word & RR__COUNT_MASK) >= RR__MANY_MESSAGES && !(word & 1023); /* now and then */
+    if (RR__UNLIKELY(may_be_many)) rr__mailbox_warn(cx, actor, word & RR__COUNT_MASK);
     return NULL;
 }
 
@@ -9037,8 +9090,8 @@ static void rr__signal_fire(rr__context *cx, rr__object *signal) {
     else rr__drop(cx, signal);
 }
 
-/* The signal in *place, for the caller to wait for, counted: the one that is there, or the caller's,
-   which it gives away. Under the lock. */
+/* The signal in *place, for the caller to wait for, counted: the one that is there, or the
+   caller's, which it gives away. Under the lock. */
 static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
     if (!*place) *place = *own, *own = NULL;
     rr__share(*place);
@@ -9159,7 +9212,8 @@ static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type,
     return status;
 }
 
-/* A yield that went wrong fails the body, because a gap would go unseen; further ones fail likewise. */
+/* A yield that went wrong fails the body, because a gap would go unseen; further ones fail
+   likewise. */
 static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *site,
                                 const char *text) {
     if (!frame->error)
