@@ -508,8 +508,9 @@ typedef struct rr_actor_options {
                                  state; at most 254; -1: without limit */
     int max_pending;        /* messages that have not begun, or if they were cancelled not come to
                                  their turn: one more is RR_ERR_MAILBOX_FULL; no limit */
-    int max_concurrency;    /* methods that run at once, in no promised order; 1 */
-    double num_cpus; /* workers that are kept for it while it lives: those beyond the one that
+    int max_concurrency; /* methods that run at once, in no promised order; 1. With more than one,
+                            rings of waits are not seen */
+    double num_cpus;     /* workers that are kept for it while it lives: those beyond the one that
                                  runs it; 1 */
     rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it lives */
 } rr_actor_options;
@@ -2248,7 +2249,7 @@ struct rr__actor {
     rr__lane *lanes;               /* of calls that its bodies made; runner only */
     rr__lane *senders;             /* lanes of messages to it; shard lock */
     RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
-    rr__object *watchers;          /* linked by next; CLOSED when it has ended; shard lock */
+    rr__object *watch;             /* one for all who watch; CLOSED when it has ended; shard lock */
     rr__care *care;                /* its options; NULL: none; fixed when it is published */
     uint32_t owed;                 /* counts of messages that have begun; runner only */
     uint8_t place;
@@ -4196,8 +4197,8 @@ static void rr__make_ready(rr__context *cx, rr__object *task) {
 }
 
 /* A worker runs on one role, and so does what it runs. Tasks that need other than one CPU run
-   apart, on threads without a role: for them roles are put into a pot, by workers that hand in theirs
-   between two tasks, or from those that sleep.
+   apart, on threads without a role: for them roles are put into a pot, by workers that hand in
+   theirs between two tasks, or from those that sleep.
 
        roles in the game = workers - pot,   apart_cpus <= pot,
        and, as long as something is chosen, the pot is filled up to apart_cpus + chosen_cpus
@@ -4410,7 +4411,7 @@ static void rr__grant_return(rr__context *cx, rr__control *control) {
     rr__stock_unlock(cx);
 }
 
-/* A body that was granted CPUs begins. If no roles are in the pot for it, the worker's goes there. */
+/* A body that was granted CPUs begins: if there is no role for it, the worker's goes to the pot. */
 static void rr__apart_enter(rr__context *cx, rr__control *control) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->stock_lock);
@@ -6926,30 +6927,39 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold
 }
 
 /* Queues a message in its caller's lane if it must wait behind others, or waits itself (*entered);
-   else it may go straight to the mailbox. Returns NULL, or the error that there is no memory. */
-static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_ready,
+   else it may go straight to the mailbox; one that waits alone, in a lane of its own. Returns NULL,
+   or the error that there is no memory. */
+static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_ready, bool is_alone,
                                  bool *entered) {
     rr__lane **lanes = rr__caller_lanes(cx);
     *entered = false;
     if (!*lanes && is_ready) return NULL;
     rr__lanes_clean(cx, lanes, false);
     rr__object *actor = message->extra.actor;
-    rr__lane *lane = rr__lane_find(*lanes, actor);
-    if (!lane) {
-        if (is_ready) return NULL;
-        if (!(lane = RR_CALLOC(1, sizeof *lane))) return cx->runtime->no_memory;
-        lane->actor = actor, lane->actor_id = rr__load_relaxed(&actor->id); /* counted by message */
-        lane->next = *lanes, *lanes = lane;
-    }
+    rr__lane *lane = is_alone ? NULL : rr__lane_find(*lanes, actor);
+    if (!lane && is_ready) return NULL;
     rr__hold *hold = RR_MALLOC(sizeof *hold);
-    if (!hold) return cx->runtime->no_memory;
+    if (hold && !lane) {
+        if ((lane = RR_CALLOC(1, sizeof *lane))) {
+            lane->actor = actor;
+            lane->actor_id = rr__load_relaxed(&actor->id); /* counted by the message */
+            lane->is_orphan = is_alone;
+        }
+        if (lane && !is_alone) lane->next = *lanes, *lanes = lane;
+    }
+    if (!hold || !lane) {
+        RR_FREE(hold);
+        return cx->runtime->no_memory;
+    }
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
-    *entered = lane->first || !is_ready; /* it may have been emptied just now */
+    bool is_doomed = actor->extra.own->is_doomed;        /* nobody empties its lanes any more */
+    *entered = !is_doomed && (lane->first || !is_ready); /* it may have been emptied just now */
     if (*entered) rr__lane_append_locked(lane, message, hold, is_ready);
     rr__unlock(&shard->lock);
     if (!*entered) RR_FREE(hold);
-    return NULL;
+    if (!*entered && is_alone) RR_FREE(lane);
+    return is_doomed ? rr__dead_error(cx, message, actor) : NULL;
 }
 
 /* The life of an actor:
@@ -7148,19 +7158,15 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     a->lanes = NULL;
     rr__refuse_queued(cx, actor);
     rr__lock(&shard->lock); /* for rr__mailbox_length_locked */
-    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED), *watch = a->watchers,
-               *next_watch;
-    a->watchers = RR__CLOSED;
+    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED), *watch = a->watch;
+    a->watch = RR__CLOSED;
     rr__unlock(&shard->lock);
     rr__refuse_all(cx, actor, rr__reversed(late));
     if (a->care) rr__control_end(cx, &a->care->control);
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     actor->data.error = NULL;
     rr__count(cx, RR__ACTORS_GONE);
-    for (; watch; watch = next_watch) {
-        next_watch = watch->next;
-        rr__watch_end(cx, watch, actor);
-    }
+    if (watch) rr__watch_end(cx, watch, actor);
     uint64_t word = rr__load_relaxed(&actor->word), next;
     do next = ((word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED)) - a->owed;
     while (!rr__cas_seq_cst(&actor->word, &word, next));
@@ -7556,7 +7562,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
 static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *error) {
     rr__actor *a = actor->extra.own;
     if (a->care) rr__control_end(cx, &a->care->control);
-    a->watchers = RR__CLOSED;
+    a->watch = RR__CLOSED;
     rr__store_release(&a->death, error);
     rr__store_release(&actor->dependents, RR__CLOSED);
     rr__count(cx, RR__ERRORS);
@@ -7700,8 +7706,8 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     bool entered = false, is_ready = !missing;
     if (is_ready) error = rr__failed_argument(cx, message); /* it need not wait for its turn */
     /* What waits for the end of an actor is no part of any order: that may be for ever. */
-    if (!error && !(missing && rr__is_watch(missing)))
-        error = rr__lane_enter(cx, message, is_ready, &entered);
+    bool is_alone = missing && rr__is_watch(missing);
+    if (!error) error = rr__lane_enter(cx, message, is_ready, is_alone, &entered);
     if (error) {
         *status = error->status;
         rr__fail_with(cx, message, error);
@@ -9485,35 +9491,62 @@ void rr_crash_actor(const char *format, ...) {
     va_end(args);
 }
 
-/* Enters a watch with the actor; false if that has ended. */
-static bool rr__watch_enter(rr__context *cx, rr__object *actor, rr__object *watch) {
+/* The watch that the actor has, counted for the caller; else, if it lives, it has this one now. */
+static rr__object *rr__watch_share(rr__context *cx, rr__object *actor, rr__object *own,
+                                   bool *lives) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
-    bool lives = a->watchers != RR__CLOSED;
-    if (lives) watch->next = a->watchers, a->watchers = watch;
+    *lives = a->watch != RR__CLOSED;
+    rr__object *watch = *lives && a->watch ? a->watch : own;
+    if (*lives && watch) {
+        rr__share(watch); /* for the caller, or for the actor */
+        a->watch = watch;
+    }
     rr__unlock(&shard->lock);
-    return lives;
+    return watch;
+}
+
+/* A new watch, that nobody has a handle of yet; or NULL. */
+static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *status) {
+    rr__object *watch = rr__object_new(cx, RR__VALUE, site);
+    *status = RR_ERR_NO_MEMORY;
+    if (!watch) return NULL;
+    watch->of.type_name = "rr_exit";
+    rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
+    *status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
+    if (*status != RR_OK) {
+        rr__object_free(cx, watch);
+        return NULL;
+    }
+    memset(watch->data.block, 0, sizeof(rr_exit));
+    rr__publish(watch, RR__WAITING, 1, RR__KIND_OTHER);
+    return watch;
 }
 
 rr_ref rr__watch(rr_actor handle, const char *site) {
     rr_status status;
     rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *watch = cx ? rr__value_new(cx, site, &status) : NULL;
-    if (!watch) return rr__status_ref(status);
+    if (!cx) return rr__status_ref(status);
+    if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
     rr__object *actor = rr__receiver(cx, handle, &status);
-    watch->of.type_name = "rr_exit";
-    rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
-    if (actor) status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
-    if (status == RR_OK) memset(watch->data.block, 0, sizeof(rr_exit));
-    rr_ref ref = rr__value_publish(cx, watch, status, RR__KIND_OTHER, RR__WAITING);
-    if (status == RR_OK) {
-        rr__share(watch); /* for the actor */
-        if (!rr__watch_enter(cx, actor, watch)) rr__watch_end(cx, watch, actor);
+    bool lives;
+    rr__object *watch = actor ? rr__watch_share(cx, actor, NULL, &lives) : NULL, *own = NULL;
+    if (actor && !watch && (own = rr__watch_new(cx, site, &status))) {
+        watch = rr__watch_share(cx, actor, own, &lives);
+        if (watch != own) rr__drop(cx, own);
+        if (!lives) {
+            rr__share(own); /* for rr__watch_end to give back */
+            rr__watch_end(cx, own, actor);
+        }
     }
     if (actor) rr__drop(cx, actor);
-    return ref;
+    if (!watch) return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+    rr__scope_hold(rr__self(), cx, watch, false);
+    return rr__ref_to(cx, watch);
 }
+
+/* ---- resources ---- */
 
 rr_status rr_resources(const char *name, double *total, double *available) {
     rr_status status = RR_OK;
