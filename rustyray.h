@@ -2079,7 +2079,7 @@ typedef struct rr__frame {
     rr__error *crash; /* from rr_crash_actor */
 
     uint16_t blocking;                      /* rr_block_begin without their end */
-    bool is_lent;                           /* the CPUs that it was granted, while it waits */
+    int lent;                               /* waits, one on top of the other, that lend its CPUs */
     rr__control *granted;                   /* by whose shape; NULL for most */
     size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
     rr_runtime *chosen;
@@ -2119,10 +2119,11 @@ typedef struct rr__local {
     rr__held *held;        /* stack; the innermost scope starts at scope_start */
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
-    uint32_t scopes;             /* begun so far */
-    size_t floor;                /* where the scope that the running body is starts */
-    rr__frame *frame;            /* the running body, in whatever runtime; NULL outside */
-    int granted;                 /* frames of the thread that were granted something */
+    uint32_t scopes;  /* begun so far */
+    size_t floor;     /* where the scope that the running body is starts */
+    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
+    int granted;      /* frames of the thread that were granted something */
+    int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
     rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
     rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
@@ -2186,6 +2187,7 @@ typedef struct rr__sleeper {
     size_t fired, need; /* under the context's lock */
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
+    rr__object *edge;  /* that the task's link is to; NULL: it has none */
     bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
     bool is_called;    /* it was */
     bool is_cancelled; /* the task was, meanwhile */
@@ -4451,9 +4453,9 @@ static void rr__turn_end(rr__context *cx, rr__control *control) {
 static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
     for (rr__frame *frame = self->frame; frame; frame = frame->around) {
         rr_runtime *rt = frame->runner->runtime;
-        if (!frame->granted || frame->is_lent == lends) continue;
+        if (!frame->granted || (!lends && !frame->lent)) continue;
+        if (lends ? frame->lent++ : --frame->lent) continue;
         const int64_t *amounts = frame->granted->shape->amounts;
-        frame->is_lent = lends;
         rr__lock(&rt->stock_lock);
         rt->stocks[RR__CPU].used += lends ? -amounts[RR__CPU] : amounts[RR__CPU];
         for (int i = RR__CPU + 1; i < rt->stock_count; i++)
@@ -4609,7 +4611,7 @@ static RR__NOINLINE void rr__own_role_give(void) {
 }
 static RR__NOINLINE void rr__own_role_take(void) {
     rr__local *self = rr__self();
-    if (self->own) rr__role_take(self->own);
+    if (self->own && !self->apart) rr__role_take(self->own);
     if (self->granted) rr__grants_lend(self, false);
 }
 
@@ -5130,12 +5132,27 @@ static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
 
 /* Can be called to work from now on until it stops sleeping: a worker that waits without a limit.
    Before the role is given away, so that what the last one awake leaves behind is seen. */
-static void rr__sleeper_ready(rr__sleeper *s) {
+static bool rr__sleeper_ready(rr__sleeper *s) {
     rr__context *cx = s->context;
     bool can_work = cx->is_worker && !s->has_limit && !rr__must_stop(cx) && rr__has_stack(cx);
     rr__lock(&cx->lock);
     s->is_idle = can_work;
     rr__unlock(&cx->lock);
+    return can_work;
+}
+
+/* The link of a body that sleeps goes to what runs on top of it meanwhile, which it cannot go on
+   before, and back to what it waits for: then a ring may have been closed (W2). */
+static void rr__link_move(rr__sleeper *s, rr__object *to) {
+    rr_runtime *rt = s->context->runtime;
+    rr__object *other;
+    if (!s->task) return;
+    rr__lock(&rt->ring_lock); /* rule W4 */
+    rr__store_release(&s->task->waits_on, to);
+    rr__unlock(&rt->ring_lock);
+    if (!s->edge || to != s->edge) return;
+    rr__add_seq_cst(&rt->blocked, 0u);
+    if (rr__walk(to, s->task, NULL, &other) == RR__WALK_RING) rr__ring_tell(rt, s->task);
 }
 
 /* The sleeper was called: it holds a role, which searches. It keeps that if its wait is over. */
@@ -5144,15 +5161,18 @@ static void rr__work_instead(rr__sleeper *s) {
     rr__object *o;
     s->is_called = false; /* nobody else writes it while is_idle is false */
     cx->has_role = cx->is_searching = true;
-    while (cx->has_role && !rr__sleeper_is_done(s) && (o = rr__next_task(cx))) {
+    while (cx->has_role && !rr__sleeper_is_done(s) && !(s->task && rr__is_decided(s->task)) &&
+           (o = rr__next_task(cx))) {
         rr__search_end(cx);
         rr__sleeper_set(cx, NULL); /* the body may sleep itself */
+        rr__link_move(s, o);
         rr__run(cx, o, NULL);
         rr__sleeper_set(cx, s);
+        rr__link_move(s, s->edge);
     }
     rr__search_end(cx);
     if (rr__sleeper_is_done(s)) return;
-    rr__sleeper_ready(s);
+    (void)rr__sleeper_ready(s);
     rr__role_give(cx);
 }
 
@@ -5174,9 +5194,12 @@ static rr_runtime *rr__end_turn(rr_runtime *rt) {
 
 /* Sleeps without the role. Who has none, too, may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
-    rr__sleeper_ready(s);
+    rr_runtime *rt = s->context->runtime;
+    bool had_role = s->context->has_role;
+    bool can_work = rr__sleeper_ready(s);
     rr__own_role_give();
-    rr__signal_if_stopping(s->context->runtime); /* it may have had no role */
+    if (!had_role && can_work && rr__has_work(rt)) rr__wake_one(rt); /* it may be the last awake */
+    rr__signal_if_stopping(rt);
     rr_runtime *ending = rr__end_turn(NULL);
     rr__sleeper_wait(s, deadline);
     while (s->is_called) {
@@ -5192,7 +5215,8 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     rr__context *cx = s->context;
     rr_runtime *rt = cx->runtime;
     rr__object *other;
-    s->task->data.runner = cx;                   /* for rr__ring_wake */
+    s->task->data.runner = cx; /* for rr__ring_wake */
+    s->edge = edge;
     rr__store_release(&s->task->waits_on, edge); /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
     bool must_stop = rr__must_stop(cx), may_help = !must_stop && rr__has_stack(cx);
@@ -5981,7 +6005,7 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
                                       bool is_actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
     frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
-    frame->is_lent = false, frame->granted = NULL, frame->crash = NULL;
+    frame->lent = 0, frame->granted = NULL, frame->crash = NULL;
 }
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
@@ -6004,7 +6028,10 @@ static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
     self->floor = frame->floor;
     self->context = frame->context, self->chosen = frame->chosen;
-    if (RR__UNLIKELY(frame->blocking)) rr__own_role_take(); /* and the CPUs, while it is there */
+    if (RR__UNLIKELY(frame->blocking)) { /* it goes on without; while it is there, for its CPUs */
+        self->apart--;
+        rr__own_role_take();
+    }
     self->frame = frame->around;
     rr__store_release(&cx->frame, frame->outer);
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
@@ -6236,14 +6263,22 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
 
 static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *control) {
     if (control->is_blocking) {
-        frame->blocking = 1;
+        frame->blocking = 1, rr__self()->apart++;
         rr__own_role_give();
     }
     if (control->stream) control->stream->now = 0;
     if (!control->shape) return;
     frame->granted = control;
     rr__self()->granted++;
-    if (control->shape->amounts[RR__CPU]) rr__apart_enter(cx, control);
+    if (!control->shape->amounts[RR__CPU]) return;
+    rr__self()->apart++;
+    rr__apart_enter(cx, control);
+}
+
+static void rr__run_end(const rr__frame *frame) {
+    rr__local *self = rr__self();
+    self->granted--;
+    if (frame->granted->shape->amounts[RR__CPU]) self->apart--;
 }
 
 static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
@@ -6256,7 +6291,7 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_end(cx, task);
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
-    if (RR__UNLIKELY(frame.granted != NULL)) rr__self()->granted--;
+    if (RR__UNLIKELY(frame.granted != NULL)) rr__run_end(&frame);
     if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
@@ -8995,13 +9030,16 @@ bool rr_cancelled(void) {
 
 void rr_block_begin(void) {
     rr__local *self = rr__self();
-    if (self->frame && self->frame->blocking < UINT16_MAX && !self->frame->blocking++)
-        rr__own_role_give();
+    if (!self->frame || self->frame->blocking == UINT16_MAX || self->frame->blocking++) return;
+    self->apart++;
+    rr__own_role_give();
 }
 
 void rr_block_end(void) {
     rr__local *self = rr__self();
-    if (self->frame && self->frame->blocking && !--self->frame->blocking) rr__own_role_take();
+    if (!self->frame || !self->frame->blocking || --self->frame->blocking) return;
+    self->apart--;
+    rr__own_role_take();
 }
 
 int rr_attempt(void) {
