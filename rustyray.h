@@ -2161,7 +2161,9 @@ struct rr__context {
     rr__object *dead, *settled; /* worklists: recursion over long chains as loops */
     bool is_burying, is_settling;
     bool is_worker, has_role, is_searching;
+    bool steals_first;   /* this time, see rr__find_work */
     bool is_parked;      /* or its thread has left; under the runtime's lock */
+    bool has_thread;     /* to be joined; likewise */
     uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
     double passed_since; /* the first of them */
     rr__context *victim; /* where the last theft worked */
@@ -3994,17 +3996,16 @@ static void rr__context_wake(rr__context *cx) {
 static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
     if (rt->threads >= rt->max_threads || rr__load_relaxed(&rt->phase) == RR__STOPPED) return false;
     rr__context *cx = rt->rested;
-    if (cx) rt->rested = cx->listed, rr__thread_join(cx->thread); /* it needs no lock any more */
+    if (cx) rt->rested = cx->listed;
     else if (!(cx = rr__context_new(rt, true))) return false;
+    if (cx->has_thread) rr__thread_join(cx->thread); /* it needs no lock any more */
     cx->has_role = cx->is_searching = !task;
     cx->assigned = task, cx->is_parked = false;
     rt->threads++;
-    if (rr__thread_start(&cx->thread, rr__worker_main, cx)) return true;
+    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__worker_main, cx))) return true;
     rt->threads--;
-    cx->assigned = NULL;
-    cx->is_worker = cx->has_role = cx->is_searching = false;
-    rr__store_relaxed(&cx->deque.is_served, 0); /* under the lock */
-    cx->listed = rt->vacant, rt->vacant = cx;   /* for a thread from outside */
+    cx->assigned = NULL, cx->has_role = cx->is_searching = false, cx->is_parked = true;
+    cx->listed = rt->rested, rt->rested = cx; /* for the next try */
     return false;
 }
 
@@ -4611,7 +4612,8 @@ static RR__NOINLINE void rr__own_role_give(void) {
 }
 static RR__NOINLINE void rr__own_role_take(void) {
     rr__local *self = rr__self();
-    if (self->own && !self->apart) rr__role_take(self->own);
+    if (self->own && self->apart) rr__role_give(self->own); /* it was called while it waited */
+    else if (self->own) rr__role_take(self->own);
     if (self->granted) rr__grants_lend(self, false);
 }
 
@@ -4634,8 +4636,9 @@ static void rr__search_end(rr__context *cx) { /* found something: rule P3 */
     if (!cx->is_searching) return;
     cx->is_searching = false;
     uint64_t idle = rr__sub_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
-    if (RR__SEARCHING(idle) == 1 && RR__SLEEPING(idle) && rr__has_work(cx->runtime))
-        rr__wake_one(cx->runtime);
+    if (RR__SEARCHING(idle) != 1 || !RR__SLEEPING(idle)) return;
+    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
+    else rr__role_offer(cx); /* roles that were given back for other work, and are left over */
 }
 
 /* Lists the thread as parked and puts its role to sleep. False if there is no need to. */
@@ -4710,8 +4713,12 @@ static rr__object *rr__find_work(rr__context *cx) {
     bool has_ready = rr__load_relaxed(&cx->runtime->has_ready); /* P2 looks again */
     rr__object *o = RR__UNLIKELY(has_ready) ? rr__ready_take(cx, false) : NULL;
     if (!o) o = rr__pop(cx);
-    if (!o) o = rr__inbox_take(cx);
-    if (!o) o = rr__steal(cx);
+    if (!o) { /* in turns, or an actor that has always more to do would keep others from theirs */
+        cx->steals_first = !cx->steals_first;
+        if (!cx->steals_first) o = rr__inbox_take(cx);
+        if (!o) o = rr__steal(cx);
+        if (!o && cx->steals_first) o = rr__inbox_take(cx);
+    }
     return RR__UNLIKELY(!o && has_ready) ? rr__ready_take(cx, true) : o;
 }
 
@@ -5482,7 +5489,7 @@ static bool rr__timers_start_locked(rr_runtime *rt) {
     rr__context *cx = rr__context_new(rt, true);
     if (!cx) return false;
     rr__store_relaxed(&cx->deque.is_served, 0); /* it never comes back for what it puts there */
-    if (rr__thread_start(&cx->thread, rr__timer_main, cx)) {
+    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__timer_main, cx))) {
         rt->timer_context = cx;
         return true;
     }
@@ -6021,6 +6028,13 @@ static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
     rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
 }
 
+/* It blocks no more, and its thread takes a role again. */
+static RR__NOINLINE void rr__block_over(rr__frame *frame) {
+    frame->blocking = 0;
+    rr__self()->apart--;
+    rr__own_role_take();
+}
+
 /* Ends the body's scopes. */
 static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
@@ -6028,10 +6042,7 @@ static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
     self->floor = frame->floor;
     self->context = frame->context, self->chosen = frame->chosen;
-    if (RR__UNLIKELY(frame->blocking)) { /* it goes on without; while it is there, for its CPUs */
-        self->apart--;
-        rr__own_role_take();
-    }
+    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
     self->frame = frame->around;
     rr__store_release(&cx->frame, frame->outer);
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
@@ -6275,8 +6286,11 @@ static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *contro
     rr__apart_enter(cx, control);
 }
 
-static void rr__run_end(const rr__frame *frame) {
+/* Also when there was no room for a result, and the frame was never opened. */
+static void rr__run_end(rr__frame *frame) {
     rr__local *self = rr__self();
+    if (frame->blocking) rr__block_over(frame);
+    if (!frame->granted) return;
     self->granted--;
     if (frame->granted->shape->amounts[RR__CPU]) self->apart--;
 }
@@ -6291,7 +6305,7 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_end(cx, task);
     rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
-    if (RR__UNLIKELY(frame.granted != NULL)) rr__run_end(&frame);
+    if (RR__UNLIKELY(has_control)) rr__run_end(&frame);
     if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
@@ -7062,6 +7076,12 @@ static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause)
     return true;
 }
 
+/* It was declared dead, or its last count went (rule A1: then nothing is queued). */
+static bool rr__actor_must_end(rr__object *actor) {
+    uint64_t word = rr__load_seq_cst(&actor->word);
+    return (word & RR__IS_DOOMED) || (word & RR__COUNT_MASK) == 0;
+}
+
 /* An actor that waits to be made anew is set going by its timer, by who dooms it, or by who gives
    back its last count: whoever takes the flag. Touches the slot's word only, for that reason
    (rule A3). */
@@ -7084,7 +7104,7 @@ static void rr__actor_leave(rr__context *cx, rr__object *actor, rr__error *cause
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     rr__object *idle = RR__IDLE;
     if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
-    else rr__actor_resume(cx, actor);
+    else if (rr__actor_must_end(actor)) rr__actor_resume(cx, actor); /* or it is another one */
 }
 
 /* The same for who counts it and has doomed it: also if it waits for resources. */
@@ -7132,10 +7152,8 @@ static bool rr__can_restart(const rr__actor *a) {
 static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *error) {
     rr__actor *a = actor->extra.own;
     if (!rr__can_restart(a)) {
-        int restarts = a->care ? a->care->control.attempt : 0;
-        error = rr__error_after(cx->runtime, NULL, error,
-                                "it crashed, after %d restart%s (.max_restarts): ", restarts,
-                                restarts == 1 ? "" : "s");
+        error = rr__error_after(cx->runtime, NULL, error, "it crashed, and .max_restarts is %d: ",
+                                a->care ? a->care->control.max_retries : 0);
         if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_CRASHED; /* not static */
         rr__actor_leave(cx, actor, error);
         return;
@@ -7206,12 +7224,6 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     do next = ((word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED)) - a->owed;
     while (!rr__cas_seq_cst(&actor->word, &word, next));
     if ((next & RR__COUNT_MASK) == 0) rr__bury(cx, actor);
-}
-
-/* It was declared dead, or its last count went (rule A1: then nothing is queued). */
-static bool rr__actor_must_end(rr__object *actor) {
-    uint64_t word = rr__load_seq_cst(&actor->word);
-    return (word & RR__IS_DOOMED) || (word & RR__COUNT_MASK) == 0;
 }
 
 /* Leaves RUNNING, and gives back what messages that have run counted, in one step. Until then it
@@ -7353,6 +7365,10 @@ static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
         }
         if (care) care->has_waited = false;
         rr__actor_create(cx, actor);
+        if (!a->is_born && !rr__actor_must_end(actor)) { /* it crashed again: others first */
+            rr__actor_yield(cx, actor, true);
+            return false;
+        }
     }
     return true;
 }
@@ -8173,7 +8189,7 @@ static void rr__join_all(rr_runtime *rt) {
     rr__cond_signal(&rt->timer_wake);
     rr__unlock(&rt->timer_lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        if (cx->is_worker) rr__thread_join(cx->thread);
+        if (cx->has_thread) rr__thread_join(cx->thread);
 }
 
 /* Makes a runtime with its workers running, and lists it. */
@@ -8315,11 +8331,19 @@ static void rr__refuse_waiting(rr__context *cx, rr__object *o) {
                                 "runtime is shut down"));
 }
 
+static void rr__cancel_waiting(rr__context *cx, rr__object *o) {
+    bool is_task = o->kind == RR__FUNCTION || o->kind == RR__METHOD;
+    if (is_task && rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING)
+        rr__cancel_tree(cx, o, RR__IS_CANCELLED);
+}
+
 /* All stands still with something left. First that waits for objects that nobody seals; if there is
    none, for the end of an actor, or what one holds; if there is none, for somebody who reads its
-   stream; if there is none, for what bodies hold that wait themselves. */
+   stream; if there is none, for what bodies hold that wait themselves; and if there is none, bodies
+   wait for each other, unseen, because waits for some of many and for streams make no links. */
 static void (*const rr__unstick[])(rr__context *, rr__object *) = {
-    rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting};
+    rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting, rr__cancel_waiting};
+enum { RR__UNSTICK_STEPS = sizeof rr__unstick / sizeof *rr__unstick };
 
 /* Waits until all work has ended, and with it all actors, whose destructors may start more. */
 static void rr__quiesce(rr__context *cx) {
@@ -8341,7 +8365,8 @@ static void rr__quiesce(rr__context *cx) {
             has_ended_actors = true;
         } else if (is_still) {
             uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
-            step = ended == before ? (step + 1) % 4 : 0; /* the next one only if that was no help */
+            step = ended == before ? (step + 1) % RR__UNSTICK_STEPS
+                                   : 0; /* the next one only if that was no help */
             before = ended;
             rr__each_object(cx, rr__unstick[step]);
             rr__sleep(1e-3); /* what that has set going may take its time */
@@ -9037,9 +9062,8 @@ void rr_block_begin(void) {
 
 void rr_block_end(void) {
     rr__local *self = rr__self();
-    if (!self->frame || !self->frame->blocking || --self->frame->blocking) return;
-    self->apart--;
-    rr__own_role_take();
+    if (self->frame && self->frame->blocking && !--self->frame->blocking)
+        rr__block_over(self->frame);
 }
 
 int rr_attempt(void) {

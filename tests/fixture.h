@@ -63,6 +63,19 @@ static inline void fixture_stop(fixture *f) {
 }
 #define START(f, ...) fixture_start((f), (rr_config){__VA_ARGS__})
 
+/* An object that is complete when the test seals it. */
+#define unsealed(size) rr_create((size), (void *[1]){NULL})
+
+/* TEST_RUN(name, .workers = 2) { ... }: a test in a runtime of its own, f, which ends after its
+   body: what tasks may still need then must outlive that. TEST_SCOPE: and in a scope, after which
+   nothing may be left. */
+#define TEST_RUN(name, ...) TEST_IN(name, false, __VA_ARGS__)
+#define TEST_SCOPE(name, ...) TEST_IN(name, true, __VA_ARGS__)
+#define TEST_IN(name, has_scope, ...)                                                              \
+    static void name##_in(fixture *f);                                                             \
+    TEST(name) { fixture_run(name##_in, has_scope, (rr_config){__VA_ARGS__}); }                    \
+    static void name##_in(RR__UNUSED fixture *f)
+
 /* A worker may hold a task for an instant after its reference is ready: waits, within reason, until
    so many objects or actors are left. */
 static inline bool objects_settle_at(uint64_t wanted) {
@@ -84,6 +97,15 @@ static inline bool actors_settle_at(uint64_t wanted) {
 static inline bool becomes(atomic_int *value, int wanted) {
     for (int i = 0; atomic_load(value) != wanted && i < 10000; i++) rr_sleep_ms(1);
     return atomic_load(value) == wanted;
+}
+static inline void fixture_run(void (*run)(fixture *), bool has_scope, rr_config config) {
+    fixture f;
+    fixture_start(&f, config);
+    rr_scope scope = has_scope ? rr_scope_begin() : (rr_scope){0};
+    run(&f);
+    if (has_scope) rr_scope_end(scope);
+    if (has_scope) CHECK(objects_settle_at(0) && actors_settle_at(0));
+    fixture_stop(&f);
 }
 /* A thread that runs a function in the caller's runtime: thread_start, thread_join. */
 typedef struct outside {

@@ -8,11 +8,27 @@
 #include "test.h"
 #include "fixture.h"
 
-/* Counters that tests share with bodies; each test has its own, passed as a number. */
+/* What a test shares with its actors, which get its address as a number: what happened to them. */
 typedef struct probe {
+    fixture f;
     atomic_int born, dropped, entered, inside;
 } probe;
 #define PROBE(p) ((probe *)(uintptr_t)(p))
+
+/* TEST_PROBE(name, workers) { ... }: a test in a runtime of its own, with a probe p. When the
+   runtime has ended each actor that was born has been dropped, once. */
+#define TEST_PROBE(name, workers)                                                                  \
+    static void name##_in(probe *p);                                                               \
+    TEST(name) { in_runtime(workers, name##_in); }                                                 \
+    static void name##_in(RR__UNUSED probe *p)
+static void in_runtime(int workers, void (*run)(probe *)) {
+    probe p;
+    memset(&p, 0, sizeof p);
+    START(&p.f, .workers = workers);
+    run(&p);
+    fixture_stop(&p.f);
+    CHECK(p.dropped == p.born);
+}
 
 typedef struct List {
     uintptr_t probe;
@@ -57,10 +73,6 @@ REMOTE_METHOD(rr_actor, List, myself, rr_actor, me) {
 }
 REMOTE_FN(int, actors_same, int, v) { return v; }
 REMOTE_FN(int, actors_fail, int, code) { return rr_fail(code, "no argument"), 0; }
-REMOTE_FN(int, actors_wait, rr_ref, gate, int, v) {
-    rr_bytes view;
-    return rr_get(rr_bytes, gate, &view) == RR_OK ? v : -1;
-}
 REMOTE_FN(int, actors_open, rr_bytes, gate, int, v) { return (void)gate, v; }
 
 static int value_of(rr_ref r) {
@@ -68,29 +80,25 @@ static int value_of(rr_ref r) {
     return rr_get(int, r, &v) == RR_OK ? v : -1;
 }
 static rr_actor new_list(probe *p) { return rr_spawn(List_create, (uintptr_t)p); }
+static rr_actor named_list(const char *name, probe *p) {
+    return rr_spawn_with(RR_ACTOR_OPTIONS(.name = name), List_create, (uintptr_t)p);
+}
+static bool is_dead(rr_ref r) { return rr_get_void(r) == RR_ERR_ACTOR_DEAD; }
 
-TEST(order_of_one_caller) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
+TEST_PROBE(order_of_one_caller, 2) {
+    rr_actor list = new_list(p);
     for (int i = 0; i < 4000; i++)
         if (!CHECK(rr_tell(list, List_add, i) == RR_OK)) break;
     CHECK(value_of(rr_ask(list, List_count)) == 4000);
     for (int i = 0; i < 4000; i++)
         if (!CHECK(value_of(rr_ask(list, List_at, i)) == i)) break;
-    fixture_stop(&f);
-    CHECK(p.born == 1 && p.dropped == 1);
+    CHECK(p->born == 1);
 }
 
-TEST(order_of_one_caller_with_late_arguments) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
+TEST_PROBE(order_of_one_caller_with_late_arguments, 2) {
     rr_scope scope = rr_scope_begin();
-    rr_actor list = new_list(&p);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+    rr_actor list = new_list(p);
+    rr_ref gate = unsealed(1);
     for (int i = 0; i < 100; i++) {
         rr_status status = i % 10 == 3 ? rr_tell(list, List_add, rr_call(actors_open, gate, i))
                            : i % 3     ? rr_tell(list, List_add, i)
@@ -103,7 +111,6 @@ TEST(order_of_one_caller_with_late_arguments) {
     for (int i = 0; i < 100; i++) CHECK(value_of(rr_ask(list, List_at, i)) == i);
     rr_scope_end(scope);
     CHECK(objects_settle_at(0) && actors_settle_at(0));
-    fixture_stop(&f);
 }
 
 typedef struct other_caller {
@@ -115,22 +122,17 @@ static void count_outside(void *data) {
     c->count = value_of(rr_ask(c->list, List_count));
 }
 
-TEST(late_argument_of_one_caller_does_not_hold_back_another) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+TEST_PROBE(late_argument_of_one_caller_does_not_hold_back_another, 2) {
+    rr_actor list = new_list(p);
+    rr_ref gate = unsealed(1);
     rr_ref mine = rr_ask(list, List_add, rr_call(actors_open, gate, 5));
     rr_ref next = rr_ask(list, List_count);
     other_caller other = {.list = list, .count = -1};
     outside thread;
-    outside_start(&thread, f.runtime, count_outside, &other);
+    outside_start(&thread, p->f.runtime, count_outside, &other);
     outside_join(&thread); /* ends although my messages wait */
     CHECK(other.count == 0 && !rr_ready(mine) && !rr_ready(next));
     CHECK(rr_seal(gate) == RR_OK && value_of(mine) == 1 && value_of(next) == 1);
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, actors_add_hundred, rr_actor, list, int, base) {
@@ -139,12 +141,9 @@ REMOTE_FN(int, actors_add_hundred, rr_actor, list, int, base) {
     return value_of(rr_ask(list, List_count)) >= 100;
 }
 
-TEST(order_of_several_tasks_at_once) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
+TEST_PROBE(order_of_several_tasks_at_once, 2) {
     rr_scope scope = rr_scope_begin();
-    rr_actor list = new_list(&p);
+    rr_actor list = new_list(p);
     rr_ref tasks[20];
     for (int t = 0; t < 20; t++) tasks[t] = rr_call(actors_add_hundred, list, t * 1000);
     for (int t = 0; t < 20; t++) CHECK(value_of(tasks[t]) == 1);
@@ -156,138 +155,95 @@ TEST(order_of_several_tasks_at_once) {
     }
     rr_scope_end(scope);
     CHECK(actors_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(failed_argument_does_not_hold_back_later_calls) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
+TEST_PROBE(failed_argument_does_not_hold_back_later_calls, 2) {
+    rr_actor list = new_list(p);
     rr_ref failed = rr_ask(list, List_add, rr_call(actors_fail, 3));
     rr_ref next = rr_ask(list, List_add, 1);
     CHECK(value_of(next) == 1 && rr_get_void(failed) == RR_ERR_TASK && rr_error_code(failed) == 3);
-    fixture_stop(&f);
 }
 
-TEST(constructor_with_a_pending_argument) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
-    rr_actor list = rr_spawn(List_create_late, (uintptr_t)&p, rr_call(actors_open, gate, 7));
+TEST_PROBE(constructor_with_a_pending_argument, 2) {
+    rr_ref gate = unsealed(1);
+    rr_actor list = rr_spawn(List_create_late, (uintptr_t)p, rr_call(actors_open, gate, 7));
     rr_ref first = rr_ask(list, List_at, 0), second = rr_ask(list, List_add, 8);
-    CHECK(p.born == 0 && !rr_ready(first));
+    CHECK(p->born == 0 && !rr_ready(first));
     CHECK(rr_seal(gate) == RR_OK && value_of(first) == 7 && value_of(second) == 2);
-    fixture_stop(&f);
-    CHECK(p.born == 1 && p.dropped == 1);
+    CHECK(p->born == 1);
 }
 
-TEST(pending_constructor_and_its_last_handle_gone) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), late = rr_call(actors_open, gate, 7);
-    rr_actor list = rr_spawn(List_create_late, (uintptr_t)&p, late);
+TEST_PROBE(pending_constructor_and_its_last_handle_gone, 2) {
+    rr_ref gate = unsealed(1), late = rr_call(actors_open, gate, 7);
+    rr_actor list = rr_spawn(List_create_late, (uintptr_t)p, late);
     rr_ref first = rr_ask(list, List_at, 0);
     rr_release(list);
     CHECK(rr_seal(gate) == RR_OK && value_of(first) == 7); /* what was sent still runs */
-    CHECK(actors_settle_at(0) && p.born == 1 && p.dropped == 1);
-    fixture_stop(&f);
+    CHECK(actors_settle_at(0) && p->born == 1 && p->dropped == 1);
 }
 
-TEST(pending_constructor_killed) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), late = rr_call(actors_open, gate, 7);
-    rr_actor list = rr_spawn(List_create_late, (uintptr_t)&p, late);
+TEST_PROBE(pending_constructor_killed, 2) {
+    rr_ref gate = unsealed(1), late = rr_call(actors_open, gate, 7);
+    rr_actor list = rr_spawn(List_create_late, (uintptr_t)p, late);
     rr_ref first = rr_ask(list, List_at, 0);
-    CHECK(rr_kill(list) == RR_OK && rr_get_void(first) == RR_ERR_ACTOR_DEAD);
+    CHECK(rr_kill(list) == RR_OK && is_dead(first));
     CHECK(rr_seal(gate) == RR_OK && value_of(late) == 7);
     rr_release(list);
-    CHECK(actors_settle_at(0) && p.born == 0 && p.dropped == 0);
-    fixture_stop(&f);
+    CHECK(actors_settle_at(0) && p->born == 0 && p->dropped == 0);
 }
 
-TEST(failed_constructor_is_told_by_every_call) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_PROBE(failed_constructor_is_told_by_every_call, 2) {
     rr_actor list = rr_spawn(List_create_broken, 12);
     for (int i = 0; i < 10; i++) {
         rr_ref r = rr_ask(list, List_count);
-        CHECK(rr_get_void(r) == RR_ERR_ACTOR_DEAD && rr_error_code(r) == 12);
+        CHECK(is_dead(r) && rr_error_code(r) == 12);
         CHECK(strstr(rr_error_message(r), "broken at birth") != NULL);
     }
     CHECK(rr_tell(list, List_add, 1) == RR_ERR_ACTOR_DEAD);
     CHECK(rr_kill(list) == RR_ERR_ACTOR_DEAD);
     CHECK(actors_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(kill_an_idle_actor) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
+TEST_PROBE(kill_an_idle_actor, 2) {
+    rr_actor list = new_list(p);
     CHECK(value_of(rr_ask(list, List_count)) == 0);
     CHECK(rr_kill(list) == RR_OK);
     CHECK(rr_kill(list) == RR_ERR_ACTOR_DEAD);
     rr_ref r = rr_ask(list, List_count);
-    CHECK(rr_get_void(r) == RR_ERR_ACTOR_DEAD && strlen(rr_error_message(r)) > 0);
+    CHECK(is_dead(r) && strlen(rr_error_message(r)) > 0);
     CHECK(rr_tell(list, List_add, 1) == RR_ERR_ACTOR_DEAD);
-    CHECK(actors_settle_at(0) && p.dropped == 1);
+    CHECK(actors_settle_at(0) && p->dropped == 1);
     rr_release(list);
     CHECK(rr_kill(list) == RR_ERR_STALE);
-    fixture_stop(&f);
-    CHECK(p.dropped == 1);
 }
 
-TEST(kill_a_running_actor_with_queued_work) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), running = rr_ask(list, List_hold, gate), queued[10];
+TEST_PROBE(kill_a_running_actor_with_queued_work, 2) {
+    rr_actor list = new_list(p);
+    rr_ref gate = unsealed(1), running = rr_ask(list, List_hold, gate), queued[10];
     for (int i = 0; i < 10; i++) queued[i] = rr_ask(list, List_add, i);
-    CHECK(becomes(&p.entered, 1));
+    CHECK(becomes(&p->entered, 1));
     CHECK(rr_kill(list) == RR_OK);
-    for (int i = 0; i < 10; i++) CHECK(rr_get_void(queued[i]) == RR_ERR_ACTOR_DEAD);
-    CHECK(p.dropped == 0); /* not while a method runs */
+    for (int i = 0; i < 10; i++) CHECK(is_dead(queued[i]));
+    CHECK(p->dropped == 0); /* not while a method runs */
     CHECK(rr_seal(gate) == RR_OK && value_of(running) == 1);
-    CHECK(becomes(&p.dropped, 1) && actors_settle_at(0));
-    fixture_stop(&f);
-    CHECK(p.dropped == 1);
+    CHECK(becomes(&p->dropped, 1) && actors_settle_at(0));
 }
 
-TEST(kill_with_messages_that_wait_for_arguments) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), late = rr_call(actors_open, gate, 5);
+TEST_PROBE(kill_with_messages_that_wait_for_arguments, 2) {
+    rr_actor list = new_list(p);
+    rr_ref gate = unsealed(1), late = rr_call(actors_open, gate, 5);
     rr_ref waiting = rr_ask(list, List_add, late), behind = rr_ask(list, List_add, 1);
     CHECK(rr_kill(list) == RR_OK);
-    CHECK(rr_get_void(waiting) == RR_ERR_ACTOR_DEAD && rr_get_void(behind) == RR_ERR_ACTOR_DEAD);
+    CHECK(is_dead(waiting) && is_dead(behind));
     CHECK(rr_seal(gate) == RR_OK && value_of(late) == 5);
     rr_release(list), rr_release(gate), rr_release(late), rr_release(waiting), rr_release(behind);
-    CHECK(objects_settle_at(0) && actors_settle_at(0) && p.dropped == p.born);
-    fixture_stop(&f);
+    CHECK(objects_settle_at(0) && actors_settle_at(0) && p->dropped == p->born);
 }
 
 /* It is ready, so it lies in the lane as one that has arrived; the body must not see it fail. */
-TEST(failed_argument_behind_a_late_one) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), bad = rr_call_named("no such function");
+TEST_PROBE(failed_argument_behind_a_late_one, 2) {
+    rr_actor list = new_list(p);
+    rr_ref gate = unsealed(1), bad = rr_call_named("no such function");
     CHECK(rr_get_void(bad) == RR_ERR_NOT_FOUND);
     rr_ref late = rr_ask(list, List_add, rr_call(actors_open, gate, 5));
     rr_ref failed = rr_ask(list, List_add, bad), after = rr_ask(list, List_add, 6);
@@ -296,62 +252,45 @@ TEST(failed_argument_behind_a_late_one) {
     CHECK(!rr_ready(late) && !rr_ready(after));
     CHECK(rr_seal(gate) == RR_OK && value_of(late) == 1 && value_of(after) == 2);
     CHECK(value_of(rr_ask(list, List_at, 0)) == 5 && value_of(rr_ask(list, List_at, 1)) == 6);
-    fixture_stop(&f);
 }
 
-TEST(exit_ends_the_actor_after_the_body) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p);
+TEST_PROBE(exit_ends_the_actor_after_the_body, 2) {
+    rr_actor list = new_list(p);
     rr_ref before = rr_ask(list, List_add, 1), leave = rr_ask(list, List_leave, 6);
     rr_ref after = rr_ask(list, List_add, 2);
     CHECK(value_of(before) == 1 && value_of(leave) == 6); /* its result counts */
-    CHECK(rr_get_void(after) == RR_ERR_ACTOR_DEAD);
+    CHECK(is_dead(after));
     CHECK(rr_tell(list, List_add, 3) == RR_ERR_ACTOR_DEAD);
-    CHECK(actors_settle_at(0) && p.dropped == 1);
-    fixture_stop(&f);
+    CHECK(actors_settle_at(0) && p->dropped == 1);
 }
 
-TEST(last_handle_goes_with_queued_work) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_PROBE(last_handle_goes_with_queued_work, 2) {
     for (int round = 0; round < 200; round++) {
-        probe p = {0};
         rr_scope scope = rr_scope_begin();
-        rr_actor list = new_list(&p);
+        rr_actor list = new_list(p);
         rr_ref refs[20];
         for (int i = 0; i < 20; i++) refs[i] = rr_ask(list, List_add, i);
         rr_release(list);
         for (int i = 0; i < 20; i++) CHECK(value_of(refs[i]) == i + 1);
         rr_scope_end(scope);
-        CHECK(becomes(&p.dropped, 1) && actors_settle_at(0));
+        CHECK(becomes(&p->dropped, round + 1) && actors_settle_at(0));
         CHECK(rr_kill(list) == RR_ERR_STALE);
     }
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(destructor_runs_once_at_shutdown) {
-    probe p = {0};
-    fixture f;
-    START(&f, .workers = 2);
-    for (int i = 0; i < 100; i++) new_list(&p); /* still held when the runtime ends */
+TEST_PROBE(destructor_runs_once_at_shutdown, 2) {
+    for (int i = 0; i < 100; i++) new_list(p); /* still held when the runtime ends */
     rr_scope scope = rr_scope_begin();
-    for (int i = 0; i < 100; i++) new_list(&p);
+    for (int i = 0; i < 100; i++) new_list(p);
     rr_scope_end(scope);
-    fixture_stop(&f);
-    CHECK(p.born == 200 && p.dropped == 200);
 }
 
 /* Names. */
-TEST(name_is_free_again_after_death) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
+TEST_PROBE(name_is_free_again_after_death, 2) {
     for (int i = 0; i < 100; i++) {
         rr_scope scope = rr_scope_begin();
-        rr_actor a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "one"), List_create, (uintptr_t)&p);
+        rr_actor a = named_list("one", p);
         rr_actor found = {0};
         CHECK(rr_find_actor("one", &found) == RR_OK && found.id == a.id);
         CHECK(value_of(rr_ask(found, List_count)) == 0);
@@ -360,17 +299,13 @@ TEST(name_is_free_again_after_death) {
         CHECK(actors_settle_at(0));
         CHECK(rr_find_actor("one", &found) == RR_ERR_NOT_FOUND && found.id == 0);
     }
-    fixture_stop(&f);
-    CHECK(p.born == 100 && p.dropped == 100);
+    CHECK(p->born == 100);
 }
 
-TEST(name_is_copied) {
-    fixture f;
-    START(&f, .workers = 1);
-    probe p = {0};
+TEST_PROBE(name_is_copied, 1) {
     char name[300];
     memset(name, 'n', sizeof name), name[sizeof name - 1] = 0;
-    rr_spawn_with(RR_ACTOR_OPTIONS(.name = name), List_create, (uintptr_t)&p);
+    named_list(name, p);
     char same[300];
     memcpy(same, name, sizeof same), memset(name, 'x', sizeof name - 1);
     rr_actor found = {0};
@@ -378,63 +313,45 @@ TEST(name_is_copied) {
     CHECK(rr_find_actor(same, &found) == RR_OK);
     CHECK(rr_find_actor("", &found) == RR_ERR_NOT_FOUND);
     CHECK(rr_find_actor(NULL, &found) != RR_OK && found.id == 0);
-    fixture_stop(&f);
 }
 
-TEST(name_taken_by_a_living_actor) {
-    fixture f;
-    START(&f, .workers = 1);
-    probe p = {0};
-    rr_actor first = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "a"), List_create, (uintptr_t)&p);
-    rr_actor clash = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "a"), List_create, (uintptr_t)&p);
+TEST_PROBE(name_taken_by_a_living_actor, 1) {
+    rr_actor first = named_list("a", p);
+    rr_actor clash = named_list("a", p);
     rr_ref r = rr_ask(clash, List_count);
-    CHECK(rr_get_void(r) == RR_ERR_ACTOR_DEAD && strstr(rr_error_message(r), "'a'"));
+    CHECK(is_dead(r) && strstr(rr_error_message(r), "'a'"));
     CHECK(value_of(rr_ask(first, List_count)) == 0);
     rr_actor found = {0};
     CHECK(rr_find_actor("a", &found) == RR_OK && found.id == first.id);
-    CHECK(p.born == 1);
-    fixture_stop(&f);
-    CHECK(p.dropped == 1);
+    CHECK(p->born == 1);
 }
 
-TEST(name_of_an_actor_that_was_never_born_is_free) {
-    fixture f;
-    START(&f, .workers = 1);
-    probe p = {0};
+TEST_PROBE(name_of_an_actor_that_was_never_born_is_free, 1) {
     rr_actor a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "a"), List_create_broken, 1), found = {0};
-    CHECK(rr_get_void(rr_ask(a, List_count)) == RR_ERR_ACTOR_DEAD && actors_settle_at(0));
+    CHECK(is_dead(rr_ask(a, List_count)) && actors_settle_at(0));
     CHECK(rr_find_actor("a", &found) == RR_ERR_NOT_FOUND);
-    a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "a"), List_create, (uintptr_t)&p);
+    a = named_list("a", p);
     CHECK(value_of(rr_ask(a, List_count)) == 0);
-    fixture_stop(&f);
 }
 
-TEST(name_belongs_to_one_runtime) {
-    fixture f, g;
-    START(&f, .workers = 1);
-    START(&g, .workers = 1);
-    probe p = {0};
-    rr_runtime_use(f.runtime);
-    rr_actor a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "a"), List_create, (uintptr_t)&p), found;
+TEST_PROBE(name_belongs_to_one_runtime, 1) {
+    fixture other;
+    rr_actor a = named_list("a", p), found;
     CHECK(rr_find_actor("a", &found) == RR_OK);
-    rr_runtime_use(g.runtime);
+    START(&other, .workers = 1);
     CHECK(rr_find_actor("a", &found) == RR_ERR_NOT_FOUND);
     CHECK(rr_get_void(rr_ask(a, List_count)) == RR_ERR_STALE && rr_kill(a) == RR_ERR_STALE);
     CHECK(rr_tell(a, List_add, 1) == RR_ERR_STALE);
-    fixture_stop(&g), fixture_stop(&f);
+    fixture_stop(&other);
 }
 
-TEST(handle_found_by_name_is_a_count_of_ones_own) {
-    fixture f;
-    START(&f, .workers = 1);
-    probe p = {0};
-    rr_actor a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "a"), List_create, (uintptr_t)&p), found;
+TEST_PROBE(handle_found_by_name_is_a_count_of_ones_own, 1) {
+    rr_actor a = named_list("a", p), found;
     CHECK(rr_find_actor("a", &found) == RR_OK);
     rr_release(a);
     CHECK(value_of(rr_ask(found, List_count)) == 0);
     rr_release(found);
-    CHECK(actors_settle_at(0) && p.dropped == 1);
-    fixture_stop(&f);
+    CHECK(actors_settle_at(0) && p->dropped == 1);
 }
 
 /* Handles in state, messages and results. */
@@ -447,6 +364,7 @@ REMOTE_ACTOR(Node, create, uintptr_t, p, rr_actor, next, rr_ref, value) {
     self->probe = p;
     self->next = rr_keep(next);
     self->value = rr_keep(value);
+    PROBE(p)->born++;
 }
 REMOTE_DESTRUCTOR(Node) {
     rr_release(self->next);
@@ -460,96 +378,71 @@ REMOTE_METHOD(void, Node, join, rr_actor, next) {
     self->next = rr_keep(next);
 }
 
-TEST(chain_of_actors_goes_with_its_last_handle) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
+TEST_PROBE(chain_of_actors_goes_with_its_last_handle, 2) {
     enum { LENGTH = 2000 };
     rr_scope scope = rr_scope_begin();
     rr_actor node = {0};
     for (int i = 0; i < LENGTH; i++) {
-        rr_actor next = rr_spawn(Node_create, (uintptr_t)&p, node, rr_put(int, i));
+        rr_actor next = rr_spawn(Node_create, (uintptr_t)p, node, rr_put(int, i));
         rr_release(node);
         node = next;
     }
     rr_keep(node);
     rr_scope_end(scope);
     CHECK(value_of(rr_ask(node, Node_value)) == LENGTH - 1);
-    CHECK(p.dropped == 0);
+    CHECK(p->dropped == 0);
     rr_release(node);
-    CHECK(actors_settle_at(0) && p.dropped == LENGTH);
-    fixture_stop(&f);
+    CHECK(actors_settle_at(0) && p->dropped == LENGTH);
 }
 
-TEST(handles_in_results_are_handed_over) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
+TEST_PROBE(handles_in_results_are_handed_over, 2) {
     rr_scope scope = rr_scope_begin();
-    rr_actor tail = rr_spawn(Node_create, (uintptr_t)&p, (rr_actor){0}, rr_put(int, 5));
-    rr_actor head = rr_spawn(Node_create, (uintptr_t)&p, tail, rr_put(int, 6)), next = {0};
+    rr_actor tail = rr_spawn(Node_create, (uintptr_t)p, (rr_actor){0}, rr_put(int, 5));
+    rr_actor head = rr_spawn(Node_create, (uintptr_t)p, tail, rr_put(int, 6)), next = {0};
     CHECK(rr_get(rr_actor, rr_ask(head, Node_next), &next) == RR_OK && next.id == tail.id);
     rr_release(head), rr_release(tail);
     CHECK(value_of(rr_ask(next, Node_value)) == 5);
     rr_scope_end(scope);
-    CHECK(actors_settle_at(0) && objects_settle_at(0) && p.dropped == 2);
-    fixture_stop(&f);
+    CHECK(actors_settle_at(0) && objects_settle_at(0) && p->dropped == 2);
 }
 
-TEST(handle_in_a_message_to_itself) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
-    rr_actor list = new_list(&p), me = {0};
+TEST_PROBE(handle_in_a_message_to_itself, 2) {
+    rr_actor list = new_list(p), me = {0};
     rr_ref r = rr_ask(list, List_myself, list);
     rr_release(list);
     CHECK(rr_get(rr_actor, r, &me) == RR_OK && me.id == list.id);
-    CHECK(value_of(rr_ask(me, List_count)) == 0 && p.dropped == 0);
+    CHECK(value_of(rr_ask(me, List_count)) == 0 && p->dropped == 0);
     rr_release(r), rr_release(me);
-    CHECK(actors_settle_at(0) && p.dropped == 1);
-    fixture_stop(&f);
+    CHECK(actors_settle_at(0) && p->dropped == 1);
 }
 
-TEST(actor_that_holds_itself_ends_by_kill_or_shutdown) {
-    fixture f;
-    START(&f, .workers = 2);
-    probe p = {0};
+TEST_PROBE(actor_that_holds_itself_ends_by_kill_or_shutdown, 2) {
     rr_actor nodes[2];
     for (int i = 0; i < 2; i++) {
-        nodes[i] = rr_spawn(Node_create, (uintptr_t)&p, (rr_actor){0}, rr_put(int, 5));
+        nodes[i] = rr_spawn(Node_create, (uintptr_t)p, (rr_actor){0}, rr_put(int, 5));
         CHECK(rr_tell(nodes[i], Node_join, nodes[i]) == RR_OK);
         CHECK(value_of(rr_ask(nodes[i], Node_value)) == 5);
     }
     CHECK(rr_kill(nodes[0]) == RR_OK);
     rr_release(nodes[0]), rr_release(nodes[1]);
-    CHECK(actors_settle_at(1) && p.dropped == 1); /* a cycle of handles is never collected */
-    fixture_stop(&f);
-    CHECK(p.dropped == 2);
+    CHECK(actors_settle_at(1) && p->dropped == 1); /* a cycle of handles is never collected */
 }
 
-TEST(method_of_another_type) {
-    fixture f;
-    START(&f, .workers = 1);
-    probe p = {0};
-    rr_actor list = new_list(&p);
+TEST_PROBE(method_of_another_type, 1) {
+    rr_actor list = new_list(p);
     rr_ref r = rr_ask(list, Node_value);
     CHECK(rr_get_void(r) == RR_ERR_TYPE);
     CHECK(strstr(rr_error_message(r), "Node") && strstr(rr_error_message(r), "List"));
     CHECK(rr_tell(list, Node_next) == RR_ERR_TYPE);
     CHECK(value_of(rr_ask(list, List_count)) == 0);
-    fixture_stop(&f);
 }
 
-TEST(argument_of_another_type_fails_that_call_only) {
-    fixture f;
-    START(&f, .workers = 1);
-    probe p = {0};
-    rr_actor list = new_list(&p);
+TEST_PROBE(argument_of_another_type_fails_that_call_only, 1) {
+    rr_actor list = new_list(p);
     CHECK(rr_get_void(rr_ask(list, List_add, rr_put(double, 1))) == RR_ERR_TYPE);
     CHECK(rr_get_void(rr_ask(list, List_add, (rr_ref){0})) == RR_ERR_STALE);
     CHECK(rr_tell(list, List_add, (rr_ref){0}) == RR_ERR_STALE);
     CHECK(value_of(rr_ask(list, List_add, 1)) == 1);
-    fixture_stop(&f);
 }
 
 /* Many. */
@@ -604,14 +497,11 @@ REMOTE_FN(int, actors_make_and_drop, int, n) {
     return sum;
 }
 
-TEST(tasks_make_and_drop_actors) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_PROBE(tasks_make_and_drop_actors, 2) {
     rr_ref refs[8];
     for (int i = 0; i < 8; i++) refs[i] = rr_call(actors_make_and_drop, 200);
     for (int i = 0; i < 8; i++) CHECK(value_of(refs[i]) == 199 * 100);
     CHECK(actors_settle_at(0));
-    fixture_stop(&f);
 }
 
 typedef struct hammer {
@@ -631,24 +521,20 @@ static void hammer_until_dead(void *data) {
     rr_scope_end(scope);
 }
 
-TEST(kill_while_several_threads_ask) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_PROBE(kill_while_several_threads_ask, 2) {
     for (int round = 0; round < 20; round++) {
-        probe p = {0};
-        rr_actor list = new_list(&p);
+        rr_actor list = new_list(p);
         outside threads[3];
         hammer hammers[3] = {{list, 0}, {list, 0}, {list, 0}};
         for (int i = 0; i < 3; i++)
-            outside_start(&threads[i], f.runtime, hammer_until_dead, &hammers[i]);
+            outside_start(&threads[i], p->f.runtime, hammer_until_dead, &hammers[i]);
         rr_sleep_ms(round % 5);
         CHECK(rr_kill(list) == RR_OK);
         for (int i = 0; i < 3; i++) outside_join(&threads[i]);
-        CHECK(actors_settle_at(0) && p.dropped == p.born); /* it may have died before its birth */
+        CHECK(actors_settle_at(0) && p->dropped == p->born); /* it may have died before its birth */
         rr_release(list);
     }
     CHECK(actors_settle_at(0) && objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 typedef struct Brief {
@@ -694,30 +580,29 @@ TEST(destructors_run_one_at_a_time) {
 }
 
 typedef struct Poller {
-    atomic_int *ended;
+    uintptr_t probe;
 } Poller;
-REMOTE_ACTOR(Poller, create, size_t, ended) { self->ended = (atomic_int *)ended; }
+REMOTE_ACTOR(Poller, create, uintptr_t, p) {
+    self->probe = p;
+    PROBE(p)->born++;
+}
 REMOTE_METHOD(int, Poller, ask) { return 1; }
 REMOTE_DESTRUCTOR(Poller) {
     rr_ref r = rr_call(brief_task, 1);
     double end = rr_now() + 20;
     while (!rr_ready(r) && rr_now() < end) rr_sleep_ms(1);
     CHECK(rr_ready(r));
-    ++*self->ended;
+    PROBE(self->probe)->dropped++;
 }
 
-TEST(destructor_that_polls_keeps_no_worker_from_its_work) {
-    fixture f;
-    atomic_int ended = 0;
-    START(&f, .workers = 2);
+TEST_PROBE(destructor_that_polls_keeps_no_worker_from_its_work, 2) {
     rr_actor pollers[4];
     for (int i = 0; i < 4; i++) {
-        pollers[i] = rr_spawn(Poller_create, (size_t)&ended);
+        pollers[i] = rr_spawn(Poller_create, (uintptr_t)p);
         CHECK(value_of(rr_ask(pollers[i], Poller_ask)) == 1);
     }
     for (int i = 0; i < 4; i++) CHECK(rr_kill(pollers[i]) == RR_OK);
-    fixture_stop(&f);
-    CHECK(ended == 4);
+    CHECK(p->born == 4);
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -8,14 +8,18 @@
 
 /* What a test shares with its bodies, which get its address as a number. */
 typedef struct desk {
+    fixture f;
     atomic_int begun, told, ended, runs, status, count;
     atomic_bool open;
     atomic_bool has_refs; /* those below are there */
     rr_ref refs[3];
-    rr_actor actor;
+    rr_actor actor; /* released at the end */
+    rr_stats stats; /* as they were at the end */
 } desk;
 static desk *desk_at(uint64_t at) { return (desk *)(uintptr_t)at; }
 #define AT(d) ((uint64_t)(uintptr_t)(d))
+#define REFS(...) ((rr_ref[]){__VA_ARGS__, {0, 0, 0}})
+#define NONE REFS({0, 0, 0})
 static void nap(void) { nanosleep(&(struct timespec){0, 1000000}, NULL); } /* is not told */
 
 /* Ends within 20 s; says how, and that it says the same twice. Runs nothing itself. */
@@ -24,6 +28,10 @@ static rr_status outcome(rr_ref r) {
     rr_status first = rr_get_void(r), second = rr_get_void(r);
     CHECK(first == second);
     return first;
+}
+static bool gives(rr_ref r, int wanted) {
+    int v = -1;
+    return rr_get(int, r, &v) == RR_OK && v == wanted;
 }
 /* The timers of tasks. */
 static bool timers_settle_at(rr_runtime *rt, size_t wanted) {
@@ -37,15 +45,28 @@ static bool timers_settle_at(rr_runtime *rt, size_t wanted) {
     return n == wanted;
 }
 /* Nothing lives, nothing is set, and each task was counted once. */
-static void comes_to_rest(fixture *f) {
+static void comes_to_rest(desk *d) {
     rr_stats s;
-    CHECK(objects_settle_at(0) && timers_settle_at(f->runtime, 0));
+    CHECK(objects_settle_at(0) && actors_settle_at(0) && timers_settle_at(d->f.runtime, 0));
     for (int i = 0; i < 5000; i++) {
         rr_get_stats(&s);
         if (s.tasks_submitted == s.tasks_finished + s.tasks_failed) break;
         nap();
     }
     CHECK(s.tasks_submitted == s.tasks_finished + s.tasks_failed && s.store_bytes_used == 0);
+    d->stats = s;
+}
+static void begin(desk *d, int workers) {
+    memset(d, 0, sizeof *d);
+    d->status = -1;
+    START(&d->f, .workers = workers);
+}
+/* Releases the references up to a null one; nothing may be left then. */
+static void end(desk *d, const rr_ref *refs) {
+    while (refs->id) rr_release(*refs++);
+    if (d->actor.id) rr_release(d->actor);
+    comes_to_rest(d);
+    fixture_stop(&d->f);
 }
 
 REMOTE_FN(int, control_add, int, a, int, b) { return a + b; }
@@ -107,31 +128,29 @@ REMOTE_METHOD(int, Log, pass, uint64_t, at) {
 }
 static bool log_is(rr_actor a, int n, const int *wanted) {
     Log log = {0};
-    CHECK(rr_get(Log, rr_ask(a, Log_read), &log) == RR_OK);
+    rr_ref asked = rr_ask(a, Log_read);
+    CHECK(rr_get(Log, asked, &log) == RR_OK);
+    rr_release(asked);
     return CHECK(log.n == n && (n == 0 || !memcmp(log.seen, wanted, (size_t)n * sizeof *wanted)));
 }
 
 /* ---- deadlines ---- */
 
 TEST(deadline_tells_the_body_and_fails_the_reference) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 2);
+    desk d;
+    begin(&d, 2);
     double start = rr_now();
     rr_ref r = rr_call_with(RR_OPTIONS(.timeout_ms = 20), control_hold, AT(&d));
     CHECK(outcome(r) == RR_ERR_TIMEOUT && rr_now() - start > 0.019 && rr_now() - start < 5);
     CHECK(becomes(&d.ended, 1) && d.told == 1);
     CHECK(strstr(rr_error_message(r), "control_hold") && rr_error_code(r) == 0);
     CHECK(outcome(r) == RR_ERR_TIMEOUT && rr_cancel(r) == RR_ERR_INVALID);
-    rr_release(r);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r));
 }
 
 TEST_ALONE(deadline_fires_soon_after_its_time) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     double least = 10;
     for (int i = 0; i < 5; i++) {
         double start = rr_now();
@@ -143,86 +162,66 @@ TEST_ALONE(deadline_fires_soon_after_its_time) {
     }
     if (!CHECK(least >= -1e-4 && least < 0.5)) fprintf(stderr, "late by %g s\n", least);
     CHECK(becomes(&d.ended, 5) && d.told == 5);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 TEST(deadline_behind_a_held_worker) {
-    fixture f;
-    desk d = {.begun = 0}, other = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d, other = {.begun = 0};
+    begin(&d, 1);
     rr_ref held = rr_call(control_hold, AT(&d));
     CHECK(becomes(&d.begun, 1));
     rr_ref r = rr_call_with(RR_OPTIONS(.timeout_ms = 20), control_count, AT(&other), 1);
     CHECK(outcome(r) == RR_ERR_TIMEOUT && !d.open && d.ended == 0);
     d.open = true;
     CHECK(outcome(held) == RR_OK);
-    rr_release(r), rr_release(held);
-    comes_to_rest(&f);
+    end(&d, REFS(r, held));
     CHECK(other.runs == 0);
-    fixture_stop(&f);
 }
 
 TEST(deadline_while_an_argument_is_missing) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+    desk d;
+    begin(&d, 1);
+    rr_ref gate = unsealed(1);
     rr_ref r = rr_call_with(RR_OPTIONS(.timeout_ms = 20), control_size, AT(&d), gate);
     rr_ref next = rr_call(control_count, AT(&d), r);
     CHECK(outcome(r) == RR_ERR_TIMEOUT && outcome(next) == RR_ERR_TIMEOUT);
     CHECK(strstr(rr_error_message(next), "its argument 2 'control_size' failed"));
     CHECK(rr_seal(gate) == RR_OK && outcome(r) == RR_ERR_TIMEOUT);
-    rr_release(r), rr_release(next), rr_release(gate);
-    comes_to_rest(&f);
+    end(&d, REFS(r, next, gate));
     CHECK(d.runs == 0);
-    fixture_stop(&f);
 }
 
 TEST(deadlines_that_are_kept_leave_no_timer) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 2);
+    desk d;
+    begin(&d, 2);
     rr_ref refs[300];
     rr_options options[3] = {{.timeout_ms = 600000},
                              {.timeout_ms = INT64_MAX},
                              {.timeout_ms = 300000, .max_retries = 3}};
     for (int i = 0; i < 300; i++) refs[i] = rr_call_with(options[i % 3], control_count, AT(&d), i);
-    for (int i = 0; i < 300; i++) {
-        int v = -1;
-        CHECK(rr_get(int, refs[i], &v) == RR_OK && v == i);
-        rr_release(refs[i]);
-    }
+    for (int i = 0; i < 300; i++) CHECK(gives(refs[i], i)), rr_release(refs[i]);
     CHECK(d.runs == 300);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 TEST(deadline_cancels_what_the_body_called) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 2);
-    rr_actor a = rr_spawn(Log_create);
+    desk d;
+    begin(&d, 2);
+    rr_actor a = d.actor = rr_spawn(Log_create);
     REMOTE_FN_DECLARE(int, control_family, uint64_t, at, rr_actor, a);
     rr_ref r = rr_call_with(RR_OPTIONS(.timeout_ms = 50), control_family, AT(&d), a);
     CHECK(outcome(r) == RR_ERR_TIMEOUT);
-    rr_release(r);
-    comes_to_rest(&f);
+    end(&d, REFS(r));
     CHECK(d.told == d.begun && d.runs == 0);
-    rr_release(a);
-    fixture_stop(&f);
 }
 
 TEST_ALONE(hundred_thousand_deadlines_in_random_order) {
     enum { COUNT = 100000 };
-    fixture f;
-    desk d = {.begun = 0};
+    desk d;
     uint64_t random = test_seed;
-    START(&f, .workers = 2);
+    begin(&d, 2);
     static rr_ref refs[COUNT];
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+    rr_ref gate = unsealed(1);
     for (int i = 0; i < COUNT; i++) {
         int64_t ms = 1 + (int64_t)test_below(&random, 100);
         refs[i] = rr_call_with(RR_OPTIONS(.timeout_ms = ms), control_size, AT(&d), gate);
@@ -230,13 +229,11 @@ TEST_ALONE(hundred_thousand_deadlines_in_random_order) {
     CHECK(rr_wait(refs, COUNT, COUNT, 30000, NULL) == COUNT);
     int late = 0;
     for (int i = 0; i < COUNT; i++) late += rr_get_void(refs[i]) == RR_ERR_TIMEOUT;
-    CHECK(late == COUNT && timers_settle_at(f.runtime, 0));
+    CHECK(late == COUNT && timers_settle_at(d.f.runtime, 0));
     CHECK(rr_seal(gate) == RR_OK);
     for (int i = 0; i < COUNT; i++) rr_release(refs[i]);
-    rr_release(gate);
-    comes_to_rest(&f);
+    end(&d, REFS(gate));
     CHECK(d.runs == 0);
-    fixture_stop(&f);
 }
 
 /* The heap by itself: random operations, compared with an array that is searched. */
@@ -279,9 +276,8 @@ TEST(heap_against_a_model) {
 /* ---- cancelling what has not begun ---- */
 
 TEST(cancel_queued_task_never_runs) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_ref held = rr_call(control_hold, AT(&d)), refs[10];
     CHECK(becomes(&d.begun, 1));
     for (int i = 0; i < 10; i++)
@@ -296,18 +292,14 @@ TEST(cancel_queued_task_never_runs) {
     d.open = true;
     for (int i = 0; i < 10; i++)
         CHECK(outcome(refs[i]) == (i % 3 ? RR_OK : RR_ERR_CANCELLED)), rr_release(refs[i]);
-    rr_release(held);
-    comes_to_rest(&f);
+    end(&d, REFS(held));
     CHECK(d.runs == 6);
-    fixture_stop(&f);
 }
 
 TEST(cancel_task_that_waits_for_arguments) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), late = rr_call(control_size, AT(&d), gate);
+    desk d;
+    begin(&d, 1);
+    rr_ref gate = unsealed(1), late = rr_call(control_size, AT(&d), gate);
     rr_ref next = rr_call(control_add, 1, late), last = rr_call(control_add, next, late);
     CHECK(rr_cancel(late) == RR_OK && outcome(late) == RR_ERR_CANCELLED);
     CHECK(outcome(next) == RR_ERR_CANCELLED && outcome(last) == RR_ERR_CANCELLED);
@@ -318,35 +310,28 @@ TEST(cancel_task_that_waits_for_arguments) {
     for (int i = 0; i < 4; i++)
         if (!CHECK(strstr(chain, part[i]))) fprintf(stderr, "no %s in %s\n", part[i], chain);
     CHECK(rr_seal(gate) == RR_OK);
-    rr_release(gate), rr_release(late), rr_release(next), rr_release(last);
-    comes_to_rest(&f);
+    end(&d, REFS(gate, late, next, last));
     CHECK(d.runs == 0);
-    fixture_stop(&f);
 }
 
 TEST(cancel_head_of_a_long_chain) {
     enum { COUNT = 50000 };
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_scope scope = rr_scope_begin();
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), head = rr_call(control_size, AT(&d), gate), last = head;
+    rr_ref gate = unsealed(1), head = rr_call(control_size, AT(&d), gate), last = head;
     for (int i = 0; i < COUNT; i++) last = rr_call(control_add, last, 1);
     CHECK(rr_cancel(head) == RR_OK && outcome(last) == RR_ERR_CANCELLED);
     CHECK(strstr(rr_error_message(last), "'control_size' failed"));
     CHECK(rr_seal(gate) == RR_OK);
     rr_scope_end(scope);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 TEST(cancel_part_of_a_gather) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), parts[3];
+    desk d;
+    begin(&d, 1);
+    rr_ref gate = unsealed(1), parts[3];
     for (int i = 0; i < 3; i++) parts[i] = rr_call(control_size, AT(&d), gate);
     rr_ref all = rr_gather(parts, 3);
     CHECK(rr_cancel(all) == RR_ERR_INVALID);
@@ -354,87 +339,67 @@ TEST(cancel_part_of_a_gather) {
     CHECK(rr_seal(gate) == RR_OK && outcome(all) == RR_ERR_CANCELLED);
     CHECK(strstr(rr_error_message(all), "its part 2 ") && outcome(parts[2]) == RR_OK);
     CHECK(rr_cancel(all) == RR_ERR_INVALID);
-    for (int i = 0; i < 3; i++) rr_release(parts[i]);
-    rr_release(gate), rr_release(all);
-    comes_to_rest(&f);
+    end(&d, REFS(parts[0], parts[1], parts[2], gate, all));
     CHECK(d.runs == 2);
-    fixture_stop(&f);
 }
 
 TEST(cancel_what_cannot_be) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref put = rr_put(int, 3), gate = rr_create(1, &room), good = rr_call(control_add, 1, 2);
+    desk d, other;
+    begin(&d, 1);
+    rr_ref put = rr_put(int, 3), gate = unsealed(1), good = rr_call(control_add, 1, 2);
     rr_ref bad = rr_call_named("control_add", RR_VALUE(int, 1)), gone = rr_put(int, 1);
     rr_release(gone);
-    int v = 0;
     CHECK(outcome(good) == RR_OK && rr_cancel(good) == RR_ERR_INVALID);
     CHECK(strstr(rr_error_message(good), "control_add"));
-    CHECK(rr_cancel_alone(good) == RR_ERR_INVALID && rr_get(int, good, &v) == RR_OK && v == 3);
+    CHECK(rr_cancel_alone(good) == RR_ERR_INVALID && gives(good, 3));
     CHECK(rr_cancel(bad) == RR_ERR_INVALID && outcome(bad) == RR_ERR_ARITY);
-    CHECK(rr_cancel(put) == RR_ERR_INVALID && rr_get(int, put, &v) == RR_OK && v == 3);
+    CHECK(rr_cancel(put) == RR_ERR_INVALID && gives(put, 3));
     CHECK(rr_cancel(gate) == RR_ERR_INVALID && rr_seal(gate) == RR_OK);
     CHECK(rr_cancel((rr_ref){0}) == RR_ERR_STALE && rr_cancel(gone) == RR_ERR_STALE);
     CHECK(rr_cancel_alone((rr_ref){0}) == RR_ERR_STALE);
     rr_runtime *mine = rr_runtime_use(NULL);
     CHECK(rr_cancel(good) == RR_ERR_NOT_RUNNING && !rr_cancelled() && rr_attempt() == 0);
-    rr_runtime_use(mine);
-    fixture other;
-    START(&other, .workers = 1);
+    begin(&other, 1);
     CHECK(rr_cancel(good) == RR_ERR_STALE);
-    fixture_stop(&other);
+    end(&other, NONE);
     rr_runtime_use(mine);
-    rr_release(put), rr_release(gate), rr_release(good), rr_release(bad);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(put, gate, good, bad));
 }
 
 /* ---- cancelling what runs ---- */
 
 TEST(cancel_running_body_that_looks) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_ref r = rr_call(control_hold, AT(&d)), next = rr_call(control_add, r, 1);
     CHECK(becomes(&d.begun, 1) && rr_cancel(r) == RR_OK && rr_ready(r));
     CHECK(outcome(r) == RR_ERR_CANCELLED && outcome(next) == RR_ERR_CANCELLED);
     CHECK(rr_cancel(r) == RR_ERR_INVALID && rr_cancel_alone(r) == RR_ERR_INVALID);
     CHECK(becomes(&d.ended, 1) && d.told == 1);
-    rr_release(r), rr_release(next);
-    comes_to_rest(&f);
-    rr_stats s;
-    rr_get_stats(&s);
-    CHECK(s.tasks_finished == 0 && s.tasks_failed == 2);
-    fixture_stop(&f);
+    end(&d, REFS(r, next));
+    CHECK(d.stats.tasks_finished == 0 && d.stats.tasks_failed == 2);
 }
 
 TEST(cancelled_reference_does_not_wait_for_the_body) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_ref r = rr_call(control_deaf, AT(&d));
     CHECK(becomes(&d.begun, 1) && rr_cancel(r) == RR_OK);
     CHECK(outcome(r) == RR_ERR_CANCELLED && d.ended == 0);
     d.open = true;
     CHECK(becomes(&d.ended, 1) && outcome(r) == RR_ERR_CANCELLED && d.told == 1);
-    rr_release(r);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r));
 }
 
 TEST(cancelled_reference_wakes_those_who_wait) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 2);
+    desk d;
+    begin(&d, 2);
     rr_ref r = rr_call(control_hold, AT(&d));
     REMOTE_FN_DECLARE(int, control_status, uint64_t, at, rr_ref, r);
     rr_ref waiter = rr_call(control_status, AT(&d), r);
     CHECK(becomes(&d.begun, 2) && rr_cancel(r) == RR_OK);
     CHECK(outcome(waiter) == RR_OK && d.status == RR_ERR_CANCELLED);
-    rr_release(r), rr_release(waiter);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r, waiter));
 }
 REMOTE_FN(int, control_status, uint64_t, at, rr_ref, r) {
     desk_at(at)->begun++;
@@ -444,18 +409,15 @@ REMOTE_FN(int, control_status, uint64_t, at, rr_ref, r) {
 }
 
 TEST(cancel_sleeping_body_wakes_it) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     double start = rr_now();
     rr_ref r = rr_call(control_sleep, AT(&d), 60000);
     CHECK(becomes(&d.begun, 1));
     rr_sleep_ms(5); /* so that it sleeps, most likely */
     CHECK(rr_cancel(r) == RR_OK && outcome(r) == RR_ERR_CANCELLED);
     CHECK(becomes(&d.ended, 1) && d.told == 1 && rr_now() - start < 20);
-    rr_release(r);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r));
 }
 
 /* Results that are dropped: of each kind that has something to free. */
@@ -498,9 +460,8 @@ REMOTE_FN(int, control_error, uint64_t, at) {
 }
 TEST(cancelled_results_are_dropped) {
     enum { COUNT = 8 };
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = COUNT);
+    desk d;
+    begin(&d, COUNT);
     rr_ref refs[COUNT] = {rr_call(control_wide, AT(&d)),
                           rr_call(control_room, AT(&d), 3000, 3000),
                           rr_call(control_room, AT(&d), 2000000, 1000),
@@ -514,12 +475,10 @@ TEST(cancelled_results_are_dropped) {
     d.open = true;
     for (int i = 0; i < COUNT; i++) CHECK(outcome(refs[i]) == RR_ERR_CANCELLED);
     for (int i = 0; i < COUNT; i++) rr_release(refs[i]);
-    comes_to_rest(&f);
-    CHECK(actors_settle_at(0) && d.begun == COUNT && fixture_messages(&f) == 0);
-    rr_stats s;
-    rr_get_stats(&s);
-    CHECK(s.tasks_failed >= COUNT && s.tasks_finished <= 1);
-    fixture_stop(&f);
+    comes_to_rest(&d);
+    CHECK(d.begun == COUNT && fixture_messages(&d.f) == 0);
+    end(&d, NONE);
+    CHECK(d.stats.tasks_failed >= COUNT && d.stats.tasks_finished <= 1);
 }
 
 /* Waits of a body that is cancelled. */
@@ -559,20 +518,16 @@ REMOTE_FN(int, control_wait, uint64_t, at, int, way, rr_ref, gate) {
 }
 static void cancel_waiting(bool first) {
     for (int way = 0; way < WAYS; way++) {
-        fixture f;
-        desk d = {.status = -1};
-        START(&f, .workers = 2);
-        void *room = NULL;
-        rr_ref gate = rr_create(1, &room), r = rr_call(control_wait, AT(&d), way, gate);
+        desk d;
+        begin(&d, 2);
+        rr_ref gate = unsealed(1), r = rr_call(control_wait, AT(&d), way, gate);
         CHECK(becomes(&d.begun, 1));
         if (!first) rr_sleep_ms(3); /* so that it waits already, most likely */
         CHECK(rr_cancel(r) == RR_OK && becomes(&d.ended, 1));
         if (!CHECK(d.status == RR_ERR_CANCELLED && d.told == 1))
             fprintf(stderr, "way %d: %d\n", way, d.status);
         CHECK(outcome(r) == RR_ERR_CANCELLED && rr_seal(gate) == RR_OK);
-        rr_release(r), rr_release(gate);
-        comes_to_rest(&f);
-        fixture_stop(&f);
+        end(&d, REFS(r, gate));
     }
 }
 TEST(cancel_waiting_body_wakes_it) { cancel_waiting(false); }
@@ -593,12 +548,10 @@ REMOTE_FN(int, control_idle, uint64_t, at, int, way, rr_ref, x) {
 }
 TEST(waits_of_a_cancelled_body_run_nothing) {
     for (int way = 0; way < 6; way++) {
-        fixture f;
-        desk d = {.status = -1};
-        START(&f, .workers = 1);
+        desk d;
+        begin(&d, 1);
         rr_scope scope = rr_scope_begin();
-        void *room = NULL;
-        rr_ref gate = rr_create(1, &room), x = rr_call(control_size, AT(&d), gate);
+        rr_ref gate = unsealed(1), x = rr_call(control_size, AT(&d), gate);
         if (way >= 3) x = rr_call(control_add, x, 1); /* what it waits for waits itself */
         rr_ref r = rr_call(control_idle, AT(&d), way % 3, x);
         CHECK(becomes(&d.begun, 1) && rr_cancel(r) == RR_OK && rr_seal(gate) == RR_OK);
@@ -608,8 +561,7 @@ TEST(waits_of_a_cancelled_body_run_nothing) {
             fprintf(stderr, "way %d: status %d, %d have run\n", way, d.status, d.count);
         CHECK(outcome(x) == RR_OK);
         rr_scope_end(scope);
-        comes_to_rest(&f);
-        fixture_stop(&f);
+        end(&d, NONE);
     }
 }
 
@@ -631,17 +583,15 @@ REMOTE_FN(int, control_starts, uint64_t, at, rr_actor, a, bool, alone) {
     return 1;
 }
 TEST(calls_of_a_cancelled_body_are_cancelled) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 2);
-    rr_actor a = rr_spawn(Log_create);
+    desk d;
+    begin(&d, 2);
+    rr_actor a = d.actor = rr_spawn(Log_create);
     rr_ref r = rr_call(control_starts, AT(&d), a, false);
     CHECK(becomes(&d.begun, 1) && rr_cancel(r) == RR_OK);
     CHECK(becomes(&d.ended, 1) && d.told == 1);
     rr_release(r);
     CHECK(objects_settle_at(0) && log_is(a, 0, NULL) && d.runs == 0);
-    rr_release(a);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 REMOTE_FN(int, control_unwraps, uint64_t, at, rr_ref, gate) {
@@ -654,19 +604,15 @@ REMOTE_FN(int, control_unwraps, uint64_t, at, rr_ref, gate) {
     return v;
 }
 TEST(unwrap_in_a_cancelled_body_is_zeros) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), r = rr_call(control_unwraps, AT(&d), gate);
+    desk d;
+    begin(&d, 1);
+    rr_ref gate = unsealed(1), r = rr_call(control_unwraps, AT(&d), gate);
     CHECK(becomes(&d.begun, 1));
     rr_sleep_ms(2);
     CHECK(rr_cancel(r) == RR_OK && becomes(&d.ended, 1) && d.told == 1);
     CHECK(rr_seal(gate) == RR_OK);
-    rr_release(gate), rr_release(r);
-    comes_to_rest(&f);
+    end(&d, REFS(gate, r));
     CHECK(d.runs == 0);
-    fixture_stop(&f);
 }
 
 /* A body with everything: tasks that run and queue, a message that queues, one whose method calls a
@@ -690,21 +636,18 @@ REMOTE_FN(int, control_family, uint64_t, at, rr_actor, a) {
 }
 TEST(cancel_tree_of_work_across_actors) {
     for (int workers = 1; workers <= 4; workers++) {
-        fixture f;
-        desk d = {.begun = 0};
-        START(&f, .workers = workers);
-        rr_actor a = rr_spawn(Log_create);
+        desk d;
+        begin(&d, workers);
+        rr_actor a = d.actor = rr_spawn(Log_create);
         rr_ref r = rr_call(control_family, AT(&d), a);
         CHECK(becomes(&d.begun, workers == 1 ? 1 : workers == 2 ? 2 : 3));
         CHECK(rr_cancel(r) == RR_OK && outcome(r) == RR_ERR_CANCELLED);
         rr_release(r);
-        comes_to_rest(&f);
+        CHECK(objects_settle_at(0) && timers_settle_at(d.f.runtime, 0));
         CHECK(d.told == d.begun && d.ended == d.begun && d.runs == 0);
-        int v = 0, one = 1;
         rr_ref asked = rr_ask(a, Log_add, 1);
-        CHECK(rr_get(int, asked, &v) == RR_OK && v == 1 && log_is(a, 1, &one));
-        rr_release(asked), rr_release(a);
-        fixture_stop(&f);
+        CHECK(gives(asked, 1) && log_is(a, 1, (int[]){1}));
+        end(&d, REFS(asked));
     }
 }
 
@@ -720,9 +663,8 @@ REMOTE_FN(int, control_parent, uint64_t, at) {
     return v;
 }
 static void cancel_parent(bool alone) {
-    fixture f;
-    desk d = {.status = -1};
-    START(&f, .workers = 2);
+    desk d;
+    begin(&d, 2);
     rr_ref r = rr_call(control_parent, AT(&d));
     CHECK(becomes(&d.begun, 1) && d.has_refs);
     CHECK((alone ? rr_cancel_alone(r) : rr_cancel(r)) == RR_OK);
@@ -731,30 +673,24 @@ static void cancel_parent(bool alone) {
     d.open = true;
     CHECK(outcome(d.refs[0]) == (alone ? RR_OK : RR_ERR_CANCELLED));
     CHECK(becomes(&d.ended, 1) && d.told == !alone);
-    rr_release(r), rr_release(d.refs[0]);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r, d.refs[0]));
 }
 TEST(cancel_goes_on_to_what_it_called) { cancel_parent(false); }
 TEST(cancel_alone_stops_at_the_task) { cancel_parent(true); }
 
 TEST(cancel_leaves_actors_and_other_work_alone) {
-    fixture f;
-    desk d = {.begun = 0}, other = {.begun = 0};
-    START(&f, .workers = 2);
+    desk d, other = {.begun = 0};
+    begin(&d, 2);
     REMOTE_FN_DECLARE(int, control_makes_actor, uint64_t, at);
     rr_ref neighbour = rr_call(control_hold, AT(&other));
     rr_ref r = rr_call(control_makes_actor, AT(&d));
     CHECK(becomes(&d.begun, 1) && becomes(&other.begun, 1) && rr_cancel(r) == RR_OK);
     CHECK(becomes(&d.ended, 1));
-    int v = 0;
     rr_ref asked = rr_ask(d.actor, Log_add, 4);
-    CHECK(rr_get(int, asked, &v) == RR_OK && v == 4);
+    CHECK(gives(asked, 4));
     other.open = true;
     CHECK(outcome(neighbour) == RR_OK && other.told == 0);
-    rr_release(asked), rr_release(d.actor), rr_release(r), rr_release(neighbour);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(asked, r, neighbour));
 }
 REMOTE_FN(int, control_makes_actor, uint64_t, at) {
     desk_at(at)->actor = rr_keep(rr_spawn(Log_create));
@@ -771,39 +707,31 @@ REMOTE_FN(int, control_suicide, uint64_t, at) {
     return 1;
 }
 TEST(cancel_itself) {
-    fixture f;
-    desk d = {.status = -1};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     d.refs[0] = rr_call(control_suicide, AT(&d));
     d.has_refs = true;
     CHECK(outcome(d.refs[0]) == RR_ERR_CANCELLED && becomes(&d.ended, 1));
     CHECK(d.begun == 0 && d.status == RR_OK && d.told == 1);
-    rr_release(d.refs[0]);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(d.refs[0]));
 }
 
 /* ---- messages ---- */
 
 TEST(cancel_method_that_runs) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
-    rr_actor a = rr_spawn(Log_create);
+    desk d;
+    begin(&d, 1);
+    rr_actor a = d.actor = rr_spawn(Log_create);
     rr_ref r = rr_ask(a, Log_hold, AT(&d)), next = rr_ask(a, Log_add, 2);
     CHECK(becomes(&d.begun, 1) && rr_cancel(r) == RR_OK);
     CHECK(outcome(r) == RR_ERR_CANCELLED && outcome(next) == RR_OK && d.told == 1);
     CHECK(log_is(a, 1, (int[]){2}));
-    rr_release(r), rr_release(next);
-    rr_release(a);
-    CHECK(actors_settle_at(0));
-    fixture_stop(&f);
+    end(&d, REFS(r, next));
 }
 
 TEST(cancel_messages_in_a_mailbox) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_scope scope = rr_scope_begin();
     rr_actor a = rr_spawn(Log_create);
     rr_ref refs[6];
@@ -818,17 +746,15 @@ TEST(cancel_messages_in_a_mailbox) {
     for (int i = 0; i < 6; i++) CHECK(outcome(refs[i]) == (i % 2 ? RR_OK : RR_ERR_CANCELLED));
     CHECK(log_is(a, 3, (int[]){1, 3, 5}));
     rr_scope_end(scope);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 TEST(cancel_message_that_holds_others_back) {
-    fixture f;
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_scope scope = rr_scope_begin();
     rr_actor a = rr_spawn(Log_create);
-    void *room = NULL;
-    rr_ref gate = rr_create(10, &room), second = rr_create(20, &room), refs[8];
+    rr_ref gate = unsealed(10), second = unsealed(20), refs[8];
     refs[0] = rr_ask(a, Log_size, gate); /* in front, late */
     for (int i = 1; i < 8; i++)
         refs[i] = i == 4 ? rr_ask(a, Log_size, second) : rr_ask(a, Log_add, i);
@@ -841,8 +767,7 @@ TEST(cancel_message_that_holds_others_back) {
     CHECK(rr_seal(second) == RR_OK && outcome(refs[4]) == RR_OK && outcome(refs[5]) == RR_OK);
     CHECK(rr_seal(gate) == RR_OK && log_is(a, 4, (int[]){1, 3, 20, 5}));
     rr_scope_end(scope);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 /* The sender is gone when its messages are cancelled. */
@@ -853,33 +778,26 @@ static void send_and_go(void *data) {
 }
 TEST(cancel_message_of_a_sender_that_is_gone) {
     for (int last = 0; last < 2; last++) {
-        fixture f;
-        desk d = {.begun = 0};
+        desk d;
         outside other;
-        START(&f, .workers = 1);
-        void *room = NULL;
-        d.actor = rr_spawn(Log_create), d.refs[2] = rr_create(9, &room);
-        outside_start(&other, f.runtime, send_and_go, &d);
+        begin(&d, 1);
+        d.actor = rr_spawn(Log_create), d.refs[2] = unsealed(9);
+        outside_start(&other, d.f.runtime, send_and_go, &d);
         outside_join(&other);
         if (last) CHECK(rr_cancel(d.refs[1]) == RR_OK);
         CHECK(rr_cancel(d.refs[0]) == RR_OK && outcome(d.refs[0]) == RR_ERR_CANCELLED);
         CHECK(outcome(d.refs[1]) == (last ? RR_ERR_CANCELLED : RR_OK));
         CHECK(log_is(d.actor, !last, (int[]){2}) && rr_seal(d.refs[2]) == RR_OK);
-        for (int i = 0; i < 3; i++) rr_release(d.refs[i]);
-        rr_release(d.actor);
-        CHECK(actors_settle_at(0));
-        fixture_stop(&f);
+        end(&d, REFS(d.refs[0], d.refs[1], d.refs[2]));
     }
 }
 
 TEST(cancel_messages_of_an_actor_that_dies) {
     for (int kill_first = 0; kill_first < 2; kill_first++) {
-        fixture f;
-        desk d = {.begun = 0};
-        START(&f, .workers = 1);
-        rr_actor a = rr_spawn(Log_create);
-        void *room = NULL;
-        rr_ref gate = rr_create(9, &room), refs[5] = {rr_ask(a, Log_hold, AT(&d))};
+        desk d;
+        begin(&d, 1);
+        rr_actor a = d.actor = rr_spawn(Log_create);
+        rr_ref gate = unsealed(9), refs[5] = {rr_ask(a, Log_hold, AT(&d))};
         CHECK(becomes(&d.begun, 1));
         for (int i = 1; i < 5; i++)
             refs[i] = i == 2 ? rr_ask(a, Log_size, gate) : rr_ask(a, Log_add, i);
@@ -892,11 +810,7 @@ TEST(cancel_messages_of_an_actor_that_dies) {
             CHECK(outcome(refs[i]) ==
                   (kill_first || i == 4 ? RR_ERR_ACTOR_DEAD : RR_ERR_CANCELLED));
         CHECK(rr_seal(gate) == RR_OK && outcome(refs[2]) == outcome(refs[3]));
-        for (int i = 0; i < 5; i++) rr_release(refs[i]);
-        rr_release(gate), rr_release(a);
-        CHECK(actors_settle_at(0));
-        comes_to_rest(&f);
-        fixture_stop(&f);
+        end(&d, REFS(refs[0], refs[1], refs[2], refs[3], refs[4], gate));
     }
 }
 
@@ -910,27 +824,20 @@ REMOTE_FN(int, control_flaky, uint64_t, at, int, failures, int, v) {
 }
 TEST(retry_until_it_works) {
     for (int delay = 0; delay < 2; delay++) {
-        fixture f;
-        desk d = {.begun = 0};
-        int v = 0;
-        START(&f, .workers = 2);
+        desk d;
+        begin(&d, 2);
         rr_options options = {.max_retries = 3, .retry_delay_ms = delay};
         rr_ref r = rr_call_with(options, control_flaky, AT(&d), 3, 9);
         rr_ref next = rr_call(control_add, r, 1);
-        CHECK(outcome(next) == RR_OK && rr_get(int, next, &v) == RR_OK && v == 10 && d.runs == 4);
-        rr_release(r), rr_release(next);
-        comes_to_rest(&f);
-        rr_stats s;
-        rr_get_stats(&s);
-        CHECK(s.tasks_submitted == 2 && s.tasks_finished == 2 && s.tasks_failed == 0);
-        fixture_stop(&f);
+        CHECK(outcome(next) == RR_OK && gives(next, 10) && d.runs == 4);
+        end(&d, REFS(r, next));
+        CHECK(d.stats.tasks_submitted == 2 && d.stats.tasks_finished == 2);
     }
 }
 
 TEST(retry_gives_up_and_says_after_how_many) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_ref r = rr_call_with(RR_OPTIONS(.max_retries = 2), control_flaky, AT(&d), 99, 0);
     rr_ref next = rr_call(control_add, 1, r);
     CHECK(outcome(r) == RR_ERR_TASK && outcome(next) == RR_ERR_TASK && d.runs == 3);
@@ -943,36 +850,26 @@ TEST(retry_gives_up_and_says_after_how_many) {
     desk once = {.begun = 0};
     rr_ref single = rr_call_with(RR_OPTIONS(.timeout_ms = 60000), control_flaky, AT(&once), 9, 0);
     CHECK(outcome(single) == RR_ERR_TASK && !strstr(rr_error_message(single), "attempt"));
-    rr_release(r), rr_release(next), rr_release(single);
-    comes_to_rest(&f);
-    rr_stats s;
-    rr_get_stats(&s);
-    CHECK(s.tasks_finished == 0 && s.tasks_failed == 3);
-    fixture_stop(&f);
+    end(&d, REFS(r, next, single));
+    CHECK(d.stats.tasks_finished == 0 && d.stats.tasks_failed == 3);
 }
 
 TEST(retry_delays_double) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     double start = rr_now();
     rr_options options = {.max_retries = 3, .retry_delay_ms = 10};
     rr_ref r = rr_call_with(options, control_flaky, AT(&d), 9, 0);
     CHECK(outcome(r) == RR_ERR_TASK && rr_now() - start > 0.75 * 0.07 - 1e-4);
-    rr_release(r);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r));
 }
 
 TEST(retry_a_thousand_times_at_once) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 2);
+    desk d;
+    begin(&d, 2);
     rr_ref r = rr_call_with(RR_OPTIONS(.max_retries = 1000), control_flaky, AT(&d), 1000, 3);
     CHECK(outcome(r) == RR_OK && d.runs == 1001);
-    rr_release(r);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r));
 }
 
 REMOTE_FN(int, control_reads, uint64_t, at, rr_bytes, b, rr_ref, kept, rr_bytes, c, wide, w,
@@ -990,9 +887,8 @@ REMOTE_FN(int, control_reads, uint64_t, at, rr_bytes, b, rr_ref, kept, rr_bytes,
     return right;
 }
 TEST(retry_keeps_its_arguments) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     static char five[5000], six[6000], seven[7000];
     wide w;
     memset(five, 5, sizeof five), memset(six, 6, sizeof six), memset(w.bytes, 7, sizeof w.bytes);
@@ -1004,63 +900,55 @@ TEST(retry_keeps_its_arguments) {
     rr_release(b), rr_release(kept), rr_release(a);
     for (int i = 0; i < 20; i++) rr_release(rr_put_bytes(seven, 5000)); /* would take their place */
     CHECK(outcome(r) == RR_OK && d.runs == 4 && d.told == 4);
-    rr_release(r);
-    comes_to_rest(&f);
-    CHECK(actors_settle_at(0));
-    fixture_stop(&f);
+    end(&d, REFS(r));
 }
 
 TEST(retries_stop_at_the_deadline) {
     for (int delay = 0; delay < 3; delay++) {
-        fixture f;
-        desk d = {.begun = 0};
-        START(&f, .workers = 1);
+        desk d;
+        begin(&d, 1);
         double start = rr_now();
-        rr_options options = {.timeout_ms = 30, .max_retries = INT32_MAX};
+        rr_options options = {.timeout_ms = 100, .max_retries = INT32_MAX};
         options.retry_delay_ms = delay == 2 ? 60000 : delay;
         rr_ref r = rr_call_with(options, control_flaky, AT(&d), INT32_MAX, 0);
-        CHECK(outcome(r) == RR_ERR_TIMEOUT && rr_now() - start > 0.029 && rr_now() - start < 20);
+        CHECK(outcome(r) == RR_ERR_TIMEOUT && rr_now() - start > 0.099 && rr_now() - start < 20);
         rr_release(r);
-        comes_to_rest(&f);
+        comes_to_rest(&d);
         int runs = d.runs;
         rr_sleep_ms(3);
+        end(&d, NONE);
         CHECK(runs == d.runs && (delay < 2 ? runs > 1 : runs == 1));
-        fixture_stop(&f);
     }
 }
 
 TEST(cancel_between_attempts) {
     for (int release = 0; release < 2; release++) {
-        fixture f;
-        desk d = {.begun = 0};
+        desk d;
         double start = rr_now();
-        START(&f, .workers = 1);
+        begin(&d, 1);
         rr_options options = {.timeout_ms = release ? 60000 : 0, .max_retries = 5};
         options.retry_delay_ms = 60000;
         rr_ref r = rr_call_with(options, control_flaky, AT(&d), 9, 0);
         rr_ref next = rr_call(control_add, r, 1);
-        CHECK(becomes(&d.runs, 1) && timers_settle_at(f.runtime, release ? 2 : 1));
+        CHECK(becomes(&d.runs, 1) && timers_settle_at(d.f.runtime, release ? 2 : 1));
         CHECK(!rr_ready(r) && rr_cancel(r) == RR_OK && outcome(r) == RR_ERR_CANCELLED);
         CHECK(outcome(next) == RR_ERR_CANCELLED);
-        if (release) rr_release(r), rr_release(next), comes_to_rest(&f);
-        fixture_stop(&f); /* which does not wait for the delay */
+        if (release) rr_release(r), rr_release(next), comes_to_rest(&d);
+        fixture_stop(&d.f); /* which does not wait for the delay */
         CHECK(d.runs == 1 && rr_now() - start < 20);
     }
 }
 
 TEST(cancel_ends_retries_of_a_running_body) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_options options = {.max_retries = 100};
     rr_ref r = rr_call_with(options, control_error, AT(&d));
     CHECK(becomes(&d.begun, 1) && rr_cancel(r) == RR_OK);
     d.open = true;
     CHECK(outcome(r) == RR_ERR_CANCELLED);
-    rr_release(r);
-    comes_to_rest(&f);
+    end(&d, REFS(r));
     CHECK(d.begun == 1);
-    fixture_stop(&f);
 }
 
 /* What an earlier attempt has called is cancelled too. */
@@ -1074,18 +962,15 @@ REMOTE_FN(int, control_leaves_child, uint64_t, at) {
     return 0;
 }
 TEST(cancel_between_attempts_takes_what_the_body_called) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 2);
+    desk d;
+    begin(&d, 2);
     rr_options options = {.max_retries = 1, .retry_delay_ms = 60000};
     rr_ref r = rr_call_with(options, control_leaves_child, AT(&d));
-    CHECK(becomes(&d.count, 1) && timers_settle_at(f.runtime, 1) && rr_cancel(r) == RR_OK);
+    CHECK(becomes(&d.count, 1) && timers_settle_at(d.f.runtime, 1) && rr_cancel(r) == RR_OK);
     CHECK(rr_wait(d.refs, 1, 1, 1000, NULL) == 1); /* at once */
     d.open = true;
     CHECK(outcome(d.refs[0]) == RR_ERR_CANCELLED);
-    rr_release(r), rr_release(d.refs[0]);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(r, d.refs[0]));
 }
 
 REMOTE_FN(int, control_attempt) { return rr_attempt(); }
@@ -1097,37 +982,30 @@ REMOTE_FN(int, control_nested) {
 }
 REMOTE_METHOD(int, Log, attempt) { return (void)self, rr_attempt(); }
 TEST(attempts_are_the_running_task_s_own) {
-    fixture f;
-    int v = -1;
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_scope scope = rr_scope_begin();
-    CHECK(rr_get(int, rr_call_with(RR_OPTIONS(.max_retries = 2), control_nested), &v) == RR_OK);
-    CHECK(v == 20 && rr_attempt() == 0 && !rr_cancelled());
-    CHECK(rr_get(int, rr_call(control_attempt), &v) == RR_OK && v == 0);
-    CHECK(rr_get(int, rr_ask(rr_spawn(Log_create), Log_attempt), &v) == RR_OK && v == 0);
+    CHECK(gives(rr_call_with(RR_OPTIONS(.max_retries = 2), control_nested), 20));
+    CHECK(rr_attempt() == 0 && !rr_cancelled() && gives(rr_call(control_attempt), 0));
+    CHECK(gives(rr_ask(rr_spawn(Log_create), Log_attempt), 0));
     rr_scope_end(scope);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 TEST(retry_is_not_for_failed_arguments) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_ref bad = rr_call(control_flaky, AT(&d), 9, 0);
     rr_options options = {.max_retries = 3, .retry_delay_ms = 60000, .timeout_ms = 60000};
     rr_ref r = rr_call_with(options, control_count, AT(&d), bad);
     CHECK(outcome(r) == RR_ERR_TASK && rr_error_code(r) == 100 && d.runs == 1);
     CHECK(!strstr(rr_error_message(r), "attempt"));
-    rr_release(bad), rr_release(r);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, REFS(bad, r));
 }
 
 TEST(options_that_cannot_be) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_options options[4] = {
         {.timeout_ms = -1}, {.max_retries = -2}, {.retry_delay_ms = -1}, {.timeout_ms = 1000}};
     const char *word[3] = {"timeout_ms", "max_retries", "retry_delay_ms"};
@@ -1137,52 +1015,46 @@ TEST(options_that_cannot_be) {
         CHECK(strstr(rr_error_message(r), word[i]) && strstr(rr_error_message(r), "control_count"));
         rr_release(r);
     }
-    rr_ref wrong = rr_call_with(options[3], control_count, AT(&d), rr_put(double, 1.5));
+    rr_ref number = rr_put(double, 1.5);
+    rr_ref wrong = rr_call_with(options[3], control_count, AT(&d), number);
     rr_ref gone = rr_call_with(options[3], control_count, AT(&d), (rr_ref){0});
     CHECK(outcome(wrong) == RR_ERR_TYPE && outcome(gone) == RR_ERR_STALE && d.runs == 0);
-    CHECK(timers_settle_at(f.runtime, 0) && f.runtime->timers.promised == 0);
+    CHECK(timers_settle_at(d.f.runtime, 0) && d.f.runtime->timers.promised == 0);
     rr_release(wrong), rr_release(gone);
-    CHECK(objects_settle_at(1)); /* the double */
-    fixture_stop(&f);
+    CHECK(objects_settle_at(1));
+    end(&d, REFS(number));
 }
 
 TEST(options_of_zeros_are_a_call) {
-    fixture f;
-    desk d = {.begun = 0}, other = {.begun = 0};
-    int v = 0;
-    START(&f, .workers = 1);
+    desk d, other = {.begun = 0};
+    begin(&d, 1);
     rr_ref r = rr_call_with((rr_options){0}, control_count, AT(&d), 4);
     rr_ref bad = rr_call_with(RR_OPTIONS(.timeout_ms = 0), control_flaky, AT(&other), 9, 1);
-    CHECK(rr_get(int, r, &v) == RR_OK && v == 4 && outcome(bad) != RR_OK);
-    CHECK(!strstr(rr_error_message(bad), "attempt") && f.runtime->timers.promised == 0);
-    rr_release(r), rr_release(bad);
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    CHECK(gives(r, 4) && outcome(bad) != RR_OK);
+    CHECK(!strstr(rr_error_message(bad), "attempt") && d.f.runtime->timers.promised == 0);
+    end(&d, REFS(r, bad));
 }
 
 /* ---- ends of the runtime ---- */
 
 TEST(shutdown_lets_retries_and_sleeps_finish) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
+    desk d;
+    begin(&d, 1);
     rr_call_with(RR_OPTIONS(.max_retries = 2, .retry_delay_ms = 5), control_flaky, AT(&d), 2, 1);
     rr_call(control_sleep, AT(&d), 5);
-    fixture_stop(&f);
+    fixture_stop(&d.f);
     CHECK(d.runs == 3 && d.ended == 1 && d.told == 0);
 }
 
 /* The runtime's end fails what waits for objects that nobody seals, deadline or not. */
 static void shutdown_unsealed(int64_t limit, bool cancels) {
-    fixture f;
-    desk d = {.begun = 0};
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+    desk d;
+    begin(&d, 1);
+    rr_ref gate = unsealed(1);
     rr_ref r = rr_call_with(RR_OPTIONS(.timeout_ms = limit), control_size, AT(&d), gate);
     if (cancels) CHECK(rr_cancel(r) == RR_OK);
     double start = rr_now();
-    fixture_stop(&f);
+    fixture_stop(&d.f);
     if (!CHECK(rr_now() - start < 1)) fprintf(stderr, "after %g s\n", rr_now() - start);
     CHECK(d.runs == 0);
 }
@@ -1195,9 +1067,9 @@ TEST(shutdown_while_a_deadline_passes) { shutdown_unsealed(20, false); }
 REMOTE_FN(int, control_square, int, v) { return v * v; }
 TEST(five_thousand_tasks_of_which_some_are_cancelled) {
     enum { COUNT = 5000 };
-    fixture f;
+    desk d;
     uint64_t random = test_seed;
-    START(&f, .workers = 2);
+    begin(&d, 2);
     static rr_ref refs[COUNT];
     static bool cancelled[COUNT];
     for (int i = 0; i < COUNT; i++) refs[i] = rr_call(control_square, i);
@@ -1213,8 +1085,7 @@ TEST(five_thousand_tasks_of_which_some_are_cancelled) {
         CHECK(rr_get(int, refs[i], &v) != RR_OK || v == i * i);
         rr_release(refs[i]);
     }
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 /* One outcome for each: its end, its deadline, and two that cancel it. */
@@ -1233,9 +1104,9 @@ static void cancel_all(void *data) {
     for (int i = 0; i < 200; i++) x->by[i] = rr_cancel(x->refs[i]);
 }
 TEST(one_outcome_wins) {
-    fixture f;
+    desk d;
     uint64_t random = test_seed;
-    START(&f, .workers = 2);
+    begin(&d, 2);
     for (int round = 0; round < 5; round++) {
         race a, b;
         outside other;
@@ -1244,7 +1115,7 @@ TEST(one_outcome_wins) {
             a.refs[i] = rr_call_with(options, control_busy, (int)test_below(&random, 30));
         }
         b = a;
-        outside_start(&other, f.runtime, cancel_all, &b);
+        outside_start(&other, d.f.runtime, cancel_all, &b);
         cancel_all(&a);
         outside_join(&other);
         for (int i = 0; i < 200; i++) {
@@ -1256,8 +1127,7 @@ TEST(one_outcome_wins) {
             rr_release(a.refs[i]);
         }
     }
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 /* A body is cancelled while it calls with deadlines: each call is found, or finds it out. */
@@ -1272,10 +1142,9 @@ REMOTE_FN(int, control_many, uint64_t, at) {
     return 0;
 }
 TEST(cancel_while_the_body_calls_with_deadlines) {
-    fixture f;
-    desk d = {.begun = 0};
+    desk d;
     uint64_t random = test_seed;
-    START(&f, .workers = 2);
+    begin(&d, 2);
     for (int i = 0; i < 100; i++) {
         rr_ref r = rr_call(control_many, AT(&d));
         CHECK(becomes(&d.begun, i + 1));
@@ -1285,8 +1154,7 @@ TEST(cancel_while_the_body_calls_with_deadlines) {
         CHECK(rr_cancel(r) == RR_OK && becomes(&d.ended, i + 1));
         rr_release(r);
     }
-    comes_to_rest(&f);
-    fixture_stop(&f);
+    end(&d, NONE);
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -37,9 +37,7 @@ TEST(statuses_have_names_and_texts) {
     CHECK(rr_status_name((rr_status)-1) && rr_status_text((rr_status)-1));
 }
 
-TEST(failure_carries_code_and_text) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(failure_carries_code_and_text, .workers = 1) {
     int v = 3;
     rr_ref r = rr_call(errors_fail, 41);
     CHECK(rr_get(int, r, &v) == RR_ERR_TASK && v == 0);
@@ -51,7 +49,6 @@ TEST(failure_carries_code_and_text) {
     rr_ref nothing = rr_call(errors_void, 5);
     CHECK(rr_get_void(nothing) == RR_ERR_TASK && rr_error_code(nothing) == 5);
     CHECK(rr_get_void(rr_call(errors_void, 0)) == RR_OK);
-    fixture_stop(&f);
 }
 
 TEST_ALONE(dependents_of_a_failure_do_not_run) {
@@ -66,20 +63,15 @@ TEST_ALONE(dependents_of_a_failure_do_not_run) {
     fixture_stop(&f);
 }
 
-TEST(message_tells_which_argument) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(message_tells_which_argument, .workers = 1) {
     rr_ref bad = rr_call(errors_fail, 9);
     CHECK(rr_get_void(bad) == RR_ERR_TASK);
     rr_ref first = rr_call(errors_last, bad, 1, 1), third = rr_call(errors_last, 1, 1, bad);
     CHECK(rr_get_void(first) == RR_ERR_TASK && says(first, "argument 1"));
     CHECK(rr_get_void(third) == RR_ERR_TASK && says(third, "argument 3"));
-    fixture_stop(&f);
 }
 
-TEST(dependents_have_the_status_of_the_first_cause) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(dependents_have_the_status_of_the_first_cause, .workers = 1) {
     rr_ref type = rr_call(errors_next, rr_put(double, 1));
     rr_ref stale = rr_call(errors_next, (rr_ref){0});
     rr_ref unknown = rr_call_named("errors_no_such_function"), arity = rr_call_named("errors_next");
@@ -89,12 +81,9 @@ TEST(dependents_have_the_status_of_the_first_cause) {
     rr_ref top = rr_call(errors_last, 1, 2, rr_call(errors_next, arity));
     CHECK(rr_get_void(top) == RR_ERR_ARITY && rr_error_code(top) == 0);
     CHECK(says(top, "errors_last") && says(top, "errors_next"));
-    fixture_stop(&f);
 }
 
-TEST(failure_before_and_after_the_dependent_was_submitted) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(failure_before_and_after_the_dependent_was_submitted, .workers = 2) {
     for (int i = 1; i < 500; i++) {
         rr_scope scope = rr_scope_begin();
         rr_ref bad = rr_call(errors_fail, i), top = rr_call(errors_next, bad);
@@ -103,15 +92,13 @@ TEST(failure_before_and_after_the_dependent_was_submitted) {
         rr_scope_end(scope);
     }
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 static void fail_a_chain(bool late) {
     fixture f;
     START(&f, .workers = 2);
     rr_scope scope = rr_scope_begin();
-    void *room = NULL;
-    rr_ref gate = rr_create(sizeof(int), &room);
+    rr_ref gate = unsealed(sizeof(int));
     rr_ref last = late ? rr_call_named("errors_next", gate) : rr_call(errors_fail, 12);
     for (int i = 0; i < 10000; i++) {
         rr_ref next = i % 2 ? rr_call(errors_next, last) : rr_call(errors_last, 1, last, 2);
@@ -133,20 +120,13 @@ static void fail_a_chain(bool late) {
 TEST(long_failing_chain) { fail_a_chain(false); }
 TEST(long_chain_that_fails_by_its_first_argument) { fail_a_chain(true); }
 
-TEST(failure_reaches_many_dependents) {
-    fixture f;
-    START(&f, .workers = 2);
-    rr_scope scope = rr_scope_begin();
-    void *room = NULL;
+TEST_SCOPE(failure_reaches_many_dependents, .workers = 2) {
     static rr_ref refs[20000];
-    rr_ref gate = rr_create(1, &room), bad = rr_call_named("errors_next", gate);
+    rr_ref gate = unsealed(1), bad = rr_call_named("errors_next", gate);
     for (int i = 0; i < 20000; i++) refs[i] = rr_call(errors_next, bad);
     CHECK(rr_seal(gate) == RR_OK && rr_wait(refs, 20000, 20000, -1, NULL) == 20000);
     for (int i = 0; i < 20000; i++)
         if (!CHECK(rr_get_void(refs[i]) == RR_ERR_TYPE)) break;
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, errors_twice) {
@@ -174,18 +154,13 @@ REMOTE_FN(rr_bytes, errors_drops_its_bytes) {
     return rr_bytes_of(p, 5000);
 }
 
-TEST(first_of_two_failures_counts) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(first_of_two_failures_counts, .workers = 1) {
     rr_ref r = rr_call(errors_twice);
     CHECK(rr_get_void(r) == RR_ERR_TASK && rr_error_code(r) == 1);
     CHECK(says(r, "the first") && !strstr(rr_error_message(r), "the second"));
-    fixture_stop(&f);
 }
 
-TEST(messages_of_any_length_and_content) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(messages_of_any_length_and_content, .workers = 1) {
     for (int size = 10; size < 2000000; size *= 5) {
         rr_ref r = rr_call(errors_long, size), top = rr_call(errors_next, r);
         CHECK(rr_get_void(r) == RR_ERR_TASK && says(r, "errors_long") && says(r, "begins"));
@@ -196,12 +171,9 @@ TEST(messages_of_any_length_and_content) {
     CHECK(rr_get_void(r) == RR_ERR_TASK && says(r, "100%s%n%d"));
     r = rr_call(errors_empty);
     CHECK(rr_get_void(r) == RR_ERR_TASK && says(r, "errors_empty"));
-    fixture_stop(&f);
 }
 
-TEST(result_of_a_failed_body_is_dropped) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(result_of_a_failed_body_is_dropped, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     for (int i = 0; i < 10; i++) {
         CHECK(rr_get_void(rr_call(errors_drops_what_it_returns)) == RR_ERR_TASK);
@@ -212,7 +184,6 @@ TEST(result_of_a_failed_body_is_dropped) {
     rr_stats s;
     rr_get_stats(&s);
     CHECK(s.store_bytes_used == 0 && s.tasks_failed == 20 && s.tasks_finished == 0);
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, errors_of_a_child, int, code) {
@@ -221,13 +192,10 @@ REMOTE_FN(int, errors_of_a_child, int, code) {
     return rr_get(int, child, &v) == RR_ERR_TASK && v == 0 ? rr_error_code(child) : -1;
 }
 
-TEST(failure_of_a_child_is_not_its_parents) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(failure_of_a_child_is_not_its_parents, .workers = 1) {
     int v = 0;
     for (int i = 1; i < 50; i++)
         CHECK(rr_get(int, rr_call(errors_of_a_child, i), &v) == RR_OK && v == i);
-    fixture_stop(&f);
 }
 
 typedef struct Fragile { int v; } Fragile;
@@ -247,9 +215,7 @@ REMOTE_DESTRUCTOR(Unborn) {
     unborn_dropped++;
 }
 
-TEST(constructor_with_a_failed_argument) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(constructor_with_a_failed_argument, .workers = 1) {
     rr_actor a = rr_spawn(Unborn_create, rr_call(errors_fail, 66));
     rr_ref r = rr_ask(a, Unborn_get, 1);
     CHECK(rr_get_void(r) == RR_ERR_ACTOR_DEAD && rr_error_code(r) == 66);
@@ -258,40 +224,30 @@ TEST(constructor_with_a_failed_argument) {
     CHECK(rr_get_void(top) == RR_ERR_ACTOR_DEAD && rr_error_code(top) == 66);
     rr_release(a);
     CHECK(actors_settle_at(0) && unborn_dropped == 0); /* never born */
-    fixture_stop(&f);
 }
 
-TEST(method_with_a_failed_argument) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(method_with_a_failed_argument, .workers = 1) {
     rr_actor a = rr_spawn(Fragile_create, 1);
     rr_ref r = rr_ask(a, Fragile_get, rr_call(errors_fail, 5));
     CHECK(rr_get_void(r) == RR_ERR_TASK && rr_error_code(r) == 5 && says(r, "Fragile_get"));
     CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2); /* the actor is well */
     rr_kill(a);
-    fixture_stop(&f);
 }
 
-TEST(told_failure_goes_to_the_log) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(told_failure_goes_to_the_log, .workers = 1) {
     rr_actor a = rr_spawn(Fragile_create, 1);
     CHECK(rr_tell(a, Fragile_fail, 3) == RR_OK);
     CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2);
-    CHECK(fixture_logged(&f, "Fragile_fail") && fixture_logged(&f, "a told failure"));
-    fixture_stop(&f);
+    CHECK(fixture_logged(f, "Fragile_fail") && fixture_logged(f, "a told failure"));
 }
 
-TEST(misuse_outside_a_body_is_a_warning) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(misuse_outside_a_body_is_a_warning, .workers = 1) {
     rr_fail(1, "not %s", "here");
-    CHECK(f.warnings == 1 && f.errors == 0 && fixture_logged(&f, "rr_fail"));
+    CHECK(f->warnings == 1 && f->errors == 0 && fixture_logged(f, "rr_fail"));
     rr_exit_actor();
-    CHECK(f.warnings == 2 && fixture_logged(&f, "rr_exit_actor"));
+    CHECK(f->warnings == 2 && fixture_logged(f, "rr_exit_actor"));
     rr_ref r = rr_call(errors_next, 4); /* and harms nothing */
     CHECK(rr_unwrap(int, r) == 4);
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, errors_exit_actor) {
@@ -299,18 +255,12 @@ REMOTE_FN(int, errors_exit_actor) {
     return 1;
 }
 
-TEST(exit_actor_in_a_task_is_a_warning) {
-    fixture f;
-    START(&f, .workers = 1);
-    CHECK(rr_unwrap(int, rr_call(errors_exit_actor)) == 1 && fixture_logged(&f, "rr_exit_actor"));
-    fixture_stop(&f);
+TEST_RUN(exit_actor_in_a_task_is_a_warning, .workers = 1) {
+    CHECK(rr_unwrap(int, rr_call(errors_exit_actor)) == 1 && fixture_logged(f, "rr_exit_actor"));
 }
 
-TEST(message_of_a_pending_reference_is_the_last_failed_call) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+TEST_RUN(message_of_a_pending_reference_is_the_last_failed_call, .workers = 1) {
+    rr_ref gate = unsealed(1);
     rr_bytes view;
     CHECK(rr_get_timeout(rr_bytes, gate, &view, 0) == RR_ERR_TIMEOUT);
     char timeout[500];
@@ -321,7 +271,6 @@ TEST(message_of_a_pending_reference_is_the_last_failed_call) {
     rr_release(gate);
     CHECK(rr_get_void(gate) == RR_ERR_STALE);
     CHECK(strlen(rr_error_message(gate)) > 0 && rr_error_code(gate) == 0);
-    fixture_stop(&f);
 }
 
 TEST(message_is_never_null) {

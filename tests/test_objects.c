@@ -40,9 +40,7 @@ static uint64_t used(void) {
         rr_release(r);                                                                             \
     } while (0)
 
-TEST(scalars_come_back) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(scalars_come_back, .workers = 1) {
     ROUND_TRIP(_Bool, 1);
     ROUND_TRIP(char, 'x');
     ROUND_TRIP(signed char, -100);
@@ -61,12 +59,9 @@ TEST(scalars_come_back) {
     ROUND_TRIP(size_t, SIZE_MAX);
     ROUND_TRIP(colour, GREEN);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(structs_small_and_large_come_back) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(structs_small_and_large_come_back, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     tiny t = {0};
     pair p = {0};
@@ -82,7 +77,6 @@ TEST(structs_small_and_large_come_back) {
     CHECK(rr_get(big, rr_put(big, in), &out) == RR_OK && !memcmp(&in, &out, sizeof in));
     rr_scope_end(scope);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, objects_aligned, wide, w, big, b, wide, v) {
@@ -90,9 +84,7 @@ REMOTE_FN(int, objects_aligned, wide, w, big, b, wide, v) {
     return odd == 0 && w.d[0] == 1 && v.d[3] == 8 && b.bytes[4999] == 3;
 }
 
-TEST(structs_of_any_alignment_as_arguments) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(structs_of_any_alignment_as_arguments, .workers = 1) {
     static big b;
     memset(&b, 3, sizeof b);
     wide w = {{1, 2, 3, 4}}, v = {{5, 6, 7, 8}};
@@ -100,12 +92,9 @@ TEST(structs_of_any_alignment_as_arguments) {
     CHECK(rr_get(int, rr_call(objects_aligned, w, b, v), &ok) == RR_OK && ok);
     CHECK(rr_get(int, rr_call(objects_aligned, rr_put(wide, w), b, rr_put(wide, v)), &ok) == RR_OK);
     CHECK(ok);
-    fixture_stop(&f);
 }
 
-TEST(scalars_match_by_what_they_are) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(scalars_match_by_what_they_are, .workers = 1) {
     int32_t i32 = 0;
     int64_t i64 = 0;
     long l = 0;
@@ -123,12 +112,9 @@ TEST(scalars_match_by_what_they_are) {
     const pair p = {1, 2};
     pair q = {0};
     CHECK(rr_get(pair, rr_put(const pair, p), &q) == RR_OK && q.b == 2);
-    fixture_stop(&f);
 }
 
-TEST(other_types_are_refused_and_the_output_is_zeroed) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(other_types_are_refused_and_the_output_is_zeroed, .workers = 1) {
     double d = 1;
     float x = 1;
     twin t = {1, 1};
@@ -145,23 +131,17 @@ TEST(other_types_are_refused_and_the_output_is_zeroed) {
     CHECK(rr_get(rr_ref, r, &inner) == RR_ERR_TYPE && inner.id == 0);
     CHECK(rr_get(int, r, &n) == RR_OK && n == 42); /* a refused read changes nothing */
     CHECK(rr_get_void(r) == RR_OK);
-    fixture_stop(&f);
 }
 
-TEST(wrong_type_is_told_at_the_parameter_it_meets) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(wrong_type_is_told_at_the_parameter_it_meets, .workers = 1) {
     wide w = {{0}};
     rr_ref wrong = rr_call(objects_aligned, w, rr_put(pair, {1, 2}), w);
     CHECK(rr_get_void(wrong) == RR_ERR_TYPE);
     CHECK(strstr(rr_error_message(wrong), "big") && strstr(rr_error_message(wrong), "pair"));
     CHECK(strstr(rr_error_message(wrong), "objects_aligned"));
-    fixture_stop(&f);
 }
 
-TEST(bytes_of_every_size_come_back_on_a_cache_line) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(bytes_of_every_size_come_back_on_a_cache_line, .workers = 1) {
     static const size_t sizes[] = {0,   1,    2,    7,    8,    15,    16,    17,      31,      32,
                                    33,  63,   64,   65,   100,  127,   128,   129,     255,     256,
                                    257, 1000, 4095, 4096, 4097, 65535, 65536, 1000001, 10 << 20};
@@ -178,12 +158,9 @@ TEST(bytes_of_every_size_come_back_on_a_cache_line) {
     }
     free(data);
     CHECK(live() == 0 && used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(all_small_sizes_keep_to_their_own_memory) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(all_small_sizes_keep_to_their_own_memory, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     unsigned char data[600];
     static rr_ref refs[600];
@@ -199,12 +176,9 @@ TEST(all_small_sizes_keep_to_their_own_memory) {
     }
     rr_scope_end(scope);
     CHECK(live() == 0 && used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(put_copies_what_it_gets) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(put_copies_what_it_gets, .workers = 1) {
     char data[3000] = "before";
     rr_ref r = rr_put_bytes(data, sizeof data);
     strcpy(data, "after");
@@ -214,22 +188,16 @@ TEST(put_copies_what_it_gets) {
     strcpy(data, "later");
     CHECK(rr_get(rr_bytes, again, &view) == RR_OK && view.size == sizeof data);
     CHECK(!strcmp(view.data, "after"));
-    fixture_stop(&f);
 }
 
-TEST(put_bytes_of_nothing_and_of_null) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(put_bytes_of_nothing_and_of_null, .workers = 1) {
     rr_bytes view = {"x", 1};
     CHECK(rr_get(rr_bytes, rr_put_bytes(NULL, 0), &view) == RR_OK && view.size == 0);
     rr_ref wrong = rr_put_bytes(NULL, 5);
     CHECK(rr_get(rr_bytes, wrong, &view) == RR_ERR_INVALID && !view.data && view.size == 0);
-    fixture_stop(&f);
 }
 
-TEST(created_object_is_not_seen_before_it_is_sealed) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(created_object_is_not_seen_before_it_is_sealed, .workers = 1) {
     void *room = NULL;
     rr_ref r = rr_create(100, &room);
     if (!CHECK(room != NULL)) return;
@@ -242,51 +210,39 @@ TEST(created_object_is_not_seen_before_it_is_sealed) {
     CHECK(rr_seal(r) == RR_ERR_INVALID);
     rr_release(r);
     CHECK(rr_seal(r) == RR_ERR_STALE && live() == 0 && used() == 0);
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, objects_seven) { return 7; }
 
-TEST(seal_refuses_what_create_did_not_make) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(seal_refuses_what_create_did_not_make, .workers = 1) {
     rr_ref put = rr_put(int, 1), bytes = rr_put_bytes("x", 1), call = rr_call(objects_seven);
     CHECK(rr_seal(put) == RR_ERR_INVALID);
     CHECK(rr_seal(bytes) == RR_ERR_INVALID);
     CHECK(rr_seal(call) == RR_ERR_INVALID);
     CHECK(rr_get_void(call) == RR_OK && rr_seal(call) == RR_ERR_INVALID);
     CHECK(rr_seal(rr_gather(&put, 1)) == RR_ERR_INVALID);
-    fixture_stop(&f);
 }
 
-TEST(created_object_of_zero_bytes) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(created_object_of_zero_bytes, .workers = 1) {
     void *room = NULL;
     rr_bytes view = {"x", 1};
     rr_ref r = rr_create(0, &room);
     CHECK(rr_seal(r) == RR_OK);
     CHECK(rr_get(rr_bytes, r, &view) == RR_OK && view.size == 0);
-    fixture_stop(&f);
 }
 
-TEST(created_object_dropped_before_seal) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(created_object_dropped_before_seal, .workers = 1) {
     void *room = NULL;
     rr_ref r = rr_create(100000, &room);
     rr_release(r);
     CHECK(rr_seal(r) == RR_ERR_STALE && live() == 0 && used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(sizes_that_cannot_be_are_errors) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(sizes_that_cannot_be_are_errors, .workers = 1) {
     static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 63, SIZE_MAX - 4096,
                                    SIZE_MAX / 2, SIZE_MAX / 2 + 1};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        void *room = &f;
+        void *room = f;
         rr_ref r = rr_create(sizes[i], &room);
         rr_status status = rr_get_void(r);
         CHECK(room == NULL);
@@ -301,7 +257,6 @@ TEST(sizes_that_cannot_be_are_errors) {
               status == RR_ERR_INVALID);
     }
     CHECK(used() == 0);
-    fixture_stop(&f);
 }
 
 /* Results made in place. */
@@ -347,9 +302,7 @@ static bool gives(rr_ref r, size_t size, int byte) {
     return ok && ((uintptr_t)view.data & 63) == 0;
 }
 
-TEST(result_made_in_place) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(result_made_in_place, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     static const size_t sizes[] = {0, 1, 16, 63, 64, 65, 4096, 1000000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -361,12 +314,9 @@ TEST(result_made_in_place) {
     CHECK(gives(rr_call(objects_foreign, (size_t)4), 4, 4));
     rr_scope_end(scope);
     CHECK(objects_settle_at(0) && used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(result_out_of_the_middle_of_its_room) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(result_out_of_the_middle_of_its_room, .workers = 1) {
     rr_bytes view = {0};
     rr_ref r = rr_call(objects_middle);
     CHECK(rr_get(rr_bytes, r, &view) == RR_OK && view.size == 50);
@@ -374,12 +324,9 @@ TEST(result_out_of_the_middle_of_its_room) {
     CHECK(((uintptr_t)view.data & 63) == 0);
     rr_release(r);
     CHECK(objects_settle_at(0) && used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(result_that_is_an_argument) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(result_that_is_an_argument, .workers = 1) {
     unsigned char data[3000];
     memset(data, 6, sizeof data);
     rr_ref in = rr_put_bytes(data, sizeof data), out = rr_call(objects_argument_back, in);
@@ -387,59 +334,41 @@ TEST(result_that_is_an_argument) {
     rr_release(in);
     CHECK(objects_settle_at(1) && gives(out, sizeof data, 6));
     CHECK(gives(rr_call(objects_argument_back, rr_bytes_of(data, 10)), 10, 6));
-    fixture_stop(&f);
 }
 
-TEST(null_result_with_a_size_is_an_error) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(null_result_with_a_size_is_an_error, .workers = 1) {
     CHECK(gives(rr_call(objects_null, (size_t)0), 0, 0));
     rr_ref r = rr_call(objects_null, (size_t)10);
     CHECK(rr_get_void(r) == RR_ERR_INVALID);
     CHECK(strstr(rr_error_message(r), "objects_null") != NULL);
-    fixture_stop(&f);
 }
 
-TEST(result_longer_than_its_room_is_an_error) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(result_longer_than_its_room_is_an_error, .workers = 1) {
     rr_ref r = rr_call(objects_beyond, (size_t)1000, (size_t)1000000);
     CHECK(rr_get_void(r) == RR_ERR_INVALID && strlen(rr_error_message(r)) > 0);
     rr_release(r);
     CHECK(objects_settle_at(0) && used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(result_room_that_is_not_used) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(result_room_that_is_not_used, .workers = 1) {
     rr_ref r = rr_call(objects_result_unused);
     CHECK(rr_get_void(r) == RR_OK);
     rr_release(r);
     CHECK(objects_settle_at(0) && used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(result_of_impossible_size_fails_the_task) {
-    fixture f;
-    START(&f, .workers = 1, .store_bytes = 1 << 20);
+TEST_RUN(result_of_impossible_size_fails_the_task, .workers = 1, .store_bytes = 1 << 20) {
     CHECK(rr_get_void(rr_call(objects_exact, (size_t)2 << 20)) == RR_ERR_STORE_FULL);
     rr_status status = rr_get_void(rr_call(objects_exact, SIZE_MAX));
     CHECK(status == RR_ERR_NO_MEMORY || status == RR_ERR_STORE_FULL || status == RR_ERR_INVALID);
     CHECK(used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(result_outside_a_body_is_null_with_a_warning) {
-    fixture f;
-    START(&f, .workers = 1);
-    CHECK(rr_result(10) == NULL && f.warnings == 1);
-    fixture_stop(&f);
+TEST_RUN(result_outside_a_body_is_null_with_a_warning, .workers = 1) {
+    CHECK(rr_result(10) == NULL && f->warnings == 1);
 }
 
-TEST(store_limit_is_honoured_and_given_back) {
-    fixture f;
-    START(&f, .workers = 1, .store_bytes = 1 << 20);
+TEST_RUN(store_limit_is_honoured_and_given_back, .workers = 1, .store_bytes = 1 << 20) {
     static char data[300 << 10];
     rr_ref refs[3];
     for (int i = 0; i < 3; i++) refs[i] = rr_put_bytes(data, sizeof data);
@@ -455,12 +384,9 @@ TEST(store_limit_is_honoured_and_given_back) {
     CHECK(rr_get_void(refs[1]) == RR_OK);
     for (int i = 0; i < 3; i++) rr_release(refs[i]);
     CHECK(used() == 0);
-    fixture_stop(&f);
 }
 
-TEST(memory_is_used_again) {
-    fixture f;
-    START(&f, .workers = 2, .store_bytes = 64 << 20);
+TEST_RUN(memory_is_used_again, .workers = 2, .store_bytes = 64 << 20) {
     static char data[1 << 20];
     for (int i = 0; i < 2000; i++) { /* 2 GB in all, in sizes that vary */
         rr_ref r = rr_put_bytes(data, sizeof data - (size_t)(i % 700) * 1000);
@@ -468,7 +394,6 @@ TEST(memory_is_used_again) {
         rr_release(r);
     }
     CHECK(used() == 0);
-    fixture_stop(&f);
 }
 
 typedef struct put_job { int number; bool ok; } put_job;
@@ -489,21 +414,18 @@ static void put_and_get(void *data) {
     rr_scope_end(scope);
 }
 
-TEST(many_threads_put_and_get) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(many_threads_put_and_get, .workers = 2) {
     outside threads[4];
     put_job jobs[4];
     for (int i = 0; i < 4; i++) {
         jobs[i].number = i;
-        outside_start(&threads[i], f.runtime, put_and_get, &jobs[i]);
+        outside_start(&threads[i], f->runtime, put_and_get, &jobs[i]);
     }
     for (int i = 0; i < 4; i++) {
         outside_join(&threads[i]);
         CHECK(jobs[i].ok);
     }
     CHECK(live() == 0 && used() == 0);
-    fixture_stop(&f);
 }
 
 TEST(put_without_a_runtime_is_an_error) {

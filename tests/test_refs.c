@@ -28,9 +28,7 @@ static bool holds(rr_ref r, int wanted) {
     return rr_get(int, r, &v) == RR_OK && v == wanted;
 }
 
-TEST(null_reference_is_told) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(null_reference_is_told, .workers = 1) {
     rr_ref null = {0};
     CHECK(gone(null));
     CHECK(rr_ready(null)); /* rr_get answers at once */
@@ -40,22 +38,16 @@ TEST(null_reference_is_told) {
     CHECK(rr_keep(null).id == 0);
     CHECK(gone(rr_call(refs_same, null)));
     CHECK(rr_error_message(null) != NULL && rr_error_code(null) == 0);
-    fixture_stop(&f);
 }
 
-TEST(null_actor_is_told) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(null_actor_is_told, .workers = 1) {
     rr_actor null = {0};
     rr_retain(null), rr_release(null);
     CHECK(rr_keep(null).id == 0);
     CHECK(rr_kill(null) == RR_ERR_STALE);
-    fixture_stop(&f);
 }
 
-TEST(stale_reference_is_told_and_not_followed) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(stale_reference_is_told_and_not_followed, .workers = 1) {
     rr_ref r = rr_put(int, 5);
     CHECK(holds(r, 5) && live() == 1);
     rr_release(r);
@@ -64,12 +56,9 @@ TEST(stale_reference_is_told_and_not_followed) {
     CHECK(gone(rr_call(refs_same, r)));
     rr_retain(r);
     CHECK(rr_keep(r).id == r.id && gone(r));
-    fixture_stop(&f);
 }
 
-TEST(stale_reference_does_not_meet_the_next_user_of_its_slot) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(stale_reference_does_not_meet_the_next_user_of_its_slot, .workers = 1) {
     rr_ref old[64], young[64];
     for (int i = 0; i < 64; i++) old[i] = rr_put(int, i);
     for (int i = 0; i < 64; i++) rr_release(old[i]);
@@ -81,12 +70,9 @@ TEST(stale_reference_does_not_meet_the_next_user_of_its_slot) {
     }
     for (int i = 0; i < 64; i++) rr_release(young[i]);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(double_release_is_harmless) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(double_release_is_harmless, .workers = 1) {
     rr_ref r = rr_put(int, 1), other = rr_put(int, 2);
     for (int i = 0; i < 10; i++) rr_release(r);
     CHECK(gone(r) && holds(other, 2) && live() == 1);
@@ -96,12 +82,9 @@ TEST(double_release_is_harmless) {
     CHECK(gone(inside));
     rr_scope_end(scope);
     CHECK(holds(other, 2) && live() == 1);
-    fixture_stop(&f);
 }
 
-TEST(invented_reference_is_told) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(invented_reference_is_told, .workers = 1) {
     rr_ref real = rr_put(int, 1), r = real;
     r.slot ^= 0x5a5a5a;
     CHECK(gone(r));
@@ -113,24 +96,18 @@ TEST(invented_reference_is_told) {
     CHECK(gone(r));
     rr_release(r);
     CHECK(holds(real, 1));
-    fixture_stop(&f);
 }
 
-TEST(retain_and_release_are_neutral_outside_scopes) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(retain_and_release_are_neutral_outside_scopes, .workers = 1) {
     rr_ref r = rr_put(int, 4);
     for (int i = 0; i < 100; i++) rr_retain(r);
     for (int i = 0; i < 100; i++) rr_release(r);
     CHECK(holds(r, 4));
     rr_release(r);
     CHECK(gone(r) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(retain_and_release_are_neutral_in_a_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(retain_and_release_are_neutral_in_a_scope, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     rr_ref r = rr_put(int, 4);
     rr_retain(r), rr_release(r);
@@ -139,12 +116,9 @@ TEST(retain_and_release_are_neutral_in_a_scope) {
     CHECK(holds(r, 4));
     rr_scope_end(scope);
     CHECK(gone(r) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(retained_reference_outlives_its_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(retained_reference_outlives_its_scope, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     rr_ref r = rr_put(int, 4);
     rr_retain(r);
@@ -156,12 +130,9 @@ TEST(retained_reference_outlives_its_scope) {
     CHECK(holds(r, 4));
     rr_release(r);
     CHECK(gone(r) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(retained_outside_released_inside_a_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(retained_outside_released_inside_a_scope, .workers = 1) {
     rr_ref r = rr_put(int, 4);
     rr_retain(r);
     rr_scope scope = rr_scope_begin();
@@ -172,36 +143,27 @@ TEST(retained_outside_released_inside_a_scope) {
     CHECK(gone(r) && holds(other, 5));
     rr_scope_end(scope);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(keep_takes_a_reference_out_of_its_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(keep_takes_a_reference_out_of_its_scope, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     rr_ref dropped = rr_put(int, 1), kept = rr_keep(rr_put(int, 2));
     rr_scope_end(scope);
     CHECK(gone(dropped) && holds(kept, 2) && live() == 1);
     rr_release(kept);
     CHECK(gone(kept) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(kept_reference_can_be_released_in_the_same_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(kept_reference_can_be_released_in_the_same_scope, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     rr_ref r = rr_keep(rr_put(int, 1));
     rr_release(r);
     CHECK(gone(r));
     rr_scope_end(scope);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(keep_reaches_the_outer_scope_that_holds_it) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(keep_reaches_the_outer_scope_that_holds_it, .workers = 1) {
     rr_scope outer = rr_scope_begin();
     rr_ref r = rr_put(int, 1);
     rr_scope inner = rr_scope_begin();
@@ -211,22 +173,16 @@ TEST(keep_reaches_the_outer_scope_that_holds_it) {
     CHECK(holds(r, 1));
     rr_release(r);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(keep_outside_every_scope_changes_nothing) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(keep_outside_every_scope_changes_nothing, .workers = 1) {
     rr_ref r = rr_keep(rr_put(int, 1));
     CHECK(holds(r, 1));
     rr_release(r);
     CHECK(gone(r) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(release_reaches_the_outer_scope_that_holds_it) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(release_reaches_the_outer_scope_that_holds_it, .workers = 1) {
     rr_scope outer = rr_scope_begin();
     rr_ref r = rr_put(int, 1);
     rr_scope inner = rr_scope_begin();
@@ -239,12 +195,9 @@ TEST(release_reaches_the_outer_scope_that_holds_it) {
     CHECK(holds(next, 2));
     rr_release(next);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(nested_scopes_release_their_own) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(nested_scopes_release_their_own, .workers = 1) {
     enum { DEPTH = 100 };
     rr_scope scopes[DEPTH];
     rr_ref refs[DEPTH];
@@ -258,68 +211,53 @@ TEST(nested_scopes_release_their_own) {
         CHECK(gone(refs[i]));
     }
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(ending_an_outer_scope_ends_the_inner_ones) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(ending_an_outer_scope_ends_the_inner_ones, .workers = 1) {
     rr_scope outer = rr_scope_begin();
     rr_ref a = rr_put(int, 1);
     rr_scope inner = rr_scope_begin();
     rr_ref b = rr_put(int, 2);
     rr_scope_end(outer);
     CHECK(gone(a) && gone(b) && live() == 0);
-    int before = fixture_messages(&f);
+    int before = fixture_messages(f);
     rr_ref c = rr_put(int, 3);
     rr_scope_end(inner); /* was ended: left alone with a warning */
-    CHECK(fixture_messages(&f) == before + 1);
+    CHECK(fixture_messages(f) == before + 1);
     CHECK(holds(c, 3));
-    fixture_stop(&f);
 }
 
-TEST(ending_a_scope_twice_leaves_younger_ones_alone) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(ending_a_scope_twice_leaves_younger_ones_alone, .workers = 1) {
     rr_scope first = rr_scope_begin();
     rr_scope_end(first);
     rr_scope second = rr_scope_begin();
     rr_ref r = rr_put(int, 1);
     rr_scope_end(first);
-    CHECK(f.warnings == 1 && holds(r, 1));
+    CHECK(f->warnings == 1 && holds(r, 1));
     rr_scope_end(second);
     CHECK(gone(r) && live() == 0);
-    fixture_stop(&f);
 }
 
 static void end_it(void *scope) { rr_scope_end(*(rr_scope *)scope); }
 
-TEST(scope_of_another_thread_is_left_alone) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(scope_of_another_thread_is_left_alone, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     rr_ref r = rr_put(int, 1);
     outside other;
-    outside_start(&other, f.runtime, end_it, &scope);
+    outside_start(&other, f->runtime, end_it, &scope);
     outside_join(&other);
-    CHECK(fixture_messages(&f) == 1 && holds(r, 1));
+    CHECK(fixture_messages(f) == 1 && holds(r, 1));
     rr_scope_end(scope);
     CHECK(gone(r));
-    fixture_stop(&f);
 }
 
-TEST(empty_scopes_cost_nothing_and_leave_nothing) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(empty_scopes_cost_nothing_and_leave_nothing, .workers = 1) {
     rr_ref r = rr_put(int, 1);
     for (int i = 0; i < 100000; i++) rr_scope_end(rr_scope_begin());
-    CHECK(holds(r, 1) && f.warnings == 0);
-    fixture_stop(&f);
+    CHECK(holds(r, 1) && f->warnings == 0);
 }
 
-TEST(sliding_window_of_releases_in_one_long_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(sliding_window_of_releases_in_one_long_scope, .workers = 1) {
     enum { WINDOW = 64, ROUNDS = 100000 };
     rr_ref refs[WINDOW] = {{0, 0, 0}};
     rr_scope scope = rr_scope_begin();
@@ -333,12 +271,9 @@ TEST(sliding_window_of_releases_in_one_long_scope) {
     CHECK(holds(first, -7));
     rr_scope_end(scope);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(releases_in_any_order_in_one_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(releases_in_any_order_in_one_scope, .workers = 1) {
     enum { COUNT = 2000 };
     static rr_ref refs[COUNT];
     uint64_t random = test_seed;
@@ -354,7 +289,6 @@ TEST(releases_in_any_order_in_one_scope) {
     for (int i = 0; i < COUNT; i++) CHECK(gone(refs[i]) == (i < COUNT / 2));
     rr_scope_end(scope);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
 static bool all_are(rr_bytes view, int byte) {
@@ -364,9 +298,7 @@ static bool all_are(rr_bytes view, int byte) {
     return true;
 }
 
-TEST(view_pins_its_object_until_the_scope_ends) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(view_pins_its_object_until_the_scope_ends, .workers = 1) {
     char data[5000], other[5000];
     memset(data, 7, sizeof data), memset(other, 8, sizeof other);
     rr_ref r = rr_put_bytes(data, sizeof data);
@@ -378,12 +310,9 @@ TEST(view_pins_its_object_until_the_scope_ends) {
     CHECK(all_are(view, 7) && live() == 101);
     rr_scope_end(scope);
     CHECK(gone(r) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(view_in_an_inner_scope_is_pinned_until_that_scope_ends) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(view_in_an_inner_scope_is_pinned_until_that_scope_ends, .workers = 1) {
     rr_scope outer = rr_scope_begin();
     rr_ref r = rr_put_bytes("0123456789", 10);
     rr_scope inner = rr_scope_begin();
@@ -394,36 +323,27 @@ TEST(view_in_an_inner_scope_is_pinned_until_that_scope_ends) {
     rr_scope_end(inner);
     CHECK(live() == 0);
     rr_scope_end(outer);
-    fixture_stop(&f);
 }
 
-TEST(reading_views_again_and_again_does_not_leak) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(reading_views_again_and_again_does_not_leak, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     rr_ref r = rr_put_bytes("abc", 3);
     rr_bytes view = {0};
     for (int i = 0; i < 10000; i++) CHECK(rr_get(rr_bytes, r, &view) == RR_OK);
     rr_scope_end(scope);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(view_outside_a_scope_lives_until_release) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(view_outside_a_scope_lives_until_release, .workers = 1) {
     rr_ref r = rr_put_bytes("hello", 5);
     rr_bytes a = {0}, b = {0};
     CHECK(rr_get(rr_bytes, r, &a) == RR_OK && rr_get(rr_bytes, r, &b) == RR_OK);
     CHECK(a.data == b.data && !memcmp(a.data, "hello", 5));
     rr_release(r); /* one count, however many views */
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(view_taken_before_a_scope_does_not_depend_on_it) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(view_taken_before_a_scope_does_not_depend_on_it, .workers = 1) {
     rr_ref r = rr_put_bytes("hello", 5);
     rr_bytes view = {0};
     CHECK(rr_get(rr_bytes, r, &view) == RR_OK);
@@ -431,7 +351,6 @@ TEST(view_taken_before_a_scope_does_not_depend_on_it) {
     CHECK(!memcmp(view.data, "hello", 5) && live() == 1);
     rr_release(r);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
 typedef struct handover { rr_ref ref; bool release; int value; } handover;
@@ -441,40 +360,32 @@ static void read_and_release(void *data) {
     if (h->release) rr_release(h->ref);
 }
 
-TEST(handle_passed_to_another_thread_with_its_count) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(handle_passed_to_another_thread_with_its_count, .workers = 1) {
     handover h = {.ref = rr_put(int, 11), .release = true};
     outside other;
-    outside_start(&other, f.runtime, read_and_release, &h);
+    outside_start(&other, f->runtime, read_and_release, &h);
     outside_join(&other);
     CHECK(h.value == 11 && gone(h.ref) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(handle_kept_for_another_thread_out_of_a_scope) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(handle_kept_for_another_thread_out_of_a_scope, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     handover h = {.ref = rr_put(int, 11), .release = true};
     rr_keep(h.ref);
     rr_scope_end(scope);
     outside other;
-    outside_start(&other, f.runtime, read_and_release, &h);
+    outside_start(&other, f->runtime, read_and_release, &h);
     outside_join(&other);
     CHECK(h.value == 11 && gone(h.ref) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(retained_here_released_there_leaves_later_scopes_right) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(retained_here_released_there_leaves_later_scopes_right, .workers = 1) {
     rr_ref r = rr_put(int, 6);
     for (int i = 0; i < 10; i++) {
         rr_retain(r); /* given back by the other thread */
         handover h = {.ref = r, .release = true};
         outside other;
-        outside_start(&other, f.runtime, read_and_release, &h);
+        outside_start(&other, f->runtime, read_and_release, &h);
         outside_join(&other);
     }
     rr_ref box = rr_call(refs_wrap, r), inner = {0};
@@ -486,12 +397,9 @@ TEST(retained_here_released_there_leaves_later_scopes_right) {
     CHECK(objects_settle_at(1) && holds(r, 6));
     rr_release(r);
     CHECK(live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(reference_taken_out_of_an_object_is_a_count_of_ones_own) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(reference_taken_out_of_an_object_is_a_count_of_ones_own, .workers = 1) {
     rr_ref inner = rr_put(int, 3), box = rr_put(rr_ref, inner), out = {0};
     rr_release(inner); /* the box holds it now */
     CHECK(holds(inner, 3));
@@ -500,13 +408,9 @@ TEST(reference_taken_out_of_an_object_is_a_count_of_ones_own) {
     CHECK(gone(box) && holds(out, 3) && live() == 1);
     rr_release(out);
     CHECK(gone(out) && live() == 0);
-    fixture_stop(&f);
 }
 
-TEST(boxes_in_boxes_go_with_the_outermost) {
-    fixture f;
-    START(&f, .workers = 1);
-    rr_scope scope = rr_scope_begin();
+TEST_SCOPE(boxes_in_boxes_go_with_the_outermost, .workers = 1) {
     rr_ref box = rr_put(int, 1);
     for (int i = 0; i < 50000; i++) { /* deep enough to overflow a recursive release */
         rr_ref next = rr_put(rr_ref, box);
@@ -514,16 +418,10 @@ TEST(boxes_in_boxes_go_with_the_outermost) {
         box = next;
     }
     CHECK(live() == 50001);
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(argument_keeps_its_object_while_the_task_needs_it) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(sizeof(int), &room);
+TEST_RUN(argument_keeps_its_object_while_the_task_needs_it, .workers = 1) {
+    rr_ref gate = unsealed(sizeof(int));
     rr_ref value = rr_put(int, 9);
     rr_ref blocker = rr_call(refs_wrap, gate), result = rr_call(refs_read, value);
     rr_release(value);
@@ -534,30 +432,23 @@ TEST(argument_keeps_its_object_while_the_task_needs_it) {
     CHECK(gone(value));
     rr_release(gate), rr_release(blocker), rr_release(result);
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(reference_dropped_before_the_task_ran) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(reference_dropped_before_the_task_ran, .workers = 2) {
     for (int i = 0; i < 5000; i++) rr_release(rr_call(refs_same, i));
     CHECK(objects_settle_at(0));
     rr_stats s;
     rr_get_stats(&s);
     CHECK(s.tasks_finished == 5000 && s.tasks_failed == 0);
-    fixture_stop(&f);
 }
 
-TEST(failed_references_are_released_like_others) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(failed_references_are_released_like_others, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     for (int i = 0; i < 1000; i++) CHECK(gone(rr_call(refs_same, (rr_ref){0})));
     rr_scope_end(scope);
     CHECK(objects_settle_at(0));
     rr_release(rr_call_named("no such function"));
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, refs_scopes_inside) {
@@ -570,16 +461,13 @@ REMOTE_FN(int, refs_scopes_inside) {
     return gone(a) && holds(b, 2) && holds(c, 3);
 }
 
-TEST(scopes_in_a_body_end_with_the_body) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(scopes_in_a_body_end_with_the_body, .workers = 2) {
     for (int i = 0; i < 100; i++) {
         rr_ref r = rr_call(refs_scopes_inside);
         CHECK(holds(r, 1));
         rr_release(r);
     }
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 typedef struct holder { rr_ref ref; } holder;
@@ -598,14 +486,11 @@ REMOTE_FN(int, refs_hold_and_release) {
     return v;
 }
 
-TEST(count_that_a_body_retained_is_not_the_waiters_below_it) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(count_that_a_body_retained_is_not_the_waiters_below_it, .workers = 1) {
     CHECK(holds(rr_call(refs_hold_and_release), 1));
     CHECK(holds(refs_retained, 5));
     rr_release(refs_retained);
     CHECK(gone(refs_retained) && objects_settle_at(1));
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, refs_end_the_callers_scope, rr_bytes, scope) {
@@ -613,16 +498,13 @@ REMOTE_FN(int, refs_end_the_callers_scope, rr_bytes, scope) {
     return 1;
 }
 
-TEST(body_cannot_end_the_scope_it_is_called_in) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(body_cannot_end_the_scope_it_is_called_in, .workers = 1) {
     rr_scope scope = rr_scope_begin();
     rr_ref mine = rr_put(int, 5);
     rr_ref r = rr_call(refs_end_the_callers_scope, rr_bytes_of(&scope, sizeof scope));
     CHECK(holds(r, 1) && holds(mine, 5));
     rr_scope_end(scope);
     CHECK(gone(mine) && objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

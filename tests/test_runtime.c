@@ -216,8 +216,7 @@ static void wait_in_vain_for_all(void *gate) {
 TEST_ALONE(end_with_unsealed_objects_and_those_that_wait) {
     for (int i = 0; i < 20; i++) {
         CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
-        void *room = NULL;
-        rr_ref gate = rr_create(1, &room), many[10];
+        rr_ref gate = unsealed(1), many[10];
         for (int k = 0; k < 10; k++) many[k] = rr_call(runtime_wait, gate);
         for (int k = 0; k < 10; k++) rr_call(runtime_size, gate); /* pending for ever */
         rr_call(runtime_same, rr_call(runtime_wait, rr_gather(many, 10)));
@@ -326,31 +325,27 @@ static void come_and_go(void *data) {
     if (n % 3) rr_scope_end(scope); /* some leave it open: the runtime's end takes it */
 }
 
-TEST(threads_that_come_and_go) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(threads_that_come_and_go, .workers = 2) {
     for (int i = 0; i < 100; i++) {
         outside threads[3];
         int n = i | 1;
         if (n % 3 == 0) n++;
-        for (int k = 0; k < 3; k++) outside_start(&threads[k], f.runtime, come_and_go, &n);
+        for (int k = 0; k < 3; k++) outside_start(&threads[k], f->runtime, come_and_go, &n);
         for (int k = 0; k < 3; k++) outside_join(&threads[k]);
     }
     CHECK(objects_settle_at(0));
     int open = 3;
     for (int i = 0; i < 20; i++) {
         outside thread;
-        outside_start(&thread, f.runtime, come_and_go, &open);
+        outside_start(&thread, f->runtime, come_and_go, &open);
         outside_join(&thread);
     }
-    fixture_stop(&f);
 }
 
 TEST_ALONE(idle_runtime_uses_no_cpu) {
     fixture f;
     START(&f, .workers = 2);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+    rr_ref gate = unsealed(1);
     for (int i = 0; i < 10; i++) rr_call(runtime_wait, gate); /* those that wait are idle too */
     for (int i = 0; i < 1000; i++) CHECK(value_of(rr_call(runtime_same, i)) == i);
     rr_actor a = rr_spawn(Sum_create, 1);
@@ -405,9 +400,7 @@ TEST(leak_report_is_silent_without_leaks) {
     if (!CHECK(fixture_messages(&f) == 0)) fprintf(stderr, "%s", f.log);
 }
 
-TEST(counters_are_exact_after_work) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(counters_are_exact_after_work, .workers = 2) {
     rr_stats s;
     rr_get_stats(&s);
     CHECK(s.tasks_submitted == 0 && s.objects_live == 0 && s.actors_live == 0 && s.workers == 2);
@@ -433,12 +426,9 @@ TEST(counters_are_exact_after_work) {
     CHECK(objects_settle_at(0) && actors_settle_at(0));
     rr_get_stats(&s);
     CHECK(s.store_bytes_used == 0 && s.tasks_submitted == 305);
-    fixture_stop(&f);
 }
 
-TEST(counters_are_exact_when_a_reference_is_ready) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(counters_are_exact_when_a_reference_is_ready, .workers = 2) {
     for (uint64_t i = 1; i <= 2000; i++) {
         rr_ref r = i % 2 ? rr_call(runtime_same, 1) : rr_call(runtime_fail, 1);
         rr_get_void(r);
@@ -447,7 +437,6 @@ TEST(counters_are_exact_when_a_reference_is_ready) {
         if (!CHECK(s.tasks_finished + s.tasks_failed == i && s.tasks_failed == i / 2)) break;
         rr_release(r);
     }
-    fixture_stop(&f);
 }
 
 TEST(clock_and_sleep) {

@@ -41,10 +41,7 @@ static bool is(rr_ref r, int wanted) {
     return status == RR_OK && v == wanted;
 }
 
-TEST(no_parameters_to_eight) {
-    fixture f;
-    START(&f, .workers = 2);
-    rr_scope scope = rr_scope_begin();
+TEST_SCOPE(no_parameters_to_eight, .workers = 2) {
     CHECK(is(rr_call(tasks_p0), 1));
     CHECK(is(rr_call(tasks_p1, 1), 1));
     CHECK(is(rr_call(tasks_p2, 1, 2), 12));
@@ -54,17 +51,11 @@ TEST(no_parameters_to_eight) {
     CHECK(is(rr_call(tasks_p6, 1, 2, 3, 4, 5, 6), 123456));
     CHECK(is(rr_call(tasks_p7, 1, 2, 3, 4, 5, 6, 7), 1234567));
     CHECK(is(rr_call(tasks_p8, 1, 2, 3, 4, 5, 6, 7, 8), 12345678));
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 TEST(plain_call_is_still_a_function) { CHECK(tasks_p3(1, 2, 3) == 123 && tasks_p0() == 1); }
 
-TEST(references_in_every_place) {
-    fixture f;
-    START(&f, .workers = 2);
-    rr_scope scope = rr_scope_begin();
+TEST_SCOPE(references_in_every_place, .workers = 2) {
     for (int mask = 0; mask < 256; mask += 5) {
         rr_ref r[8];
         for (int i = 0; i < 8; i++)
@@ -76,14 +67,9 @@ TEST(references_in_every_place) {
     CHECK(is(rr_call(tasks_p3, 1, r, 3), 153));
     CHECK(is(rr_call(tasks_p3, r, r, r), 555));
     CHECK(is(rr_call(tasks_p2, rr_call(tasks_p1, 3), rr_call(tasks_p1, 4)), 34));
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(values_convert_as_in_a_call) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(values_convert_as_in_a_call, .workers = 1) {
     block b = {.first = 3};
     b.rest[1999] = 4;
     double d = 0;
@@ -101,14 +87,11 @@ TEST(values_convert_as_in_a_call) {
     CHECK(is(rr_call(tasks_const, constant, p), 10));
     const rr_ref one = rr_put(int, 1); /* a qualified reference is a reference */
     CHECK(is(rr_call(tasks_p2, one, one), 11));
-    fixture_stop(&f);
 }
 
 static int evaluated(int *count) { return ++*count; }
 
-TEST(arguments_are_evaluated_once) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(arguments_are_evaluated_once, .workers = 1) {
     int n = 0, i = 0, out[2] = {0, 0}, *at = out;
     rr_ref refs[4], *next = refs;
     for (int k = 0; k < 4; k++) refs[k] = rr_put(int, k + 1);
@@ -124,7 +107,6 @@ TEST(arguments_are_evaluated_once) {
     CHECK(next == refs + 1);
     rr_release(*next++);
     CHECK(next == refs + 2 && is(refs[0], 1));
-    fixture_stop(&f);
 }
 
 REMOTE_FN(long, tasks_sum_bytes, rr_bytes, b) {
@@ -133,9 +115,7 @@ REMOTE_FN(long, tasks_sum_bytes, rr_bytes, b) {
     return sum;
 }
 
-TEST(bytes_by_value_are_copied_at_the_call) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(bytes_by_value_are_copied_at_the_call, .workers = 1) {
     unsigned char data[10000];
     rr_ref refs[50];
     for (int i = 0; i < 50; i++) {
@@ -147,7 +127,6 @@ TEST(bytes_by_value_are_copied_at_the_call) {
     for (int i = 0; i < 50; i++) CHECK(rr_get(long, refs[i], &v) == RR_OK && v == i * i * 200L);
     CHECK(rr_get(long, rr_call(tasks_sum_bytes, rr_bytes_of(NULL, 0)), &v) == RR_OK && v == 0);
     CHECK(rr_get_void(rr_call(tasks_sum_bytes, rr_bytes_of(NULL, 3))) == RR_ERR_INVALID);
-    fixture_stop(&f);
 }
 
 /* References and handles as values. */
@@ -163,51 +142,35 @@ REMOTE_FN(int, tasks_read, rr_ref, r) {
 }
 REMOTE_FN(rr_ref, tasks_null) { return (rr_ref){0}; }
 
-TEST(parameter_declared_rr_ref_is_not_waited_for) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+TEST_RUN(parameter_declared_rr_ref_is_not_waited_for, .workers = 1) {
+    rr_ref gate = unsealed(1);
     CHECK(is(rr_call(tasks_is_ready, gate), 0));
     CHECK(rr_seal(gate) == RR_OK && is(rr_call(tasks_is_ready, gate), 1));
     rr_ref failed = rr_call(tasks_fail, 3);
     CHECK(rr_get_void(failed) == RR_ERR_TASK);
     CHECK(is(rr_call(tasks_is_ready, failed), 1)); /* nor does its failure spread */
     CHECK(is(rr_call(tasks_read, failed), -1));
-    fixture_stop(&f);
 }
 
-TEST(results_that_are_references) {
-    fixture f;
-    START(&f, .workers = 2);
-    rr_scope scope = rr_scope_begin();
+TEST_SCOPE(results_that_are_references, .workers = 2) {
     rr_ref mine = rr_put(int, 6), out = {0};
     CHECK(rr_get(rr_ref, rr_call(tasks_pass, mine), &out) == RR_OK && out.id == mine.id);
     CHECK(rr_get(rr_ref, rr_call(tasks_make, 8), &out) == RR_OK && is(out, 8));
     out = rr_call(tasks_make_deep, 20);
     for (int i = 0; i <= 20; i++) CHECK(rr_get(rr_ref, out, &out) == RR_OK);
     CHECK(is(out, 42));
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(result_that_is_the_null_reference) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(result_that_is_the_null_reference, .workers = 1) {
     rr_ref out = {1, 1, 1};
     CHECK(rr_get(rr_ref, rr_call(tasks_null), &out) == RR_OK && out.id == 0);
-    fixture_stop(&f);
 }
 
-TEST(reference_in_an_object_is_passed_as_it_is) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(reference_in_an_object_is_passed_as_it_is, .workers = 1) {
     rr_ref inner = rr_put(int, 5), box = rr_put(rr_ref, inner);
     CHECK(is(rr_call(tasks_read, inner), 5));
     CHECK(is(rr_call(tasks_read, box), -1)); /* the box, not what is in it */
     CHECK(rr_get_void(rr_call(tasks_p1, box)) == RR_ERR_TYPE);
-    fixture_stop(&f);
 }
 
 typedef struct Cell { int v; } Cell;
@@ -216,10 +179,7 @@ REMOTE_METHOD(int, Cell, get) { return self->v; }
 REMOTE_FN(rr_actor, tasks_cell, int, v) { return rr_spawn(Cell_create, v); }
 REMOTE_FN(int, tasks_ask, rr_actor, a) { return rr_unwrap(int, rr_ask(a, Cell_get)); }
 
-TEST(results_that_are_actors) {
-    fixture f;
-    START(&f, .workers = 2);
-    rr_scope scope = rr_scope_begin();
+TEST_SCOPE(results_that_are_actors, .workers = 2) {
     rr_actor a = {0};
     rr_ref made = rr_call(tasks_cell, 5);
     CHECK(rr_get(rr_actor, made, &a) == RR_OK && is(rr_ask(a, Cell_get), 5));
@@ -227,14 +187,9 @@ TEST(results_that_are_actors) {
     CHECK(is(rr_call(tasks_ask, made), 5)); /* by reference: the runtime takes the handle out */
     CHECK(is(rr_call(tasks_ask, rr_call(tasks_cell, 6)), 6));
     CHECK(is(rr_call(tasks_ask, rr_put(rr_actor, a)), 5));
-    rr_scope_end(scope);
-    CHECK(actors_settle_at(0) && objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(void_results) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(void_results, .workers = 1) {
     rr_ref r = rr_call(tasks_void, 1);
     int v = 1;
     CHECK(rr_get_void(r) == RR_OK && rr_ready(r));
@@ -242,7 +197,6 @@ TEST(void_results) {
     CHECK(rr_get_void(rr_call(tasks_p1, r)) == RR_ERR_TYPE);
     CHECK(rr_get_void(rr_call(tasks_p1, 1)) == RR_OK); /* drops the value */
     CHECK(rr_get_void(rr_call(tasks_fail, 1)) == RR_ERR_TASK);
-    fixture_stop(&f);
 }
 
 /* Gathered objects. */
@@ -278,9 +232,7 @@ TEST(gather_one) { gather_this_many(1, false), gather_this_many(1, true); }
 TEST(gather_a_hundred_thousand_values) { gather_this_many(100000, false); }
 TEST(gather_a_hundred_thousand_tasks) { gather_this_many(100000, true); }
 
-TEST(gather_the_same_object_many_times) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(gather_the_same_object_many_times, .workers = 1) {
     rr_ref refs[1000], one = rr_call(tasks_p1, 5);
     for (int i = 0; i < 1000; i++) refs[i] = one;
     rr_ref all = rr_gather(refs, 1000);
@@ -291,12 +243,9 @@ TEST(gather_the_same_object_many_times) {
     CHECK(is(one, 5));
     rr_release(one);
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(gather_objects_of_several_types) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(gather_objects_of_several_types, .workers = 1) {
     char text[3000] = "text";
     rr_ref refs[3] = {rr_put(double, 0.5), rr_put_bytes(text, sizeof text), rr_put(char, 'c')};
     rr_many many = {0};
@@ -306,14 +255,10 @@ TEST(gather_objects_of_several_types) {
         CHECK(many.items[1].size == sizeof text && !strcmp(many.items[1].data, "text"));
         CHECK(many.items[2].size == 1 && *(const char *)many.items[2].data == 'c');
     }
-    fixture_stop(&f);
 }
 
-TEST(gather_fails_as_the_first_that_failed) {
-    fixture f;
-    START(&f, .workers = 2);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+TEST_RUN(gather_fails_as_the_first_that_failed, .workers = 2) {
+    rr_ref gate = unsealed(1);
     rr_ref refs[4] = {rr_put(int, 1), gate, rr_call(tasks_fail, 22), rr_call(tasks_fail, 33)};
     rr_ref all = rr_gather(refs, 4);
     CHECK(rr_get_void(refs[3]) == RR_ERR_TASK && rr_get_void(refs[2]) == RR_ERR_TASK);
@@ -322,38 +267,28 @@ TEST(gather_fails_as_the_first_that_failed) {
     CHECK(rr_get(rr_many, all, &many) == RR_ERR_TASK && many.count == 0);
     CHECK(rr_error_code(all) == 22 && strstr(rr_error_message(all), "failed 22"));
     CHECK(rr_get_void(rr_call(tasks_count_in_order, all)) == RR_ERR_TASK);
-    fixture_stop(&f);
 }
 
-TEST(gather_with_a_stale_or_null_part) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(gather_with_a_stale_or_null_part, .workers = 1) {
     rr_ref refs[3] = {rr_put(int, 1), rr_put(int, 2), {0, 0, 0}};
     CHECK(rr_get_void(rr_gather(refs, 3)) == RR_ERR_STALE);
     rr_release(refs[1]);
     CHECK(rr_get_void(rr_gather(refs, 2)) == RR_ERR_STALE);
     CHECK(rr_get_void(rr_gather(refs, 1)) == RR_OK);
     CHECK(rr_get_void(rr_gather(NULL, 2)) == RR_ERR_INVALID);
-    fixture_stop(&f);
 }
 
-TEST(gathered_parts_pending_when_the_gather_is_dropped) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), refs[100];
+TEST_RUN(gathered_parts_pending_when_the_gather_is_dropped, .workers = 1) {
+    rr_ref gate = unsealed(1), refs[100];
     for (int i = 0; i < 100; i++) refs[i] = gate;
     rr_release(rr_gather(refs, 100));
     CHECK(rr_seal(gate) == RR_OK);
     rr_release(gate);
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 /* Calls by name. */
-TEST(named_calls_take_values_and_references) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(named_calls_take_values_and_references, .workers = 1) {
     CHECK(is(rr_call_named("tasks_p0"), 1));
     CHECK(is(rr_call_named("tasks_p2", RR_VALUE(int, 4), rr_put(int, 5)), 45));
 #define V(i) RR_VALUE(int, i)
@@ -363,12 +298,9 @@ TEST(named_calls_take_values_and_references) {
     rr_ref r = rr_call_named("tasks_sum_bytes", RR_VALUE(rr_bytes, {"\1\2\3", 3}));
     CHECK(rr_get(long, r, &v) == RR_OK && v == 6);
     CHECK(is(rr_call_named("tasks_is_ready", rr_put(int, 1)), 1));
-    fixture_stop(&f);
 }
 
-TEST(named_call_tells_the_nearest_names) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(named_call_tells_the_nearest_names, .workers = 1) {
     rr_ref r = rr_call_named("tasks_viod");
     CHECK(rr_get_void(r) == RR_ERR_NOT_FOUND);
     CHECK(strstr(rr_error_message(r), "tasks_viod") && strstr(rr_error_message(r), "tasks_void"));
@@ -378,12 +310,9 @@ TEST(named_call_tells_the_nearest_names) {
     CHECK(rr_get_void(rr_call_named("")) == RR_ERR_NOT_FOUND);
     CHECK(rr_get_void(rr_call_named("%s%n%s")) == RR_ERR_NOT_FOUND);
     CHECK(rr_get_void(rr_call_named((const char *)NULL)) != RR_OK);
-    fixture_stop(&f);
 }
 
-TEST(named_call_checks_number_and_types) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(named_call_checks_number_and_types, .workers = 1) {
     rr_ref few = rr_call_named("tasks_p2", V(1)), many = rr_call_named("tasks_p0", V(1));
     CHECK(rr_get_void(few) == RR_ERR_ARITY && rr_get_void(many) == RR_ERR_ARITY);
     CHECK(strstr(rr_error_message(few), "tasks_p2") != NULL);
@@ -394,41 +323,28 @@ TEST(named_call_checks_number_and_types) {
     CHECK(is(rr_call_named("tasks_p1", RR_VALUE(int32_t, 2)), 2));
     CHECK(rr_get_void(rr_call_named("tasks_const", V(1), RR_VALUE(block, {0}))) == RR_ERR_TYPE);
     CHECK(rr_get_void(rr_call_named("tasks_p1", rr_put(double, 1))) == RR_ERR_TYPE);
-    fixture_stop(&f);
 }
 
-TEST(named_call_of_a_method_or_constructor_is_refused) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(named_call_of_a_method_or_constructor_is_refused, .workers = 1) {
     CHECK(rr_get_void(rr_call_named("Cell_get")) != RR_OK);
     CHECK(rr_get_void(rr_call_named("Cell_create", V(1))) != RR_OK);
     CHECK(actors_settle_at(0));
-    fixture_stop(&f);
 }
 
 /* Many at once. */
 REMOTE_FN(int, tasks_size, rr_bytes, b) { return (int)b.size; }
 
-TEST(hundred_thousand_tasks_without_a_wait) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_SCOPE(hundred_thousand_tasks_without_a_wait, .workers = 2) {
     enum { COUNT = 100000 };
     rr_ref *refs = malloc(COUNT * sizeof *refs);
-    rr_scope scope = rr_scope_begin();
     for (int i = 0; i < COUNT; i++) refs[i] = rr_call(tasks_p1, i);
     for (int i = COUNT - 1; i >= 0; i--)
         if (!CHECK(is(refs[i], i))) break;
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
     free(refs);
 }
 
-TEST(many_tasks_depend_on_one_late_object) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_SCOPE(many_tasks_depend_on_one_late_object, .workers = 2) {
     enum { COUNT = 20000 };
-    rr_scope scope = rr_scope_begin();
     void *room = NULL;
     rr_ref gate = rr_create(2, &room), *refs = malloc(COUNT * sizeof *refs);
     for (int i = 0; i < COUNT; i++) refs[i] = rr_call(tasks_sum_bytes, gate);
@@ -438,23 +354,13 @@ TEST(many_tasks_depend_on_one_late_object) {
     long v = 0;
     for (int i = 0; i < COUNT; i++)
         if (!CHECK(rr_get(long, refs[i], &v) == RR_OK && v == 3)) break;
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
     free(refs);
 }
 
-TEST(long_chain_started_by_its_first_argument) {
-    fixture f;
-    START(&f, .workers = 2);
-    rr_scope scope = rr_scope_begin();
-    void *room = NULL;
-    rr_ref gate = rr_create(3, &room), last = rr_call(tasks_size, gate);
+TEST_SCOPE(long_chain_started_by_its_first_argument, .workers = 2) {
+    rr_ref gate = unsealed(3), last = rr_call(tasks_size, gate);
     for (int i = 0; i < 20000; i++) last = rr_call(tasks_p2, 0, last);
     CHECK(!rr_ready(last) && rr_seal(gate) == RR_OK && is(last, 3));
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 static void call_many(void *failures) {
@@ -466,15 +372,12 @@ static void call_many(void *failures) {
     rr_scope_end(scope);
 }
 
-TEST(several_threads_submit_at_once) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(several_threads_submit_at_once, .workers = 2) {
     outside threads[4];
     atomic_int failures = 0;
-    for (int i = 0; i < 4; i++) outside_start(&threads[i], f.runtime, call_many, &failures);
+    for (int i = 0; i < 4; i++) outside_start(&threads[i], f->runtime, call_many, &failures);
     for (int i = 0; i < 4; i++) outside_join(&threads[i]);
     CHECK(failures == 0 && objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -48,11 +48,8 @@ TEST(fib_on_one_worker_and_on_two) {
     }
 }
 
-TEST(recursion_five_hundred_deep) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(recursion_five_hundred_deep, .workers = 2) {
     CHECK(value_of(rr_call(waiting_deep, 500)) == 501);
-    fixture_stop(&f);
 }
 
 static void go_down(int depth, int max_threads) {
@@ -99,8 +96,7 @@ TEST_ALONE(thousand_tasks_blocked_on_one_gate) {
     enum { COUNT = 1000 };
     static rr_ref refs[COUNT];
     rr_scope scope = rr_scope_begin();
-    void *room = NULL;
-    rr_ref gate = rr_create(3, &room);
+    rr_ref gate = unsealed(3);
     for (int i = 0; i < COUNT; i++) refs[i] = rr_call(waiting_for_gate, gate);
     rr_ref free_one = rr_call(waiting_same, 5); /* there is still somebody to run this */
     CHECK(value_of(free_one) == 5);
@@ -113,8 +109,7 @@ TEST_ALONE(thousand_tasks_blocked_on_one_gate) {
 }
 
 REMOTE_FN(int, waiting_open_last, int, width) {
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room), waiters[200] = {{0, 0, 0}};
+    rr_ref gate = unsealed(1), waiters[200] = {{0, 0, 0}};
     for (int i = 0; i < width; i++) waiters[i] = rr_call(waiting_for_gate, gate);
     /* This runs waiters on top of the maker of what they wait for, if the library lets it. */
     rr_ref all = rr_gather(waiters, (size_t)width);
@@ -135,12 +130,9 @@ TEST(maker_of_a_gate_is_not_buried_under_its_waiters) {
 }
 
 /* rr_wait. */
-TEST(wait_tells_those_ready_first_in_their_order) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
+TEST_RUN(wait_tells_those_ready_first_in_their_order, .workers = 1) {
     rr_ref refs[5];
-    for (int i = 0; i < 5; i++) refs[i] = i % 2 ? rr_create(1, &room) : rr_put(int, i);
+    for (int i = 0; i < 5; i++) refs[i] = i % 2 ? unsealed(1) : rr_put(int, i);
     size_t ready[5] = {9, 9, 9, 9, 9};
     CHECK(rr_wait(refs, 5, 3, -1, ready) == 3 && ready[0] == 0 && ready[1] == 2 && ready[2] == 4);
     CHECK(rr_wait(refs, 5, 2, -1, ready) == 2 && ready[0] == 0 && ready[1] == 2);
@@ -151,7 +143,6 @@ TEST(wait_tells_those_ready_first_in_their_order) {
     CHECK(rr_seal(refs[3]) == RR_OK && rr_seal(refs[1]) == RR_OK);
     CHECK(rr_wait(refs, 5, 5, -1, ready) == 5);
     for (size_t i = 0; i < 5; i++) CHECK(ready[i] == i);
-    fixture_stop(&f);
 }
 
 static void seal_in_turn(void *data) {
@@ -160,15 +151,12 @@ static void seal_in_turn(void *data) {
     for (int i = 9; i >= 0; i--) CHECK(rr_seal(refs[i]) == RR_OK);
 }
 
-TEST(wait_tells_the_late_ones_in_order_of_completion) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
+TEST_RUN(wait_tells_the_late_ones_in_order_of_completion, .workers = 1) {
     rr_ref refs[10];
     size_t ready[10];
-    for (int i = 0; i < 10; i++) refs[i] = rr_create(1, &room);
+    for (int i = 0; i < 10; i++) refs[i] = unsealed(1);
     outside other;
-    outside_start(&other, f.runtime, seal_in_turn, refs);
+    outside_start(&other, f->runtime, seal_in_turn, refs);
     CHECK(rr_wait(refs, 10, 10, -1, ready) == 10);
     outside_join(&other);
     bool in_order = true, in_place = true; /* if the thread was quicker than the wait began */
@@ -177,13 +165,9 @@ TEST(wait_tells_the_late_ones_in_order_of_completion) {
         in_place = in_place && ready[i] < 10;
     }
     CHECK(in_place && (in_order || ready[0] != 9));
-    fixture_stop(&f);
 }
 
-TEST(wait_for_some_of_many_tasks) {
-    fixture f;
-    START(&f, .workers = 2);
-    rr_scope scope = rr_scope_begin();
+TEST_SCOPE(wait_for_some_of_many_tasks, .workers = 2) {
     rr_ref refs[100];
     for (int k = 1; k <= 100; k += 9) {
         size_t ready[100];
@@ -195,27 +179,18 @@ TEST(wait_for_some_of_many_tasks) {
             seen[ready[i] % 100] = true;
         }
     }
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(wait_counts_null_stale_and_failed_references_as_ready) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
+TEST_RUN(wait_counts_null_stale_and_failed_references_as_ready, .workers = 1) {
     rr_ref refs[4] = {
-        {0, 0, 0}, rr_put(int, 1), rr_create(1, &room), rr_call_named("waiting_no_such_function")};
+        {0, 0, 0}, rr_put(int, 1), unsealed(1), rr_call_named("waiting_no_such_function")};
     rr_release(refs[1]);
     size_t ready[4];
     CHECK(rr_wait(refs, 4, 3, -1, ready) == 3);
     CHECK(ready[0] == 0 && ready[1] == 1 && ready[2] == 3);
-    fixture_stop(&f);
 }
 
-TEST(wait_for_the_same_reference_twice) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(wait_for_the_same_reference_twice, .workers = 1) {
     rr_ref one = rr_call(waiting_nap, 10), refs[6] = {one, one, one, one, one, one};
     size_t ready[6];
     CHECK(rr_wait(refs, 6, 6, -1, ready) == 6);
@@ -224,22 +199,15 @@ TEST(wait_for_the_same_reference_twice) {
     CHECK(seen == 63);
     rr_release(one);
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(wait_for_more_than_there_are) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(wait_for_more_than_there_are, .workers = 1) {
     rr_ref refs[2] = {rr_call(waiting_same, 1), rr_call(waiting_same, 2)};
     CHECK(rr_wait(refs, 2, 100, 2000, NULL) == 2);
-    fixture_stop(&f);
 }
 
-TEST(wait_for_ten_thousand_references) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_SCOPE(wait_for_ten_thousand_references, .workers = 2) {
     enum { COUNT = 10000 };
-    rr_scope scope = rr_scope_begin();
     static rr_ref refs[COUNT];
     static size_t ready[COUNT];
     for (int i = 0; i < COUNT; i++) refs[i] = rr_call(waiting_same, i);
@@ -250,34 +218,21 @@ TEST(wait_for_ten_thousand_references) {
         if (!CHECK(ready[i] < COUNT && !seen[ready[i]])) break;
         seen[ready[i]] = true;
     }
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
-TEST(wait_one_after_the_other_of_many_pending) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_SCOPE(wait_one_after_the_other_of_many_pending, .workers = 1) {
     enum { COUNT = 2000 };
-    rr_scope scope = rr_scope_begin();
     static rr_ref refs[COUNT];
-    void *room = NULL;
-    for (int i = 0; i < COUNT; i++) refs[i] = rr_create(1, &room);
+    for (int i = 0; i < COUNT; i++) refs[i] = unsealed(1);
     for (int i = 0; i < COUNT; i++) {
         CHECK(rr_seal(refs[i]) == RR_OK);
         if (!CHECK(rr_wait(refs, COUNT, (size_t)i + 1, -1, NULL) == (size_t)i + 1)) break;
     }
-    rr_scope_end(scope);
-    CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 /* Limits. */
-TEST(get_with_a_limit_of_zero_and_a_small_one) {
-    fixture f;
-    START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref gate = rr_create(1, &room);
+TEST_RUN(get_with_a_limit_of_zero_and_a_small_one, .workers = 1) {
+    rr_ref gate = unsealed(1);
     rr_bytes view = {"x", 1};
     double start = rr_now();
     CHECK(rr_get_timeout(rr_bytes, gate, &view, 0) == RR_ERR_TIMEOUT && !view.data);
@@ -293,14 +248,12 @@ TEST(get_with_a_limit_of_zero_and_a_small_one) {
     CHECK(rr_get_timeout(int, rr_call(waiting_same, 4), &v, -5) == RR_OK && v == 4);
     rr_ref two[2] = {rr_call(waiting_same, 3), rr_call(waiting_same, 3)};
     CHECK(rr_wait(two, 2, 2, INT64_MAX, NULL) == 2);
-    fixture_stop(&f);
 }
 
 TEST_ALONE(polling_a_pending_object_does_not_leak) {
     fixture f;
     START(&f, .workers = 1);
-    void *room = NULL;
-    rr_ref refs[2] = {rr_create(1, &room), rr_create(1, &room)};
+    rr_ref refs[2] = {unsealed(1), unsealed(1)};
     rr_bytes view;
     long before = 0, after = 0, unused;
     for (int round = 0; round < 2; round++) {
@@ -328,12 +281,9 @@ REMOTE_FN(int, waiting_with_limit, rr_ref, r, int, ms) {
     return status ? -(int)status : v;
 }
 
-TEST(task_waits_with_a_limit_for_another_task) {
-    fixture f;
-    START(&f, .workers = 1);
+TEST_RUN(task_waits_with_a_limit_for_another_task, .workers = 1) {
     CHECK(value_of(rr_call(waiting_with_limit, rr_call(waiting_same, 6), 20000)) == 6);
     CHECK(value_of(rr_call(waiting_with_limit, rr_call(waiting_nap, 300), 1)) == -RR_ERR_TIMEOUT);
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, waiting_for_any, int, n) {
@@ -365,23 +315,19 @@ static void wait_outside(void *gate) {
     rr_scope_end(scope);
 }
 
-TEST(tasks_and_outside_threads_wait_for_the_same_object) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(tasks_and_outside_threads_wait_for_the_same_object, .workers = 2) {
     for (int i = 0; i < 100; i++) {
         rr_scope scope = rr_scope_begin();
-        void *room = NULL;
-        rr_ref gate = rr_create(2, &room), a = rr_call(waiting_for_gate, gate);
+        rr_ref gate = unsealed(2), a = rr_call(waiting_for_gate, gate);
         rr_ref b = rr_call(waiting_size, gate);
         outside others[2];
-        for (int k = 0; k < 2; k++) outside_start(&others[k], f.runtime, wait_outside, &gate);
+        for (int k = 0; k < 2; k++) outside_start(&others[k], f->runtime, wait_outside, &gate);
         CHECK(rr_seal(gate) == RR_OK && rr_wait(&gate, 1, 1, -1, NULL) == 1);
         CHECK(value_of(a) == 2 && value_of(b) == 2);
         for (int k = 0; k < 2; k++) outside_join(&others[k]);
         rr_scope_end(scope);
     }
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, waiting_for_either, rr_ref, gate) {
@@ -394,8 +340,7 @@ TEST(wait_for_any_when_there_may_be_no_further_thread) {
     for (int workers = 1; workers <= 2; workers++) {
         fixture f;
         START(&f, .workers = workers, .max_threads = workers);
-        void *room = NULL;
-        rr_ref gate = rr_create(1, &room), tasks[2];
+        rr_ref gate = unsealed(1), tasks[2];
         for (int i = 0; i < 2; i++) tasks[i] = rr_call(waiting_for_either, gate);
         CHECK(rr_wait(tasks, 2, 2, 5000, NULL) == 2); /* with a value or an error, but it ends */
         CHECK(rr_seal(gate) == RR_OK);
@@ -428,8 +373,10 @@ REMOTE_FN(int, ring_with_a_limit, rr_ref, address) {
 }
 REMOTE_FN(int, ring_between, int, a, int, b) { return a + b; }
 
-static void tell(rr_ref address, void *room, rr_ref target) {
-    if (CHECK(room != NULL)) memcpy(room, &target, sizeof target);
+static rr_ref address_of_a_target(void) { return unsealed(sizeof(rr_ref)); }
+static void tell(rr_ref address, rr_ref target) {
+    rr__object *o = rr__slot_at(rr__self()->context->runtime, address.slot);
+    memcpy(o->data.block, &target, sizeof target);
     CHECK(rr_seal(address) == RR_OK);
 }
 
@@ -437,13 +384,12 @@ static void ring_of(int n, int workers) {
     fixture f;
     START(&f, .workers = workers);
     rr_scope scope = rr_scope_begin();
-    void *rooms[8];
     rr_ref addresses[8], tasks[8];
     for (int i = 0; i < n; i++) {
-        addresses[i] = rr_create(sizeof(rr_ref), &rooms[i]);
+        addresses[i] = address_of_a_target();
         tasks[i] = rr_call(ring_of_tasks, addresses[i]);
     }
-    for (int i = 0; i < n; i++) tell(addresses[i], rooms[i], tasks[(i + 1) % n]);
+    for (int i = 0; i < n; i++) tell(addresses[i], tasks[(i + 1) % n]);
     for (int i = 0; i < n; i++) CHECK(value_of(tasks[i]) == RR_ERR_DEADLOCK);
     rr_scope_end(scope);
     CHECK(objects_settle_at(0));
@@ -457,53 +403,40 @@ TEST(ring_through_the_argument_of_a_third_task) {
     for (int round = 0; round < 20; round++) {
         fixture f;
         START(&f, .workers = 1 + round % 2);
-        void *room = NULL;
-        rr_ref address = rr_create(sizeof(rr_ref), &room), task = rr_call(ring_of_tasks, address);
+        rr_ref address = address_of_a_target(), task = rr_call(ring_of_tasks, address);
         rr_ref between = rr_call(ring_between, rr_put(int, 1), task);
-        tell(address, room, rr_call(ring_between, between, 1));
+        tell(address, rr_call(ring_between, between, 1));
         CHECK(value_of(task) == RR_ERR_DEADLOCK);
         CHECK(value_of(between) == 1 + RR_ERR_DEADLOCK); /* the task went on, and so does this */
         fixture_stop(&f);
     }
 }
 
-TEST(ring_through_a_gathered_object) {
-    fixture f;
-    START(&f, .workers = 2);
-    void *room = NULL;
-    rr_ref address = rr_create(sizeof(rr_ref), &room), task = rr_call(ring_of_tasks, address);
+TEST_RUN(ring_through_a_gathered_object, .workers = 2) {
+    rr_ref address = address_of_a_target(), task = rr_call(ring_of_tasks, address);
     rr_ref parts[2] = {rr_put(int, 1), task};
-    tell(address, room, rr_gather(parts, 2));
+    tell(address, rr_gather(parts, 2));
     int v = value_of(task);
     CHECK(v == RR_ERR_DEADLOCK);
-    fixture_stop(&f);
 }
 
-TEST(wait_with_a_limit_in_a_ring_times_out) {
-    fixture f;
-    START(&f, .workers = 2);
-    void *rooms[2];
+TEST_RUN(wait_with_a_limit_in_a_ring_times_out, .workers = 2) {
     rr_ref addresses[2], tasks[2];
-    for (int i = 0; i < 2; i++) addresses[i] = rr_create(sizeof(rr_ref), &rooms[i]);
+    for (int i = 0; i < 2; i++) addresses[i] = address_of_a_target();
     for (int i = 0; i < 2; i++) tasks[i] = rr_call(ring_with_a_limit, addresses[i]);
-    for (int i = 0; i < 2; i++) tell(addresses[i], rooms[i], tasks[1 - i]);
+    for (int i = 0; i < 2; i++) tell(addresses[i], tasks[1 - i]);
     int a = value_of(tasks[0]), b = value_of(tasks[1]);
     CHECK(a == RR_ERR_TIMEOUT || b == RR_ERR_TIMEOUT); /* the other may see the end of the first */
     CHECK((a == RR_ERR_TIMEOUT || a == RR_OK) && (b == RR_ERR_TIMEOUT || b == RR_OK));
-    fixture_stop(&f);
 }
 
-TEST(one_limit_in_a_ring_lets_the_other_go_on) {
-    fixture f;
-    START(&f, .workers = 2);
-    void *rooms[2];
+TEST_RUN(one_limit_in_a_ring_lets_the_other_go_on, .workers = 2) {
     rr_ref addresses[2];
-    for (int i = 0; i < 2; i++) addresses[i] = rr_create(sizeof(rr_ref), &rooms[i]);
+    for (int i = 0; i < 2; i++) addresses[i] = address_of_a_target();
     rr_ref limited = rr_call(ring_with_a_limit, addresses[0]);
     rr_ref patient = rr_call(ring_of_tasks, addresses[1]);
-    tell(addresses[0], rooms[0], patient), tell(addresses[1], rooms[1], limited);
+    tell(addresses[0], patient), tell(addresses[1], limited);
     CHECK(value_of(limited) == RR_ERR_TIMEOUT && value_of(patient) == RR_ERR_TIMEOUT);
-    fixture_stop(&f);
 }
 
 REMOTE_FN(int, ring_by_wait, rr_ref, address) {
@@ -515,14 +448,10 @@ REMOTE_FN(int, ring_by_wait, rr_ref, address) {
     return ready == 0 && strlen(rr_error_message(target)) > 0 ? 7 : -2;
 }
 
-TEST(rr_wait_on_ones_own_reference_ends) {
-    fixture f;
-    START(&f, .workers = 2);
-    void *room = NULL;
-    rr_ref address = rr_create(sizeof(rr_ref), &room), task = rr_call(ring_by_wait, address);
-    tell(address, room, task);
+TEST_RUN(rr_wait_on_ones_own_reference_ends, .workers = 2) {
+    rr_ref address = address_of_a_target(), task = rr_call(ring_by_wait, address);
+    tell(address, task);
     CHECK(value_of(task) == 7);
-    fixture_stop(&f);
 }
 
 /* Actors in rings. */
@@ -556,9 +485,7 @@ REMOTE_METHOD(int, Asker, ask_with_limit) {
 }
 REMOTE_METHOD(void, Asker, part) { rr_release(self->other); }
 
-TEST(actor_that_asks_itself) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(actor_that_asks_itself, .workers = 2) {
     rr_actor a = rr_spawn(Asker_create);
     CHECK(rr_tell(a, Asker_meet, a) == RR_OK);
     CHECK(value_of(rr_ask(a, Asker_ask_plain)) == RR_ERR_DEADLOCK);
@@ -567,7 +494,6 @@ TEST(actor_that_asks_itself) {
     CHECK(rr_get_void(rr_ask(a, Asker_part)) == RR_OK);
     rr_release(a);
     CHECK(actors_settle_at(0));
-    fixture_stop(&f);
 }
 
 TEST(two_actors_that_ask_each_other) {
@@ -582,9 +508,7 @@ TEST(two_actors_that_ask_each_other) {
     }
 }
 
-TEST(no_ring_where_there_is_none) {
-    fixture f;
-    START(&f, .workers = 2);
+TEST_RUN(no_ring_where_there_is_none, .workers = 2) {
     rr_actor a = rr_spawn(Asker_create), b = rr_spawn(Asker_create), c = rr_spawn(Asker_create);
     CHECK(rr_tell(a, Asker_meet, b) == RR_OK && rr_tell(b, Asker_meet, c) == RR_OK);
     for (int i = 0; i < 500; i++) {
@@ -595,7 +519,6 @@ TEST(no_ring_where_there_is_none) {
             if (!CHECK(value_of(refs[k]) == RR_OK)) i = 500;
         rr_scope_end(scope);
     }
-    fixture_stop(&f);
 }
 
 /* All threads sleep, there may be no more, and what they wait for lies in a queue. Whoever goes to
@@ -623,9 +546,8 @@ static bool gives(rr_ref ref, int expected) {
 
 TEST(last_thread_awake_takes_the_only_entry_of_one_that_sleeps) {
     fixture f;
-    void *room;
     START(&f, .workers = 2, .max_threads = 2);
-    rr_ref gate = rr_create(8, &room);
+    rr_ref gate = unsealed(8);
     rr_ref a = rr_call(lone_caller, gate), b = rr_call(lone_other, gate);
     CHECK(gives(a, 1) && gives(b, 1));
     fixture_stop(&f);
@@ -641,26 +563,21 @@ REMOTE_FN(int, step_waiter, rr_ref, gate, int, is_caller) {
     return rr_get_void(gate) == RR_OK ? 1 : -1;
 }
 
-TEST(threads_that_go_to_sleep_at_once_leave_no_entry_behind) {
-    fixture f;
-    START(&f, .workers = 2, .max_threads = 2);
+TEST_RUN(threads_that_go_to_sleep_at_once_leave_no_entry_behind, .workers = 2, .max_threads = 2) {
     for (int i = 0; i < 2000; i++) {
-        void *room;
         rr_scope scope = rr_scope_begin();
-        rr_ref gate = rr_create(8, &room);
+        rr_ref gate = unsealed(8);
         step_arrived = 0;
         rr_ref a = rr_call(step_waiter, gate, 1), b = rr_call(step_waiter, gate, 0);
         if (!CHECK(gives(a, 1) && gives(b, 1))) i = 2000;
         rr_scope_end(scope);
     }
-    fixture_stop(&f);
 }
 
 TEST(what_is_queued_while_all_threads_wait_is_run_by_one_of_them) {
     fixture f;
-    void *room;
     START(&f, .workers = 2, .max_threads = 2);
-    rr_ref gate = rr_create(8, &room);
+    rr_ref gate = unsealed(8);
     rr_ref a = rr_call(gate_waiter, gate), b = rr_call(gate_waiter, gate);
     while (RR__SLEEPING(rr__load_seq_cst(&f.runtime->idle)) < 2) rr_sleep_ms(1);
     rr_ref opener = rr_call(gate_opener, gate);
