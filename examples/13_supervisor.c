@@ -1,4 +1,4 @@
-/* 13_supervisor: actors that are made anew when they have crashed. A supervisor watches its children
+/* 13_supervisor: actors that are made anew after a crash. A supervisor watches its children
    and replaces the one that has ended, or all of them; .max_restarts needs no supervisor. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
