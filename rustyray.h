@@ -491,7 +491,8 @@ typedef struct rr_options {
     int64_t retry_delay_ms; /* before the first retry, doubled for each further one up to a minute,
                                less a random part of up to a quarter; 0: at once */
     double num_cpus;        /* workers that it takes while it runs: 2, or 0.5: two of them share
-                               one; 1 */
+                               one; 1. It runs on a thread of its own; where max_threads leaves none
+                               it begins on a worker, before others have made room */
     rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it runs */
     bool blocking;  /* its body waits for something outside (a file, a socket): it takes no worker;
                        a further thread runs it at once, up to rr_config.max_threads */
@@ -7159,7 +7160,10 @@ static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *err
         return;
     }
     rr__error_drop(error);
-    if (rr__load_acquire(&a->death)) return; /* it ends anyway */
+    if (rr__load_acquire(&a->death)) { /* it ends anyway; who dooms it may not be ready yet */
+        rr__refuse_queued(cx, actor);
+        return;
+    }
     rr__actor_unmake(cx, actor);
     rr__attempt_add(cx->runtime, &a->care->control);
 }
@@ -7363,7 +7367,11 @@ static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
             rr__actor_postpone(cx, actor, rr__retry_delay(&care->control));
             return false;
         }
-        if (care) care->has_waited = false;
+        if (care && care->has_waited) { /* its timer may still be set, if it was needed before */
+            bool unused;
+            rr__timers_revoke(cx->runtime, &care->control, &unused);
+            care->has_waited = false;
+        }
         rr__actor_create(cx, actor);
         if (!a->is_born && !rr__actor_must_end(actor)) { /* it crashed again: others first */
             rr__actor_yield(cx, actor, true);
@@ -7387,7 +7395,7 @@ static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
 static bool rr__crew_next_locked(rr__object *actor, rr__object **message) {
     rr__actor *a = actor->extra.own;
     rr__care *care = a->care;
-    bool is_last = rr__actor_must_end(actor) || care->crash;
+    bool is_last = a->is_doomed || rr__actor_must_end(actor) || care->crash;
     *message = NULL;
     if (care->inside && (is_last || care->inside == care->max_concurrency)) {
         care->is_parked = true;
@@ -9177,7 +9185,8 @@ static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__stream *stream = rr__stream_of(task);
     rr__shard *shard = rr__shard_of(cx->runtime, task);
     rr__cancel_tree(cx, task, RR__IS_CANCELLED); /* first: rr_yield says what rr_cancelled does */
-    if (!stream) {                               /* it could not be submitted */
+    RR__STRESS_POINT();
+    if (!stream) { /* it could not be submitted */
         rr__drop(cx, task);
         return;
     }
@@ -9353,7 +9362,7 @@ static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object 
         item = stream->items[stream->first];
         stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
         space = stream->space, stream->space = NULL;
-    } else if (*own) {
+    } else if (*own && !stream->is_closed) {
         *more = rr__signal_share_locked(&stream->more, own);
     }
     rr__unlock(&shard->lock);
@@ -9402,6 +9411,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
     if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
     for (;;) {
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
+        RR__STRESS_POINT();
         if ((*item = rr__stream_pop(cx, task, &own, &more)) || has_ended || !milliseconds) {
             if (own) rr__drop(cx, own);
             if (more) rr__drop(cx, more);

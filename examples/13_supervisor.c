@@ -1,5 +1,5 @@
-/* 13_supervisor: actors that are made anew after a crash. A supervisor watches its children
-   and replaces the one that has ended, or all of them; .max_restarts needs no supervisor. */
+/* 13_supervisor: actors that are made anew when they have crashed. A supervisor watches its
+   children and replaces the one that has ended, or all of them; .max_restarts needs none. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 
@@ -22,9 +22,8 @@ typedef struct Supervisor {
     int strategy, made;
 } Supervisor;
 
+/* The message `ended` waits for its argument, which is there when the child has ended. */
 REMOTE_METHOD_DECLARE(void, Supervisor, ended, int, which, int, serial, rr_exit, why);
-
-/* The message waits for the end of the child, and nothing waits for the message. */
 static void make_child(Supervisor *self, int which) {
     rr_release(self->children[which]);
     self->children[which] = rr_keep(rr_spawn(Shop_create, which));

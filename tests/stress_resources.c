@@ -47,6 +47,7 @@ static need total, most; /* what there is, and what a task may need of it */
 static bool has_actors, ends_early;
 static bool has_helpers; /* threads from outside run bodies, beside the workers */
 static bool has_waits;   /* bodies wait, and then go on at once, whatever others have by then */
+static bool is_tight;    /* hardly any thread beside the workers: what is blocking has those */
 static struct { atomic_int cpu, gpu, tpu; } used;
 
 static void nap(int us) { nanosleep(&(struct timespec){0, us * 1000}, NULL); }
@@ -58,7 +59,7 @@ static void spin(int us) {
 
 static void take_cpus(need n) {
     int now = atomic_fetch_add(&used.cpu, n.cpu) + n.cpu;
-    if (!has_helpers && !has_waits && !CHECK(now <= total.cpu))
+    if (!has_helpers && !has_waits && !is_tight && !CHECK(now <= total.cpu))
         fprintf(stderr, "%d of %d CPUs in use\n", now, total.cpu);
 }
 static void give_cpus(need n) { atomic_fetch_sub(&used.cpu, n.cpu); }
@@ -328,7 +329,9 @@ static rr_config this_round(uint64_t *random) {
     ends_early = test_below(random, 4) == 0;
     has_actors = test_below(random, 2);
     has_waits = test_below(random, 2);
+    is_tight = !has_waits && test_below(random, 3) == 0;
     rr_config config = {.workers = workers};
+    if (is_tight) config.max_threads = workers + (int)test_below(random, 3);
     if (test_below(random, 4) == 0) config.max_pending = some(random, 40);
     has_helpers = config.max_pending || test_below(random, 3) == 0;
     total =

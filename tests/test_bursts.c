@@ -51,7 +51,7 @@ TEST_ALONE(slots_of_a_burst_go_back_and_are_used_again) {
     memset(refs, 1, TASKS * sizeof *refs);
     long before = resident();
     for (int round = 0; round < 3; round++) {
-        burst(refs, TASKS); /* 38 MB of slots */
+        burst(refs, TASKS);               /* 38 MB of slots */
         check_resident(before, 16 * MIB); /* what threads hold keeps some regions of 2 MiB */
     }
     int stale = 0;
@@ -158,6 +158,49 @@ TEST_ALONE(bursts_of_several_threads_at_once) {
     for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, burst_thread, f.runtime);
     for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
     CHECK(objects_settle_at(0));
+    fixture_stop(&f);
+}
+
+/* ---- threads ---- */
+
+static atomic_int held, open_now;
+REMOTE_FN(int, burst_hold, int, v) {
+    held++;
+    while (!open_now) rr_sleep_ms(1);
+    return v;
+}
+static bool threads_settle_at(uint64_t wanted) {
+    rr_stats stats = {0};
+    for (int i = 0; i < 20000 && stats.threads != wanted; i++) {
+        if (i) rr_sleep_ms(1);
+        rr_get_stats(&stats);
+    }
+    return stats.threads == wanted;
+}
+
+TEST_ALONE(threads_that_stood_in_leave_and_others_come) {
+    enum { WORKERS = 2, BLOCKING = 20 };
+    fixture f;
+    fixture_start(&f, (rr_config){.workers = WORKERS});
+    for (int round = 0; round < 3; round++) {
+        rr_ref refs[BLOCKING];
+        held = open_now = 0;
+        for (int i = 0; i < BLOCKING; i++)
+            refs[i] = rr_call_with(RR_OPTIONS(.blocking = true), burst_hold, i);
+        while (held < BLOCKING) rr_sleep_ms(1);
+        rr_stats stats;
+        rr_get_stats(&stats);
+        CHECK(stats.threads >= BLOCKING);
+        open_now = 1;
+        for (int i = 0; i < BLOCKING; i++) {
+            CHECK(rr_unwrap(int, refs[i]) == i);
+            rr_release(refs[i]);
+        }
+        CHECK(threads_settle_at(WORKERS));
+        rr_ref r = rr_call(burst_add, round, 1);
+        CHECK(rr_unwrap(int, r) == round + 1);
+        rr_release(r);
+    }
     fixture_stop(&f);
 }
 

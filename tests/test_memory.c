@@ -46,7 +46,9 @@ static inline void memory_free(void *p) {
 #include "fixture.h"
 
 enum { MANY = 300, PUTS = 1500 };
-typedef struct wide { char bytes[3000]; } wide;
+typedef struct wide {
+    char bytes[3000];
+} wide;
 typedef struct Store {
     rr_ref kept;
     int sum;
@@ -75,6 +77,28 @@ REMOTE_ACTOR(Store, create, int, v, rr_ref, kept) {
 }
 REMOTE_METHOD(int, Store, add, int, v) { return self->sum += v; }
 REMOTE_DESTRUCTOR(Store) { rr_release(self->kept); }
+
+typedef struct pair {
+    wide inside;
+    int number;
+} pair;
+REMOTE_FN(pair, memory_pair, int, v) {
+    pair x = {.number = v};
+    memset(x.inside.bytes, v, sizeof x.inside.bytes);
+    return x;
+}
+REMOTE_STREAM(int, memory_numbers, int, n) {
+    for (int i = 0; i < n; i++)
+        if (rr_yield(int, i) != RR_OK) {
+            rr_fail(8, "after %d", i);
+            return;
+        }
+}
+REMOTE_STREAM(rr_bytes, memory_blocks, int, n) {
+    static const char block[9000];
+    for (int i = 0; i < n; i++)
+        if (rr_yield(rr_bytes, rr_bytes_of(block, (size_t)i * 100)) == RR_ERR_CANCELLED) return;
+}
 
 /* Ends in time, with the value wanted or an error. */
 static void ends(rr_ref r, int wanted) {
@@ -161,6 +185,57 @@ static void use_control(void) {
     ends_somehow(slow, true);
 }
 
+static void use_streams(void) {
+    rr_ref r;
+    int v = 0, n = 0;
+    rr_status status;
+    rr_options options = {.max_unread = 3, .max_retries = 1};
+    rr_stream numbers = rr_call_stream_with(options, memory_numbers, 100);
+    rr_stream blocks = rr_call_stream_with(RR_OPTIONS(.max_unread = 2), memory_blocks, 90);
+    rr_stream unread = rr_call_stream(memory_blocks, 90);
+    rr_stream late = rr_call_stream(memory_numbers, rr_call(memory_add, 1, 2));
+    for (; (status = rr_next(numbers, &r)) == RR_OK; n++, rr_release(r))
+        CHECK(rr_get(int, r, &v) != RR_OK || v == n);
+    CHECK(status != RR_ERR_END || n == 100);
+    for (int i = 0; i < 5 && rr_next(blocks, &r) == RR_OK; i++) rr_release(r);
+    while ((status = rr_next_timeout(late, 30000, &r)) == RR_OK) rr_release(r);
+    CHECK(status != RR_ERR_TIMEOUT);
+    rr_release(blocks), rr_release(unread);
+}
+
+static void use_fields(void) {
+    rr_ref gate = rr_call(memory_add, 3, 4), both = rr_call(memory_pair, gate);
+    rr_ref number = rr_field(int, both, pair, number), inside = rr_field(wide, both, pair, inside);
+    rr_ref sum = rr_call(memory_add, number, number);
+    wide w;
+    rr_status status = rr_get(wide, inside, &w);
+    CHECK(status != RR_OK || w.bytes[2999] == 7);
+    ends(number, 7), ends(sum, 14);
+}
+
+static void use_resources(void) {
+    static wide w;
+    void *room = NULL;
+    char text[200];
+    rr_options large = {.name = "large", .num_cpus = 2, .max_retries = 1};
+    large.resources[0] = (rr_resource){"gpu", 1};
+    rr_options half = {.num_cpus = 0.5, .priority = -1, .timeout_ms = 60000};
+    rr_actor_options holds = {.resources = {{"gpu", 0.5}, {"disk", 1}}, .max_restarts = 1};
+    rr_actor a = rr_spawn_with(holds, Store_create, 1, (rr_ref){0});
+    rr_ref asked = rr_ask(a, Store_add, 1), waits = rr_call_with(large, memory_add, 1, 2);
+    rr_ref bad = rr_call_with(large, memory_bad, 4), gate = rr_create(8, &room);
+    rr_ref unwanted = rr_call_with(large, memory_wide, w, gate);
+    ends(rr_call_with(half, memory_add, 2, 2), 4);
+    ends(rr_call_with(RR_OPTIONS(.name = "urgent", .priority = 9), memory_nested, 3), 8);
+    rr_ref too_much = rr_call_with(RR_OPTIONS(.resources = {{"gpu", 2}}), memory_add, 1, 1);
+    ends_somehow(too_much, false);
+    ends(asked, 2);
+    rr_why(waits, text, sizeof text);
+    rr_cancel(unwanted), rr_seal(gate);
+    rr_release(a);
+    ends(waits, 3), ends_somehow(bad, false), ends_somehow(unwanted, false);
+}
+
 static void use_ownership(void) {
     rr_ref r = rr_put(int, 8), kept = rr_keep(rr_put(int, 9));
     rr_retain(r), rr_release(r), rr_release(r);
@@ -175,7 +250,8 @@ static void use_ownership(void) {
 }
 
 static void *scenario(void *unused) {
-    static const rr_config config = {.workers = 2};
+    static const rr_config config = {
+        .workers = 2, .max_pending = 5000, .resources = {{"gpu", 1}, {"disk", 2}}};
     fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
     rr_config quiet = config;
     quiet.log = fixture_log, quiet.log_data = &f;
@@ -186,7 +262,8 @@ static void *scenario(void *unused) {
     }
     rr_runtime_use(runtime);
     rr_scope scope = rr_scope_begin();
-    use_objects(), use_tasks(), use_actors(), use_control(), use_ownership();
+    use_objects(), use_tasks(), use_actors(), use_control(), use_resources(), use_streams();
+    use_fields(), use_ownership();
     rr_scope_end(scope);
     rr_runtime_use(NULL);
     CHECK(rr_runtime_destroy(runtime) == RR_OK);

@@ -207,6 +207,28 @@ TEST(end_is_told_to_all_who_wait) {
     }
 }
 
+TEST(end_does_not_overtake_the_last_object) {
+    enum { ROUNDS = 20, COUNT = 200 };
+    fixture f;
+    desk d = {.begun = 0};
+    rr_stream streams[COUNT];
+    START(&f, .workers = 2);
+    for (int i = 0; i < ROUNDS * COUNT; i++) {
+        if (i % COUNT == 0)
+            for (int k = 0; k < COUNT; k++)
+                streams[k] = rr_call_stream(stream_count, AT(&d), 0, k % 3);
+        rr_stream s = streams[i % COUNT];
+        rr_status status;
+        rr_ref r;
+        int n = 0;
+        while ((status = rr_next_timeout(s, 0, &r)) == RR_OK || status == RR_ERR_TIMEOUT)
+            if (status == RR_OK) n++, rr_release(r);
+        CHECK(status == RR_ERR_END && n == i % COUNT % 3);
+        rr_release(s);
+    }
+    stop(&f);
+}
+
 TEST(failure_comes_after_what_was_yielded) {
     int limits[3] = {0, 1, 7};
     for (int i = 0; i < 3; i++) {
@@ -876,6 +898,42 @@ TEST(letting_go_wakes_who_waits) {
     rr_release(other.stream);
     for (int i = 0; i < READERS; i++) outside_join(&readers[i]);
     CHECK(other.count == READERS && becomes(&d.ended, 1) && d.told == 1 && !d.open);
+    stop(&f);
+}
+
+/* At any moment of a reader that finds nothing. */
+static void find_nothing(void *data) {
+    desk *d = data;
+    int v;
+    for (int i = 0; i < d->count; i++) {
+        while (d->runs <= i) sched_yield();
+        d->begun++;
+        CHECK(next_int(d->stream, &v) != RR_OK);
+        d->ended++;
+    }
+}
+TEST(letting_go_races_with_a_reader) {
+    enum { ROUNDS = 10000 };
+    fixture f;
+    desk d = {.begun = 0}, other = {.count = ROUNDS};
+    outside reader;
+    uint64_t random = test_seed;
+    START(&f, .workers = 1);
+    void *room = NULL;
+    rr_ref gate = rr_create(1, &room), n = rr_call(stream_size, gate);
+    outside_start(&reader, f.runtime, find_nothing, &other);
+    for (int i = 0; i < ROUNDS; i++) {
+        other.stream = rr_call_stream(stream_count, AT(&d), 0, n);
+        other.runs++;
+        while (other.begun <= i) sched_yield();
+        for (int k = (int)test_below(&random, 60); k > 0; k--) rr_now();
+        rr_release(other.stream);
+        while (other.ended <= i) sched_yield();
+    }
+    outside_join(&reader);
+    CHECK(rr_seal(gate) == RR_OK);
+    rr_release(gate), rr_release(n);
+    CHECK(d.begun == 0);
     stop(&f);
 }
 

@@ -804,10 +804,9 @@ TEST(retried_method_tells_after_how_many_attempts_it_gave_up) {
     rr_actor kid = KID(&s.d, .max_restarts = -1, .max_method_retries = 2);
     rr_ref r = rr_ask(kid, Kid_flaky, 99), behind = rr_ask(kid, Kid_generation);
     CHECK(outcome(r) == RR_ERR_ACTOR_CRASHED && s.d.runs == 3 && value_of(behind) == 4);
-    CHECK(says(r, "crash of attempt 2") && says(r, "it was executed") && says(r, "3 "));
+    CHECK(says(r, "crash of attempt 2") && says(r, "it was executed") && says(r, "3 times"));
     rr_ref once = rr_ask(kid, Kid_leave_and_crash, 0);
-    CHECK(outcome(once) == RR_ERR_ACTOR_CRASHED && says(once, "it was executed"));
-    CHECK(!strstr(rr_error_message(once), "attempt"));
+    CHECK(outcome(once) == RR_ERR_ACTOR_CRASHED && says(once, "it was executed, 1 time)"));
     stage_end(&s);
 }
 
@@ -1742,14 +1741,14 @@ TEST(bounded_mailbox_of_several_at_once) {
 TEST(options_that_cannot_be) {
     stage s;
     stage_start(&s, 2);
-    rr_actor_options bad[7] = {{.max_restarts = -2},        {.restart_delay_ms = -1},
-                               {.max_method_retries = -2},  {.max_pending = -1},
-                               {.max_concurrency = -1},     {.num_cpus = -1},
-                               {.resources = {{"gpu", -1}}}};
-    const char *word[7] = {"max_restarts", "restart_delay_ms", "max_method_retries",
-                           "max_pending",  "max_concurrency",  "num_cpus",
-                           "gpu"};
-    for (int i = 0; i < 7; i++) {
+    rr_actor_options bad[8] = {{.max_restarts = -2},         {.restart_delay_ms = -1},
+                               {.max_method_retries = -2},   {.max_pending = -1},
+                               {.max_concurrency = -1},      {.num_cpus = -1},
+                               {.resources = {{"gpu", -1}}}, {.max_method_retries = 255}};
+    const char *word[8] = {"max_restarts", "restart_delay_ms",  "max_method_retries",
+                           "max_pending",  "max_concurrency",   "num_cpus",
+                           "gpu",          "max_method_retries"};
+    for (int i = 0; i < 8; i++) {
         rr_actor kid = new_kid(&s.d, bad[i]);
         rr_ref r = rr_ask(kid, Kid_value);
         CHECK(outcome(r) == RR_ERR_ACTOR_DEAD && says(r, word[i]));
