@@ -4587,10 +4587,13 @@ static void rr__role_offer(rr__context *cx) {
 
 /* The thread will wait: its right to run passes to another one, if there is work. */
 static void rr__role_give(rr__context *cx) {
-    if (!cx->has_role) return;
-    cx->has_role = false;
-    uint64_t idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
-    rr__role_offer(cx);
+    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
+    if (!cx->has_role && !RR__SLEEPING(idle)) return;
+    if (cx->has_role) {
+        cx->has_role = false;
+        idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
+        rr__role_offer(cx);
+    } /* else a role may sleep because there was no thread for it: now there is this one */
     if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
     if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
 }
@@ -5140,13 +5143,12 @@ static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
 
 /* Can be called to work from now on until it stops sleeping: a worker that waits without a limit.
    Before the role is given away, so that what the last one awake leaves behind is seen. */
-static bool rr__sleeper_ready(rr__sleeper *s) {
+static void rr__sleeper_ready(rr__sleeper *s) {
     rr__context *cx = s->context;
     bool can_work = cx->is_worker && !s->has_limit && !rr__must_stop(cx) && rr__has_stack(cx);
     rr__lock(&cx->lock);
     s->is_idle = can_work;
     rr__unlock(&cx->lock);
-    return can_work;
 }
 
 /* The link of a body that sleeps goes to what runs on top of it meanwhile, which it cannot go on
@@ -5180,7 +5182,7 @@ static void rr__work_instead(rr__sleeper *s) {
     }
     rr__search_end(cx);
     if (rr__sleeper_is_done(s)) return;
-    (void)rr__sleeper_ready(s);
+    rr__sleeper_ready(s);
     rr__role_give(cx);
 }
 
@@ -5202,12 +5204,9 @@ static rr_runtime *rr__end_turn(rr_runtime *rt) {
 
 /* Sleeps without the role. Who has none, too, may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
-    rr_runtime *rt = s->context->runtime;
-    bool had_role = s->context->has_role;
-    bool can_work = rr__sleeper_ready(s);
+    rr__sleeper_ready(s);
     rr__own_role_give();
-    if (!had_role && can_work && rr__has_work(rt)) rr__wake_one(rt); /* it may be the last awake */
-    rr__signal_if_stopping(rt);
+    rr__signal_if_stopping(s->context->runtime);
     rr_runtime *ending = rr__end_turn(NULL);
     rr__sleeper_wait(s, deadline);
     while (s->is_called) {
