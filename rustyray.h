@@ -470,8 +470,7 @@ typedef struct rr_config {
     size_t store_bytes;  /* limit on the bytes of objects that do not fit into their slot;
                             no limit. RUSTYRAY_STORE_BYTES */
     int64_t max_pending; /* tasks that have not begun: past so many rr_call, outside of bodies, runs
-                            others or waits first; in a body it runs others if there are some; no
-                            limit. RUSTYRAY_MAX_PENDING */
+                            others or waits first; no limit. RUSTYRAY_MAX_PENDING */
     rr_resource resources[RR_RESOURCES]; /* what there is beside CPUs; nothing.
                                             RUSTYRAY_RESOURCES="gpu=2,disk=0.5" */
     bool report_leaks; /* rr_shutdown logs what was never released. RUSTYRAY_REPORT_LEAKS=1 */
@@ -8035,7 +8034,9 @@ static bool rr__resources_parse(rr_config *c, char *text) {
 
 static rr_status rr__resources_from_env(rr_runtime *rt) {
     const char *text = getenv("RUSTYRAY_RESOURCES");
-    if (rt->config.resources[0].name || !text || !*text) return RR_OK;
+    for (int i = 0; i < RR_RESOURCES; i++)
+        if (rt->config.resources[i].name) return RR_OK;
+    if (!text || !*text) return RR_OK;
     if (!(rt->stock_names = RR_MALLOC(strlen(text) + 1))) return RR_ERR_NO_MEMORY;
     if (rr__resources_parse(&rt->config, strcpy(rt->stock_names, text))) return RR_OK;
     rr__log(&rt->config, RR_LOG_ERROR,
