@@ -853,8 +853,8 @@ typedef struct rr_exit {
 
 /* rr_ref rr_watch(rr_actor actor): a reference to an rr_exit, complete when the actor has ended and
    its destructor has run; at once if that is so already. Does not keep the actor alive. As an
-   argument of a message it tells a supervisor: rr_tell(boss, Boss_lost, i, rr_watch(child)). Such a
-   message does not hold back later ones of its caller.
+   argument of a message it tells a supervisor: rr_tell(boss, Boss_lost, i, rr_watch(child)). A
+   message that waits for that alone does not hold back later ones of its caller.
    Errors in the reference: RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
 #define rr_watch(actor) rr__watch((actor), RR__SITE)
 
@@ -1856,17 +1856,15 @@ typedef struct rr__stream rr__stream;
    word   bits 0-31   count: handles, tasks that need it, objects that contain it,
                       and one of the task's own until it is complete
           bits 32-35  state
+          bit  36     RR__IS_ALONE: decided without what it called
+          bit  37     RR__IS_POSTPONED: an actor, WAITING to be made anew; see rr__actor_resume
           bit  40     RR__HAS_SLEEPERS: threads wait in the shard's list
           bit  41     RR__HAS_DEPENDENTS: tasks wait in `dependents`
           bit  42     RR__IS_INLINE: the value is in `words`
           bit  43     RR__IS_ACTOR
           bit  44     RR__IS_DOOMED: an actor whose death was declared
           bit  45     RR__IS_CANCELLED, bit 46 RR__IS_LATE: decided from outside, rule R4
-          bit  36     RR__IS_ALONE: decided without what it called
-          bit  37     RR__IS_POSTPONED: an actor, WAITING to be made anew; see rr__actor_resume
           bit  47     RR__HAS_CONTROL: a task with options, in extra.control
-
-
           bits 48-55  kind of the value's type (enum rr__type_kind)
 
    States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
@@ -3450,6 +3448,12 @@ static rr__control *rr__control_of(const rr__object *o) {
     return word & RR__HAS_CONTROL ? o->extra.control : NULL;
 }
 
+/* The same, also of an actor. */
+static rr__control *rr__options_of(const rr__object *o) {
+    if (o->kind != RR__CONSTRUCTOR) return rr__control_of(o);
+    return o->extra.own->care ? &o->extra.own->care->control : NULL;
+}
+
 /* For messages. The caller counts or owns the object. */
 static const char *rr__name_of(const rr__object *o) {
     const rr__control *control = rr__control_of(o);
@@ -3643,6 +3647,18 @@ static inline bool rr__kind_is_plain(unsigned kind) {
     return kind < RR__KIND_REF || kind >= RR__KIND_INTEGER;
 }
 static inline unsigned rr__kind_in(uint64_t word) { return (unsigned)(word >> 48) & 255; }
+
+/* Of values that are not complete those from rr_create are bytes, all others are watches. */
+static bool rr__is_unsealed(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    return o->kind == RR__VALUE && rr__kind_in(word) == RR__KIND_BYTES &&
+           rr__state_of(word) == RR__WAITING;
+}
+static bool rr__is_watch(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    return o->kind == RR__VALUE && rr__kind_in(word) != RR__KIND_BYTES &&
+           rr__state_of(word) < RR__READY;
+}
 
 static size_t rr__info_of(const rr__object *o) {
     return (size_t)rr__load_relaxed(&((rr__object *)(uintptr_t)o)->info); /* fixed when complete */
@@ -4066,6 +4082,13 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
     if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
 }
 
+static void rr__list_add(rr__object **first, rr__object **last, rr__object *o) {
+    o->next = NULL;
+    if (*last) (*last)->next = o;
+    else *first = o;
+    *last = o;
+}
+
 /* FIFO. Two kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
    claimable all the time, so that a waiter need not wait for the inbox; and tasks for which a deque
    had no memory, WAITING, that is, claimable by nobody until they are taken out. */
@@ -4073,11 +4096,9 @@ static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->lock);
     if (!is_actor || !o->is_listed) {
-        o->is_listed = is_actor, o->next = NULL;
+        o->is_listed = is_actor;
         if (is_actor) rr__share(o);
-        if (rt->inbox_last) rt->inbox_last->next = o;
-        else rt->inbox_first = o;
-        rt->inbox_last = o;
+        rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
         rr__store_seq_cst(&rt->has_inbox, 1);
     }
     rr__unlock(&rt->lock);
@@ -4182,11 +4203,16 @@ static void rr__turn_enter_locked(rr_runtime *rt, rr__control *control, rr__heap
     if (heap == &rt->ready) rr__hint_ready_locked(rt);
 }
 
+/* A body that blocks begins on a thread of its own; false if it does not, or there is none. */
+static bool rr__begin_blocking(rr_runtime *rt, const rr__control *control) {
+    return control->is_blocking && rr__thread_begin(rt, control->task);
+}
+
 /* Makes a task that has its turn claimable. Its owner. */
 static void rr__make_ready(rr__context *cx, rr__object *task) {
     rr_runtime *rt = cx->runtime;
     rr__control *control = task->extra.control;
-    if (control->is_blocking && rr__thread_begin(rt, task)) return;
+    if (rr__begin_blocking(rt, control)) return;
     rr__share(task); /* once QUEUED it may end under us */
     if (rr__try_state(task, RR__WAITING, RR__QUEUED)) {
         rr__lock(&rt->stock_lock);
@@ -4291,17 +4317,6 @@ static void rr__stocks_use_locked(rr_runtime *rt, const rr__shape *shape, int si
     }
 }
 
-static rr__shape *rr__shape_of(const rr__object *o) {
-    return o->kind == RR__CONSTRUCTOR ? o->extra.own->care->control.shape : o->extra.control->shape;
-}
-
-static void rr__list_add(rr__object **first, rr__object **last, rr__object *o) {
-    o->next = NULL;
-    if (*last) (*last)->next = o;
-    else *first = o;
-    *last = o;
-}
-
 /* Grants what can be granted now: what needs no CPUs goes to *granted, the rest waits for roles. */
 static void rr__grant_locked(rr_runtime *rt, rr__object **granted) {
     rr__object *last = NULL;
@@ -4321,12 +4336,12 @@ static void rr__grant_locked(rr_runtime *rt, rr__object **granted) {
 static rr__object *rr__chosen_take_locked(rr_runtime *rt) {
     rr__object *first = NULL, *last = NULL, *o;
     while ((o = rt->first_chosen)) {
-        int64_t cpus = rr__shape_of(o)->amounts[RR__CPU];
+        rr__control *control = rr__options_of(o);
+        int64_t cpus = control->shape->amounts[RR__CPU];
         if (rt->apart_cpus + cpus > rt->pot * RR__WHOLE) break;
         if (!(rt->first_chosen = o->next)) rt->last_chosen = NULL;
         rt->chosen_cpus -= cpus, rt->apart_cpus += cpus, rt->starting++;
-        (o->kind == RR__CONSTRUCTOR ? &o->extra.own->care->control : o->extra.control)->is_apart =
-            true;
+        control->is_apart = true;
         rr__list_add(&first, &last, o);
     }
     return first;
@@ -4503,7 +4518,7 @@ static RR__NOINLINE rr__object *rr__ready_take(rr__context *cx, bool any) {
 static void rr__enqueue(rr__context *cx, rr__object *o) {
     rr__control *control = rr__control_of(o);
     if (RR__UNLIKELY(control && control->has_turn)) rr__admit(cx, o, control);
-    else if (control && control->is_blocking && rr__thread_begin(cx->runtime, o)) return;
+    else if (control && rr__begin_blocking(cx->runtime, control)) return;
     else if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
     else rr__abandon(cx, o);
 }
@@ -4644,8 +4659,9 @@ static void rr__search_end(rr__context *cx) { /* found something: rule P3 */
     else rr__role_offer(cx); /* roles that were given back for other work, and are left over */
 }
 
-/* Lists the thread as parked and puts its role to sleep. False if there is no need to. */
-static bool rr__park_begin(rr__context *cx) {
+/* Lists the thread as parked and puts its role to sleep. False if there is no need to.
+   *may_leave: it is one too many. */
+static bool rr__park_begin(rr__context *cx, bool *may_leave) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->lock);
     if (rr__load_relaxed(&rt->phase) == RR__STOPPED || (!cx->has_role && rr__role_take(cx))) {
@@ -4653,6 +4669,7 @@ static bool rr__park_begin(rr__context *cx) {
         return false;
     }
     cx->listed = rt->parked, rt->parked = cx, cx->is_parked = true;
+    *may_leave = rt->threads > rt->workers;
     rr__unlock(&rt->lock);
     if (!cx->has_role) rr__signal_if_stopping(rt);
     if (!cx->has_role) return true;
@@ -4691,18 +4708,11 @@ static bool rr__park_leave(rr__context *cx) {
     return leaves;
 }
 
-static bool rr__is_one_too_many(rr_runtime *rt) {
-    rr__lock(&rt->lock);
-    bool is = rt->threads > rt->workers;
-    rr__unlock(&rt->lock);
-    return is;
-}
-
 /* False: the thread leaves. */
 static bool rr__park(rr__context *cx) {
     if (cx->has_role) rr__search_begin(cx); /* so that giving it up is one change of idle */
-    if (!rr__park_begin(cx)) return true;
-    bool may_leave = rr__is_one_too_many(cx->runtime);
+    bool may_leave;
+    if (!rr__park_begin(cx, &may_leave)) return true;
     if (!rr__park_wait(cx, may_leave ? RUSTYRAY_KEEP_SECONDS : -1)) {
         if (rr__park_leave(cx)) return false;
         rr__park_wait(cx, -1);
@@ -4813,16 +4823,17 @@ static void rr__worker_main(void *context) {
    Wagner and Calder 1993) and whether it waits for itself. Waits with a limit and waits for
    any of several objects make no link: they can end by themselves.
 
-      Rules  W1  A link is written before its target is waited for, and cleared after.
+   Rules  W1  A link is written before its target is waited for, and cleared after.
           W2  Who has written a link that may close a ring (a body that is about to sleep, a task
               that goes on to its next argument, a message that arrives late) then changes
               `blocked`, or adds 0 to it, and walks after that. All these are changes of one word:
               so of several that close a ring together the last sees the links of the others. What
               is linked by a thread that only later sleeps (a waiter to what it helps with, an
               actor to its message) is written before that thread's change.
-W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
+          W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
               by link is a ring. Each link is read again after the id of its target, so that a
-              slot that was reused in between is not taken for the target. */
+              slot that was reused in between is not taken for the target.
+          W4  A body that sleeps changes its link under ring_lock: see rr__ring_tell. */
 enum rr__walk {
     RR__WALK_END,        /* something runs, or is not ours to run */
     RR__WALK_RING,       /* back to self */
@@ -5097,13 +5108,17 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
     self->path_count = base;
 }
 
+/* Enough has fired, or something else has happened that ends its sleep. */
+static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
+    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled;
+}
+
 /* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__context *cx = s->context;
     rr__lock(&cx->lock);
     s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
-    while (s->fired < s->need && !s->edge_fired && !s->is_ring && !s->is_cancelled &&
-           !s->is_called) {
+    while (!rr__sleeper_is_over_locked(s) && !s->is_called) {
         if (!s->has_limit) {
             rr__cond_wait(&cx->wake, &cx->lock);
         } else {
@@ -5129,7 +5144,7 @@ static void rr__body_wake(rr_runtime *rt, const rr__object *task) {
 
 static bool rr__sleeper_is_done(rr__sleeper *s) {
     rr__lock(&s->context->lock);
-    bool is_done = s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled;
+    bool is_done = rr__sleeper_is_over_locked(s);
     rr__unlock(&s->context->lock);
     return is_done;
 }
@@ -5974,10 +5989,10 @@ static void rr__dispatch(rr__context *cx, rr__object *task) {
     }
     rr__error *error = rr__failed_argument(cx, task);
     if (task->kind == RR__CONSTRUCTOR) {
-        rr__care *care = task->extra.own->care;
+        rr__control *control = rr__options_of(task);
         if (error) rr__actor_doom(cx, task, error); /* never born */
         /* The actor, with its creation as the first thing to do. */
-        if (care && care->control.has_turn && !error) rr__admit(cx, task, &care->control);
+        if (control && control->has_turn && !error) rr__admit(cx, task, control);
         else rr__enqueue(cx, task);
     } else if (error) {
         if (task->kind != RR__METHOD || rr__lane_leave(cx, task)) rr__fail_with(cx, task, error);
@@ -6398,6 +6413,12 @@ static rr__error *rr__need_add(rr_runtime *rt, const rr__object *about, const rr
     return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
                          "it needs %g of '%s', of which there is %g in all: raise rr_config.%s",
                          wanted->amount, wanted->name, total, at ? "resources" : "workers");
+}
+
+static bool rr__has_needs(double num_cpus, const rr_resource *wanted) {
+    bool has = num_cpus != 0 && num_cpus != 1; /* also NaN */
+    for (int i = 0; i < RR_RESOURCES; i++) has |= wanted[i].name != NULL;
+    return has;
 }
 
 static rr__error *rr__needs_read(rr_runtime *rt, const rr__object *about, double num_cpus,
@@ -6843,12 +6864,25 @@ static void rr__held_bury(rr__context *cx, rr__object *message) {
     rr__drop(cx, actor);
 }
 
+/* What a change of a lane has left to do, without the lock: `late` found the actor ended. */
+static void rr__lane_settle(rr__context *cx, rr__object *actor, rr__lane *unused, bool schedule,
+                            rr__object *late) {
+    RR_FREE(unused);
+    if (schedule) rr__enqueue(cx, actor);
+    rr__refuse_all(cx, actor, late);
+}
+
+static rr__lane *rr__lane_unused_locked(rr__lane *lane) {
+    return lane->is_orphan && !lane->first ? lane : NULL;
+}
+
 /* A held message has its arguments (arrived), or has failed and leaves its lane. False: its actor
    died meanwhile and the message is gone. */
 static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     rr__object *actor = message->extra.actor;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    bool schedule = false, is_unused = false;
+    bool schedule = false;
+    rr__lane *unused = NULL;
     rr__object *late = NULL;
     rr__share(actor); /* the message may be over before we are */
     rr__lock(&shard->lock);
@@ -6859,13 +6893,11 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     if (lane && leaves) rr__lane_remove_locked(lane, message);
     else if (lane) rr__store_release(&message->waits_on, rr__lane_before_locked(lane, message));
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
-    if (lane) is_unused = lane->is_orphan && !lane->first;
+    if (lane) unused = rr__lane_unused_locked(lane);
     rr__unlock(&shard->lock);
     if (is_refused) rr__held_bury(cx, message);
     else if (!is_in) rr__abandon(cx, message); /* it was cancelled: rr__lane_forget */
-    if (is_unused) RR_FREE(lane);
-    if (schedule) rr__enqueue(cx, actor);
-    rr__refuse_all(cx, actor, late);
+    rr__lane_settle(cx, actor, unused, schedule, late);
     rr__drop(cx, actor);
     return is_in;
 }
@@ -6880,7 +6912,8 @@ static void rr__lane_forget(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor,
                *late = NULL; /* fixed; there as long as it is in a lane */
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    bool schedule = false, is_unused = false, has_arrived;
+    rr__lane *unused = NULL;
+    bool schedule = false, has_arrived;
     rr__lock(&shard->lock);
     bool is_in = (message->lane_flags & RR__IN_LANE) != 0;
     rr__lane *lane = is_in ? message->data.hold->lane : NULL;
@@ -6889,13 +6922,11 @@ static void rr__lane_forget(rr__context *cx, rr__object *message) {
         rr__share(actor);
         rr__lane_remove_locked(lane, message);
         late = rr__lane_drain_locked(lane, &schedule);
-        is_unused = lane->is_orphan && !lane->first;
+        unused = rr__lane_unused_locked(lane);
     }
     rr__unlock(&shard->lock);
     if (!is_in) return;
-    if (is_unused) RR_FREE(lane);
-    if (schedule) rr__enqueue(cx, actor);
-    rr__refuse_all(cx, actor, late);
+    rr__lane_settle(cx, actor, unused, schedule, late);
     if (has_arrived) rr__abandon(cx, message);
     rr__drop(cx, actor);
 }
@@ -7554,10 +7585,8 @@ static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *act
 }
 
 static bool rr__actor_options_are_zero(const rr_actor_options *o) {
-    bool has_needs = o->num_cpus != 0 && o->num_cpus != 1; /* also NaN */
-    for (int i = 0; i < RR_RESOURCES; i++) has_needs |= o->resources[i].name != NULL;
-    return !has_needs && !o->name && !o->max_restarts && !o->restart_delay_ms &&
-           !o->max_method_retries && !o->max_pending && !o->max_concurrency;
+    return !rr__has_needs(o->num_cpus, o->resources) && !o->name && !o->max_restarts &&
+           !o->restart_delay_ms && !o->max_method_retries && !o->max_pending && !o->max_concurrency;
 }
 
 /* Gives an actor, which is not published yet, what its options need. */
@@ -7723,11 +7752,6 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
     return NULL;
 }
 
-static bool rr__is_watch(rr__object *o) {
-    return o->kind == RR__VALUE && rr__kind_in(rr__load_relaxed(&o->word)) != RR__KIND_BYTES &&
-           !rr__is_complete(o); /* all others are made complete, but for unsealed bytes */
-}
-
 /* Sends; takes over the caller's count of the actor. Returns the message's slot, which is the
    caller's if it asked and must not be touched if it told; *error says what is wrong already. */
 static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
@@ -7800,14 +7824,6 @@ void rr_get_stats(rr_stats *out) {
         rr__unlock(&rt->lock);
     }
     rr__global_unlock();
-}
-
-/* Of the workers: roles that nobody runs on, and what the pot has left. */
-static int64_t rr__cpus_left_locked(rr_runtime *rt) {
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->pot;
-    left = left * RR__WHOLE - rt->apart_cpus;
-    return left < 0 ? 0 : left < rt->stocks[RR__CPU].total ? left : rt->stocks[RR__CPU].total;
 }
 
 /* Visits every live object: pinned, so that it may be looked at while others go on. */
@@ -8275,8 +8291,7 @@ static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
 static bool rr__is_still(rr__context *cx) {
     rr__lock(&cx->lock);
     rr__sleeper *s = cx->sleeper;
-    bool sleeps = s && !s->has_limit && s->fired < s->need && !s->edge_fired && !s->is_ring &&
-                  !s->is_cancelled && !s->is_called;
+    bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
     if (cx->is_worker) return sleeps || cx->is_parked || cx == cx->runtime->timer_context;
     return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
@@ -8298,7 +8313,6 @@ static bool rr__is_stuck(rr_runtime *rt) {
     return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
 }
 
-static bool rr__is_unsealed(rr__object *o);
 static bool rr__unseal(rr__object *o);
 
 static void rr__fail_object(rr__context *cx, rr__object *o) {
@@ -8693,13 +8707,6 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
 }
 
-/* From rr_create? Others that are not complete are watches. */
-static bool rr__is_unsealed(rr__object *o) {
-    uint64_t word = rr__load_acquire(&o->word);
-    return o->kind == RR__VALUE && rr__kind_in(word) == RR__KIND_BYTES &&
-           rr__state_of(word) == RR__WAITING;
-}
-
 /* Takes an unsealed object for its end; once (rule R1). */
 static bool rr__unseal(rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
@@ -9022,10 +9029,9 @@ rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site
 }
 
 static bool rr__options_are_zero(const rr_options *o) {
-    bool has_needs = o->num_cpus != 0 && o->num_cpus != 1; /* also NaN */
-    for (int i = 0; i < RR_RESOURCES; i++) has_needs |= o->resources[i].name != NULL;
-    return !has_needs && !o->name && !o->priority && !o->timeout_ms && !o->max_retries &&
-           !o->retry_delay_ms && !o->blocking && !o->max_unread;
+    return !rr__has_needs(o->num_cpus, o->resources) && !o->name && !o->priority &&
+           !o->timeout_ms && !o->max_retries && !o->retry_delay_ms && !o->blocking &&
+           !o->max_unread;
 }
 
 rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
@@ -9620,6 +9626,14 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
 
 /* ---- resources ---- */
 
+/* Of the workers: roles that nobody runs on, and what the pot has left. */
+static int64_t rr__cpus_left_locked(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->pot;
+    left = left * RR__WHOLE - rt->apart_cpus;
+    return left < 0 ? 0 : left < rt->stocks[RR__CPU].total ? left : rt->stocks[RR__CPU].total;
+}
+
 rr_status rr_resources(const char *name, double *total, double *available) {
     rr_status status = RR_OK;
     double unused;
@@ -9660,16 +9674,10 @@ static void rr__text_add(rr__text *text, const char *format, ...) {
     if (n > 0) text->used += (size_t)n;
 }
 
-/* What has options of its own, or needs: also an actor. NULL: nothing. */
-static const rr__control *rr__why_control(const rr__object *o) {
-    if (o->kind != RR__CONSTRUCTOR) return rr__control_of(o);
-    return o->extra.own->care ? &o->extra.own->care->control : NULL;
-}
-
 /* Of actors by themselves and by their type, of what has no name by where it was made. */
 static void rr__why_name(rr__text *text, const rr__object *o) {
     bool is_actor = o->kind == RR__CONSTRUCTOR;
-    const rr__control *control = is_actor ? rr__why_control(o) : NULL;
+    const rr__control *control = is_actor ? rr__options_of(o) : NULL;
     const char *kind = o->kind == RR__GATHER ? "gather" : o->kind == RR__FIELD ? "field" : "object";
     if (control && control->name)
         rr__text_add(text, "the actor '%s' (%s)", control->name, o->of.fn->self.name);
@@ -9764,7 +9772,7 @@ static void rr__why_idle(rr_runtime *rt, rr__text *text, const rr__object *actor
 
 /* WAITING, but for nothing that it is linked to. */
 static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o) {
-    const rr__control *control = rr__why_control(o);
+    const rr__control *control = rr__options_of(o);
     if (control && rr__why_needs(rt, text, control)) return;
     if (control && rr__why_again(rt, text, o, control)) return;
     if (o->kind == RR__CONSTRUCTOR) rr__why_idle(rt, text, o);
