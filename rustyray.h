@@ -8367,11 +8367,15 @@ static void (*const rr__unstick[])(rr__context *, rr__object *) = {
     rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting, rr__cancel_waiting};
 enum { RR__UNSTICK_STEPS = sizeof rr__unstick / sizeof *rr__unstick };
 
+static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt) {
+    return rr__sum(rt, RR__SUBMITTED) + rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
+}
+
 /* Waits until all work has ended, and with it all actors, whose destructors may start more. */
 static void rr__quiesce(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool has_ended_actors = false;
-    uint64_t before = 0;
+    uint64_t before = UINT64_MAX;
     for (int step = 0;;) {
         bool is_still = false;
         rr__lock(&rt->lock);
@@ -8386,10 +8390,11 @@ static void rr__quiesce(rr__context *cx) {
             rr__each_object(cx, rr__end_actor);
             has_ended_actors = true;
         } else if (is_still) {
-            uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
-            step = ended == before ? (step + 1) % RR__UNSTICK_STEPS
-                                   : 0; /* the next one only if that was no help */
-            before = ended;
+            /* The next step only if the last was no help and no thread outside has begun
+               anything: what that waits for was made before, so the first step sees it. */
+            uint64_t now = rr__tasks_begun_and_ended(rt);
+            step = now == before ? (step + 1) % RR__UNSTICK_STEPS : 0;
+            before = now;
             rr__each_object(cx, rr__unstick[step]);
             rr__sleep(1e-3); /* what that has set going may take its time */
         }

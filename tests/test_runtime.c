@@ -230,6 +230,24 @@ TEST_ALONE(end_with_unsealed_objects_and_those_that_wait) {
     }
 }
 
+static atomic_int runtime_seen; /* what a body was told */
+REMOTE_FN(int, runtime_watch, rr_ref, gate) {
+    rr_bytes view;
+    return runtime_seen = (int)rr_get(rr_bytes, gate, &view);
+}
+
+/* Whether something had ended before or not, and whatever a body that waits would take. */
+TEST_ALONE(end_tells_a_lone_body_that_its_object_will_not_be_sealed) {
+    for (int i = 0; i < 20; i++) {
+        CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
+        if (i % 2) CHECK(value_of(rr_call(runtime_same, 4)) == 4);
+        runtime_seen = RR_OK;
+        rr_call(runtime_watch, unsealed(1));
+        CHECK(rr_shutdown() == RR_OK);
+        CHECK(runtime_seen == RR_ERR_NOT_RUNNING);
+    }
+}
+
 static void submit_until_the_end(void *data) {
     atomic_int *worked = data;
     rr_scope scope = rr_scope_begin();
