@@ -233,7 +233,9 @@ TEST_ALONE(end_with_unsealed_objects_and_those_that_wait) {
 static atomic_int runtime_seen; /* what a body was told */
 REMOTE_FN(int, runtime_watch, rr_ref, gate) {
     rr_bytes view;
-    return runtime_seen = (int)rr_get(rr_bytes, gate, &view);
+    int status = (int)rr_get(rr_bytes, gate, &view);
+    runtime_seen = status;
+    return status;
 }
 
 /* Whether something had ended before or not, and whatever a body that waits would take. */
