@@ -1858,6 +1858,7 @@ typedef struct rr__stream rr__stream;
           bits 32-35  state
           bit  36     RR__IS_ALONE: decided without what it called
           bit  37     RR__IS_POSTPONED: an actor, WAITING to be made anew; see rr__actor_resume
+          bit  38     RR__HAS_CARE: an actor with options
           bit  40     RR__HAS_SLEEPERS: threads wait in the shard's list
           bit  41     RR__HAS_DEPENDENTS: tasks wait in `dependents`
           bit  42     RR__IS_INLINE: the value is in `words`
@@ -1956,6 +1957,8 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__IS_DECIDED (RR__IS_CANCELLED | RR__IS_LATE)
 #define RR__IS_ALONE ((uint64_t)1 << 36)
 #define RR__IS_POSTPONED ((uint64_t)1 << 37)
+#define RR__HAS_CARE ((uint64_t)1 << 38)
+
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
@@ -2243,6 +2246,7 @@ struct rr__hold {
 #define RR__IDLE ((rr__object *)(uintptr_t)1)
 #define RR__CLOSED ((rr__object *)(uintptr_t)2)
 enum { RR__MANY_MESSAGES = 10000 }; /* the log warns of them */
+#define RR__ENDED UINT32_MAX        /* nobody can watch it any more */
 
 /* What an actor has beside its slot, in front of its state and in one block with that. Small: there
    may be a million of them. */
@@ -2251,11 +2255,13 @@ struct rr__actor {
     rr__lane *lanes;               /* of calls that its bodies made; runner only */
     rr__lane *senders;             /* lanes of messages to it; shard lock */
     RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
-    rr__object *watch;             /* one for all who watch; CLOSED when it has ended; shard lock */
-    rr__care *care;                /* its options; NULL: none; fixed when it is published */
-    uint32_t owed;                 /* counts of messages that have begun; runner only */
+
+    rr__care *care;              /* its options; NULL: none; fixed when it is published */
+    uint32_t watch;              /* slot of the one for all who watch; 0: none; ENDED; shard lock */
+    uint32_t owed;               /* counts of messages that have begun; runner only */
+    RR__ATOMIC(uint16_t) others; /* counts that were no messages when last counted */
+    RR__ATOMIC(uint8_t) warned;  /* so often about the length of its mailbox */
     uint8_t place;
-    uint8_t warned;  /* so often about the length of its mailbox; shard lock */
     bool is_doomed;  /* the queue is closed for the runner; shard lock */
     bool is_counted; /* its creation has ended, one way or the other; below: runner only */
     bool is_born;    /* there is a state */
@@ -3620,7 +3626,8 @@ static RR__INLINE void rr__publish_with(rr__object *o, enum rr__state state, uin
 }
 static RR__INLINE void rr__publish(rr__object *o, enum rr__state state, uint32_t count,
                                    int type_kind) {
-    uint64_t flags = o->kind == RR__CONSTRUCTOR ? RR__IS_ACTOR : 0;
+    uint64_t flags = 0;
+    if (o->kind == RR__CONSTRUCTOR) flags = RR__IS_ACTOR | (o->extra.own->care ? RR__HAS_CARE : 0);
     if (state == RR__READY && o->place == RR__IN_SLOT) flags = RR__IS_INLINE;
     rr__publish_with(o, state, count, type_kind, flags);
 }
@@ -3780,8 +3787,17 @@ static RR__INLINE void rr__copy(void *to, const void *from, size_t size) {
     else memcpy(to, from, size);
 }
 
+/* Its bytes come first in memory. Four not by way of that: a read of more than what was just
+   written waits until the write is over (no store forwarding). */
 static RR__INLINE uint64_t rr__word_from(const void *value, size_t size) {
     uint64_t word = 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (size == 4) {
+        uint32_t half;
+        memcpy(&half, value, 4);
+        return half;
+    }
+#endif
     rr__copy(&word, value, size);
     return word;
 }
@@ -4721,17 +4737,22 @@ static bool rr__park(rr__context *cx) {
     return true;
 }
 
+/* What is not in the thread's own deque. In turns, or an actor that has always more to do would
+   keep others from theirs. */
+static RR__NOINLINE rr__object *rr__find_elsewhere(rr__context *cx) {
+    rr__object *o = NULL;
+    cx->steals_first = !cx->steals_first;
+    if (!cx->steals_first) o = rr__inbox_take(cx);
+    if (!o) o = rr__steal(cx);
+    return !o && cx->steals_first ? rr__inbox_take(cx) : o;
+}
+
 /* Something to run, claimed, from wherever there is some; NULL if there is none. */
-static rr__object *rr__find_work(rr__context *cx) {
+static RR__INLINE rr__object *rr__find_work(rr__context *cx) {
     bool has_ready = rr__load_relaxed(&cx->runtime->has_ready); /* P2 looks again */
     rr__object *o = RR__UNLIKELY(has_ready) ? rr__ready_take(cx, false) : NULL;
     if (!o) o = rr__pop(cx);
-    if (!o) { /* in turns, or an actor that has always more to do would keep others from theirs */
-        cx->steals_first = !cx->steals_first;
-        if (!cx->steals_first) o = rr__inbox_take(cx);
-        if (!o) o = rr__steal(cx);
-        if (!o && cx->steals_first) o = rr__inbox_take(cx);
-    }
+    if (!o) o = rr__find_elsewhere(cx);
     return RR__UNLIKELY(!o && has_ready) ? rr__ready_take(cx, true) : o;
 }
 
@@ -4754,16 +4775,21 @@ static bool rr__pause(int round, double *end, double seconds) {
     return now < *end;
 }
 
-/* The next task for a worker, claimed; NULL after a bounded search. The first round is silent:
-   only who has found nothing says that it searches. */
-static rr__object *rr__next_task(rr__context *cx) {
+static RR__NOINLINE rr__object *rr__search(rr__context *cx) {
     double end = 0;
     for (int round = 0;; round++) {
-        rr__object *o = rr__find_work(cx);
-        if (o || rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return o;
         rr__search_begin(cx);
         if (!rr__pause(round, &end, RR__SEARCH_TIME)) return NULL;
+        rr__object *o = rr__find_work(cx);
+        if (o || rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return o;
     }
+}
+
+/* The next task for a worker, claimed; NULL after a bounded search. The first round is silent:
+   only who has found nothing says that it searches. */
+static RR__INLINE rr__object *rr__next_task(rr__context *cx) {
+    rr__object *o = rr__find_work(cx);
+    return RR__LIKELY(o != NULL) ? o : rr__search(cx);
 }
 
 /* The thread's last words: it lets go of all it has before it lists itself, because who takes its
@@ -7051,7 +7077,7 @@ static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_r
 
 /* The bytes in front of an actor's state. */
 static size_t rr__actor_head(const rr_function *fn) {
-    size_t align = fn->self.align > 16 ? fn->self.align : 16; /* the block has 64 */
+    size_t align = fn->self.align > 8 ? fn->self.align : 8; /* the block has 64 */
     return (sizeof(rr__actor) + align - 1) / align * align;
 }
 
@@ -7244,15 +7270,16 @@ static void rr__actor_end(rr__context *cx, rr__object *actor) {
     a->lanes = NULL;
     rr__refuse_queued(cx, actor);
     rr__lock(&shard->lock); /* for rr__mailbox_length_locked */
-    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED), *watch = a->watch;
-    a->watch = RR__CLOSED;
+    rr__object *late = rr__swap_seq_cst(&actor->dependents, RR__CLOSED);
+    uint32_t watch = a->watch;
+    a->watch = RR__ENDED;
     rr__unlock(&shard->lock);
     rr__refuse_all(cx, actor, rr__reversed(late));
     if (a->care) rr__control_end(cx, &a->care->control);
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     actor->data.error = NULL;
     rr__count(cx, RR__ACTORS_GONE);
-    if (watch) rr__watch_end(cx, watch, actor);
+    if (watch) rr__watch_end(cx, rr__slot_at(cx->runtime, watch), actor);
     uint64_t word = rr__load_relaxed(&actor->word), next;
     do next = ((word & ~RR__STATE_MASK) | RR__STATE(RR__FAILED)) - a->owed;
     while (!rr__cas_seq_cst(&actor->word, &word, next));
@@ -7648,7 +7675,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
 static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *error) {
     rr__actor *a = actor->extra.own;
     if (a->care) rr__control_end(cx, &a->care->control);
-    a->watch = RR__CLOSED;
+    a->watch = RR__ENDED;
     rr__store_release(&a->death, error);
     rr__store_release(&actor->dependents, RR__CLOSED);
     rr__count(cx, RR__ERRORS);
@@ -7695,29 +7722,43 @@ static size_t rr__mailbox_length_locked(rr__object *actor) {
     return n;
 }
 
-/* An actor with so many counts may have as many messages: then says so, once for 10,000, and again
-   for each time twice as many. */
-static RR__NOINLINE void rr__mailbox_warn(rr__context *cx, rr__object *actor, uint64_t count) {
-    rr__actor *a = actor->extra.own;
+static size_t rr__mailbox_length(rr__context *cx, rr__object *actor) {
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
-    uint64_t limit = (uint64_t)RR__MANY_MESSAGES << a->warned;
-    size_t n = count >= limit ? rr__mailbox_length_locked(actor) : 0; /* that takes its time */
-    bool is_new = n >= limit;
-    a->warned += is_new;
+    size_t n = rr__mailbox_length_locked(actor);
     rr__unlock(&shard->lock);
-    if (is_new)
-        rr__log(
-            &cx->runtime->config, RR_LOG_WARN,
-            "%zu messages wait at the actor '%s' (spawned at %s): they come faster than it runs "
-            "them; .max_pending is a limit",
+    return n;
+}
+
+/* An actor with so many counts may have as many messages: says so once for 10,000, and again for
+   each time twice as many; looks eight times on the way to that. Only the first time they are
+   counted one by one, later what was counted beside them is taken off: that takes the lock, which
+   the runner needs for each message, and their lines out of its cache. */
+static RR__NOINLINE void rr__mailbox_watch(rr__context *cx, rr__object *actor, uint32_t count) {
+    rr__actor *a = actor->extra.own;
+    uint32_t eighth = (uint32_t)1 << (rr__highest_bit(count) - 3);
+    uint8_t warned = rr__load_relaxed(&a->warned); /* counters, as all here */
+    uint16_t others = rr__load_relaxed(&a->others);
+    size_t limit = (size_t)RR__MANY_MESSAGES << warned, n = count > others ? count - others : 0;
+    if (count % eighth || n < limit) return;
+    if (!warned || others == UINT16_MAX) {
+        n = rr__mailbox_length(cx, actor);
+        size_t beside = count > n ? count - n : 0;
+        rr__store_relaxed(&a->others, (uint16_t)(beside < UINT16_MAX ? beside : UINT16_MAX));
+    }
+    if (n < limit || !rr__cas_seq_cst(&a->warned, &warned, (uint8_t)(warned + 1))) return;
+    rr__log(&cx->runtime->config, RR_LOG_WARN,
+            "about %zu messages wait at the actor '%s' (spawned at %s): they come faster than it "
+            "runs them; .max_pending is a limit",
             n, actor->of.fn->self.name, actor->site);
 }
 
 /* One more message, if there may be one (rr_actor_options.max_pending). */
 static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__object *message) {
+    /* The actor's block is its runner's: senders look at the slot. */
+    if (RR__LIKELY(!(rr__load_relaxed(&actor->word) & RR__HAS_CARE))) return NULL; /* fixed */
     rr__care *care = actor->extra.own->care;
-    if (!care || !care->max_pending) return NULL;
+    if (!care->max_pending) return NULL;
     if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
         message->flags |= RR__IS_PENDING;
         return NULL;
@@ -7746,9 +7787,8 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
     uint64_t word = rr__load_acquire(&actor->word); /* in the line that the count was taken in */
     if ((word & RR__IS_DOOMED) || rr__state_of(word) == RR__FAILED)
         return rr__dead_error(cx, message, actor);
-    bool may_be_many =
-        (word & RR__COUNT_MASK) >= RR__MANY_MESSAGES && !(word & 1023); /* now and then */
-    if (RR__UNLIKELY(may_be_many)) rr__mailbox_warn(cx, actor, word & RR__COUNT_MASK);
+    if (RR__UNLIKELY((word & RR__COUNT_MASK) >= RR__MANY_MESSAGES))
+        rr__mailbox_watch(cx, actor, (uint32_t)word);
     return NULL;
 }
 
@@ -7777,7 +7817,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
     if (is_told) message->flags |= RR__IS_TOLD;
-    rr__publish(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind);
+    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
         rr__actor_deliver(cx, message);
         rr__heed_parent(cx, ref);
@@ -9580,11 +9620,11 @@ static rr__object *rr__watch_share(rr__context *cx, rr__object *actor, rr__objec
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__lock(&shard->lock);
-    *lives = a->watch != RR__CLOSED;
-    rr__object *watch = *lives && a->watch ? a->watch : own;
+    *lives = a->watch != RR__ENDED;
+    rr__object *watch = *lives && a->watch ? rr__slot_at(cx->runtime, a->watch) : own;
     if (*lives && watch) {
         rr__share(watch); /* for the caller, or for the actor */
-        a->watch = watch;
+        a->watch = watch->slot;
     }
     rr__unlock(&shard->lock);
     return watch;
