@@ -7447,11 +7447,13 @@ static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
           C2  A message inside counts the actor, so that this cannot be freed, nor end by its last
               count, before the message has left. */
 
-/* What the runner does next, under the shard lock: true if it has to park. */
-static bool rr__crew_next_locked(rr__object *actor, rr__object **message) {
+/* What the runner does next, under the shard lock: true if it has to park. *ends: the actor must
+   end, and nobody is inside; what is asked without the lock may have become so just then. */
+static bool rr__crew_next_locked(rr__object *actor, rr__object **message, bool *ends) {
     rr__actor *a = actor->extra.own;
     rr__care *care = a->care;
-    bool is_last = a->is_doomed || rr__actor_must_end(actor) || care->crash;
+    *ends = rr__actor_must_end(actor);
+    bool is_last = a->is_doomed || *ends || care->crash;
     *message = NULL;
     if (care->inside && (is_last || care->inside == care->max_concurrency)) {
         care->is_parked = true;
@@ -7486,14 +7488,15 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
     for (rr__object *message;;) {
         if (!a->is_born && !rr__actor_make(cx, actor)) return;
         rr__lock(&shard->lock);
-        bool parks = rr__crew_next_locked(actor, &message);
+        bool ends, parks = rr__crew_next_locked(actor, &message, &ends);
         rr__error *crash = parks || message ? NULL : a->care->crash;
         if (crash) a->care->crash = NULL;
         rr__unlock(&shard->lock);
+        RR__STRESS_POINT();
         if (parks) return;
         if (message) rr__enqueue(cx, message); /* if it was cancelled it leaves at once */
         else if (crash) rr__actor_crashed(cx, actor, crash);
-        else if (rr__actor_must_end(actor)) break;
+        else if (ends) break;
         else if (rr__crew_rest(cx, actor)) return;
     }
     rr__actor_end(cx, actor);

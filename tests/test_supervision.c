@@ -2,6 +2,8 @@
    whatever is queued, late, cancelled or killed meanwhile; each state is destroyed once, after all
    methods have left it; every watch fires; mailboxes and concurrency keep to their bounds. */
 #define _GNU_SOURCE
+static void stress_point(void);
+#define RR__STRESS_POINT() stress_point()
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "test.h"
@@ -31,6 +33,32 @@ static bool notes_are(desk *d, int n, const int *wanted) {
     for (int i = 0; same && i < n; i++) same = d->note[i] == wanted[i];
     for (int i = 0; !same && i < d->notes; i++) fprintf(stderr, "note %d: %d\n", i, d->note[i]);
     return same;
+}
+
+/* Holds a worker where it passes the n-th point at which races are likely. */
+static atomic_int stall_in;
+static atomic_bool is_stalled, may_go_on;
+static _Thread_local bool is_tester;
+static void stress_point(void) {
+    if (is_tester || stall_in <= 0 || --stall_in != 0) return;
+    is_stalled = true;
+    while (!may_go_on) nap();
+    is_stalled = false;
+}
+static void stall_begin(int steps) {
+    is_tester = true;
+    is_stalled = false;
+    may_go_on = false;
+    stall_in = steps;
+}
+/* Until it is held, or the work is over because there are not so many steps. */
+static void stall_wait(atomic_int *notes) {
+    for (int i = 0; !is_stalled && (i < 20 || !*notes) && i < LIMIT * 1000; i++) nap();
+}
+static void stall_end(void) {
+    stall_in = 0;
+    may_go_on = true;
+    while (is_stalled) nap();
 }
 
 /* A runtime, a scope and a desk for one test. */
@@ -1522,6 +1550,28 @@ TEST(kill_while_several_are_inside) {
         for (int i = 0; i < 3; i++) CHECK(value_of(c.in[i]) == 1);
         CHECK(ends_with(c.watch, RR_ERR_ACTOR_DEAD, 0, "") && c.s.d.dropped == 1);
         stage_end(&c.s);
+    }
+}
+
+/* The runner is held at each of its steps in turn, and the actor killed there. */
+TEST(kill_at_each_step_of_the_runner_while_one_is_inside) {
+    for (int step = 1; step < 6; step++) {
+        stage s;
+        stage_start(&s, 1);
+        void *room = NULL;
+        rr_ref gate = rr_create(1, &room);
+        rr_actor kid = KID(&s.d, .max_concurrency = 3);
+        rr_ref in = rr_ask(kid, Kid_wait_gate, gate);
+        CHECK(becomes(&s.d.begun, 1) && value_of(rr_call(supervision_same, 1)) == 1);
+        stall_begin(step);
+        CHECK(rr_tell(kid, Kid_noted, 1) == RR_OK);
+        stall_wait(&s.d.notes);
+        CHECK(rr_kill(kid) == RR_OK);
+        stall_end();
+        CHECK(value_of(rr_call(supervision_same, 2)) == 2 && s.d.dropped == 0);
+        CHECK(rr_seal(gate) == RR_OK && value_of(in) == 1);
+        stage_end(&s);
+        CHECK(s.d.dropped == 1);
     }
 }
 
