@@ -36,7 +36,7 @@ TEST_NAMES := $(call names,tests/test_*.c)
 EXAMPLE_NAMES := $(filter-out %_lib,$(call names,examples/[0-9]*.c))
 SCRIPTS := $(wildcard tests/compile/run.sh)
 PROGRAMS = $(STRESS_NAMES) $(TEST_NAMES) $(EXAMPLE_NAMES) readme
-CONTRACT_NAMES = 01 02 03 04 05 06 08 09
+CONTRACT_NAMES = 01 02 03 04 05 06 07 08 09
 
 .DEFAULT_GOAL := help
 .SUFFIXES:

@@ -410,6 +410,8 @@ typedef struct rr_function rr_function;
     X(RR_ERR_DUPLICATE, "the name is taken")                                                       \
     X(RR_ERR_NO_MEMORY, "memory ran out; everything before this call is intact")                   \
     X(RR_ERR_STORE_FULL, "the object does not fit into the store (rr_config.store_bytes)")         \
+    X(RR_ERR_OBJECT_LOST, "the object made room for others and cannot be had again")               \
+    X(RR_ERR_IO, "a file of rr_config.spill_dir could not be made, written or read")               \
     X(RR_ERR_TIMEOUT, "the time limit passed first")                                               \
     X(RR_ERR_TASK, "a task failed (rr_fail)")                                                      \
     X(RR_ERR_CANCELLED, "it was cancelled")                                                        \
@@ -461,14 +463,27 @@ typedef struct rr_resource {
 } rr_resource;
 enum { RR_RESOURCES = 8 }; /* kinds of them in a runtime */
 
+/* What becomes of the values that were not used for the longest time when the store is full. What
+   is pinned, viewed or an argument of a running task stays. */
+typedef enum rr_evict {
+    RR_EVICT_SPILL,   /* they go to a file and come back when they are asked for */
+    RR_EVICT_REBUILD, /* results of tasks are dropped, and made by running the task again when they
+                         are asked for, with what that needs; what was put stays */
+    RR_EVICT_DROP     /* they are dropped: a cache. Reading one is RR_ERR_OBJECT_LOST */
+} rr_evict;
+
 /* How a runtime is to be. Zero means the default, everywhere. What is left zero
    is read from the environment variable named behind it, where that is set. */
 typedef struct rr_config {
-    int workers;         /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
-    int max_threads;     /* pool threads in all, with those that stand in for waiting ones;
+    int workers;           /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
+    int max_threads;       /* pool threads in all, with those that stand in for waiting ones;
                             workers + 1024. RUSTYRAY_MAX_THREADS */
-    size_t store_bytes;  /* limit on the bytes of objects that do not fit into their slot;
+    size_t store_bytes;    /* limit on the bytes of objects that do not fit into their slot;
                             no limit. RUSTYRAY_STORE_BYTES */
+    rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */
+    const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp. RUSTYRAY_SPILL_DIR */
+    bool no_spill;         /* the same as .evict = RR_EVICT_REBUILD */
+    size_t lineage_bytes;  /* RR_EVICT_REBUILD: for what it takes to run tasks again; 64 MiB */
     int64_t max_pending; /* tasks that have not begun: past so many rr_call, outside of bodies, runs
                             others or waits first; no limit. RUSTYRAY_MAX_PENDING */
     rr_resource resources[RR_RESOURCES]; /* what there is beside CPUs; nothing.
@@ -493,9 +508,10 @@ typedef struct rr_options {
                                one; 1. It runs on a thread of its own; where max_threads leaves none
                                it begins on a worker, before others have made room */
     rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it runs */
-    bool blocking;  /* its body waits for something outside (a file, a socket): it takes no worker;
+    bool no_rebuild; /* it must not run again: its result stays in memory, see RR_EVICT_REBUILD */
+    bool blocking;   /* its body waits for something outside (a file, a socket): it takes no worker;
                        a further thread runs it at once, up to rr_config.max_threads */
-    int max_unread; /* of a stream: rr_yield waits while so many objects are unread; no limit */
+    int max_unread;  /* of a stream: rr_yield waits while so many objects are unread; no limit */
 } rr_options;
 
 /* How an actor is to be. Zero means the default. */
@@ -524,7 +540,17 @@ typedef struct rr_stats {
     uint64_t tasks_stolen;     /* taken by a worker from another thread's queue */
     uint64_t objects_live;     /* results and put objects with a count, pending ones included */
     uint64_t actors_live;      /* created and not yet ended */
-    uint64_t store_bytes_used; /* bytes of live objects outside their slots */
+    uint64_t store_bytes_used; /* bytes of live objects outside their slots, in memory */
+    uint64_t store_bytes_held; /* what the system gave for them: with free blocks and rounding up */
+    uint64_t store_hits;       /* reads of values that may leave memory and were there */
+    uint64_t objects_spilled;  /* so often one went to disk, and its memory was given back */
+    uint64_t objects_restored; /* so often one came back from there */
+    uint64_t objects_dropped;  /* so often one went without */
+    uint64_t objects_rebuilt;  /* so often one was made again by running its task */
+    uint64_t spill_bytes_written, spill_bytes_read;
+    uint64_t spill_bytes_used; /* in files now, those of objects that ended but not yet
+                                  their file included */
+    double spill_seconds;      /* that writing and reading took in all */
     uint64_t workers;          /* rr_config.workers as it came out */
     uint64_t threads;          /* pool threads that exist */
 } rr_stats;
@@ -643,6 +669,23 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
    their order) that failed. It counts its parts; the caller's own counts of them
    stay. Blocks: no. */
 #define rr_gather(...) rr__gather(__VA_ARGS__, RR__SITE)
+
+/* rr_pin waits for the object, brings its value into memory if it is not there, and keeps it there
+   until rr_unpin was called as often; a pinned object also lives. Errors of rr_pin: those of
+   rr_get; of rr_unpin: RR_ERR_INVALID if it is not pinned, RR_ERR_STALE. */
+rr_status rr_pin(rr_ref ref);
+rr_status rr_unpin(rr_ref ref);
+
+/* rr_ref rr_put_as(const char *name, T, value): puts a value and gives it the name, by which
+   rr_find finds it, in place of the object that had it before: who holds that keeps it.
+   rr_name names any reference, also a pending one, copied; a null reference takes the name away.
+   The name counts the object until then, or until the end of the runtime.
+   rr_find: *out is a count of the caller's own, in its scope.
+   Errors: RR_ERR_NOT_FOUND (rr_find, and rr_name of a null reference: nothing has the name),
+   RR_ERR_STALE, RR_ERR_INVALID (no name), RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
+#define rr_put_as(name, T, ...) rr__put_as((name), RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
+rr_status rr_name(const char *name, rr_ref ref);
+rr_status rr_find(const char *name, rr_ref *out);
 
 /* rr_retain, rr_release, rr_keep take an rr_ref, an rr_actor or an rr_stream.
    rr_retain adds a count of the caller's own, which no scope releases.
@@ -875,6 +918,21 @@ rr_status rr_resources(const char *name, double *total, double *available);
    Errors: RR_ERR_STALE, RR_ERR_NOT_RUNNING; the text says so, too. Threads: any. Blocks: no. */
 rr_status rr_why(rr_ref ref, char *text, size_t size);
 
+/* Writes a table of all live objects, the largest first, for finding out what keeps memory:
+
+       bytes state    held argument contained pinned what             made at
+     4194304 spilled     1        0         0      0 rr_bytes         model.c:31
+
+   bytes: of the value, or an actor's state, as the user sees them, wherever they are. state:
+   pending, running, inline (in the slot), arena (outside of it), spilled, dropped (made again when
+   it is asked for), gather, failed, actor. What counts the object: held (references and actor
+   handles that are not yet released, views, what running bodies take), argument (calls that have
+   not begun, or that the store may make again), contained (in objects, gathers and names), pinned
+   (rr_pin). Others go on meanwhile: what changes during the call may be counted as before or after.
+   Errors: RR_ERR_INVALID (file is NULL), RR_ERR_IO (it could not be written), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING. Threads: any. In tasks: yes. Blocks: only for the file. */
+rr_status rr_write_memory(FILE *file);
+
 /* ---- everything below is implementation detail ---- */
 
 // >>macros
@@ -968,6 +1026,7 @@ extern void *const rr__nil; /* NULL; dereferenced only where nothing is evaluate
 void rr__link(rr_function *function);
 rr_ref rr__put(rr_type type, const void *value, const char *site);
 rr_ref rr__put_bytes(const void *data, size_t size, const char *site);
+rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char *site);
 rr_ref rr__create(size_t size, void **room, const char *site);
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site);
 rr_status rr__get(rr_ref ref, const rr_type *type, void *out, int64_t milliseconds);
@@ -1407,6 +1466,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #include <time.h>
 #if defined(__unix__) || defined(__APPLE__)
 #define RR__UNIX 1
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #else
@@ -1728,6 +1788,7 @@ static bool rr__cond_init(rr__cond *c) {
 }
 static void rr__cond_destroy(rr__cond *c) { pthread_cond_destroy(c); }
 static void rr__cond_signal(rr__cond *c) { pthread_cond_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { pthread_cond_broadcast(c); }
 static void rr__cond_wait(rr__cond *c, rr__mutex *m) { pthread_cond_wait(c, m); }
 static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     struct timespec now, t;
@@ -1762,6 +1823,7 @@ static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
 static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
 static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
 static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
 static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
 /* C11 waits on the wall clock; the caller looks at rr_now again, so a clock that is
    set while it sleeps makes one wait longer or shorter and no result wrong. */
@@ -1847,6 +1909,7 @@ typedef struct rr__care rr__care;
 typedef struct rr__parts rr__parts;
 typedef struct rr__control rr__control;
 typedef struct rr__stream rr__stream;
+typedef struct rr__stored rr__stored;
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -1939,7 +2002,8 @@ enum rr__flags {
     RR__IS_PENDING = 2, /* it has not begun, and is counted as that: rr__pending_end */
     RR__IS_MORE = 4,    /* a reader of a stream waits for it; internal, as the next one */
     RR__IS_SPACE = 8,   /* the body of a stream waits for it */
-    RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE
+    RR__IS_RECIPE = 16, /* it is never submitted, see rr__recipe_of */
+    RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE | RR__IS_RECIPE
 };
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
@@ -2162,7 +2226,9 @@ struct rr__context {
     rr__object *dead, *settled; /* worklists: recursion over long chains as loops */
     bool is_burying, is_settling;
     bool is_worker, has_role, is_searching;
-    bool steals_first;   /* this time, see rr__find_work */
+    bool steals_first; /* this time, see rr__find_work */
+    bool is_hasty;     /* it does not wait for room in the store, see rr__args_load */
+    RR__ATOMIC(uint8_t) uses_store, wants_room; /* the owner writes: rule E5 */
     bool is_parked;      /* or its thread has left; under the runtime's lock */
     bool has_thread;     /* to be joined; likewise */
     uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
@@ -2310,6 +2376,7 @@ struct rr__control {
     int64_t retry_delay_ms;
     int max_retries, attempt; /* allowed; over: written under the timers' lock */
     bool is_blocking;         /* takes no worker */
+    bool no_rebuild;          /* its result is not made again */
     uint8_t timers;           /* that were promised to it */
     rr__entry limit, retry;   /* timers */
 
@@ -2354,9 +2421,64 @@ struct rr__care {
     rr__error *crash;        /* of one of them; shard lock */
 };
 
+/* A file of spilled values, one behind the other. It has no name any more: so it goes with the
+   process, however that ends. */
+typedef struct rr__file {
+    int to, from;        /* descriptors: only appended to by the spiller; read by all */
+    rr__mutex lock;      /* of the place in `from`; a leaf */
+    uint64_t size, live; /* bytes in it; those of values that live. Under the store's lock */
+} rr__file;
+
+/* Where a value is that may leave memory.
+   Rules  E1  All of it is under the store's lock, but for reading the value: who has a pin reads
+              the block without the lock. Only a value that is HERE, or about to leave, has pins.
+          E2  Unpinned values that are HERE and may leave lie in a list by age, and in no other
+              state. Eviction takes them from there.
+          E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
+              pinned meanwhile, and then stays; when its object ends, the spiller frees it.
+          E4  RETURNING: one thread brings it back, who has set that; others wait for it.
+              E5  Who needs room that only bodies of other threads can give back, by ending, waits
+                  as long as one of them goes on (uses_store: set by a body that pins or makes
+                  values, cleared when its thread runs none). One that only lacks arguments holds
+                  none of them while it waits, unless it is the one whose turn it is (loader): else
+                  two would wait with what the other lacks in hand. Bodies can still do that with
+                  what they make; then one of them gives up. */
+enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
+struct rr__stored {
+    rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
+    rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
+    uint64_t used;             /* rr_runtime.store_clock when it was last */
+    uint32_t pins, outside;    /* in all; of those: views taken outside every scope */
+    uint8_t residence, place;  /* place, size, block: when the object ended */
+    bool is_listed, may_leave;
+    size_t size;
+    void *block;
+    rr__file *file; /* has a copy; NULL: none does */
+    uint64_t at, sum;
+    rr__object *recipe; /* a task that was never submitted, with the arguments: rr__rebuild */
+};
+
+typedef struct rr__age_list {
+    rr__stored *oldest, *newest;
+} rr__age_list;
+enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
+
+/* An object with a name, or that is pinned by hand. */
+typedef struct rr__object_name {
+    char *key;
+    rr__object *value;
+} rr__object_name;
+typedef struct rr__pinned {
+    char *key; /* the id as text, ours; stb_ds needs typeof for others */
+    int64_t value;
+} rr__pinned;
+
 /* The parts of a gather. */
 struct rr__parts {
     size_t count, seen; /* parts below seen are complete */
+    uint32_t pins;      /* items are valid; if values may leave. The store's lock */
+    uint32_t outside;   /* of those: views taken outside every scope */
+    bool is_filling;
     rr__object **objects;
     rr_bytes items[];
 };
@@ -2397,6 +2519,7 @@ struct rr_runtime {
     RR__ATOMIC(int) has_inbox;
     RR__ATOMIC(int) has_ready;    /* `ready` below is not empty */
     RR__ATOMIC(int) roles_wanted; /* that workers are to hand in; see rr__pot_settle_locked */
+    bool evicts;                  /* the store has a limit, and values may leave it */
     int64_t max_pending;          /* rr_config's */
     RR__ATOMIC(int64_t) pending;  /* counted only if there is a limit */
     RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
@@ -2441,6 +2564,30 @@ struct rr_runtime {
     bool has_given;     /* roles back to the game, see rr__apart_leave_locked */
     int starting;       /* taken from `chosen`, and not yet a thread's */
 
+    rr__mutex store_lock;        /* of those below; before rr_runtime.lock and the pools' */
+    rr__cond store_moved;        /* room was made, a value has come back or could not */
+    rr__cond spill_wake;         /* something is to be written */
+    rr__mutex census_lock;       /* while the arguments of a task are looked at; a leaf */
+    RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
+    rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
+    uint64_t store_clock;
+    int store_waiters;
+    rr__stored *leaving_first, *leaving_last; /* for the spiller */
+    uint64_t leaving;                         /* bytes of those, and of what it writes now */
+    char *spill_dir;
+    rr__context *spiller; /* of the thread that writes; made when it is needed first */
+    rr__file *file;       /* that it appends to */
+    bool is_spilling;
+    uint64_t spill_failures;
+    rr_status spill_status;           /* of the last one */
+    rr_stats store_stats;             /* those of its numbers that are the store's */
+    RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
+    uint64_t
+        room_refused; /* what had begun and ended when one last gave up: rr__room_is_hopeless */
+    size_t lineage_used;
+    rr__object_name *object_names; /* under the global lock */
+    rr__pinned *pinned;            /* by rr_pin */
+
     rr__mutex ring_lock; /* rule W4; before a context's lock */
     rr__mutex lock;      /* of all below; before a context's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
@@ -2458,6 +2605,14 @@ struct rr_runtime {
 static void rr__bury(rr__context *cx, rr__object *o);
 static void rr__abandon(rr__context *cx, rr__object *o);
 static void rr__enqueue(rr__context *cx, rr__object *o);
+static rr__context *rr__context_new(rr_runtime *rt, bool is_worker);
+static rr__context *rr__service_start_locked(rr_runtime *rt, void (*run)(void *));
+static rr_bytes rr__part_bytes(rr__object *part);
+static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
+
+static rr_status rr__rebuild(rr__context *cx, rr__stored *root);
+static void rr__recipe_end(rr__context *cx, rr__object *recipe);
+static void rr__local_clear(rr__local *self);
 static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag);
 static void rr__stream_close(rr__context *cx, rr__object *reader);
 static void rr__actor_poke(rr__context *cx, rr__object *actor);
@@ -2471,6 +2626,10 @@ static bool rr__lane_leave(rr__context *cx, rr__object *message);
 static void rr__lane_forget(rr__context *cx, rr__object *message);
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
 static void rr__sweep_later(rr_runtime *rt);
+static rr_status rr__store_wait_room(rr__context *cx, size_t bytes);
+static bool rr__is_still(rr__context *cx);
+static bool rr__has_work(rr_runtime *rt);
+static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt);
 static void rr__local_clear(rr__local *self);
 
 /* The whole of the library's global state: the list of registered functions, the default
@@ -3821,10 +3980,451 @@ static size_t rr__size_of(const rr__object *o) {
                                                             : rr__info_of(o);
 }
 
+/* ---- room for more: what was not used for long leaves memory ---- */
+
+/* Only in a runtime whose store has a limit: rules E1 to E4. */
+
+static rr__stored *rr__stored_of(const rr__object *o) {
+    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
+    if ((word & RR__IS_INLINE) || o->kind == RR__GATHER) return NULL;
+    return (rr__stored *)(uintptr_t)rr__load_relaxed(
+        &((rr__object *)(uintptr_t)o)->words[0]); /* fixed when complete */
+}
+
+/* By how much a value takes: the lists are for sizes of a factor of two. */
+static int rr__age_of(size_t size) {
+    size_t units = size / 64;
+    return (int)rr__highest_bit(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units | 1);
+}
+
+static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
+    rr__age_list *list = &rt->ages[rr__age_of(rr__info_of(s->object))];
+    if (!s->may_leave) return;
+    s->used = ++rt->store_clock, s->is_listed = true;
+    s->newer = NULL, s->older = list->newest;
+    if (list->newest) list->newest->newer = s;
+    else list->oldest = s;
+    list->newest = s;
+}
+
+static void rr__age_remove_locked(rr_runtime *rt, rr__stored *s) {
+    rr__age_list *list = &rt->ages[rr__age_of(rr__info_of(s->object))];
+    if (!s->is_listed) return;
+    if (s->older) s->older->newer = s->newer;
+    else list->oldest = s->newer;
+    if (s->newer) s->newer->older = s->older;
+    else list->newest = s->older;
+    s->is_listed = false;
+}
+
+/* Who goes first: the one that was not used for the longest time, but a small one costs more for
+   each of its bytes to bring back, so its age counts less (after GreedyDual-Size: Cao and Irani,
+   "Cost-aware WWW proxy caching algorithms", 1997). Looks at the oldest of each list. */
+static rr__stored *rr__oldest_locked(rr_runtime *rt) {
+    const double seek = 65536; /* bytes that could be read in the time that one access takes */
+    rr__stored *best = NULL;
+    double most = 0;
+    for (int i = 0; i < RR__AGES; i++) {
+        rr__stored *s = rt->ages[i].oldest;
+        if (!s) continue;
+        double size = (double)rr__info_of(s->object);
+        double score = (double)(rt->store_clock - s->used + 1) * size / (size + seek);
+        if (score > most) most = score, best = s;
+    }
+    return best;
+}
+
+static void rr__store_signal_locked(rr_runtime *rt) {
+    if (rt->store_waiters) rr__cond_broadcast(&rt->store_moved);
+}
+
+static void rr__store_wait_locked(rr_runtime *rt) {
+    rt->store_waiters++;
+    rr__cond_wait(&rt->store_moved, &rt->store_lock);
+    rt->store_waiters--;
+}
+
+/* Its memory is given back; where it is now, residence says. */
+static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__residence residence) {
+    rr__object *o = s->object;
+    rr__block_free(cx, o->data.block, o->place);
+    o->data.block = NULL;
+    s->residence = (uint8_t)residence;
+    rr__store_return(cx->runtime, rr__info_of(o));
+}
+
+static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
+    s->residence = RR__LEAVING, s->older = NULL;
+    if (rt->leaving_last) rt->leaving_last->older = s;
+    else rt->leaving_first = s;
+    rt->leaving_last = s;
+    rt->leaving += rr__info_of(s->object);
+    rr__cond_signal(&rt->spill_wake);
+}
+
+/* Makes so many bytes leave, as far as there are any that may. False if there are none. */
+static bool rr__evict_locked(rr__context *cx, uint64_t wanted) {
+    rr_runtime *rt = cx->runtime;
+    uint64_t sum = 0;
+    for (rr__stored *s; sum < wanted && (s = rr__oldest_locked(rt));) {
+        rr__age_remove_locked(rt, s);
+        sum += rr__info_of(s->object);
+        if (s->file) {
+            rr__value_leave_locked(cx, s, RR__AWAY);
+            rt->store_stats.objects_spilled++;
+        } else if (rt->config.evict == RR_EVICT_SPILL) {
+            rr__spill_queue_locked(rt, s);
+        } else {
+            rr__value_leave_locked(cx, s, RR__LOST);
+            rt->store_stats.objects_dropped++;
+        }
+    }
+    if (sum) rr__store_signal_locked(rt);
+    return sum > 0;
+}
+
+static bool rr__spiller_start_locked(rr_runtime *rt);
+
+/* Admits so many bytes as soon as others have left; fails if none can. */
+static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes) {
+    rr_runtime *rt = cx->runtime;
+    uint64_t limit = rt->config.store_bytes;
+    if (!rt->evicts || bytes > limit) return RR_ERR_STORE_FULL;
+    bool may_spill = rt->config.evict == RR_EVICT_SPILL;
+    rr_status status = RR_OK;
+    rr__lock(&rt->store_lock);
+    uint64_t failures = rt->spill_failures;
+    if (may_spill && !rr__spiller_start_locked(rt)) status = RR_ERR_NO_MEMORY;
+    while (status == RR_OK && !rr__store_admit(rt, bytes)) {
+        uint64_t used = rr__load_relaxed(&rt->store_used) + bytes; /* a counter */
+        uint64_t over = used > limit ? used - limit : 0;
+        if (rt->spill_failures != failures) status = rt->spill_status;
+        else if (rt->leaving < over && rr__evict_locked(cx, over - rt->leaving + limit / 16))
+            continue;
+        else if (rt->leaving) rr__store_wait_locked(rt);
+        else if (!rr__store_admit(rt, bytes)) status = RR_ERR_STORE_FULL;
+        else break;
+    }
+    rr__unlock(&rt->store_lock);
+    return status;
+}
+
+/* ---- files ---- */
+
+/* Tests replace them to fail. */
+#ifndef RR__FILE_WRITE
+#define RR__FILE_WRITE(fd, p, n) write((fd), (p), (n))
+#define RR__FILE_READ(fd, p, n) read((fd), (p), (n))
+#define RR__FILE_OPEN(path, flags) open((path), (flags), 0600)
+#endif
+
+/* FNV-1a over words, eight lanes apart, so that it runs as fast as memory. */
+static uint64_t rr__checksum(const void *data, size_t size) {
+    const char *p = data;
+    uint64_t lanes[4] = {1, 2, 3, 4}, last[4] = {0, 0, 0, size};
+    size_t i = 0;
+    for (; i + 32 <= size; i += 32)
+        for (int k = 0; k < 4; k++) {
+            uint64_t word;
+            memcpy(&word, p + i + 8 * k, 8);
+            lanes[k] = (lanes[k] ^ word) * 0x9e3779b97f4a7c15u;
+            lanes[k] ^= lanes[k] >> 29;
+        }
+    memcpy(last, p + i, size - i);
+    for (int k = 0; k < 4; k++) lanes[k] = (lanes[k] ^ last[k] ^ size) * 0x9e3779b97f4a7c15u;
+    return lanes[0] ^ lanes[1] >> 7 ^ lanes[2] >> 17 ^ lanes[3] >> 27;
+}
+
+static void rr__file_close(rr__file *file) {
+#if RR__UNIX
+    if (file->to >= 0) close(file->to);
+    if (file->from >= 0) close(file->from);
+#endif
+    rr__mutex_destroy(&file->lock);
+    RR_FREE(file);
+}
+
+#if RR__UNIX
+/* A file without a name: nothing of it is left when the process ends, however it does. */
+static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t size) {
+    static RR__ATOMIC(uint32_t) serial;
+    for (int i = 0; i < 100; i++) {
+        snprintf(path, size, "%s/rustyray-%ld-%lx-%u", dir, (long)getpid(),
+                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u));
+        file->to = RR__FILE_OPEN(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
+        if (file->to >= 0 || errno != EEXIST) break;
+    }
+    if (file->to < 0) return false;
+    file->from = RR__FILE_OPEN(path, O_RDONLY);
+    int error = errno;
+    unlink(path);
+    errno = error;
+    if (file->from < 0) return false;
+    fcntl(file->to, F_SETFD, FD_CLOEXEC);
+    fcntl(file->from, F_SETFD, FD_CLOEXEC);
+    return true;
+}
+
+static rr__file *rr__file_new(rr_runtime *rt) {
+    size_t size = strlen(rt->spill_dir) + 80;
+    char *path = RR_MALLOC(size);
+    rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
+    bool ok = file && rr__mutex_init(&file->lock);
+    if (file) file->to = file->from = -1;
+    if (ok && !rr__file_open(file, rt->spill_dir, path, size)) {
+        rr__log(&rt->config, RR_LOG_ERROR,
+                "no file for spilled objects can be made in '%s': %s; set rr_config.spill_dir",
+                rt->spill_dir, strerror(errno));
+        rr__file_close(file);
+        file = NULL;
+    } else if (!ok) {
+        RR_FREE(file);
+        file = NULL;
+    }
+    RR_FREE(path);
+    return file;
+}
+
+/* Appends; on an error what was written before stays as it is, and the file is not used on. */
+static bool rr__file_append(rr__file *file, const void *data, size_t size) {
+    for (const char *p = data; size > 0;) {
+        ptrdiff_t n = RR__FILE_WRITE(file->to, p, size > (1 << 30) ? 1 << 30 : size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        p += n, size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
+    rr__lock(&file->lock);
+    bool ok = lseek(file->from, (off_t)at, SEEK_SET) == (off_t)at;
+    for (char *p = data; ok && size > 0;) {
+        ptrdiff_t n = RR__FILE_READ(file->from, p, size > (1 << 30) ? 1 << 30 : size);
+        if (n < 0 && errno == EINTR) continue;
+        ok = n > 0;
+        if (ok) p += n, size -= (size_t)n;
+    }
+    rr__unlock(&file->lock);
+    return ok;
+}
+#else
+static rr__file *rr__file_new(rr_runtime *rt) {
+    rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system");
+    return NULL;
+}
+static bool rr__file_append(rr__file *file, const void *data, size_t size) {
+    return (void)file, (void)data, (void)size, false;
+}
+static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
+    return (void)file, (void)at, (void)data, (void)size, false;
+}
+#endif
+
+/* One value less lives in it; the last one closes it, but for the one that is appended to. */
+static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) {
+    if (!file) return;
+    file->live -= size;
+    if (file->live || file == rt->file) return;
+    rt->store_stats.spill_bytes_used -= file->size;
+    rr__file_close(file);
+}
+
+/* ---- the spiller ---- */
+
+/* The file to append to: a new one when the last is long, so that files whose values have ended go
+   soon, and the longer the more there is, so that there are never many. */
+static rr__file *rr__spill_file(rr_runtime *rt) {
+    rr__lock(&rt->store_lock);
+    rr__file *file = rt->file;
+    uint64_t longest = rt->store_stats.spill_bytes_used / 32;
+    if (longest < RR__SPILL_FILE) longest = RR__SPILL_FILE;
+    bool is_full = file && (file->size >= longest || (file->live == 0 && file->size > 0));
+    if (is_full) {
+        rt->file = NULL, file->live++;
+        rr__file_drop_locked(rt, file, 1); /* if nothing in it lives */
+        file = NULL;
+    }
+    rr__unlock(&rt->store_lock);
+    if (!file && (file = rr__file_new(rt))) {
+        rr__lock(&rt->store_lock);
+        rt->file = file;
+        rr__unlock(&rt->store_lock);
+    }
+    return file;
+}
+
+/* Takes what is to be written next: one large value, or small ones up to a batch. */
+static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
+    rr__stored *first = rt->leaving_first, *last = NULL;
+    *bytes = 0;
+    for (rr__stored *s = first; s; s = s->older) {
+        size_t size = s->object ? rr__info_of(s->object) : s->size;
+        if (last && *bytes + size > RR__SPILL_BATCH) break;
+        *bytes += size, last = s;
+    }
+    if (!last) return NULL;
+    if (!(rt->leaving_first = last->older)) rt->leaving_last = NULL;
+    last->older = NULL;
+    return first;
+}
+
+/* One after the other into the buffer, or, if there is none or it is the only one, straight. */
+static bool rr__spill_write(rr__file *file, rr__stored *batch, const rr_bytes *values, char *buffer,
+                            size_t bytes) {
+    uint64_t at = file->size;
+    size_t filled = 0, i = 0;
+    bool ok = true;
+    for (rr__stored *s = batch; ok && s; s = s->older, i++) {
+        s->at = at + filled, s->sum = rr__checksum(values[i].data, values[i].size);
+        if (buffer && batch->older) memcpy(buffer + filled, values[i].data, values[i].size);
+        else ok = rr__file_append(file, values[i].data, values[i].size);
+        filled += values[i].size;
+    }
+    if (ok && buffer && batch->older) ok = rr__file_append(file, buffer, bytes);
+    return ok;
+}
+
+/* It is on disk, or could not be. */
+static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, bool ok) {
+    rr_runtime *rt = cx->runtime;
+    if (!s->object) { /* it ended meanwhile */
+        rt->leaving -= s->size;
+        rr__block_free(cx, s->block, s->place);
+        rr__store_return(rt, s->size);
+        RR_FREE(s);
+        return;
+    }
+    size_t size = rr__info_of(s->object);
+    rt->leaving -= size;
+    if (ok) s->file = file, file->live += size;
+    if (ok && !s->pins) {
+        rr__value_leave_locked(cx, s, RR__AWAY);
+        rt->store_stats.objects_spilled++;
+        return;
+    }
+    s->residence = RR__HERE;
+    if (!s->pins) rr__age_add_locked(rt, s);
+}
+
+/* Writes a batch. The lock is not held while it does. */
+static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, char *buffer) {
+    rr_runtime *rt = cx->runtime;
+    rr_bytes some[64], *values = some;
+    size_t n = 0, i = 0;
+    for (rr__stored *s = batch; s; s = s->older) n++;
+    if (n > 64 && !(values = RR_MALLOC(n * sizeof *values))) values = NULL;
+    rr__lock(&rt->store_lock); /* what has ended says so under it, and keeps its block for us */
+    for (rr__stored *s = batch; values && s; s = s->older, i++)
+        values[i] = s->object ? rr_bytes_of(s->object->data.block, rr__info_of(s->object))
+                              : rr_bytes_of(s->block, s->size);
+    rr__unlock(&rt->store_lock);
+    double start = rr_now();
+    rr__file *file = values ? rr__spill_file(rt) : NULL;
+    bool ok = file && rr__spill_write(file, batch, values, buffer, bytes);
+    rr__lock(&rt->store_lock);
+    rt->store_stats.spill_seconds += rr_now() - start;
+    if (file) file->size += bytes, rt->store_stats.spill_bytes_used += bytes;
+    if (ok) rt->store_stats.spill_bytes_written += bytes;
+    if (!ok) {
+        rt->spill_failures++;
+        rt->spill_status = !values           ? RR_ERR_NO_MEMORY
+                           : errno == ENOSPC ? RR_ERR_STORE_FULL
+                                             : RR_ERR_IO;
+    }
+    if (file) file->live++; /* not closed under us */
+    for (rr__stored *s = batch, *next; s; s = next) {
+        next = s->older;
+        rr__spilled_locked(cx, s, file, ok);
+    }
+    if (file && !ok) rt->file = NULL; /* its end is not known */
+    if (file) rr__file_drop_locked(rt, file, 1);
+    rr__store_signal_locked(rt);
+    rr__unlock(&rt->store_lock);
+    if (values != some) RR_FREE(values);
+}
+
+static void rr__spiller_main(void *context) {
+    rr__context *cx = context;
+    rr_runtime *rt = cx->runtime;
+    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
+    char *buffer = RR_MALLOC(RR__SPILL_BATCH); /* without it each value is a write of its own */
+    rr__lock(&rt->store_lock);
+    while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
+        size_t bytes;
+        rr__stored *batch = rr__spill_take_locked(rt, &bytes);
+        if (!batch) {
+            rr__cond_wait(&rt->spill_wake, &rt->store_lock);
+            continue;
+        }
+        rr__unlock(&rt->store_lock);
+        rr__spill_batch(cx, batch, bytes, buffer);
+        rr__lock(&rt->store_lock);
+    }
+    rr__unlock(&rt->store_lock);
+    RR_FREE(buffer);
+    rr__self()->context = NULL;
+    rr__local_clear(rr__self());
+}
+
+static bool rr__spiller_start_locked(rr_runtime *rt) {
+    if (rt->spiller) return true;
+    rr__lock(&rt->lock);
+    rt->spiller = rr__service_start_locked(rt, rr__spiller_main);
+    rr__unlock(&rt->lock);
+    return rt->spiller != NULL;
+}
+
+static void rr__store_free(rr_runtime *rt) {
+    for (rr__stored *s = rt->leaving_first, *next; s; s = next) {
+        next = s->older;
+        if (!s->object && s->place == RR__ON_ITS_OWN) rr__big_free(s->block);
+        if (!s->object) RR_FREE(s);
+    }
+    if (rt->file) rr__file_close(rt->file);
+    for (ptrdiff_t i = 0; i < stbds_shlen(rt->pinned); i++) RR_FREE(rt->pinned[i].key);
+    stbds_shfree(rt->pinned);
+    stbds_shfree(rt->object_names);
+    RR_FREE(rt->spill_dir);
+    rr__cond_destroy(&rt->spill_wake);
+    rr__mutex_destroy(&rt->census_lock);
+    rr__cond_destroy(&rt->store_moved);
+    rr__mutex_destroy(&rt->store_lock);
+}
+
+static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
+    rr__lock(&rt->store_lock);
+    const rr_stats *s = &rt->store_stats;
+    out->store_hits = s->store_hits;
+    out->objects_spilled = s->objects_spilled, out->objects_restored = s->objects_restored;
+    out->objects_dropped = s->objects_dropped, out->objects_rebuilt = s->objects_rebuilt;
+    out->spill_bytes_written = s->spill_bytes_written;
+    out->spill_bytes_read = s->spill_bytes_read;
+    out->spill_bytes_used = s->spill_bytes_used, out->spill_seconds = s->spill_seconds;
+    rr__unlock(&rt->store_lock);
+}
+
+/* ---- values ---- */
+
+/* The body that runs on this thread has values: rule E5. */
+static void rr__store_touch(rr__context *cx) {
+    if (rr__load_relaxed(&cx->frame)) rr__store_release(&cx->uses_store, (uint8_t)1); /* own */
+}
+
+/* The thread runs no body any more, or it still does. */
+static RR__NOINLINE void rr__store_leave(rr__context *cx) {
+    if (!rr__load_relaxed(&cx->frame)) rr__store_release(&cx->uses_store, (uint8_t)0); /* own */
+}
+
 /* Memory of the store for a value that does not fit into the slot. */
 static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
     *room = NULL;
-    if (size > PTRDIFF_MAX || !rr__store_admit(cx->runtime, size)) return RR_ERR_STORE_FULL;
+    if (size > PTRDIFF_MAX) return RR_ERR_STORE_FULL;
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_touch(cx);
+    if (RR__UNLIKELY(!rr__store_admit(cx->runtime, size))) {
+        rr_status status = rr__store_wait_room(cx, size);
+        if (status != RR_OK) return status;
+    }
     *room = rr__block_new(cx, size, place);
     if (*room) return RR_OK;
     rr__store_return(cx->runtime, size);
@@ -3842,6 +4442,193 @@ static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t p
     if (!room) return;
     rr__block_free(cx, room, place);
     rr__store_return(cx->runtime, size);
+}
+
+/* ---- values that may leave memory ---- */
+
+/* Its value is in place, outside the slot: from now on it may leave. Its owner, before it is READY.
+   Takes over the recipe. Without memory for the record it stays, for good. */
+static RR__NOINLINE void rr__stored_begin(rr__context *cx, rr__object *o, rr__object *recipe) {
+    rr_runtime *rt = cx->runtime;
+    if (!rt->evicts || o->kind == RR__GATHER) return;
+    rr__stored *s = o->data.block ? RR_CALLOC(1, sizeof *s) : NULL;
+    rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s);
+    if (!s) {
+        if (recipe) rr__recipe_end(cx, recipe);
+        return;
+    }
+    s->object = o, s->recipe = recipe;
+    s->may_leave = rt->config.evict != RR_EVICT_REBUILD || recipe;
+    rr__lock(&rt->store_lock);
+    rr__age_add_locked(rt, s);
+    rr__unlock(&rt->store_lock);
+}
+
+/* The object ends. What the spiller writes at the moment stays until it is done. */
+static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    rr__stored *s = rr__stored_of(o);
+    if (!s) return;
+    rr__object *recipe = s->recipe;
+    rr__lock(&rt->store_lock);
+    rr__age_remove_locked(rt, s);
+    rr__file_drop_locked(rt, s->file, rr__info_of(o));
+    bool is_leaving = s->residence == RR__LEAVING;
+    if (is_leaving) {
+        s->block = o->data.block, s->place = o->place, s->size = rr__info_of(o);
+        s->object = NULL, o->data.block = NULL;
+    }
+    rr__unlock(&rt->store_lock);
+    if (!is_leaving) RR_FREE(s);
+    if (recipe) rr__recipe_end(cx, recipe);
+}
+
+/* The same when the runtime's memory goes. */
+static void rr__stored_dispose(rr_runtime *rt, rr__object *o) {
+    rr__stored *s = rt->evicts && o->kind != RR__GATHER ? rr__stored_of(o) : NULL;
+    if (s) rr__file_drop_locked(rt, s->file, rr__info_of(o));
+    RR_FREE(s);
+}
+
+/* Reads it from its file. It is RETURNING, and the caller's. */
+static rr_status rr__restore(rr__context *cx, rr__stored *s) {
+    rr_runtime *rt = cx->runtime;
+    rr__object *o = s->object;
+    size_t size = rr__info_of(o);
+    void *block;
+    uint8_t place;
+    rr_status status = rr__value_room(cx, size, &block, &place);
+    if (status != RR_OK) return status;
+    double start = rr_now();
+    if (!rr__file_read(s->file, s->at, block, size) || rr__checksum(block, size) != s->sum) {
+        rr__value_return(cx, block, size, place);
+        return RR_ERR_IO;
+    }
+    rr__lock(&rt->store_lock);
+    o->data.block = block, o->place = place;
+    rt->store_stats.objects_restored++;
+    rt->store_stats.spill_bytes_read += size;
+    rt->store_stats.spill_seconds += rr_now() - start;
+    rr__unlock(&rt->store_lock);
+    return RR_OK;
+}
+
+/* Pins a value that is here. False: it has to be brought back first, and the caller does. */
+static bool rr__pin_or_claim(rr_runtime *rt, rr__stored *s, enum rr__residence *was) {
+    rr__lock(&rt->store_lock);
+    while (s->residence == RR__RETURNING) rr__store_wait_locked(rt);
+    *was = (enum rr__residence)s->residence;
+    bool is_here = *was == RR__HERE || *was == RR__LEAVING;
+    if (is_here) {
+        if (*was == RR__HERE) rr__age_remove_locked(rt, s);
+        s->pins++, rt->store_stats.store_hits++;
+    } else {
+        s->residence = RR__RETURNING;
+    }
+    rr__unlock(&rt->store_lock);
+    return is_here;
+}
+
+/* It was brought back, and is pinned, or could not be. */
+static void rr__claim_end(rr_runtime *rt, rr__stored *s, enum rr__residence was, rr_status status) {
+    rr__lock(&rt->store_lock);
+    s->residence = (uint8_t)(status == RR_OK ? RR__HERE : was);
+    s->pins += status == RR_OK;
+    rr__store_signal_locked(rt);
+    rr__unlock(&rt->store_lock);
+}
+
+static rr_status rr__parts_use(rr__context *cx, rr__object *gather);
+static void rr__parts_unuse(rr__context *cx, rr__object *gather);
+
+/* Sees to it that the value of a complete object is in memory, and stays there until rr__unuse. */
+static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
+    rr__store_touch(cx);
+    if (o->kind == RR__GATHER) return rr__parts_use(cx, o);
+    rr__stored *s = rr__stored_of(o);
+    enum rr__residence was;
+    if (!s || rr__pin_or_claim(cx->runtime, s, &was)) return RR_OK;
+    rr_status status = was == RR__AWAY ? rr__restore(cx, s)
+                       : s->recipe     ? rr__rebuild(cx, s)
+                                       : RR_ERR_OBJECT_LOST;
+    rr__claim_end(cx->runtime, s, was, status);
+    return status;
+}
+
+static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    rr__stored *s = rr__stored_of(o);
+    if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
+    if (!s) return;
+    rr__lock(&rt->store_lock);
+    if (--s->pins == 0 && s->residence == RR__HERE) rr__age_add_locked(rt, s);
+    if (s->pins == 0) rr__store_signal_locked(rt);
+    rr__unlock(&rt->store_lock);
+}
+
+static RR__INLINE rr_status rr__use(rr__context *cx, rr__object *o) {
+    return RR__LIKELY(!cx->runtime->evicts) ? RR_OK : rr__use_slowly(cx, o);
+}
+static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_slowly(cx, o);
+}
+
+/* A gather's items are right while it is pinned, and with it its parts. */
+static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
+    rr_runtime *rt = cx->runtime;
+    rr__parts *parts = gather->extra.parts;
+    rr_status status = RR_OK;
+    size_t n = 0;
+    rr__lock(&rt->store_lock);
+    while (parts->is_filling) rr__store_wait_locked(rt);
+    bool is_pinned = parts->pins > 0;
+    if (is_pinned) parts->pins++;
+    else parts->is_filling = true;
+    rr__unlock(&rt->store_lock);
+    if (is_pinned) return RR_OK;
+    for (; n < parts->count && status == RR_OK; n++) {
+        status = rr__use(cx, parts->objects[n]);
+        if (status == RR_OK) parts->items[n] = rr__part_bytes(parts->objects[n]);
+    }
+    if (status != RR_OK)
+        for (n--; n > 0; n--) rr__unuse(cx, parts->objects[n - 1]);
+    rr__lock(&rt->store_lock);
+    parts->is_filling = false, parts->pins = status == RR_OK;
+    rr__store_signal_locked(rt);
+    rr__unlock(&rt->store_lock);
+    return status;
+}
+
+static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    rr__lock(&cx->runtime->store_lock);
+    bool is_last = --parts->pins == 0;
+    rr__unlock(&cx->runtime->store_lock);
+    for (size_t i = 0; is_last && i < parts->count; i++) rr__unuse(cx, parts->objects[i]);
+}
+
+/* The caller's pin becomes that of a view without a scope, which goes with the next release of a
+   handle, or with the object. */
+static void rr__pin_outside(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
+    if (!rt->evicts) return;
+    rr__lock(&rt->store_lock);
+    if (s) s->outside++;
+    else if (o->kind == RR__GATHER) o->extra.parts->outside++;
+    rr__unlock(&rt->store_lock);
+}
+
+static void rr__unpin_outside(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    if (!rt->evicts || !rr__is_complete(o) || rr__has_failed(o)) return;
+    rr__stored *s = rr__stored_of(o);
+    uint32_t *outside = s ? &s->outside : o->kind == RR__GATHER ? &o->extra.parts->outside : NULL;
+    rr__lock(&rt->store_lock);
+    uint32_t n = outside ? *outside : 0;
+    if (outside) *outside = 0;
+    rr__unlock(&rt->store_lock);
+    for (; n > 0; n--) rr__unuse(cx, o);
 }
 
 /* The object that a stored handle counts; NULL for the null handle. */
@@ -3871,6 +4658,7 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
     } else if (o->kind == RR__GATHER) {
         rr__parts_free(cx, o->extra.parts);
     } else if (o->place != RR__IN_SLOT) {
+        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_end(cx, o);
         rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
     }
 }
@@ -3992,6 +4780,7 @@ static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
     enum { LARGE = 1 << 16 };
     while (self->held_count > start) {
         rr__held held = self->held[--self->held_count];
+        if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
         if (held.object) rr__drop(held.of.context, held.object);
     }
     if (RR__UNLIKELY(self->held_capacity > LARGE && start < self->held_capacity / 8))
@@ -5257,6 +6046,85 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__own_role_take();
 }
 
+/* ---- waiting for room in the store (rule E5) ---- */
+
+typedef struct rr__patience {
+    uint64_t before; /* what had begun and ended at the last look */
+    int rounds;      /* looks at which all stood still */
+    double length;   /* of the last sleep */
+} rr__patience;
+
+/* A body of another thread has values in use. */
+static bool rr__others_use_store(rr__context *self) {
+    for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next)
+        if (cx != self && rr__load_seq_cst(&cx->uses_store)) return true;
+    return false;
+}
+
+/* Nothing has begun, ended or run since the last look, but for threads that wait for room, too. */
+static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
+    rr_runtime *rt = self->runtime;
+    uint64_t sum = rr__tasks_begun_and_ended(rt);
+    bool is_still = sum == *before && !rr__has_work(rt);
+    *before = sum;
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
+        is_still = cx == self || rr__load_seq_cst(&cx->wants_room) || rr__is_still(cx);
+    rr__lock(&rt->timer_lock);
+    is_still = is_still && rt->retries == 0 && rt->firing == 0;
+    rr__unlock(&rt->timer_lock);
+    return is_still;
+}
+
+/* All those that could give room wait, too. One of them gives up, and the others see what comes of
+   that; if it is not much, the next does. */
+static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
+    enum { SURE = 3, LONG = 30 };
+    rr_runtime *rt = cx->runtime;
+    p->rounds = rr__all_wait_for_room(cx, &p->before) ? p->rounds + 1 : 0;
+    if (p->rounds < SURE) return false;
+    rr__lock(&rt->store_lock);
+    bool is_mine = rt->room_refused != p->before || p->rounds >= LONG;
+    if (is_mine) rt->room_refused = p->before;
+    rr__unlock(&rt->store_lock);
+    return is_mine;
+}
+
+/* Sleeps without the role, longer each time. RR_OK: it is time to look again. */
+static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
+    if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
+    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
+    p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
+    rr__store_seq_cst(&cx->wants_room, (uint8_t)1); /* pairs with rr__all_wait_for_room */
+    rr__sleeper_set(cx, &s);
+    rr__sleep_free(&s, rr_now() + p->length);
+    rr__sleeper_set(cx, NULL);
+    rr__store_seq_cst(&cx->wants_room, (uint8_t)0);
+    return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
+}
+
+/* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
+static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
+    rr__patience patience = {0};
+    for (;;) {
+        bool may_come = !cx->is_hasty && bytes <= cx->runtime->config.store_bytes &&
+                        rr__others_use_store(cx); /* before the attempt, or one could end between */
+        rr_status status = rr__store_make_room(cx, bytes);
+        if (status != RR_ERR_STORE_FULL || !may_come) return status;
+        if ((status = rr__room_wait(cx, &patience)) != RR_OK) return status;
+    }
+}
+
+/* Waits for its turn to keep arguments while it waits for room. */
+static rr_status rr__loader_begin(rr__context *cx) {
+    rr__patience patience = {0};
+    rr_status status = RR_OK;
+    for (rr__context *none = NULL; status == RR_OK; none = NULL) {
+        if (rr__cas_seq_cst(&cx->runtime->loader, &none, cx)) return RR_OK;
+        status = rr__room_wait(cx, &patience);
+    }
+    return status;
+}
+
 /* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
 static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
     rr__context *cx = s->context;
@@ -5523,19 +6391,20 @@ static void rr__timer_main(void *context) {
     rr__local_clear(rr__self());
 }
 
-/* Under the runtime's lock. */
-static bool rr__timers_start_locked(rr_runtime *rt) {
-    if (rt->timer_context) return true;
+/* A thread for the runtime itself; NULL if there is none. Under the runtime's lock. */
+static rr__context *rr__service_start_locked(rr_runtime *rt, void (*run)(void *)) {
     rr__context *cx = rr__context_new(rt, true);
-    if (!cx) return false;
+    if (!cx) return NULL;
     rr__store_relaxed(&cx->deque.is_served, 0); /* it never comes back for what it puts there */
-    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__timer_main, cx))) {
-        rt->timer_context = cx;
-        return true;
-    }
+    if ((cx->has_thread = rr__thread_start(&cx->thread, run, cx))) return cx;
     cx->is_worker = false;
     cx->listed = rt->vacant, rt->vacant = cx;
-    return false;
+    return NULL;
+}
+
+static bool rr__timers_start_locked(rr_runtime *rt) {
+    if (!rt->timer_context) rt->timer_context = rr__service_start_locked(rt, rr__timer_main);
+    return rt->timer_context != NULL;
 }
 
 /* Sees to it that so many more timers can be set at any time, and the runtime's own. */
@@ -5728,7 +6597,12 @@ static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
          at += rr__arg_bytes(fn, task->by_ref, i), i++)
         if (rr__is_counted(fn, task->by_ref, i) && rr__counted_arg(at))
             rr__drop(cx, rr__counted_arg(at));
-    if (task->args_place != RR__IN_SLOT) rr__block_free(cx, args, task->args_place);
+    if (task->args_place == RR__IN_SLOT) return;
+    if (RR__UNLIKELY(rr__load_seq_cst(&cx->runtime->has_census))) { /* somebody may read it */
+        rr__lock(&cx->runtime->census_lock);
+        rr__unlock(&cx->runtime->census_lock);
+    }
+    rr__block_free(cx, args, task->args_place);
 }
 
 /* Nothing but values in the slot, as most tasks have? */
@@ -5966,7 +6840,7 @@ static void rr__gather_finish(rr__context *cx, rr__object *gather) {
                                           "its part %zu ", i + 1));
             return;
         }
-        parts->items[i] = rr__part_bytes(part);
+        if (!cx->runtime->evicts) parts->items[i] = rr__part_bytes(part);
     }
     rr__complete(cx, gather, RR__READY);
 }
@@ -5986,21 +6860,21 @@ static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object 
                              "a member of %s was asked for, but the reference holds %s '%s' "
                              "(made at %s)",
                              wanted.name, held.name, rr__name_of(whole), whole->site);
-    const char *from = (const char *)rr__data(whole) + words[1];
-    if (size <= RR__INLINE_BYTES) {
-        rr__write_words(field, from, size);
-        return NULL;
-    }
-    rr_status status = rr__value_room(cx, size, &field->data.block, &field->place);
+    rr_status status = rr__use(cx, whole);
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, field);
-    memcpy(field->data.block, from, size);
-    return NULL;
+    const char *from = (const char *)rr__data(whole) + words[1];
+    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
+    else status = rr__value_room(cx, size, &field->data.block, &field->place);
+    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
+    rr__unuse(cx, whole);
+    return status == RR_OK ? NULL : rr__error_of_status(cx->runtime, status, field);
 }
 
 static void rr__field_finish(rr__context *cx, rr__object *field) {
     rr__object *whole = rr__whole_of(field);
     rr__error *error = rr__field_take(cx, field, whole);
     rr__drop(cx, whole);
+    if (!error && field->place != RR__IN_SLOT) rr__stored_begin(cx, field, NULL);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
 }
@@ -6106,44 +6980,98 @@ static bool rr__pass_handle(rr__context *cx, rr__object *o, rr__view *view) {
     return true;
 }
 
-static bool rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view *view, void **arg) {
+static rr_status rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view *view,
+                          void **arg) {
     *arg = view;
+    rr_status status = rr__use(cx, o);
+    if (status != RR_OK) return status;
     if (type.kind == RR__KIND_BYTES) {
         view->bytes = rr__bytes_in(o);
     } else if (type.kind == RR__KIND_MANY) {
         rr__parts *parts = o->extra.parts;
         view->many = (rr_many){parts->items, parts->count};
     } else if (type.kind == RR__KIND_ACTOR) {
-        return rr__pass_handle(cx, rr__contained(cx, o), view);
+        if (!rr__pass_handle(cx, rr__contained(cx, o), view)) status = RR_ERR_NO_MEMORY;
     } else {
         *arg = rr__data(o);
     }
-    return true;
+    if (status != RR_OK) rr__unuse(cx, o);
+    return status;
 }
 
-static RR__NOINLINE bool rr__args_unpack_any(rr__context *cx, rr__object *task, void **args,
-                                             rr__view *views) {
+/* Gives back the pins on the first n arguments. */
+static RR__NOINLINE void rr__args_unuse(rr__context *cx, rr__object *task, int n) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
-    for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
-        bool ok = true;
-        args[i] = at;
-        if (task->by_ref >> i & 1)
-            ok = rr__pass(cx, rr__counted_arg(at), fn->params[i], &views[i], &args[i]);
-        else if (rr__is_counted(fn, 0, i))
-            ok = rr__pass_handle(cx, rr__counted_arg(at), &views[i]), args[i] = &views[i];
-        if (!ok) return false;
-    }
-    return true;
+    for (int i = 0; i < n; at += rr__arg_bytes(fn, task->by_ref, i), i++)
+        if (task->by_ref >> i & 1) rr__unuse(cx, rr__counted_arg(at));
 }
 
-static RR__INLINE bool rr__args_unpack(rr__context *cx, rr__object *task, void **args,
-                                       rr__view *views) {
+/* Returns which argument cannot be had, with the status, or the number of them. */
+static int rr__args_pass(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                         rr_status *status) {
+    const rr_function *fn = task->of.fn;
+    char *at = rr__args_of(task);
+    *status = RR_OK;
+    for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        args[i] = at;
+        if (task->by_ref >> i & 1)
+            *status = rr__pass(cx, rr__counted_arg(at), fn->params[i], &views[i], &args[i]);
+        else if (rr__is_counted(fn, 0, i)) {
+            args[i] = &views[i];
+            if (!rr__pass_handle(cx, rr__counted_arg(at), &views[i])) *status = RR_ERR_NO_MEMORY;
+        }
+        if (*status != RR_OK) {
+            rr__args_unuse(cx, task, i);
+            return i;
+        }
+    }
+    return fn->arity;
+}
+
+/* Where the store has no room for all of them it waits: holding none, or, one task at a time, those
+   that it has (rule E5). */
+static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                         rr_status *status) {
+    bool was_hasty = cx->is_hasty;
+    cx->is_hasty = true;
+    int at = rr__args_pass(cx, task, args, views, status);
+    cx->is_hasty = was_hasty;
+    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty) return at;
+    rr_status turn = rr__loader_begin(cx);
+    if (turn != RR_OK) {
+        *status = turn;
+        return at;
+    }
+    at = rr__args_pass(cx, task, args, views, status);
+    rr__store_seq_cst(&cx->runtime->loader, (rr__context *)NULL);
+    return at;
+}
+
+static RR__NOINLINE rr__error *rr__args_unpack_any(rr__context *cx, rr__object *task, void **args,
+                                                   rr__view *views) {
+    const rr_function *fn = task->of.fn;
+    rr_status status;
+    int i = RR__UNLIKELY(cx->runtime->evicts) ? rr__args_load(cx, task, args, views, &status)
+                                              : rr__args_pass(cx, task, args, views, &status);
+    if (RR__LIKELY(status == RR_OK)) return NULL;
+    if (status == RR_ERR_NO_MEMORY) return cx->runtime->no_memory;
+    char *at = rr__args_of(task);
+    for (int k = 0; k < i; k++) at += rr__arg_bytes(fn, task->by_ref, k);
+    rr__object *o = rr__counted_arg(at);
+    return rr__error_new(cx->runtime, status, task,
+                         "its argument %d '%s' (made at %s) cannot be brought into memory: %s",
+                         i + 1, rr__name_of(o), o->site, rr_status_text(status));
+}
+
+/* NULL, or why they cannot be had. */
+static RR__INLINE rr__error *rr__args_unpack(rr__context *cx, rr__object *task, void **args,
+                                             rr__view *views) {
     const rr_function *fn = task->of.fn;
     if (!fn->is_wordy || !rr__args_are_plain(task))
         return rr__args_unpack_any(cx, task, args, views);
     for (int i = 0; i < fn->arity; i++) args[i] = (void *)&task->words[i];
-    return true;
+    return NULL;
 }
 
 /* What a body returned, on its way into the slot. */
@@ -6223,15 +7151,171 @@ static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const
     void *args[8];
     rr__view views[8];
     rr__frame_open(cx, frame);
-    rr__error *error;
-    if (fn->kind != RR__DESTRUCTOR && !rr__args_unpack(cx, task, args, views))
-        error = rr__result_refuse(cx, result, cx->runtime->no_memory);
-    else {
+    rr__error *error = NULL;
+    if (fn->kind != RR__DESTRUCTOR) error = rr__args_unpack(cx, task, args, views);
+    if (RR__UNLIKELY(error != NULL)) {
+        error = rr__result_refuse(cx, result, error);
+    } else {
         fn->thunk(self, args, result->block ? result->block : &result->small);
         error = rr__result_take(cx, frame, fn, result);
+        if (RR__UNLIKELY(cx->runtime->evicts) && fn->kind != RR__DESTRUCTOR)
+            rr__args_unuse(cx, task, fn->arity);
     }
     rr__frame_close(cx, frame);
     return error;
+}
+
+/* ---- making values again ---- */
+
+/* Bytes of the arguments beside the slot. */
+static size_t rr__args_size(rr__object *task) {
+    size_t size = 0;
+    for (int i = 0; task->args_place != RR__IN_SLOT && i < task->of.fn->arity; i++)
+        size += rr__arg_bytes(task->of.fn, task->by_ref, i);
+    return size;
+}
+
+static void rr__recipe_return(rr_runtime *rt, size_t bytes) {
+    rr__lock(&rt->store_lock);
+    rt->lineage_used -= bytes;
+    rr__unlock(&rt->store_lock);
+}
+
+/* What it takes to run a task again: a task of its own that is never submitted, with the arguments
+   of this one, which it takes over. NULL if there is no need, or no memory for it. */
+static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
+                                              const rr__result *result) {
+    rr_runtime *rt = cx->runtime;
+    const rr__control *control = rr__control_of(task);
+    if (rt->config.evict != RR_EVICT_REBUILD || task->kind != RR__FUNCTION || !result->block)
+        return NULL;
+    if (task->of.fn->item.size || (control && control->no_rebuild)) return NULL;
+    size_t bytes = sizeof *task + sizeof(rr__stored) + rr__args_size(task);
+    rr__lock(&rt->store_lock);
+    bool fits = bytes <= rt->config.lineage_bytes - rt->lineage_used;
+    if (fits) rt->lineage_used += bytes;
+    rr__unlock(&rt->store_lock);
+    rr__object *recipe = fits ? rr__object_new(cx, RR__FUNCTION, task->site) : NULL;
+    if (!recipe) {
+        if (fits) rr__recipe_return(rt, bytes);
+        return NULL;
+    }
+    rr__count(cx, RR__OBJECTS_GONE); /* it is not the user's */
+    for (int i = 0; i < 4; i++)
+        rr__store_relaxed(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
+    recipe->of.fn = task->of.fn, recipe->by_ref = task->by_ref;
+    recipe->args_place = task->args_place, recipe->flags = RR__IS_RECIPE;
+    rr__lock(&rt->census_lock);
+    task->by_ref = 0, task->args_place = RR__IN_SLOT;
+    rr__unlock(&rt->census_lock);
+    rr__publish_with(recipe, RR__WAITING, 1, task->of.fn->result.kind, 0);
+    return recipe;
+}
+
+static void rr__recipe_end(rr__context *cx, rr__object *recipe) {
+    rr__recipe_return(cx->runtime, sizeof *recipe + sizeof(rr__stored) + rr__args_size(recipe));
+    rr__args_release(cx, recipe);
+    rr__count(cx, RR__OBJECTS_MADE); /* for the one that is counted as gone now */
+    rr__drop(cx, recipe);
+}
+
+/* Runs it, on this thread. */
+static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
+    rr_runtime *rt = cx->runtime;
+    bool was_hasty = cx->is_hasty;
+    rr__object *o = s->object;
+    rr__lane *lanes = NULL;
+    rr__frame frame;
+    rr__result result;
+    rr__frame_init(&frame, s->recipe, &lanes, false);
+    cx->is_hasty = false; /* the body is not what waits in haste */
+    rr__error *error = rr__invoke(cx, &frame, s->recipe->of.fn, NULL, &result);
+    cx->is_hasty = was_hasty;
+    rr__store_leave(cx);
+    if (lanes) rr__lanes_abandon(cx, lanes);
+    if (error) {
+        rr__log(&rt->config, RR_LOG_WARN, "an object made at %s could not be made again: %s",
+                o->site, rr__error_message_of(error));
+        rr__error_drop(error);
+        return RR_ERR_OBJECT_LOST;
+    }
+    rr__lock(&rt->store_lock);
+    o->data.block = result.block, o->place = result.place;
+    rr__store_relaxed(&o->info, (uint64_t)result.size); /* as before, if it is a function at all */
+    rt->store_stats.objects_rebuilt++;
+    rr__unlock(&rt->store_lock);
+    return RR_OK;
+}
+
+/* A value that is made again, and the arguments before `next` of its recipe, which are pinned. */
+typedef struct rr__rebuilding {
+    rr__stored *stored;
+    enum rr__residence was;
+    int next;
+} rr__rebuilding;
+
+/* Pins its arguments, from the next one on, up to one that has to be made again itself: that is
+   claimed then, and *lost. */
+static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebuilding *lost) {
+    rr__object *recipe = step->stored->recipe;
+    const rr_function *fn = recipe->of.fn;
+    char *at = rr__args_of(recipe);
+    lost->stored = NULL;
+    for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, recipe->by_ref, i), i++) {
+        if (i < step->next) continue;
+        step->next = i + 1;
+        if (!(recipe->by_ref >> i & 1)) continue;
+        rr__object *arg = rr__counted_arg(at);
+        rr__stored *s = rr__stored_of(arg);
+        rr_status status = RR_OK;
+        if (!s || !s->recipe) status = rr__use(cx, arg);
+        else if (!rr__pin_or_claim(cx->runtime, s, &lost->was)) {
+            lost->stored = s, lost->next = 0;
+            return RR_OK;
+        }
+        if (status != RR_OK) {
+            step->next = i;
+            return status;
+        }
+    }
+    return RR_OK;
+}
+
+/* Makes a value again that is RETURNING and the caller's, with what that needs: as a loop, because
+   a chain of them may be long. On success it is here; the caller pins it. */
+static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
+    size_t n = 1, room = 16;
+    rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps), lost;
+    if (!steps) return RR_ERR_NO_MEMORY;
+    steps[0] = (rr__rebuilding){root, RR__LOST, 0};
+    rr_status status = RR_OK;
+    while (n > 0) {
+        rr__rebuilding *step = &steps[n - 1];
+        lost.stored = NULL;
+        if (status == RR_OK) status = rr__rebuild_pin(cx, step, &lost);
+        if (lost.stored && n == room) {
+            rr__rebuilding *more = RR_REALLOC(steps, 2 * room * sizeof *steps);
+            if (more) steps = more, room *= 2;
+            else status = RR_ERR_NO_MEMORY;
+            step = &steps[n - 1];
+        }
+        if (lost.stored && status == RR_OK) {
+            steps[n++] = lost;
+            continue;
+        }
+        if (lost.stored) { /* no memory to go on */
+            rr__claim_end(cx->runtime, lost.stored, lost.was, status);
+            step->next--;
+        }
+        if (status == RR_OK) status = rr__rebuild_one(cx, step->stored);
+        rr__args_unuse(cx, step->stored->recipe, step->next);
+        if (--n > 0) {
+            rr__claim_end(cx->runtime, step->stored, step->was, status);
+            if (status != RR_OK) steps[n - 1].next--; /* its argument, which is not pinned */
+        }
+    }
+    RR_FREE(steps);
+    return status;
 }
 
 /* After the body: a task's or message's arguments go, its value or error is stored. */
@@ -6241,20 +7325,21 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
         rr__fail_with(cx, task, error);
         return;
     }
-    rr__args_release(cx, task);
+    rr__object *recipe = NULL;
+    if (RR__UNLIKELY(cx->runtime->evicts)) recipe = rr__recipe_of(cx, task, result);
+    if (!recipe) rr__args_release(cx, task);
     task->place = result->place;
     if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
     else {
         rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
         task->data.block = result->block;
+        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_begin(cx, task, recipe);
     }
     rr__count(cx, RR__FINISHED);
     rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
     rr__complete(cx, task, RR__READY);
     if (actor) rr__drop(cx, actor);
 }
-
-static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
 
 /* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
    the caller's. */
@@ -6355,6 +7440,7 @@ static void rr__run(rr__context *cx, rr__object *task, rr__object *until) {
     if (RR__LIKELY(task->kind == RR__FUNCTION)) rr__run_function(cx, task);
     else if (task->kind == RR__CONSTRUCTOR) rr__actor_run(cx, task, until);
     else rr__run_inside(cx, task);
+    if (RR__UNLIKELY(rr__load_relaxed(&cx->uses_store))) rr__store_leave(cx); /* the owner's own */
 }
 
 /* ---- submitting ---- */
@@ -6529,7 +7615,7 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     if (!error) error = rr__needs_read(rt, task, options->num_cpus, options->resources, needs);
     if (error) return error;
     control->max_retries = options->max_retries, control->retry_delay_ms = options->retry_delay_ms;
-    control->is_blocking = options->blocking;
+    control->is_blocking = options->blocking, control->no_rebuild = options->no_rebuild;
     if (task->of.fn->item.size) {
         if (!(control->stream = RR_CALLOC(1, sizeof *control->stream))) return rt->no_memory;
         control->stream->max_unread = options->max_unread ? (size_t)options->max_unread : SIZE_MAX;
@@ -7255,6 +8341,7 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     end->restarts = a->care ? a->care->restarts : 0;
     snprintf(end->reason, sizeof end->reason, "%s",
              death ? rr__error_message_of(death) : "its last handle was released");
+    rr__stored_begin(cx, watch, NULL);
     rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
     rr__complete(cx, watch, RR__READY);
 }
@@ -7860,6 +8947,7 @@ void rr_get_stats(rr_stats *out) {
         out->objects_live = rr__sum(rt, RR__OBJECTS_MADE) - gone;
         gone = rr__sum(rt, RR__ACTORS_GONE);
         out->actors_live = rr__sum(rt, RR__ACTORS_MADE) - gone;
+        rr__store_stats(rt, out);
         out->store_bytes_used = rr__load_relaxed(&rt->store_used); /* a counter */
         out->workers = (uint64_t)rt->workers;
         rr__lock(&rt->lock);
@@ -7881,14 +8969,209 @@ static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__ob
     }
 }
 
+/* Objects of our own the user does not see. */
+static bool rr__is_internal(const rr__object *o) {
+    return (o->flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
+}
+
 static void rr__report_leak(rr__context *cx, rr__object *o) {
     rr_type type = o->kind == RR__CONSTRUCTOR ? o->of.fn->self : rr__type_of(o);
-    if ((o->flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size)) return;
+    if (rr__is_internal(o)) return;
     uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less the visit's own */
     rr__log(&cx->runtime->config, RR_LOG_WARN,
             "never released: %s of type '%s' made at %s (%llu count%s)",
             o->kind == RR__CONSTRUCTOR ? "actor" : "object", type.name, o->site,
             (unsigned long long)count, count == 1 ? "" : "s");
+}
+
+/* ---- what keeps memory ---- */
+
+/* A live object in rr_write_memory, which counts it meanwhile. */
+typedef struct rr__row {
+    rr__object *object;
+    size_t bytes;
+    uint64_t count, argument, contained, pinned; /* count: without ours */
+} rr__row;
+
+typedef struct rr__census {
+    rr_runtime *runtime;
+    rr__row *rows;
+    size_t count, room;
+    uint32_t *row_of, slots; /* by slot: 1 + its row, or 0 */
+} rr__census;
+
+static size_t rr__bytes_seen(rr__object *o) {
+    if (o->kind == RR__CONSTRUCTOR) return o->of.fn->self.size;
+    if (!rr__is_complete(o) || rr__has_failed(o)) return 0;
+    if (o->kind == RR__GATHER)
+        return sizeof(rr__parts) + o->extra.parts->count * (sizeof(rr_bytes) + sizeof(void *));
+    return rr__size_of(o);
+}
+
+static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
+    if (c->count == c->room) {
+        size_t room = c->room ? 2 * c->room : 256;
+        rr__row *rows = RR_REALLOC(c->rows, room * sizeof *rows);
+        if (!rows) return false;
+        c->rows = rows, c->room = room;
+    }
+    uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less ours */
+    c->rows[c->count++] = (rr__row){o, rr__bytes_seen(o), count, 0, 0, 0};
+    c->slots = slot;
+    return true;
+}
+
+/* Takes a count of each live object. False: no memory for that. */
+static bool rr__census_begin(rr__context *cx, rr__census *c) {
+    for (uint32_t slot = 1;; slot++) {
+        rr__object *o = rr__slot_at(cx->runtime, slot);
+        if (!o) break;
+        uint64_t id = rr__load_acquire(&o->id);
+        if (!id || !rr__try_retain(cx, o, id)) continue;
+        if (rr__census_add(c, o, slot)) continue;
+        rr__drop(cx, o);
+        return false;
+    }
+    c->row_of = RR_CALLOC((size_t)c->slots + 1, sizeof *c->row_of);
+    for (size_t i = 0; c->row_of && i < c->count; i++)
+        c->row_of[c->rows[i].object->slot] = (uint32_t)i + 1;
+    return c->row_of != NULL;
+}
+
+static void rr__census_end(rr__context *cx, rr__census *c) {
+    for (size_t i = 0; i < c->count; i++) rr__drop(cx, c->rows[i].object);
+    RR_FREE(c->rows);
+    RR_FREE(c->row_of);
+}
+
+/* The row of what lies there, if anything does: the address may be made of other data by now. */
+static rr__row *rr__row_at(rr__census *c, uint64_t address) {
+    uint32_t slot = rr__slot_number(c->runtime, (rr__object *)(uintptr_t)address);
+    uint32_t row = slot <= c->slots ? c->row_of[slot] : 0;
+    return row ? &c->rows[row - 1] : NULL;
+}
+
+static void rr__row_holds(rr__census *c, const void *object) {
+    rr__row *row = rr__row_at(c, (uint64_t)(uintptr_t)object);
+    if (row) row->contained++;
+}
+
+/* The arguments of a task that has not begun. If it begins meanwhile, the words of its slot are
+   overwritten at some time, and rr__args_drop lets a block be until we are done. */
+static void rr__census_args(rr__census *c, rr__object *task) {
+    const rr_function *fn = task->of.fn;
+    rr__lock(&c->runtime->census_lock);
+    enum rr__state state = rr__state_of(rr__load_seq_cst(&task->word)); /* after has_census */
+    bool has_begun = state != RR__WAITING && state != RR__QUEUED;
+    const char *block = has_begun || task->args_place == RR__IN_SLOT ? NULL : rr__args_of(task);
+    for (int i = 0, word = 0; !has_begun && i < fn->arity; i++) {
+        uint64_t address;
+        if (block) memcpy(&address, block + word * 8, sizeof address);
+        else address = rr__load_relaxed(&task->words[word < 4 ? word : 0]);
+        rr__row *row = rr__is_counted(fn, task->by_ref, i) ? rr__row_at(c, address) : NULL;
+        if (row) row->argument++;
+        word += (int)(rr__arg_bytes(fn, task->by_ref, i) / 8);
+    }
+    rr__unlock(&c->runtime->census_lock);
+}
+
+/* What an object counts. */
+static void rr__census_visit(rr__context *cx, rr__census *c, rr__object *o) {
+    if (o->kind == RR__FUNCTION || o->kind == RR__METHOD) rr__census_args(c, o);
+    if (o->kind == RR__GATHER)
+        for (size_t i = 0; i < o->extra.parts->count; i++)
+            rr__row_holds(c, o->extra.parts->objects[i]);
+    unsigned kind = rr__kind_in(rr__load_acquire(&o->word));
+    bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+    if (is_handle && o->kind != RR__CONSTRUCTOR && rr__is_complete(o) && !rr__has_failed(o))
+        rr__row_holds(c, rr__contained(cx, o));
+}
+
+/* Names, and pins by hand. */
+static void rr__census_marks(rr__census *c) {
+    rr_runtime *rt = c->runtime;
+    char text[24];
+    rr__global_lock();
+    for (ptrdiff_t i = 0; i < stbds_shlen(rt->object_names); i++)
+        rr__row_holds(c, rt->object_names[i].value);
+    rr__global_unlock();
+    rr__lock(&rt->store_lock);
+    for (size_t i = 0; i < c->count && stbds_shlen(rt->pinned) > 0; i++) {
+        uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
+        snprintf(text, sizeof text, "%llx", (unsigned long long)id);
+        ptrdiff_t at = stbds_shgeti(rt->pinned, text);
+        if (at >= 0) c->rows[i].pinned = (uint64_t)rt->pinned[at].value;
+    }
+    rr__unlock(&rt->store_lock);
+}
+
+/* Where a value outside its slot is; NULL: in memory. */
+static const char *rr__residence_text(rr_runtime *rt, rr__object *o) {
+    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
+    if (!s) return NULL;
+    rr__lock(&rt->store_lock);
+    bool is_here = s->residence == RR__HERE || s->residence == RR__LEAVING;
+    bool is_lost = s->residence == RR__LOST || (s->residence == RR__RETURNING && !s->file);
+    rr__unlock(&rt->store_lock);
+    return is_here ? NULL : is_lost ? "dropped" : "spilled";
+}
+
+static const char *rr__state_text(rr_runtime *rt, rr__object *o) {
+    enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+    if (o->kind == RR__CONSTRUCTOR) return state == RR__FAILED ? "ended" : "actor";
+    if (state == RR__FAILED) return "failed";
+    if (state != RR__READY) return state == RR__RUNNING ? "running" : "pending";
+    if (o->kind == RR__GATHER) return "gather";
+    if (o->place == RR__IN_SLOT) return "inline";
+    const char *elsewhere = rr__residence_text(rt, o);
+    return elsewhere ? elsewhere : "arena";
+}
+
+static int rr__row_order(const void *a, const void *b) {
+    const rr__row *left = a, *right = b;
+    if (left->bytes != right->bytes) return left->bytes > right->bytes ? -1 : 1;
+    return left->object->slot < right->object->slot ? -1 : 1;
+}
+
+static void rr__row_write(rr_runtime *rt, const rr__row *row, FILE *file) {
+    rr__object *o = row->object;
+    enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+    uint64_t own = state < RR__READY && o->kind <= RR__METHOD && o->kind != RR__CONSTRUCTOR;
+    uint64_t known = own + row->argument + row->contained + row->pinned;
+    const char *what = o->kind <= RR__METHOD ? rr__name_of(o) : rr__type_of(o).name;
+    fprintf(file, "%12zu %-8s %5llu %8llu %9llu %6llu %-16s %s\n", row->bytes,
+            rr__state_text(rt, o),
+            (unsigned long long)(row->count > known ? row->count - known : 0),
+            (unsigned long long)row->argument, (unsigned long long)row->contained,
+            (unsigned long long)row->pinned, what, o->site);
+}
+
+static void rr__census_write(rr__census *c, FILE *file) {
+    rr_runtime *rt = c->runtime;
+    uint64_t limit = rt->evicts ? rt->config.store_bytes : 0;
+    rr__lock(&rt->store_lock);
+    uint64_t spilled = rt->store_stats.spill_bytes_used;
+    rr__unlock(&rt->store_lock);
+    qsort(c->rows, c->count, sizeof *c->rows, rr__row_order);
+    fprintf(file, "store: %llu bytes in memory, limit %llu (0: none), %llu in files\n",
+            (unsigned long long)rr__load_relaxed(&rt->store_used), /* a counter */
+            (unsigned long long)limit, (unsigned long long)spilled);
+    fprintf(file, "%12s %-8s %5s %8s %9s %6s %-16s %s\n", "bytes", "state", "held", "argument",
+            "contained", "pinned", "what", "made at");
+    for (size_t i = 0; i < c->count; i++)
+        if (!rr__is_internal(c->rows[i].object)) rr__row_write(rt, &c->rows[i], file);
+}
+
+static rr_status rr__write_memory(rr__context *cx, FILE *file) {
+    rr__census c = {.runtime = cx->runtime};
+    rr__add_seq_cst(&cx->runtime->has_census, 1); /* pairs with rr__args_drop */
+    bool ok = rr__census_begin(cx, &c);
+    for (size_t i = 0; ok && i < c.count; i++) rr__census_visit(cx, &c, c.rows[i].object);
+    if (ok) rr__census_marks(&c);
+    rr__sub_seq_cst(&cx->runtime->has_census, 1);
+    if (ok) rr__census_write(&c, file);
+    rr__census_end(cx, &c);
+    return !ok ? RR_ERR_NO_MEMORY : fflush(file) || ferror(file) ? RR_ERR_IO : RR_OK;
 }
 
 // >>runtime
@@ -8140,6 +9423,23 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
     return rr__stock_names_copy(rt);
 }
 
+static rr_status rr__configure_store(rr_runtime *rt) {
+    rr_config *c = &rt->config;
+    if (c->no_spill && c->evict == RR_EVICT_SPILL) c->evict = RR_EVICT_REBUILD;
+    if (c->evict < RR_EVICT_SPILL || c->evict > RR_EVICT_DROP)
+        return rr__bad_config(c, "evict", "RR_EVICT_SPILL, RR_EVICT_REBUILD or RR_EVICT_DROP");
+    rt->evicts = c->store_bytes != 0;
+    if (!c->store_bytes) c->store_bytes = SIZE_MAX;
+    if (!c->lineage_bytes) c->lineage_bytes = (size_t)64 << 20;
+    const char *dir = c->spill_dir;
+    if (!dir || !*dir) dir = getenv("RUSTYRAY_SPILL_DIR");
+    if (!dir || !*dir) dir = getenv("TMPDIR");
+    if (!dir || !*dir) dir = "/tmp";
+    if (!(rt->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
+    strcpy(rt->spill_dir, dir);
+    return RR_OK;
+}
+
 /* Completes a configuration from the environment and the defaults. */
 static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     rr_config *c = &rt->config;
@@ -8152,7 +9452,8 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     if (c->max_threads < 0 || (c->max_threads && c->max_threads < rt->workers))
         return rr__bad_config(c, "max_threads", "0 or at least the number of workers");
     rt->max_threads = c->max_threads ? c->max_threads : rt->workers + 1024;
-    if (!c->store_bytes) c->store_bytes = SIZE_MAX;
+    status = rr__configure_store(rt);
+    if (status != RR_OK) return status;
     if (c->max_pending < 0) return rr__bad_config(c, "max_pending", "0 (no limit) or more");
     rt->max_pending = c->max_pending;
     return rr__configure_stocks(rt);
@@ -8169,7 +9470,9 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
               rr__mutex_init(&rt->end_lock) && rr__mutex_init(&rt->big_lock) &&
               rr__cond_init(&rt->quiet) && rr__mutex_init(&rt->timer_lock) &&
-              rr__cond_init(&rt->timer_wake) && rr__mutex_init(&rt->stock_lock);
+              rr__cond_init(&rt->timer_wake) && rr__mutex_init(&rt->stock_lock) &&
+              rr__mutex_init(&rt->store_lock) && rr__cond_init(&rt->store_moved) &&
+              rr__cond_init(&rt->spill_wake) && rr__mutex_init(&rt->census_lock);
     ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), RR__SLOT_LINK, 0);
     rt->slot_pool.runtime = rt, rt->slot_pool.is_of_slots = true;
 
@@ -8189,7 +9492,7 @@ static void rr__context_free(rr__context *cx) {
 }
 
 /* Frees what a live slot has outside the arena. No thread uses the runtime any more. */
-static void rr__slot_dispose(rr__object *o) {
+static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
     enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
     bool has_error = state == RR__FAILED && o->kind != RR__CONSTRUCTOR && !rr__is_decided(o);
     if (has_error) rr__error_drop(o->data.error);
@@ -8201,8 +9504,9 @@ static void rr__slot_dispose(rr__object *o) {
         if (a->place == RR__ON_ITS_OWN) rr__big_free(a);
     } else if (o->kind == RR__GATHER) {
         RR_FREE(o->extra.parts);
-    } else if (state == RR__READY && o->place == RR__ON_ITS_OWN && o->data.block) {
-        rr__big_free(o->data.block);
+    } else if (state == RR__READY && o->place != RR__IN_SLOT) {
+        if (o->place == RR__ON_ITS_OWN && o->data.block) rr__big_free(o->data.block);
+        rr__stored_dispose(rt, o);
     }
 }
 
@@ -8210,7 +9514,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     for (uint32_t slot = 1;; slot++) {
         rr__object *o = rr__slot_at(rt, slot);
         if (!o) break;
-        if (rr__load_relaxed(&o->id)) rr__slot_dispose(o);
+        if (rr__load_relaxed(&o->id)) rr__slot_dispose(rt, o);
     }
     for (rr__context *cx = rr__load_relaxed(&rt->contexts), *next; cx; cx = next) {
         next = cx->next;
@@ -8228,6 +9532,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__cond_destroy(&rt->timer_wake);
     rr__mutex_destroy(&rt->timer_lock);
     rr__mutex_destroy(&rt->stock_lock);
+    rr__store_free(rt);
     RR_FREE(rt->timers.entries);
     RR_FREE(rt->ready.entries);
     for (rr__shape *shape = rt->shapes, *next; shape; shape = next) {
@@ -8255,6 +9560,9 @@ static void rr__join_all(rr_runtime *rt) {
     rr__lock(&rt->timer_lock);
     rr__cond_signal(&rt->timer_wake);
     rr__unlock(&rt->timer_lock);
+    rr__lock(&rt->store_lock);
+    rr__cond_signal(&rt->spill_wake);
+    rr__unlock(&rt->store_lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         if (cx->has_thread) rr__thread_join(cx->thread);
 }
@@ -8268,6 +9576,7 @@ static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     if (status != RR_OK) {
         RR_FREE(rt->no_memory); /* mutexes hold no memory on the platforms that there are */
         RR_FREE(rt->stock_names);
+        RR_FREE(rt->spill_dir);
         RR_FREE(rt);
         return status;
     }
@@ -8336,7 +9645,9 @@ static bool rr__is_still(rr__context *cx) {
     rr__sleeper *s = cx->sleeper;
     bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
-    if (cx->is_worker) return sleeps || cx->is_parked || cx == cx->runtime->timer_context;
+    if (cx->is_worker)
+        return sleeps || cx->is_parked || cx == cx->runtime->timer_context ||
+               cx == cx->runtime->spiller;
     return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
 }
 
@@ -8357,6 +9668,8 @@ static bool rr__is_stuck(rr_runtime *rt) {
 }
 
 static bool rr__unseal(rr__object *o);
+
+static void rr__object_names_clear(rr__context *cx);
 
 static void rr__fail_object(rr__context *cx, rr__object *o) {
     rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
@@ -8453,6 +9766,7 @@ static rr_status rr__stop(rr__context *cx) {
     rr__add_seq_cst(&rt->idle, RR__STOP);
     rr__quiesce(cx);
     rr__each_object(cx, rr__fail_unsealed); /* for waiters outside */
+    rr__object_names_clear(cx);
     if (rt->config.report_leaks) rr__each_object(cx, rr__report_leak);
     rr__join_all(rt);
     rr__global_lock();
@@ -8572,7 +9886,9 @@ static void rr__release(rr_ref ref, bool actor) {
     rr__local *self = rr__self();
     rr__held *held = self->scope_depth ? rr__held_find(self, o) : NULL;
     if (!held) {
-        if (rr__pin(cx, ref, actor)) rr__drop_two(cx, o);
+        if (!rr__pin(cx, ref, actor)) return;
+        if (!actor) rr__unpin_outside(cx, o);
+        rr__drop_two(cx, o);
         return;
     }
     if (held->retained) held->retained--;
@@ -8667,6 +9983,7 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status
         o->data.error = error, o->place = RR__IN_SLOT, state = RR__FAILED;
     }
     rr__scope_hold(rr__self(), cx, o, false);
+    if (state == RR__READY && o->place != RR__IN_SLOT) rr__stored_begin(cx, o, NULL);
     rr__publish(o, state, 1, kind);
     return ref;
 }
@@ -8724,6 +10041,7 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
     if (*status == RR_OK) {
+        rr__stored_begin(cx, o, NULL);
         rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
         return o;
     }
@@ -8751,6 +10069,7 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     o->of.type_name = "rr_bytes";
     rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
+    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
     if (status == RR_OK) *out = o->data.block;
     return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
 }
@@ -8775,8 +10094,10 @@ rr_status rr_seal(rr_ref ref) {
                           "rr_seal: the object of %s was sealed before, or was "
                           "not made by rr_create",
                           o->site);
-    if (status == RR_OK) rr__complete(cx, o, RR__READY); /* gives the pin back */
-    else rr__drop(cx, o);
+    if (status == RR_OK) {
+        rr__stored_begin(cx, o, NULL);
+        rr__complete(cx, o, RR__READY); /* gives the pin back */
+    } else rr__drop(cx, o);
     return status;
 }
 
@@ -8867,6 +10188,140 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
     return field;
 }
 
+static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site);
+
+/* ---- names and pins ---- */
+
+static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *old = NULL;
+    if (o && !copy) return RR_ERR_NO_MEMORY;
+    rr__global_lock();
+    ptrdiff_t at = stbds_shgeti(rt->object_names, name);
+    rr__object *before = at >= 0 ? rt->object_names[at].value : NULL;
+    bool ok =
+        o ? before || rr__has_room_for((size_t)stbds_shlen(rt->object_names)) : before != NULL;
+    if (ok && before) {
+        old = rt->object_names[at].key;
+        (void)stbds_shdel(rt->object_names, name);
+    }
+    if (ok && o) stbds_shput(rt->object_names, strcpy(copy, name), o);
+    rr__global_unlock();
+    if (!ok) RR_FREE(copy);
+    RR_FREE(old);
+    if (before && ok) rr__drop(cx, before);
+    return ok ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
+}
+
+rr_status rr_name(const char *name, rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
+    rr__object *o = ref.id ? rr__pin(cx, ref, false) : NULL;
+    if (!o && (ref.id || ref.slot))
+        return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
+    status = rr__name_object(cx, name, o);
+    if (status != RR_OK && o) rr__drop(cx, o);
+    return status == RR_OK ? status : rr__note_status(ref, status);
+}
+
+rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char *site) {
+    rr_ref ref = rr__put(type, value, site);
+    rr_status status = ref.id ? rr_name(name, ref) : RR_OK;
+    if (status == RR_OK) return ref;
+    rr__release_ref(ref);
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return rr__status_ref(status);
+    status = name && *name ? RR_ERR_NO_MEMORY : RR_ERR_INVALID;
+    return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+}
+
+rr_status rr_find(const char *name, rr_ref *out) {
+    rr_status status = RR_OK;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter(&status);
+    if (out) *out = RR__NULL_REF;
+    if (!cx) return status;
+    if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
+    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    rr__global_lock();
+    rr__object *o = stbds_shget(cx->runtime->object_names, name);
+    if (o) rr__share(o); /* the name counts it */
+    rr__global_unlock();
+    if (!o)
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
+    rr__scope_hold(self, cx, o, false);
+    *out = rr__ref_to(cx, o);
+    return RR_OK;
+}
+
+/* At the end of the runtime. */
+static void rr__object_names_clear(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    for (ptrdiff_t i = 0, n = stbds_shlen(rt->object_names); i < n; i++) {
+        rr__drop(cx, rt->object_names[i].value);
+        RR_FREE(rt->object_names[i].key);
+    }
+    stbds_shfree(rt->object_names);
+}
+
+static rr_status rr__note_unreadable(const rr__object *o, rr_ref ref, rr_status status) {
+    return rr__note(ref, status, "'%s' (made at %s) could not be brought back into memory: %s",
+                    rr__name_of(o), o->site, rr_status_text(status));
+}
+
+/* Counts pins by hand: how many there are now, or -1: no memory, or none to take away. */
+static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
+    char text[24], *key = NULL;
+    snprintf(text, sizeof text, "%llx", (unsigned long long)id);
+    rr__lock(&rt->store_lock);
+    ptrdiff_t at = stbds_shgeti(rt->pinned, text);
+    int64_t pins = (at >= 0 ? rt->pinned[at].value : 0) + by;
+    if (at >= 0) rt->pinned[at].value = pins, key = rt->pinned[at].key;
+    else if (pins > 0 && rr__has_room_for((size_t)stbds_shlen(rt->pinned)))
+        key = RR_MALLOC(strlen(text) + 1);
+    if (!key) pins = -1;
+    else if (at < 0) stbds_shput(rt->pinned, strcpy(key, text), pins);
+    else if (pins == 0) (void)stbds_shdel(rt->pinned, text);
+    rr__unlock(&rt->store_lock);
+    if (pins == 0) RR_FREE(key);
+    return pins;
+}
+
+rr_status rr_pin(rr_ref ref) {
+    rr_status status = rr_get_void(ref);
+    rr__context *cx = status == RR_OK ? rr__enter(&status) : NULL;
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if ((status = rr__use(cx, o)) != RR_OK) status = rr__note_unreadable(o, ref, status);
+    else if (rr__pins_change(cx->runtime, ref.id, 1) < 0) {
+        rr__unuse(cx, o);
+        status = rr__note_status(ref, RR_ERR_NO_MEMORY);
+    }
+    if (status != RR_OK) rr__drop(cx, o); /* else the count stays */
+    return status;
+}
+
+rr_status rr_unpin(rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (rr__pins_change(cx->runtime, ref.id, -1) < 0) {
+        status = rr__note(ref, RR_ERR_INVALID, "rr_unpin: '%s' (made at %s) is not pinned",
+                          rr__name_of(o), o->site);
+        rr__drop(cx, o);
+        return status;
+    }
+    rr__unuse(cx, o);
+    rr__drop(cx, o);
+    rr__drop(cx, o);
+    return RR_OK;
+}
+
 /* ---- reading ---- */
 
 /* A scalar in its slot, without taking a count: copied, and valid if the id is still the same. */
@@ -8893,13 +10348,23 @@ static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
     return RR_OK;
 }
 
-/* A view keeps its object: inside a scope by a count of the scope's. One is enough for each. */
+/* A view keeps its object, and its memory: inside a scope by a count and a pin of the scope's. One
+   is enough for each. Takes over the caller's pin. */
 static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
     rr__local *self = rr__self();
-    if (self->scope_depth == 0) return RR_OK;
+    if (self->scope_depth == 0) {
+        rr__pin_outside(cx, o);
+        return RR_OK;
+    }
     for (size_t i = self->held_count, k = 0; i > self->scope_start && k < 4; i--, k++)
-        if (self->held[i - 1].object == o && self->held[i - 1].is_view) return RR_OK;
-    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+        if (self->held[i - 1].object == o && self->held[i - 1].is_view) {
+            rr__unuse(cx, o);
+            return RR_OK;
+        }
+    if (!rr__scope_ready(self)) {
+        rr__unuse(cx, o);
+        return RR_ERR_NO_MEMORY;
+    }
     uint32_t hint = rr__load_relaxed(&o->held_at); /* of the handle, which matters more */
     rr__share(o);
     rr__scope_hold(self, cx, o, true);
@@ -8916,6 +10381,8 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
                         rr__name_of(o), o->site, type.name);
     if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR)
         return rr__read_handle(cx, o, out);
+    rr_status status = rr__use(cx, o);
+    if (status != RR_OK) return rr__note_unreadable(o, ref, status);
     if (type.kind == RR__KIND_BYTES) {
         rr_bytes bytes = rr__bytes_in(o);
         memcpy(out, &bytes, sizeof bytes);
@@ -8928,6 +10395,7 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
         return rr__hold_view(cx, o);
     }
     memcpy(out, rr__data(o), type.size);
+    rr__unuse(cx, o);
     return RR_OK;
 }
 
@@ -9079,7 +10547,7 @@ rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site
 static bool rr__options_are_zero(const rr_options *o) {
     return !rr__has_needs(o->num_cpus, o->resources) && !o->name && !o->priority &&
            !o->timeout_ms && !o->max_retries && !o->retry_delay_ms && !o->blocking &&
-           !o->max_unread;
+           !o->no_rebuild && !o->max_unread;
 }
 
 rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
@@ -9645,6 +11113,7 @@ static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *s
         rr__object_free(cx, watch);
         return NULL;
     }
+    rr__store_relaxed(&watch->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
     memset(watch->data.block, 0, sizeof(rr_exit));
     rr__publish(watch, RR__WAITING, 1, RR__KIND_OTHER);
     return watch;
@@ -9884,6 +11353,15 @@ static rr__object *rr__why_next(rr__context *cx, rr__object *o, enum rr__state s
     if (!is_old && rr__load_acquire(&o->waits_on) == next && !rr__is_complete(o)) return next;
     rr__drop(cx, next);
     return NULL;
+}
+
+rr_status rr_write_memory(FILE *file) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    if (!file) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_write_memory: no file");
+    status = rr__write_memory(cx, file);
+    return status == RR_OK ? status : rr__note_status(RR__NULL_REF, status);
 }
 
 rr_status rr_why(rr_ref ref, char *buffer, size_t size) {

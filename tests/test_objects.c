@@ -368,7 +368,8 @@ TEST_RUN(result_outside_a_body_is_null_with_a_warning, .workers = 1) {
     CHECK(rr_result(10) == NULL && f->warnings == 1);
 }
 
-TEST_RUN(store_limit_is_honoured_and_given_back, .workers = 1, .store_bytes = 1 << 20) {
+TEST_RUN(store_limit_is_honoured_and_given_back, .workers = 1, .store_bytes = 1 << 20,
+         .no_spill = true) {
     static char data[300 << 10];
     rr_ref refs[3];
     for (int i = 0; i < 3; i++) refs[i] = rr_put_bytes(data, sizeof data);
