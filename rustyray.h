@@ -2027,7 +2027,7 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* Where bytes lie: inside the slot, in a block of class 0, 1, ... or of its own. */
-enum rr__place { RR__CLASSES = 20, RR__IN_SLOT = 254, RR__ON_ITS_OWN = 255 };
+enum rr__place { RR__CLASSES = 36, RR__IN_SLOT = 254, RR__ON_ITS_OWN = 255 };
 
 /* Why something failed: a chain towards the first cause. Counted, because every
    dependent of a failure points to it. */
@@ -2070,7 +2070,13 @@ typedef struct rr__pool {
     size_t used;           /* blocks that were handed out at least once */
     size_t free, sweep_at; /* of those, in batches; at how many to look for memory to give back */
 } rr__pool;
-enum { RR__REGION = 65536, RR__PAGE = 4096, RR__HUGE_PAGE = 2 << 20, RR__HUGE = 4 << 20 };
+enum {
+    RR__REGION = 65536,
+    RR__PAGE = 4096,
+    RR__HUGE_PAGE = 2 << 20,
+    RR__HUGE = 4 << 20,
+    RR__SWEEP = 1 << 20
+};
 
 /* A piece of a pool's memory that can go back to the system when all its blocks are free. */
 typedef struct rr__region {
@@ -2083,6 +2089,7 @@ typedef struct rr__region {
 typedef struct rr__big {
     void *memory; /* as malloc gave it */
     size_t size;
+    struct rr__big *next; /* of those that go back to the system */
 } rr__big;
 enum { RR__BIGS = 16 };
 
@@ -2537,7 +2544,8 @@ struct rr_runtime {
     rr__mutex big_lock;      /* of the three below; a leaf */
     rr__big *bigs[RR__BIGS]; /* free big blocks, for reuse: new pages cost more than a copy */
     size_t big_bytes;        /* of all of them */
-    int next_big;            /* the oldest, which makes room first */
+    RR__ATOMIC(uint64_t) bigs_held; /* of these and of those in use */
+    int next_big;                   /* the oldest, which makes room first */
     rr__shard shards[RR__SHARDS];
 
     rr__mutex end_lock;   /* destructors run one at a time; before all others, see rr__end_turn */
@@ -2780,7 +2788,7 @@ static bool rr__pool_init(rr__pool *pool, size_t block, size_t link, size_t chun
     memset(pool, 0, sizeof *pool);
     pool->block = block, pool->link = link, pool->chunk_bytes = chunk_bytes;
     pool->batch = block <= 2048 ? 32 : (uint32_t)(RR__REGION / block);
-    pool->sweep_at = RUSTYRAY_KEEP_BYTES / block;
+    pool->sweep_at = RR__SWEEP / block;
     return rr__mutex_init(&pool->lock);
 }
 
@@ -2848,11 +2856,20 @@ static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
 
 /* ---- giving memory back ---- */
 
-/* After a burst, when three quarters of the blocks that were ever used lie free and they are more
-   than is kept, whole regions of free blocks go back to the system; a while later, so that the next
-   burst finds them if it comes soon, and on the thread of the timers, so that nobody waits for it.
-   What is still in use may keep many regions; the next time is when seven eighths of that are free
-   as well. */
+/* Free memory is kept for the next burst. But as soon as the values in memory are more than
+   RUSTYRAY_KEEP_BYTES, no more than a part of what they take: of large blocks an eighth in all, of
+   each size of small ones a 32nd, as far as whole
+   chunks are free. */
+static size_t rr__keep_most(rr_runtime *rt, size_t small, size_t part) {
+    uint64_t live = rr__load_relaxed(&rt->store_used); /* a counter */
+    return live > RUSTYRAY_KEEP_BYTES ? (size_t)live / part : small;
+}
+
+/* When more blocks are free than are kept, whole regions of them go back to the system; a while
+   later, so that the next burst finds them if it comes soon, and on the thread of the timers, so
+   that nobody waits for it. What is still in use may keep many regions; the next time is when a
+   16th of that is free as well. Slots, which come and go with every task, only when three quarters
+   of those that were ever used are free. */
 
 /* Regions of large segments are huge pages, as which they come and go. */
 static size_t rr__region_bytes(size_t segment) {
@@ -2907,9 +2924,15 @@ static void rr__regions_count(rr__pool *pool, rr__region *regions, size_t n) {
             if ((region = rr__region_find(regions, n, block, region))) region->free++;
 }
 
+/* Blocks that it keeps for the next burst. */
+static size_t rr__pool_keeps(const rr__pool *pool) {
+    if (pool->is_of_slots) return RUSTYRAY_KEEP_BYTES / pool->block;
+    return rr__keep_most(pool->runtime, RUSTYRAY_KEEP_BYTES, 32) / pool->block;
+}
+
 /* Chooses regions without a used block, until no more than half of what is kept is left. */
 static void rr__regions_choose(rr__pool *pool, rr__region *regions, size_t n) {
-    size_t left = pool->free, keep = RUSTYRAY_KEEP_BYTES / pool->block / 2;
+    size_t left = pool->free, keep = rr__pool_keeps(pool) / 2;
     for (size_t i = 0; i < n; i++) {
         rr__region *region = &regions[i];
         size_t blocks = region->bytes / pool->block;
@@ -2975,7 +2998,7 @@ static void rr__region_return(rr__pool *pool, rr__region *region) {
 }
 
 static RR__NOINLINE void rr__pool_sweep_locked(rr__pool *pool, rr__cache *cache) {
-    size_t n = rr__regions_list(pool, NULL), keep = RUSTYRAY_KEEP_BYTES / pool->block;
+    size_t n = rr__regions_list(pool, NULL);
     rr__region *regions = RR_MALLOC((n + 1) * sizeof *regions);
     if (regions) {
         rr__regions_list(pool, regions);
@@ -2987,13 +3010,13 @@ static RR__NOINLINE void rr__pool_sweep_locked(rr__pool *pool, rr__cache *cache)
             if (regions[i].free == SIZE_MAX) rr__region_return(pool, &regions[i]);
         RR_FREE(regions);
     }
-    size_t next = pool->used - (pool->used - pool->free) / 8;
-    pool->sweep_at = next > keep ? next : keep;
+    pool->sweep_at = pool->free + (pool->used - pool->free) / 16 + RR__SWEEP / pool->block;
 }
 
 /* Enough is free to look for what can go back. */
 static bool rr__sweep_is_due_locked(const rr__pool *pool) {
-    return RR__UNLIKELY(pool->free >= pool->sweep_at) && pool->free / 3 >= pool->used / 4;
+    if (RR__LIKELY(pool->free < pool->sweep_at) || pool->free < rr__pool_keeps(pool)) return false;
+    return !pool->is_of_slots || pool->free / 3 >= pool->used / 4;
 }
 
 static void rr__pool_sweep(rr__pool *pool, rr__cache *cache) {
@@ -3050,37 +3073,64 @@ static void rr__pool_free(rr__pool *pool) {
 
 /* ---- blocks ---- */
 
-/* The arena: blocks of 64 bytes to 48 KiB in steps of a half, 64-byte aligned; above that
-   each has memory of its own. */
+/* The arena: 64-byte aligned blocks of 64 to 512 bytes in steps of 64, and to 64 KiB in steps of a
+   quarter of a power of two, so that at most a fifth of a block above 256 bytes is not used; above
+   that each has memory of its own. */
 static size_t rr__class_bytes(int class) {
-    return ((class & 1) ? (size_t)96 : (size_t)64) << (class / 2);
+    if (class < 8) return (size_t)64 * (size_t)(class + 1);
+    return (size_t)(128 * (class % 4 + 5)) << (class / 4 - 2);
 }
 
 static uint8_t rr__class_of(size_t bytes) {
-    if (bytes <= 64) return 0;
     if (bytes > rr__class_bytes(RR__CLASSES - 1)) return RR__ON_ITS_OWN;
-    int class =
-        2 * ((int)rr__highest_bit((uint32_t)bytes - 1) - 5); /* that of the next power of 2 */
-    bool is_lower =
-        class > 2 && bytes <= rr__class_bytes(class - 1); /* 96 is not 64-byte aligned */
-    return (uint8_t)(class - is_lower);
+    uint32_t last = bytes ? (uint32_t)(bytes - 1) / 64 : 0; /* the last unit of 64 bytes */
+    if (last < 8) return (uint8_t)last;
+    uint32_t power = rr__highest_bit(last); /* 3 for those above 512 bytes */
+    return (uint8_t)(4 * power - 4 + (last >> (power - 2)) % 4);
 }
 
 static rr__big *rr__big_of(void *block) { return (rr__big *)(void *)((char *)block - 64); }
 static void *rr__big_block(rr__big *big) { return (char *)big + 64; }
 
-/* A free block of this size, not more than a quarter too large; NULL if none is kept. */
+static void rr__big_free(void *block) {
+    rr__pages_return(block, rr__big_of(block)->size);
+    RR__UNPOISON(block, 1); /* free() clears the rest */
+    RR_FREE(rr__big_of(block)->memory);
+}
+
+static void rr__bigs_free(rr_runtime *rt, rr__big *first) {
+    for (rr__big *big = first, *next; big; big = next) {
+        next = big->next;
+        rr__sub_acq_rel(&rt->bigs_held, (uint64_t)big->size);
+        rr__big_free(rr__big_block(big));
+    }
+}
+
+/* Takes out kept blocks, the oldest first, until there are no more bytes than that. */
+static rr__big *rr__bigs_trim_locked(rr_runtime *rt, size_t most) {
+    rr__big *gone = NULL;
+    while (rt->big_bytes > most) {
+        rr__big *oldest = rt->bigs[rt->next_big];
+        rt->bigs[rt->next_big] = NULL, rt->next_big = (rt->next_big + 1) % RR__BIGS;
+        if (oldest) rt->big_bytes -= oldest->size, oldest->next = gone, gone = oldest;
+    }
+    return gone;
+}
+
+/* A free block of this size, not more than an eighth too large; NULL if none is kept. */
 static void *rr__big_reuse(rr_runtime *rt, size_t size) {
     int best = -1;
     rr__lock(&rt->big_lock);
     for (int i = 0; i < RR__BIGS; i++) {
         rr__big *big = rt->bigs[i];
-        if (!big || big->size < size || big->size - size > size / 4) continue;
+        if (!big || big->size < size || big->size - size > size / 8) continue;
         if (best < 0 || big->size < rt->bigs[best]->size) best = i;
     }
     rr__big *found = best >= 0 ? rt->bigs[best] : NULL;
     if (found) rt->big_bytes -= found->size, rt->bigs[best] = NULL;
+    rr__big *gone = rr__bigs_trim_locked(rt, rr__keep_most(rt, SIZE_MAX, 8));
     rr__unlock(&rt->big_lock);
+    rr__bigs_free(rt, gone);
     if (found) RR__UNPOISON(rr__big_block(found), size);
     return found ? rr__big_block(found) : NULL;
 }
@@ -3092,35 +3142,28 @@ static void *rr__big_new(rr_runtime *rt, size_t size) {
     if (size >= RR__HUGE)
         RR__PAGES_HUGE(p + (RR__PAGE - (uintptr_t)p % RR__PAGE) % RR__PAGE, size - RR__PAGE);
     block = p + 128 - (uintptr_t)p % 64;
-    *rr__big_of(block) = (rr__big){p, size};
+    *rr__big_of(block) = (rr__big){p, size, NULL};
+    rr__add_relaxed(&rt->bigs_held, (uint64_t)size); /* a counter */
     return block;
-}
-
-static void rr__big_free(void *block) {
-    rr__pages_return(block, rr__big_of(block)->size);
-    RR__UNPOISON(block, 1); /* free() clears the rest */
-    RR_FREE(rr__big_of(block)->memory);
 }
 
 /* Keeps a block for reuse; the oldest ones that are kept make room for it. */
 static void rr__big_give(rr_runtime *rt, void *block) {
-    enum { LIMIT = 2 }; /* times RUSTYRAY_KEEP_BYTES */
-    rr__big *big = rr__big_of(block), *gone[RR__BIGS], *oldest;
-    int n = 0, at;
-    if (big->size > LIMIT * RUSTYRAY_KEEP_BYTES) {
-        rr__big_free(block);
+    rr__big *big = rr__big_of(block);
+    size_t most = rr__keep_most(rt, 2 * RUSTYRAY_KEEP_BYTES, 8);
+    if (big->size > most) {
+        big->next = NULL;
+        rr__bigs_free(rt, big);
         return;
     }
     RR__POISON(block, big->size);
     rr__lock(&rt->big_lock);
-    do {
-        at = rt->next_big, oldest = rt->bigs[at];
-        if (oldest) rt->big_bytes -= oldest->size, gone[n++] = oldest;
-        rt->bigs[at] = NULL, rt->next_big = (at + 1) % RR__BIGS;
-    } while (rt->big_bytes && rt->big_bytes + big->size > LIMIT * RUSTYRAY_KEEP_BYTES);
-    rt->bigs[at] = big, rt->big_bytes += big->size;
+    rr__big *gone = rr__bigs_trim_locked(rt, most - big->size), *oldest = rt->bigs[rt->next_big];
+    if (oldest) rt->big_bytes -= oldest->size, oldest->next = gone, gone = oldest;
+    rt->bigs[rt->next_big] = big, rt->next_big = (rt->next_big + 1) % RR__BIGS;
+    rt->big_bytes += big->size;
     rr__unlock(&rt->big_lock);
-    while (n > 0) rr__big_free(rr__big_block(gone[--n]));
+    rr__bigs_free(rt, gone);
 }
 
 /* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__block_free. */
@@ -3153,6 +3196,18 @@ static bool rr__store_admit(rr_runtime *rt, size_t bytes) {
 
 static void rr__store_return(rr_runtime *rt, size_t bytes) {
     rr__sub_acq_rel(&rt->store_used, (uint64_t)bytes);
+}
+
+/* What the arena takes from the system; with arguments, and the states of actors. */
+static uint64_t rr__store_held(rr_runtime *rt) {
+    uint64_t held = rr__load_relaxed(&rt->bigs_held); /* a counter */
+    for (int i = 0; i < RR__CLASSES; i++) {
+        rr__pool *pool = &rt->block_pools[i];
+        rr__lock(&pool->lock);
+        held += (uint64_t)pool->used * pool->block;
+        rr__unlock(&pool->lock);
+    }
+    return held;
 }
 
 static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
@@ -8949,6 +9004,7 @@ void rr_get_stats(rr_stats *out) {
         out->actors_live = rr__sum(rt, RR__ACTORS_MADE) - gone;
         rr__store_stats(rt, out);
         out->store_bytes_used = rr__load_relaxed(&rt->store_used); /* a counter */
+        out->store_bytes_held = rr__store_held(rt);
         out->workers = (uint64_t)rt->workers;
         rr__lock(&rt->lock);
         out->threads = (uint64_t)rt->threads;
