@@ -53,6 +53,8 @@ CAVEATS
     that are called by name only, call rr_register(RR_FUNCTION(name)) from a file that is linked.
   Libraries opened with dlopen may define remote functions if the program exports the library's
     symbols (link it with -rdynamic). Do not dlclose one: its functions stay registered.
+  At least once. A function that failed may run again if its call has retries, and one whose result
+    left memory without a file (RR_EVICT_REBUILD) when that is needed: see THE STORE.
   Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
     call rr_init for one of its own.
   The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
@@ -93,6 +95,7 @@ CONCEPTS
              ray.cancel(r)          rr_cancel                f.options(...)  rr_call_with(...)
              num_returns=n          rr_field                 generators      REMOTE_STREAM, rr_next
              max_restarts=n         rr_actor_options         custom resources  rr_config.resources
+             object_store_memory    rr_config.store_bytes    ray memory     rr_write_memory
 
 OWNERSHIP AND LIFETIMES
 
@@ -125,7 +128,8 @@ THREADS AND BLOCKING
   belongs to the thread that opened it.
 
   rr_get, rr_get_void, rr_unwrap, rr_wait, rr_next, rr_yield of a stream with a limit, and
-  rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; nothing else. Waiting
+  rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; with rr_config.store_bytes
+  all that makes or reads values, for room or for a file; nothing else. Waiting
   inside a body is always allowed, to any depth: the waiter runs what it waits for, or what that
   waits for, itself if nobody has begun it; if it must sleep, another thread takes over its worker's
   role, up to rr_config.max_threads. A wait with a time limit runs nothing itself. If tasks wait for
@@ -174,17 +178,55 @@ ERRORS AND LOGGING
 MEMORY
 
   Slots: 128 bytes for each object, task, message or actor; values of up to 32 bytes lie in the
-  slot. Larger ones, and all rr_bytes, lie in blocks of 64 bytes to 48 KiB in steps of a half,
-  64-byte aligned, carved from chunks of 16 KiB to 1 MiB; above that each has memory of its own.
+  slot. Larger ones, and all rr_bytes, lie in 64-byte aligned blocks, carved from chunks of 16 KiB
+  to 1 MiB: of 64 to 512 bytes in steps of 64, and to 64 KiB in steps of a quarter; above that each
+  has memory of its own. With rr_config.store_bytes each of these takes 96 bytes more.
   A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; options of a
   call some 250 bytes until its result is released; an actor a slot and a block of 64 bytes + its
   state, and 320 bytes more with options; a gather 24 bytes for each part; a stream two slots, 350
   bytes, and 8 for each unread object beside that itself.
-  Free memory is used again. When three quarters of the blocks of a size are still free a second
-  after a burst, all but RUSTYRAY_KEEP_BYTES of them goes back to the system; of the large ones
-  twice that is kept in all, because new pages cost several times what a copy into old ones does.
-  rr_config.store_bytes limits the bytes of live values outside slots; what does not fit fails with
-  RR_ERR_STORE_FULL. A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays.
+  Free memory is used again, because new pages cost several times what a copy into old ones does. A
+  second after a burst what is free goes back to the system, as far as whole chunks are, but for
+  RUSTYRAY_KEEP_BYTES of each size and twice that of large blocks; with more than that in use, but
+  for a 32nd and an eighth of what is. So of values that are mostly above 256 bytes no more than 1.3
+  times their bytes are held (rr_stats.store_bytes_held): a fifth of a block at most is not used,
+  and of large ones nothing. What lives long between small blocks that do not can cost more, as in
+  every arena that does not move things.
+  A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays.
+
+THE STORE
+
+  Without rr_config.store_bytes no value ever leaves memory. With it the bytes of live values
+  outside slots never exceed that, at any moment: for a new one, or one that comes back, others
+  leave, those first that were not used for the longest time (large ones sooner than small ones).
+  Never those in use: viewed, pinned (rr_pin), arguments of a body that runs, not yet sealed.
+  rr_config.evict says what becomes of them:
+
+    RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
+                      One thread writes, 8 MiB at a time, small ones together; who needs one reads
+                      it, and checks it. One that was there before leaves again without a write.
+                      The files have no names, so that nothing of them outlives the process, however
+                      that ends; their space is free again when all values in a file have ended.
+    RR_EVICT_REBUILD  (or .no_spill) Results of remote functions are dropped and made again when
+                      they are needed, by running the function on the thread that needs them; its
+                      arguments are kept for that, or made again likewise. What was put or created,
+                      results of methods, items of streams and fields stay. So a function may run
+                      more often than it was called: at least once. It must do the same each time;
+                      what else it does (counting, writing, sending) happens again. A call with
+                      RR_OPTIONS(.no_rebuild = true) keeps its result in memory instead, and so does
+                      what exceeds rr_config.lineage_bytes. If it fails when it runs again, the
+                      result is lost: RR_ERR_OBJECT_LOST.
+    RR_EVICT_DROP     They are gone: a cache. Reading one is RR_ERR_OBJECT_LOST.
+
+  If nothing can leave, and no body that runs has values in use, a request that does not fit fails
+  at once with RR_ERR_STORE_FULL. If one has, the request waits until it has ended (a body lends its
+  worker meanwhile). A task whose arguments do not fit together with those of others waits without
+  them. When all wait for room that the others hold, one of them gets RR_ERR_STORE_FULL. A full disk
+  is RR_ERR_STORE_FULL, too, and one that fails RR_ERR_IO, for the requests that needed it; what was
+  to be written stays in memory, and what was written before is not touched. Time limits of rr_get
+  do not cut short the reading of a file or the making of a value.
+
+  To see what keeps memory: rr_write_memory, rr_get_stats, and rr_config.report_leaks at the end.
 
 COMPILE-TIME OPTIONS (define them before the implementation is included)
 
@@ -195,7 +237,7 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
                            macOS and MinGW, and where <threads.h> is missing
   RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
                            256 KiB with glibc, 32 KiB elsewhere
-  RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB
+  RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB, see MEMORY
   RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
                            that nobody needs; 1.0
   RUSTYRAY_DEBUG           checks the library's own rules with assert
@@ -255,6 +297,13 @@ INTERNALS
   has called is found by a look at all slots, in each of which the maker's number stands: so a call
   only notes that, and looks whether its maker was cancelled; cancelling costs some ns a slot. Time
   limits and retries are timers in a heap of four children a node, which one thread watches.
+
+  The store under pressure (E1-E5 at struct rr__stored). A value that may leave memory has a record
+  beside its slot: where it is, who pins it, its place in a list by age. There is one list for each
+  power of two of sizes, and eviction compares the oldest of each (GreedyDual-Size: Cao and Irani
+  1997), so it costs the same however many there are. One lock serves all of it; without a limit
+  none of it exists. Reading pins first and brings back then, so what is looked at never moves. A
+  recipe, from which a dropped result is made, is a task in its slot that is never submitted.
 
   Priorities and resources (G1-G3). Tasks that have either lie in heaps: one for each set of needs
   that is waited for, and one of those that are ready, which workers look at before their deques.
@@ -475,15 +524,16 @@ typedef enum rr_evict {
 /* How a runtime is to be. Zero means the default, everywhere. What is left zero
    is read from the environment variable named behind it, where that is set. */
 typedef struct rr_config {
-    int workers;           /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
-    int max_threads;       /* pool threads in all, with those that stand in for waiting ones;
+    int workers;     /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
+    int max_threads; /* pool threads in all, with those that stand in for waiting ones;
                             workers + 1024. RUSTYRAY_MAX_THREADS */
-    size_t store_bytes;    /* limit on the bytes of objects that do not fit into their slot;
-                            no limit. RUSTYRAY_STORE_BYTES */
-    rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */
+    size_t store_bytes;    /* limit on the bytes in memory of values that do not fit into their
+                            slot, see THE STORE; no limit. RUSTYRAY_STORE_BYTES */
+    rr_evict evict;  /* what makes room when the store is full; RR_EVICT_SPILL */
     const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp. RUSTYRAY_SPILL_DIR */
-    bool no_spill;         /* the same as .evict = RR_EVICT_REBUILD */
-    size_t lineage_bytes;  /* RR_EVICT_REBUILD: for what it takes to run tasks again; 64 MiB */
+    bool no_spill;         /* the same as .evict = RR_EVICT_REBUILD. RUSTYRAY_NO_SPILL=1 */
+    size_t lineage_bytes;  /* RR_EVICT_REBUILD: for what it takes to run functions again; 64 MiB.
+                            RUSTYRAY_LINEAGE_BYTES */
     int64_t max_pending; /* tasks that have not begun: past so many rr_call, outside of bodies, runs
                             others or waits first; no limit. RUSTYRAY_MAX_PENDING */
     rr_resource resources[RR_RESOURCES]; /* what there is beside CPUs; nothing.
@@ -598,7 +648,8 @@ void rr_sleep_ms(int64_t milliseconds);
 
 /* rr_ref rr_put(T, value): stores a copy of a value. Errors in the reference:
    RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL, RR_ERR_NOT_RUNNING.
-   Threads: any. Blocks: no. In tasks: yes; so for all below that say nothing else. */
+   Threads: any. Blocks: only for room (THE STORE). In tasks: yes; so for all below that say nothing
+   else. */
 #define rr_put(T, ...) rr__put(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 
 /* rr_ref rr_put_bytes(const void *data, size_t size): stores a copy of size bytes. */
@@ -1466,7 +1517,9 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #include <time.h>
 #if defined(__unix__) || defined(__APPLE__)
 #define RR__UNIX 1
+#include <dirent.h>
 #include <fcntl.h>
+
 #include <sys/mman.h>
 #include <unistd.h>
 #else
@@ -4172,6 +4225,11 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes)
 #define RR__FILE_READ(fd, p, n) read((fd), (p), (n))
 #define RR__FILE_OPEN(path, flags) open((path), (flags), 0600)
 #endif
+#if RR__UNIX
+#define RR__CAN_WRITE(dir) (access((dir), W_OK | X_OK) == 0)
+#else
+#define RR__CAN_WRITE(dir) true
+#endif
 
 /* FNV-1a over words, eight lanes apart, so that it runs as fast as memory. */
 static uint64_t rr__checksum(const void *data, size_t size) {
@@ -4200,20 +4258,39 @@ static void rr__file_close(rr__file *file) {
 }
 
 #if RR__UNIX
+#define RR__SPILL_PREFIX ".rustyray-spill-"
+
+/* Removes what processes left behind that ended between making a file and taking its name away.
+   If one is just doing that it makes another. Others' files the system keeps from us. */
+static void rr__files_sweep(const char *dir) {
+    size_t size = strlen(dir) + 300;
+    char *path = RR_MALLOC(size);
+    DIR *folder = path ? opendir(dir) : NULL;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (strncmp(entry->d_name, RR__SPILL_PREFIX, sizeof RR__SPILL_PREFIX - 1)) continue;
+        int n = snprintf(path, size, "%s/%s", dir, entry->d_name);
+        if (n > 0 && (size_t)n < size) unlink(path);
+    }
+    if (folder) closedir(folder);
+    RR_FREE(path);
+}
+
 /* A file without a name: nothing of it is left when the process ends, however it does. */
 static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t size) {
     static RR__ATOMIC(uint32_t) serial;
-    for (int i = 0; i < 100; i++) {
-        snprintf(path, size, "%s/rustyray-%ld-%lx-%u", dir, (long)getpid(),
-                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u));
+    for (int i = 0; i < 100 && file->from < 0; i++) {
+        snprintf(path, size, "%s/" RR__SPILL_PREFIX "%ld-%lx-%u", dir, (long)getpid(),
+                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u)); /* unique */
+        if (file->to >= 0) close(file->to);
         file->to = RR__FILE_OPEN(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
-        if (file->to >= 0 || errno != EEXIST) break;
+        if (file->to < 0 && errno == EEXIST) continue;
+        if (file->to < 0) return false;
+        file->from = RR__FILE_OPEN(path, O_RDONLY);
+        int error = errno;
+        unlink(path);
+        errno = error;
+        if (file->from < 0 && errno != ENOENT) return false; /* else another one's sweep took it */
     }
-    if (file->to < 0) return false;
-    file->from = RR__FILE_OPEN(path, O_RDONLY);
-    int error = errno;
-    unlink(path);
-    errno = error;
     if (file->from < 0) return false;
     fcntl(file->to, F_SETFD, FD_CLOEXEC);
     fcntl(file->from, F_SETFD, FD_CLOEXEC);
@@ -4226,6 +4303,7 @@ static rr__file *rr__file_new(rr_runtime *rt) {
     rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
     bool ok = file && rr__mutex_init(&file->lock);
     if (file) file->to = file->from = -1;
+
     if (ok && !rr__file_open(file, rt->spill_dir, path, size)) {
         rr__log(&rt->config, RR_LOG_ERROR,
                 "no file for spilled objects can be made in '%s': %s; set rr_config.spill_dir",
@@ -4268,6 +4346,7 @@ static rr__file *rr__file_new(rr_runtime *rt) {
     rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system");
     return NULL;
 }
+static void rr__files_sweep(const char *dir) { (void)dir; }
 static bool rr__file_append(rr__file *file, const void *data, size_t size) {
     return (void)file, (void)data, (void)size, false;
 }
@@ -4404,6 +4483,7 @@ static void rr__spiller_main(void *context) {
     rr_runtime *rt = cx->runtime;
     rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
     char *buffer = RR_MALLOC(RR__SPILL_BATCH); /* without it each value is a write of its own */
+    rr__files_sweep(rt->spill_dir);
     rr__lock(&rt->store_lock);
     while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
         size_t bytes;
@@ -9398,17 +9478,21 @@ static rr_status rr__env_number(const rr_config *config, const char *name, uint6
 static rr_status rr__configure_from_env(rr_config *c) {
     uint64_t workers = c->workers > 0 ? (uint64_t)c->workers : c->workers != 0;
     uint64_t threads = c->max_threads > 0 ? (uint64_t)c->max_threads : c->max_threads != 0;
-    uint64_t bytes = c->store_bytes, leaks = c->report_leaks;
+    uint64_t bytes = c->store_bytes, lineage = c->lineage_bytes;
+    uint64_t leaks = c->report_leaks, no_spill = c->no_spill;
     uint64_t pending = c->max_pending > 0 ? (uint64_t)c->max_pending : c->max_pending != 0;
     rr_status status = rr__env_number(c, "RUSTYRAY_WORKERS", 100000, &workers);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_MAX_THREADS", INT_MAX, &threads);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_STORE_BYTES", SIZE_MAX, &bytes);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_LINEAGE_BYTES", SIZE_MAX, &lineage);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_NO_SPILL", 1, &no_spill);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_REPORT_LEAKS", 1, &leaks);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_MAX_PENDING", INT64_MAX, &pending);
     if (c->workers == 0) c->workers = (int)workers;
     if (c->max_threads == 0) c->max_threads = (int)threads;
     if (c->max_pending == 0) c->max_pending = (int64_t)pending;
-    c->store_bytes = (size_t)bytes, c->report_leaks = leaks != 0;
+    c->store_bytes = (size_t)bytes, c->lineage_bytes = (size_t)lineage;
+    c->report_leaks = leaks != 0, c->no_spill = no_spill != 0;
     return status;
 }
 
@@ -9479,6 +9563,20 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
     return rr__stock_names_copy(rt);
 }
 
+/* A folder for spilled values that was given must be one now; others may never be needed. */
+static rr_status rr__spill_dir_find(rr_runtime *rt) {
+    const char *dir = rt->config.spill_dir, *given;
+    if (!dir || !*dir) dir = getenv("RUSTYRAY_SPILL_DIR");
+    given = dir && *dir ? dir : NULL;
+    if (!given) dir = getenv("TMPDIR");
+    if (!dir || !*dir) dir = "/tmp";
+    if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__CAN_WRITE(dir))
+        return rr__bad_config(&rt->config, "spill_dir", "a folder in which files can be made");
+    if (!(rt->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
+    strcpy(rt->spill_dir, dir);
+    return RR_OK;
+}
+
 static rr_status rr__configure_store(rr_runtime *rt) {
     rr_config *c = &rt->config;
     if (c->no_spill && c->evict == RR_EVICT_SPILL) c->evict = RR_EVICT_REBUILD;
@@ -9487,13 +9585,7 @@ static rr_status rr__configure_store(rr_runtime *rt) {
     rt->evicts = c->store_bytes != 0;
     if (!c->store_bytes) c->store_bytes = SIZE_MAX;
     if (!c->lineage_bytes) c->lineage_bytes = (size_t)64 << 20;
-    const char *dir = c->spill_dir;
-    if (!dir || !*dir) dir = getenv("RUSTYRAY_SPILL_DIR");
-    if (!dir || !*dir) dir = getenv("TMPDIR");
-    if (!dir || !*dir) dir = "/tmp";
-    if (!(rt->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
-    strcpy(rt->spill_dir, dir);
-    return RR_OK;
+    return rr__spill_dir_find(rt);
 }
 
 /* Completes a configuration from the environment and the defaults. */
