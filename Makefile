@@ -158,7 +158,7 @@ $(OUT)/readme: $(OUT)/readme.c rustyray.h
 BENCH_CC = gcc
 BENCH_NAMES := $(call names,bench/*.c)
 PEER_NAMES = tbb libgomp libomp pool async caf go workloads.beam
-QUICK_NAMES = limits w1_spawn w2_fib w3_chain w4_wavefront w6_actors tbb libgomp go
+QUICK_NAMES = limits w1_spawn w2_fib w3_chain w4_wavefront w6_actors store tbb libgomp go
 BENCH_COMPILE = $(BENCH_CC) -std=gnu11 -Wall -Wextra -O2 -g $(CFLAGS) -I. $(STB)
 PEER_COMPILE = g++ -std=c++17 -Wall -Wextra -O2
 PEER_HEADERS = bench/peers/peer.h bench/bench.h bench/work.h

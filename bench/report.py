@@ -9,16 +9,19 @@ COLUMNS = "round who workload variant unit min median p99 cpu rss disturbed".spl
 DISTURBED = 0.10  # the share of the machine that others may take
 NAMES = {"rustyray": "rustyray.h", "tbb": "oneTBB", "libgomp": "libgomp", "libomp": "libomp",
          "pool": "C++ pool", "async": "std::async", "go": "Go", "erlang": "Erlang", "caf": "CAF",
-         "ray": "Ray", "serial": "no tasks"}
+         "ray": "Ray", "serial": "no tasks", "unlimited": "no limit", "memcpy": "memcpy",
+         "dd": "dd"}
+# Rows of ours that stand beside another one, by the end of their name.
+BESIDE = {"recursive": ["serial"], "store": ["unlimited", "memcpy", "dd"]}
 COLOURS = {"tbb": "#0072b2", "libgomp": "#e69f00", "libomp": "#b8860b", "pool": "#999999",
            "async": "#555555", "go": "#009e9e", "erlang": "#aa3377", "caf": "#cc79a7",
            "ray": "#d55e00", "serial": "#666633"}
 POINTS = {"tbb": 7, "libgomp": 5, "libomp": 4, "pool": 9, "async": 8, "go": 11, "erlang": 13,
           "caf": 12, "ray": 15, "serial": 6}
-HIGHER_IS_BETTER = ("%", "GB/s", "M/s")
+HIGHER_IS_BETTER = ("%", "GB/s", "MB/s", "M/s")
 
 # row: (what we aim for, what we would like, the limit of the machine)
-# The limit is a row of limits.c or a figure.
+# The limit is a row of limits.c, what stands beside the row (memcpy, dd), or a figure.
 AIMS = {
     "W1 empty": (100, 60, "fetch-add"), "W1 1us": (85, 92, 100), "W1 10us": (97, 99, 100),
     "W2 fib": (40, 25, "fetch-add"), "W3 chain": (120, 80, "fetch-add"),
@@ -33,12 +36,20 @@ AIMS = {
     "W7 put-4KiB": (None, None, "memcpy-4KiB"), "W7 get-4KiB": (15, None, "fetch-add"),
     "W7 put-1MiB": (10, None, "memcpy-1MiB"), "W7 get-1MiB": (15, None, "fetch-add"),
     "W7 put-64MiB": (4.5, None, "memcpy-64MiB"), "W7 get-64MiB": (15, None, "fetch-add"),
+    "store put-64B": (None, None, "malloc-free"), "store put-4KiB": (None, None, "memcpy"),
+    "store put-1MiB": (None, None, "memcpy"), "store put-64MiB": (None, None, "memcpy"),
+    "store get-64B": (None, None, "fetch-add"), "store get-4KiB": (None, None, "fetch-add"),
+    "store get-1MiB": (None, None, "fetch-add"), "store get-64MiB": (None, None, "fetch-add"),
+    "store gather-100000": (100, None, "fetch-add"),
+    "store write-4KiB": (None, None, "dd"), "store back-4KiB": (None, None, "dd"),
+    "store write-1MiB": (None, None, "dd"), "store back-1MiB": (None, None, "dd"),
+    "store write-64MiB": (None, None, "dd"), "store back-64MiB": (None, None, "dd"),
     "memory task-waiting": (192, 128, None), "memory task-queued": (192, 128, None),
     "memory actor": (256, None, None), "memory idle-runtime": (200, None, None),
     "memory idle-runtime-cpu": (0.05, None, 0)}
 
 GROUPS = [("Tasks", "W1 W2 W3 W4 W5"), ("Recursive programs", "recursive"), ("Actors", "W6"),
-          ("Objects", "W7"), ("Memory", "memory"),
+          ("Objects", "W7"), ("Store", "store"), ("Memory", "memory"),
           ("Growth, and more workers than cores", "growth"),
           ("Workers, and the length of a task", "scaling"), ("Threads outside that call", "submit"),
           ("Waiting and wide graphs", "wait")]
@@ -58,8 +69,9 @@ class Run:
         self.figures = {}
         for row in csv.DictReader(line for line in lines if not line.startswith("# ")):
             who, key = row["who"], f"{row['workload']} {row['variant']}"
-            if key.startswith("recursive ") and key.endswith("-serial"):
-                who, key = "serial", key[:-len("-serial")]
+            for beside in BESIDE.get(row["workload"], []):
+                if key.endswith("-" + beside):
+                    who, key = beside, key[:-len(beside) - 1]
             self.figures.setdefault(key, {}).setdefault(who, {})[row["round"]] = row
 
     def unit(self, key):
@@ -90,6 +102,8 @@ class Run:
         limit = AIMS.get(key, (None, None, None))[2]
         if not isinstance(limit, str):
             return limit
+        if limit in BESIDE.get(key.split()[0], []):
+            return self.best(key, limit) if self.values(key, limit) else None
         key = f"limits {limit}"
         return self.best(key, "machine") if self.values(key, "machine") else None
 

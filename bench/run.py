@@ -32,7 +32,7 @@ PYTHON = os.path.join(os.path.dirname(BUILD), "venv", "bin", "python")
 
 OURS = {"w1": "w1_spawn", "w2": "w2_fib", "w3": "w3_chain", "w4": "w4_wavefront",
         "w5": "w5_roundtrip", "w6": "w6_actors", "w7": "w7_objects", "recursive": "recursive"}
-ALONE = ["growth", "scaling", "memory", "submit", "wait"]
+ALONE = ["store", "growth", "scaling", "memory", "submit", "wait"]
 TASKS = "w1 w2 w3 w4 w5 recursive"
 PEERS = {"tbb": TASKS, "libgomp": TASKS, "libomp": TASKS, "pool": "w1 w3 w5 w7", "async": "w1 w5",
          "go": "w1 w2 w3 w4 w5 w6 w7", "erlang": "w1 w2 w3 w5 w6", "caf": "w6",
@@ -43,6 +43,7 @@ COMMANDS = {"erlang": ["erl", "+P", "2000000", "-noshell", "-pa", BUILD, "-run",
 # What would take minutes is done with fewer: the divisor of the amount of work.
 SCALES = {("libomp", "w4"): 16}
 QUICK_PEERS, QUICK_WORKLOADS = ["tbb", "libgomp", "go"], ["w1", "w2", "w3", "w4", "w6"]
+QUICK_ALONE = ["store"]
 
 
 def setting(name, otherwise):
@@ -175,7 +176,7 @@ def main():
     os.makedirs(RESULTS, exist_ok=True)
     if sys.argv[1:] == ["quick"]:
         session = Session(budget=90, timeout=30, again=20, scale=2)
-        session.round(1, QUICK_WORKLOADS, QUICK_PEERS)
+        session.round(1, QUICK_WORKLOADS, QUICK_PEERS, QUICK_ALONE)
         path = os.path.join(BUILD, "quick.csv")
         write_csv(path, session)
         print(report.tables(report.Run(path)))
