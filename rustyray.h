@@ -10297,7 +10297,7 @@ static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const
         n > (SIZE_MAX - sizeof *parts) / each ? NULL : RR_MALLOC(sizeof *parts + n * each);
     *error = cx->runtime->no_memory;
     if (!parts) return NULL;
-    parts->count = parts->seen = 0;
+    memset(parts, 0, sizeof *parts);
     parts->objects = (rr__object **)(parts->items + n);
     for (size_t i = 0; i < n; i++) {
         if ((parts->objects[i] = rr__pin(cx, refs[i], false))) {

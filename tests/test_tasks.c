@@ -232,6 +232,23 @@ TEST(gather_one) { gather_this_many(1, false), gather_this_many(1, true); }
 TEST(gather_a_hundred_thousand_values) { gather_this_many(100000, false); }
 TEST(gather_a_hundred_thousand_tasks) { gather_this_many(100000, true); }
 
+/* Whether its parts are being read was garbage once. */
+TEST_RUN(gather_in_used_memory_with_a_limit_on_the_store, .workers = 1, .store_bytes = 1 << 20) {
+    enum { N = 3, SIZE = 100 };
+    char bytes[SIZE];
+    rr_ref refs[N];
+    rr_many many;
+    memset(bytes, 7, SIZE);
+    for (int i = 0; i < N; i++) refs[i] = rr_put_bytes(bytes, SIZE);
+    size_t size = sizeof(rr__parts) + N * (sizeof(rr_bytes) + sizeof(rr__object *));
+    volatile char *used = malloc(size); /* else the compiler sees that nobody reads it */
+    for (size_t i = 0; used && i < size; i++) used[i] = -1;
+    free((void *)used);
+    CHECK(rr_get(rr_many, rr_gather(refs, N), &many) == RR_OK && many.count == N);
+    for (size_t i = 0; i < many.count; i++)
+        CHECK(many.items[i].size == SIZE && memcmp(many.items[i].data, bytes, SIZE) == 0);
+}
+
 TEST_RUN(gather_the_same_object_many_times, .workers = 1) {
     rr_ref refs[1000], one = rr_call(tasks_p1, 5);
     for (int i = 0; i < 1000; i++) refs[i] = one;
