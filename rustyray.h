@@ -2508,8 +2508,9 @@ struct rr__stored {
     rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
     rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
     uint64_t used;             /* rr_runtime.store_clock when it was last */
-    uint32_t pins, outside;    /* in all; of those: views taken outside every scope */
-    uint8_t residence, place;  /* place, size, block: when the object ended */
+    uint32_t pins;
+    RR__ATOMIC(uint8_t) outside; /* one of them is that of the views taken outside every scope */
+    uint8_t residence, place;    /* place, size, block: when the object ended */
     bool is_listed, may_leave;
     size_t size;
     void *block;
@@ -2544,9 +2545,9 @@ typedef struct rr__pinned {
 
 /* The parts of a gather. */
 struct rr__parts {
-    size_t count, seen; /* parts below seen are complete */
-    uint32_t pins;      /* items are valid; if values may leave. The store's lock */
-    uint32_t outside;   /* of those: views taken outside every scope */
+    size_t count, seen;          /* parts below seen are complete */
+    uint32_t pins;               /* items are valid; if values may leave. The store's lock */
+    RR__ATOMIC(uint8_t) outside; /* one of them is that of the views taken outside every scope */
     bool is_filling;
     rr__object **objects;
     rr_bytes items[];
@@ -4755,28 +4756,35 @@ static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
     for (size_t i = 0; is_last && i < parts->count; i++) rr__unuse(cx, parts->objects[i]);
 }
 
-/* The caller's pin becomes that of a view without a scope, which goes with the next release of a
-   handle, or with the object. */
+/* Whether views without a scope have a pin; NULL for what needs none. */
+static RR__ATOMIC(uint8_t) *rr__outside_of(rr__object *o) {
+    rr__stored *s = rr__stored_of(o);
+    return s ? &s->outside : o->kind == RR__GATHER ? &o->extra.parts->outside : NULL;
+}
+
+/* The caller's pin becomes that of the views without a scope, which goes with the next release of a
+   handle, or with the object. One is enough for all of them. */
 static void rr__pin_outside(rr__context *cx, rr__object *o) {
     rr_runtime *rt = cx->runtime;
-    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
-    if (!rt->evicts) return;
+    RR__ATOMIC(uint8_t) *outside = rt->evicts ? rr__outside_of(o) : NULL;
+    if (!outside) return;
     rr__lock(&rt->store_lock);
-    if (s) s->outside++;
-    else if (o->kind == RR__GATHER) o->extra.parts->outside++;
+    if (!rr__load_relaxed(outside)) rr__store_relaxed(outside, (uint8_t)1); /* under the lock */
+    else if (o->kind == RR__GATHER) o->extra.parts->pins--;
+    else rr__stored_of(o)->pins--;
     rr__unlock(&rt->store_lock);
 }
 
 static void rr__unpin_outside(rr__context *cx, rr__object *o) {
     rr_runtime *rt = cx->runtime;
     if (!rt->evicts || !rr__is_complete(o) || rr__has_failed(o)) return;
-    rr__stored *s = rr__stored_of(o);
-    uint32_t *outside = s ? &s->outside : o->kind == RR__GATHER ? &o->extra.parts->outside : NULL;
+    RR__ATOMIC(uint8_t) *outside = rr__outside_of(o);
+    if (!outside || !rr__load_relaxed(outside)) return; /* what others view meanwhile may stay */
     rr__lock(&rt->store_lock);
-    uint32_t n = outside ? *outside : 0;
-    if (outside) *outside = 0;
+    bool is_pinned = rr__load_relaxed(outside) != 0; /* under the lock, as the next one */
+    rr__store_relaxed(outside, (uint8_t)0);
     rr__unlock(&rt->store_lock);
-    for (; n > 0; n--) rr__unuse(cx, o);
+    if (is_pinned) rr__unuse(cx, o);
 }
 
 /* The object that a stored handle counts; NULL for the null handle. */
