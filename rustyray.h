@@ -4521,12 +4521,16 @@ static bool rr__spiller_start_locked(rr_runtime *rt) {
     return rt->spiller != NULL;
 }
 
-static void rr__store_free(rr_runtime *rt) {
+/* What the spiller has not come to; before the objects go, whose records are among it. */
+static void rr__leaving_free(rr_runtime *rt) {
     for (rr__stored *s = rt->leaving_first, *next; s; s = next) {
         next = s->older;
         if (!s->object && s->place == RR__ON_ITS_OWN) rr__big_free(s->block);
         if (!s->object) RR_FREE(s);
     }
+}
+
+static void rr__store_free(rr_runtime *rt) {
     if (rt->file) rr__file_close(rt->file);
     for (ptrdiff_t i = 0; i < stbds_shlen(rt->pinned); i++) RR_FREE(rt->pinned[i].key);
     stbds_shfree(rt->pinned);
@@ -9690,6 +9694,7 @@ static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
 }
 
 static void rr__runtime_free(rr_runtime *rt) {
+    rr__leaving_free(rt);
     for (uint32_t slot = 1;; slot++) {
         rr__object *o = rr__slot_at(rt, slot);
         if (!o) break;

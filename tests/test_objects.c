@@ -429,6 +429,23 @@ TEST_RUN(many_threads_put_and_get, .workers = 2) {
     CHECK(live() == 0 && used() == 0);
 }
 
+/* What nobody has written yet when the runtime ends. */
+TEST(end_of_a_runtime_with_values_on_their_way_to_disk) {
+    enum { SIZE = 9 << 19, ROUNDS = 8 };
+    char *bytes = calloc(1, SIZE);
+    for (int round = 0; bytes && round < ROUNDS; round++) {
+        fixture f;
+        START(&f, .workers = 1, .store_bytes = 144 << 20);
+        rr_stats now;
+        for (int i = 0; i < (144 << 20) / SIZE + 1; i++)
+            CHECK(rr_get_void(rr_put_bytes(bytes, SIZE)) == RR_OK);
+        rr_get_stats(&now);
+        CHECK(now.objects_spilled > 0);
+        fixture_stop(&f);
+    }
+    free(bytes);
+}
+
 TEST(put_without_a_runtime_is_an_error) {
     rr_ref r = rr_put(int, 1);
     int n = 1;
