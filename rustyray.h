@@ -4110,6 +4110,16 @@ static rr__stored *rr__stored_of(const rr__object *o) {
         &((rr__object *)(uintptr_t)o)->words[0]); /* fixed when complete */
 }
 
+/* Records are blocks of the arena, from the thread's cache. */
+static rr__stored *rr__stored_new(rr__context *cx) {
+    uint8_t place;
+    rr__stored *s = rr__block_new(cx, sizeof *s, &place);
+    return s ? memset(s, 0, sizeof *s) : NULL;
+}
+static void rr__stored_free(rr__context *cx, rr__stored *s) {
+    rr__block_free(cx, s, rr__class_of(sizeof *s));
+}
+
 /* By how much a value takes: the lists are for sizes of a factor of two. */
 static int rr__age_of(size_t size) {
     size_t units = size / 64;
@@ -4437,7 +4447,7 @@ static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, b
         rt->leaving -= s->size;
         rr__block_free(cx, s->block, s->place);
         rr__store_return(rt, s->size);
-        RR_FREE(s);
+        rr__stored_free(cx, s);
         return;
     }
     size_t size = rr__info_of(s->object);
@@ -4521,13 +4531,10 @@ static bool rr__spiller_start_locked(rr_runtime *rt) {
     return rt->spiller != NULL;
 }
 
-/* What the spiller has not come to; before the objects go, whose records are among it. */
+/* What the spiller has not come to; before the arena goes, in which the records are. */
 static void rr__leaving_free(rr_runtime *rt) {
-    for (rr__stored *s = rt->leaving_first, *next; s; s = next) {
-        next = s->older;
+    for (rr__stored *s = rt->leaving_first; s; s = s->older)
         if (!s->object && s->place == RR__ON_ITS_OWN) rr__big_free(s->block);
-        if (!s->object) RR_FREE(s);
-    }
 }
 
 static void rr__store_free(rr_runtime *rt) {
@@ -4601,7 +4608,7 @@ static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t p
 static RR__NOINLINE void rr__stored_begin(rr__context *cx, rr__object *o, rr__object *recipe) {
     rr_runtime *rt = cx->runtime;
     if (!rt->evicts || o->kind == RR__GATHER) return;
-    rr__stored *s = o->data.block ? RR_CALLOC(1, sizeof *s) : NULL;
+    rr__stored *s = o->data.block ? rr__stored_new(cx) : NULL;
     rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s);
     if (!s) {
         if (recipe) rr__recipe_end(cx, recipe);
@@ -4629,7 +4636,7 @@ static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
         s->object = NULL, o->data.block = NULL;
     }
     rr__unlock(&rt->store_lock);
-    if (!is_leaving) RR_FREE(s);
+    if (!is_leaving) rr__stored_free(cx, s);
     if (recipe) rr__recipe_end(cx, recipe);
 }
 
@@ -4637,7 +4644,6 @@ static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
 static void rr__stored_dispose(rr_runtime *rt, rr__object *o) {
     rr__stored *s = rt->evicts && o->kind != RR__GATHER ? rr__stored_of(o) : NULL;
     if (s) rr__file_drop_locked(rt, s->file, rr__info_of(o));
-    RR_FREE(s);
 }
 
 /* Reads it from its file. It is RETURNING, and the caller's. */
