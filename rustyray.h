@@ -524,12 +524,12 @@ typedef enum rr_evict {
 /* How a runtime is to be. Zero means the default, everywhere. What is left zero
    is read from the environment variable named behind it, where that is set. */
 typedef struct rr_config {
-    int workers;           /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
-    int max_threads;       /* pool threads in all, with those that stand in for waiting ones;
+    int workers;     /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
+    int max_threads; /* pool threads in all, with those that stand in for waiting ones;
                             workers + 1024. RUSTYRAY_MAX_THREADS */
     size_t store_bytes;    /* limit on the bytes in memory of values that do not fit into their
                             slot, see THE STORE; no limit. RUSTYRAY_STORE_BYTES */
-    rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */
+    rr_evict evict;  /* what makes room when the store is full; RR_EVICT_SPILL */
     const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp. RUSTYRAY_SPILL_DIR */
     bool no_spill;         /* the same as .evict = RR_EVICT_REBUILD. RUSTYRAY_NO_SPILL=1 */
     size_t lineage_bytes;  /* RR_EVICT_REBUILD: for what it takes to run functions again; 64 MiB.
@@ -2524,15 +2524,6 @@ typedef struct rr__age_list {
 } rr__age_list;
 enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
 
-/* Of who waits for room, or for a value that another thread brings back. */
-typedef struct rr__patience {
-    uint64_t before; /* what had begun and ended at the last look */
-    int rounds;      /* looks at which all stood still */
-    double length;   /* of the last sleep */
-} rr__patience;
-enum { RR__SURE = 3 }; /* rounds after which nothing is expected */
-enum rr__wants_room { RR__HOPES = 1, RR__DESPAIRS = 2 }; /* 0: it does not */
-
 /* An object with a name, or that is pinned by hand. */
 typedef struct rr__object_name {
     char *key;
@@ -2698,7 +2689,6 @@ static void rr__lane_forget(rr__context *cx, rr__object *message);
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
 static void rr__sweep_later(rr_runtime *rt);
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes);
-static void rr__store_nap_locked(rr__context *cx, rr__patience *patience);
 static bool rr__is_still(rr__context *cx);
 static bool rr__has_work(rr_runtime *rt);
 static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt);
@@ -4670,11 +4660,9 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
 }
 
 /* Pins a value that is here. False: it has to be brought back first, and the caller does. */
-static bool rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was) {
-    rr_runtime *rt = cx->runtime;
-    rr__patience patience = {0};
+static bool rr__pin_or_claim(rr_runtime *rt, rr__stored *s, enum rr__residence *was) {
     rr__lock(&rt->store_lock);
-    while (s->residence == RR__RETURNING) rr__store_nap_locked(cx, &patience);
+    while (s->residence == RR__RETURNING) rr__store_wait_locked(rt);
     *was = (enum rr__residence)s->residence;
     bool is_here = *was == RR__HERE || *was == RR__LEAVING;
     if (is_here) {
@@ -4705,7 +4693,7 @@ static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
     if (o->kind == RR__GATHER) return rr__parts_use(cx, o);
     rr__stored *s = rr__stored_of(o);
     enum rr__residence was;
-    if (!s || rr__pin_or_claim(cx, s, &was)) return RR_OK;
+    if (!s || rr__pin_or_claim(cx->runtime, s, &was)) return RR_OK;
     rr_status status = was == RR__AWAY ? rr__restore(cx, s)
                        : s->recipe     ? rr__rebuild(cx, s)
                                        : RR_ERR_OBJECT_LOST;
@@ -4736,10 +4724,9 @@ static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     rr_runtime *rt = cx->runtime;
     rr__parts *parts = gather->extra.parts;
     rr_status status = RR_OK;
-    rr__patience patience = {0};
     size_t n = 0;
     rr__lock(&rt->store_lock);
-    while (parts->is_filling) rr__store_nap_locked(cx, &patience);
+    while (parts->is_filling) rr__store_wait_locked(rt);
     bool is_pinned = parts->pins > 0;
     if (is_pinned) parts->pins++;
     else parts->is_filling = true;
@@ -6214,6 +6201,12 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
 
 /* ---- waiting for room in the store (rule E5) ---- */
 
+typedef struct rr__patience {
+    uint64_t before; /* what had begun and ended at the last look */
+    int rounds;      /* looks at which all stood still */
+    double length;   /* of the last sleep */
+} rr__patience;
+
 /* A body of another thread has values in use. */
 static bool rr__others_use_store(rr__context *self) {
     for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next)
@@ -6227,10 +6220,8 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
     uint64_t sum = rr__tasks_begun_and_ended(rt);
     bool is_still = sum == *before && !rr__has_work(rt);
     *before = sum;
-    rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
         is_still = cx == self || rr__load_seq_cst(&cx->wants_room) || rr__is_still(cx);
-    rr__unlock(&rt->lock);
     rr__lock(&rt->timer_lock);
     is_still = is_still && rt->retries == 0 && rt->firing == 0;
     rr__unlock(&rt->timer_lock);
@@ -6240,10 +6231,10 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
 /* All those that could give room wait, too. One of them gives up, and the others see what comes of
    that; if it is not much, the next does. */
 static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
-    enum { LONG = 30 };
+    enum { SURE = 3, LONG = 30 };
     rr_runtime *rt = cx->runtime;
     p->rounds = rr__all_wait_for_room(cx, &p->before) ? p->rounds + 1 : 0;
-    if (p->rounds < RR__SURE) return false;
+    if (p->rounds < SURE) return false;
     rr__lock(&rt->store_lock);
     bool is_mine = rt->room_refused != p->before || p->rounds >= LONG;
     if (is_mine) rt->room_refused = p->before;
@@ -6251,31 +6242,17 @@ static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     return is_mine;
 }
 
-/* Sleeps without the role, longer each time; the cancelling of that task ends it. */
-static void rr__room_nap(rr__context *cx, rr__patience *p, rr__object *task) {
-    rr__sleeper s = {.context = cx, .task = task, .need = 1, .has_limit = true};
+/* Sleeps without the role, longer each time. RR_OK: it is time to look again. */
+static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
+    if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
+    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
     p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    uint8_t wants = p->rounds < RR__SURE ? RR__HOPES : RR__DESPAIRS;
-    rr__store_seq_cst(&cx->wants_room, wants); /* pairs with rr__all_wait_for_room, rr__is_still */
+    rr__store_seq_cst(&cx->wants_room, (uint8_t)1); /* pairs with rr__all_wait_for_room */
     rr__sleeper_set(cx, &s);
     rr__sleep_free(&s, rr_now() + p->length);
     rr__sleeper_set(cx, NULL);
     rr__store_seq_cst(&cx->wants_room, (uint8_t)0);
-}
-
-/* RR_OK: it is time to look for room again. */
-static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
-    if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
-    rr__room_nap(cx, p, rr__current_task(cx));
     return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
-}
-
-/* While another thread brings a value back, for which that may have to run bodies, perhaps here. */
-static void rr__store_nap_locked(rr__context *cx, rr__patience *p) {
-    rr__unlock(&cx->runtime->store_lock);
-    p->rounds = rr__all_wait_for_room(cx, &p->before) ? p->rounds + 1 : 0;
-    rr__room_nap(cx, p, NULL);
-    rr__lock(&cx->runtime->store_lock);
 }
 
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
@@ -7445,7 +7422,7 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
         rr__stored *s = rr__stored_of(arg);
         rr_status status = RR_OK;
         if (!s || !s->recipe) status = rr__use(cx, arg);
-        else if (!rr__pin_or_claim(cx, s, &lost->was)) {
+        else if (!rr__pin_or_claim(cx->runtime, s, &lost->was)) {
             lost->stored = s, lost->next = 0;
             return RR_OK;
         }
@@ -9835,7 +9812,6 @@ static bool rr__is_still(rr__context *cx) {
     rr__sleeper *s = cx->sleeper;
     bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
-    if (rr__load_seq_cst(&cx->wants_room) == RR__DESPAIRS) return true;
     if (cx->is_worker)
         return sleeps || cx->is_parked || cx == cx->runtime->timer_context ||
                cx == cx->runtime->spiller;
