@@ -2689,6 +2689,9 @@ static void rr__lane_forget(rr__context *cx, rr__object *message);
 static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
 static void rr__sweep_later(rr_runtime *rt);
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes);
+static bool rr__others_use_store(rr__context *self);
+static rr_runtime *rr__store_wait_begin(rr__context *cx);
+static void rr__store_wait_end(rr__context *cx, rr_runtime *ending);
 static bool rr__is_still(rr__context *cx);
 static bool rr__has_work(rr_runtime *rt);
 static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt);
@@ -4204,8 +4207,9 @@ static bool rr__evict_locked(rr__context *cx, uint64_t wanted) {
 
 static bool rr__spiller_start_locked(rr_runtime *rt);
 
-/* Admits so many bytes as soon as others have left; fails if none can. */
-static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes) {
+/* Admits so many bytes as soon as others have left; fails if none can. *may_come: bodies elsewhere
+   had room then. Under the lock, or one that takes room between two looks is seen by neither. */
+static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes, bool *may_come) {
     rr_runtime *rt = cx->runtime;
     uint64_t limit = rt->config.store_bytes;
     if (!rt->evicts || bytes > limit) return RR_ERR_STORE_FULL;
@@ -4221,8 +4225,11 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes)
         else if (rt->leaving < over && rr__evict_locked(cx, over - rt->leaving + limit / 16))
             continue;
         else if (rt->leaving) rr__store_wait_locked(rt);
-        else if (!rr__store_admit(rt, bytes)) status = RR_ERR_STORE_FULL;
-        else break;
+        else {
+            *may_come = *may_come || rr__others_use_store(cx);
+            if (rr__store_admit(rt, bytes)) break;
+            status = RR_ERR_STORE_FULL;
+        }
     }
     rr__unlock(&rt->store_lock);
     return status;
@@ -6259,9 +6266,9 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {0};
     for (;;) {
-        bool may_come = !cx->is_hasty && bytes <= cx->runtime->config.store_bytes &&
-                        rr__others_use_store(cx); /* before the attempt, or one could end between */
-        rr_status status = rr__store_make_room(cx, bytes);
+        bool may_come = rr__others_use_store(cx); /* before, or one could end between */
+        rr_status status = rr__store_make_room(cx, bytes, &may_come);
+        may_come = may_come && !cx->is_hasty && bytes <= cx->runtime->config.store_bytes;
         if (status != RR_ERR_STORE_FULL || !may_come) return status;
         if ((status = rr__room_wait(cx, &patience)) != RR_OK) return status;
     }
