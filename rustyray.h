@@ -2539,7 +2539,7 @@ struct rr__parts {
     size_t count, seen;          /* parts below seen are complete */
     uint32_t pins;               /* items are valid; if values may leave. The store's lock */
     RR__ATOMIC(uint8_t) outside; /* one of them is that of the views taken outside every scope */
-    bool is_filling;
+    uint8_t is_filling;          /* one thread brings its parts back */
     rr__object **objects;
     rr_bytes items[];
 };
@@ -4666,20 +4666,41 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     return RR_OK;
 }
 
-/* Pins a value that is here. False: it has to be brought back first, and the caller does. */
-static bool rr__pin_or_claim(rr_runtime *rt, rr__stored *s, enum rr__residence *was) {
+/* Waits while another thread brings something back: without the role, which that may need, and
+   counted as one that waits for room, because that may need what this one has (rule E5). The
+   store's lock is given up for a while before and after. */
+static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what, uint8_t while_is) {
+    rr_runtime *rt = cx->runtime;
+    rr__unlock(&rt->store_lock);
+    rr_runtime *ending = rr__store_wait_begin(cx);
     rr__lock(&rt->store_lock);
-    while (s->residence == RR__RETURNING) rr__store_wait_locked(rt);
+    while (*what == while_is) rr__store_wait_locked(rt);
+    rr__unlock(&rt->store_lock);
+    rr__store_wait_end(cx, ending);
+    rr__lock(&rt->store_lock);
+}
+
+/* Pins a value that is here; else *was tells from where it has to be brought back first, and the
+   caller does. RR_ERR_STORE_FULL: another thread does, and the caller is in haste. */
+static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
+                                  bool *is_claimed) {
+    rr_runtime *rt = cx->runtime;
+    rr_status status = RR_OK;
+    *is_claimed = false;
+    rr__lock(&rt->store_lock);
+    while (s->residence == RR__RETURNING && !cx->is_hasty)
+        rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
     *was = (enum rr__residence)s->residence;
-    bool is_here = *was == RR__HERE || *was == RR__LEAVING;
-    if (is_here) {
+    if (*was == RR__RETURNING) {
+        status = RR_ERR_STORE_FULL;
+    } else if (*was == RR__HERE || *was == RR__LEAVING) {
         if (*was == RR__HERE) rr__age_remove_locked(rt, s);
         s->pins++, rt->store_stats.store_hits++;
     } else {
-        s->residence = RR__RETURNING;
+        s->residence = RR__RETURNING, *is_claimed = true;
     }
     rr__unlock(&rt->store_lock);
-    return is_here;
+    return status;
 }
 
 /* It was brought back, and is pinned, or could not be. */
@@ -4700,10 +4721,12 @@ static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
     if (o->kind == RR__GATHER) return rr__parts_use(cx, o);
     rr__stored *s = rr__stored_of(o);
     enum rr__residence was;
-    if (!s || rr__pin_or_claim(cx->runtime, s, &was)) return RR_OK;
-    rr_status status = was == RR__AWAY ? rr__restore(cx, s)
-                       : s->recipe     ? rr__rebuild(cx, s)
-                                       : RR_ERR_OBJECT_LOST;
+    bool is_claimed = false;
+    rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
+    if (!is_claimed) return status;
+    status = was == RR__AWAY ? rr__restore(cx, s)
+             : s->recipe     ? rr__rebuild(cx, s)
+                             : RR_ERR_OBJECT_LOST;
     rr__claim_end(cx->runtime, s, was, status);
     return status;
 }
@@ -4733,8 +4756,9 @@ static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     rr_status status = RR_OK;
     size_t n = 0;
     rr__lock(&rt->store_lock);
-    while (parts->is_filling) rr__store_wait_locked(rt);
-    bool is_pinned = parts->pins > 0;
+    while (parts->is_filling && !cx->is_hasty)
+        rr__store_wait_returning_locked(cx, &parts->is_filling, true);
+    bool is_pinned = parts->pins > 0, is_busy = parts->is_filling;
     if (is_pinned) parts->pins++;
     else parts->is_filling = true;
     rr__unlock(&rt->store_lock);
@@ -6249,6 +6273,19 @@ static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     return is_mine;
 }
 
+/* Around a wait for another thread that uses the store, see rr__store_wait_returning_locked. */
+static rr_runtime *rr__store_wait_begin(rr__context *cx) {
+    rr__store_seq_cst(&cx->wants_room, (uint8_t)1); /* pairs with rr__all_wait_for_room */
+    rr__own_role_give();
+    rr__signal_if_stopping(cx->runtime);
+    return rr__end_turn(NULL);
+}
+static void rr__store_wait_end(rr__context *cx, rr_runtime *ending) {
+    rr__end_turn(ending);
+    rr__own_role_take();
+    rr__store_seq_cst(&cx->wants_room, (uint8_t)0);
+}
+
 /* Sleeps without the role, longer each time. RR_OK: it is time to look again. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
@@ -7429,7 +7466,8 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
         rr__stored *s = rr__stored_of(arg);
         rr_status status = RR_OK;
         if (!s || !s->recipe) status = rr__use(cx, arg);
-        else if (!rr__pin_or_claim(cx->runtime, s, &lost->was)) {
+        else status = rr__pin_or_claim(cx, s, &lost->was, &is_claimed);
+        if (is_claimed) {
             lost->stored = s, lost->next = 0;
             return RR_OK;
         }
@@ -7456,6 +7494,7 @@ static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
         if (lost.stored && n == room) {
             rr__rebuilding *more = RR_REALLOC(steps, 2 * room * sizeof *steps);
             if (more) steps = more, room *= 2;
+        bool is_claimed = false;
             else status = RR_ERR_NO_MEMORY;
             step = &steps[n - 1];
         }
