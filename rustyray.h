@@ -4098,7 +4098,7 @@ static size_t rr__size_of(const rr__object *o) {
 
 static rr__stored *rr__stored_of(const rr__object *o) {
     uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
-    if ((word & RR__IS_INLINE) || o->kind == RR__GATHER) return NULL;
+    if ((word & RR__IS_INLINE) || o->kind == RR__GATHER || o->kind == RR__STREAM) return NULL;
     return (rr__stored *)(uintptr_t)rr__load_relaxed(
         &((rr__object *)(uintptr_t)o)->words[0]); /* fixed when complete */
 }
