@@ -10890,6 +10890,7 @@ static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__fl
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     if (!o) return NULL;
     o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes", o->flags = (uint8_t)what;
+    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
     rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
     return o;
 }

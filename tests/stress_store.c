@@ -567,8 +567,8 @@ static void exchange(player *p, thing *t) {
     else rr_release(old.ref);
 }
 static void hold_on(player *p, thing *t) {
-    rr_retain(t->ref);
     if (t->view) return; /* a release would end it */
+    rr_retain(t->ref);
     if (test_below(&p->random, 2)) rr_keep(t->ref);
     rr_release(t->ref);
 }
@@ -603,9 +603,9 @@ static void play(void *data) {
     for (int i = 0; i < STEPS && !test_others.failures; i++) step(p);
     end_scope(p);
     while (p->count) {
-        if (now.policy != SPILL || test_below(&p->random, 2))
-            read_some(p, &p->things[p->count - 1]);
-        let_go(p, &p->things[p->count - 1]);
+        thing *t = &p->things[p->count - 1];
+        if (t->kind != BOX && test_below(&p->random, 2)) read_some(p, t);
+        let_go(p, t);
     }
     rr_release(p->shelf);
 }
