@@ -11020,6 +11020,7 @@ static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type,
         rr__object_free(cx, item);
         return status;
     }
+    if (item->place != RR__IN_SLOT) rr__stored_begin(cx, item, NULL);
     rr__publish(item, RR__READY, 1, type.kind);
     if ((status = rr__stream_push(cx, task, item)) != RR_OK) rr__drop(cx, item);
     return status;
