@@ -9352,7 +9352,7 @@ static void rr__census_write(rr__census *c, FILE *file) {
     rr__lock(&rt->store_lock);
     uint64_t spilled = rt->store_stats.spill_bytes_used;
     rr__unlock(&rt->store_lock);
-    qsort(c->rows, c->count, sizeof *c->rows, rr__row_order);
+    if (c->count) qsort(c->rows, c->count, sizeof *c->rows, rr__row_order);
     fprintf(file, "store: %llu bytes in memory, limit %llu (0: none), %llu in files\n",
             (unsigned long long)rr__load_relaxed(&rt->store_used), /* a counter */
             (unsigned long long)limit, (unsigned long long)spilled);
