@@ -2486,7 +2486,8 @@ struct rr__care {
 typedef struct rr__file {
     int to, from;        /* descriptors: only appended to by the spiller; read by all */
     rr__mutex lock;      /* of the place in `from`; a leaf */
-    uint64_t size, live; /* bytes in it; those of values that live. Under the store's lock */
+    uint64_t size, live; /* bytes in it; those of values that live, and 1 while it is written to; 0
+                            closes it. Under the store's lock */
 } rr__file;
 
 /* Where a value is that may leave memory.
@@ -4373,34 +4374,30 @@ static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) 
 }
 #endif
 
-/* One value less lives in it; the last one closes it, but for the one that is appended to. */
+/* One value less lives in it; the last one closes it. */
 static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) {
-    if (!file) return;
-    file->live -= size;
-    if (file->live || file == rt->file) return;
+    if (!file || (file->live -= size)) return;
+    if (file == rt->file) rt->file = NULL;
     rt->store_stats.spill_bytes_used -= file->size;
     rr__file_close(file);
 }
 
 /* ---- the spiller ---- */
 
-/* The file to append to: a new one when the last is long, so that files whose values have ended go
-   soon, and the longer the more there is, so that there are never many. */
+/* The file to append to, which stays open until rr__file_drop_locked: a new one when the last is
+   long, so that files whose values have ended go soon, and the longer the more there is, so that
+   there are never many. */
 static rr__file *rr__spill_file(rr_runtime *rt) {
     rr__lock(&rt->store_lock);
     rr__file *file = rt->file;
     uint64_t longest = rt->store_stats.spill_bytes_used / 32;
     if (longest < RR__SPILL_FILE) longest = RR__SPILL_FILE;
-    bool is_full = file && (file->size >= longest || (file->live == 0 && file->size > 0));
-    if (is_full) {
-        rt->file = NULL, file->live++;
-        rr__file_drop_locked(rt, file, 1); /* if nothing in it lives */
-        file = NULL;
-    }
+    if (file && file->size >= longest) file = rt->file = NULL; /* what lives in it closes it */
+    if (file) file->live++;
     rr__unlock(&rt->store_lock);
     if (!file && (file = rr__file_new(rt))) {
         rr__lock(&rt->store_lock);
-        rt->file = file;
+        rt->file = file, file->live = 1;
         rr__unlock(&rt->store_lock);
     }
     return file;
@@ -4484,7 +4481,6 @@ static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, ch
                            : errno == ENOSPC ? RR_ERR_STORE_FULL
                                              : RR_ERR_IO;
     }
-    if (file) file->live++; /* not closed under us */
     for (rr__stored *s = batch, *next; s; s = next) {
         next = s->older;
         rr__spilled_locked(cx, s, file, ok);
