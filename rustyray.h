@@ -9417,8 +9417,10 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
     bool is_open = rr__load_acquire(&rt->phase) != RR__STOPPED;
     for (size_t i = 0; i < self->held_count; i++) {
         if (self->held[i].is_mark || self->held[i].of.context != cx) continue;
-        if (self->held[i].object && is_open) rr__drop(cx, self->held[i].object);
-        self->held[i].object = NULL;
+        rr__object *o = self->held[i].object;
+        if (o && is_open && self->held[i].is_view) rr__unuse(cx, o);
+        if (o && is_open) rr__drop(cx, o);
+        self->held[i].object = NULL, self->held[i].is_view = false;
     }
     if (cx->lanes) rr__lanes_abandon(cx, cx->lanes);
     cx->lanes = NULL;
