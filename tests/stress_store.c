@@ -37,6 +37,7 @@ static struct {
     int threads;
 } now;
 static char folder[] = "/tmp/rustyray-stress-XXXXXX";
+static atomic_int ready;  /* threads that use the runtime */
 static atomic_int faults; /* so many of 1000 calls */
 
 /* ---- files ---- */
@@ -599,6 +600,7 @@ static void step(player *p) {
 }
 static void play(void *data) {
     player *p = data;
+    ready++;
     p->shelf = rr_spawn(Shelf_create);
     for (int i = 0; i < STEPS && !test_others.failures; i++) step(p);
     end_scope(p);
@@ -615,6 +617,7 @@ static void play(void *data) {
 static atomic_bool is_over;
 static void watch(void *nothing) {
     (void)nothing;
+    ready++;
     while (!is_over) {
         rr_stats s;
         rr_get_stats(&s);
@@ -650,12 +653,13 @@ static void clear_names(void) {
 }
 static void play_round(fixture *f, uint64_t *random, player *players) {
     outside others[MAX_THREADS], watcher;
-    is_over = false;
+    is_over = false, ready = 0;
     outside_start(&watcher, f->runtime, watch, NULL);
     for (int i = 0; i < now.threads; i++) {
         players[i] = (player){.random = test_random(random), .nowhere = fopen("/dev/null", "w")};
         outside_start(&others[i], f->runtime, play, &players[i]);
     }
+    while (ready < now.threads + 1) usleep(50);
     if (now.ends_early) {
         usleep((useconds_t)test_below(random, 20000));
         fixture_stop(f);
