@@ -7427,10 +7427,14 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr__store_leave(cx);
     if (lanes) rr__lanes_abandon(cx, lanes);
     if (error) {
-        rr__log(&rt->config, RR_LOG_WARN, "an object made at %s could not be made again: %s",
-                o->site, rr__error_message_of(error));
+        rr_status status = error->status;
+        bool is_lost = status != RR_ERR_STORE_FULL && status != RR_ERR_NO_MEMORY &&
+                       status != RR_ERR_CANCELLED; /* else it may be had later */
+        if (is_lost)
+            rr__log(&rt->config, RR_LOG_WARN, "an object made at %s could not be made again: %s",
+                    o->site, rr__error_message_of(error));
         rr__error_drop(error);
-        return RR_ERR_OBJECT_LOST;
+        return is_lost ? RR_ERR_OBJECT_LOST : status;
     }
     rr__lock(&rt->store_lock);
     o->data.block = result.block, o->place = result.place;
