@@ -212,13 +212,14 @@ REMOTE_DESTRUCTOR(Shelf) { rr_release(self->kept); }
 /* ---- the model ---- */
 
 typedef enum kind { BYTES, PAGE, BLOCK, SEED, MANY, BOX } kind;
+/* What may become of a thing, because it may of what it is made from. */
+enum { CANCELLED = 1, LOST = 2 /* a body that makes it again fails if its calls find no room */ };
 typedef struct thing {
     rr_ref ref; /* outside of scopes: a count of ours */
     kind kind;
     uint64_t seed;
     size_t size;
-    bool may_cancel;  /* it, or what it is made from, may have been cancelled */
-    bool may_fail;    /* it was to be stored, or made of what was */
+    unsigned risks;
     bool is_call;     /* that we may cancel */
     bool is_shared;   /* somebody else has counts of it, or may get them */
     int pins;         /* by rr_pin */
@@ -262,14 +263,14 @@ static bool may_be(const thing *t, rr_status status) {
         return true;
     switch (status) {
     case RR_ERR_OBJECT_LOST:
-        return now.policy == DROP;
+        return now.policy == DROP || (now.policy == REBUILD && (t->risks & LOST));
     case RR_ERR_STORE_FULL:
         return now.policy == REBUILD || (now.policy != UNLIMITED && !now.is_roomy) ||
                now.has_faults;
     case RR_ERR_IO:
         return now.has_faults;
     case RR_ERR_CANCELLED:
-        return t->may_cancel;
+        return (t->risks & CANCELLED) != 0;
     default:
         return false;
     }
@@ -300,10 +301,10 @@ static thing *received(player *p, rr_ref ref, kind kind, uint64_t seed, size_t s
 /* One that a call has made of others (or NULL). */
 static thing *derived(player *p, rr_ref ref, kind kind, uint64_t seed, size_t size,
                       const thing *from, const thing *other) {
-    bool may_cancel = (from && from->may_cancel) || (other && other->may_cancel);
+    unsigned risks = (from ? from->risks : 0) | (other ? other->risks : 0);
     thing *t = received(p, ref, kind, seed, size);
     t->is_call = test_below(&p->random, 12) == 0;
-    t->may_cancel = may_cancel || t->is_call;
+    t->risks = risks | (t->is_call ? CANCELLED : 0);
     if (now.is_roomy) outcome_is_right(t, rr_get_void(ref));
     return t;
 }
@@ -338,16 +339,16 @@ static void gather(player *p) {
     thing *from[PARTS] = {any_of(p, BYTES)};
     rr_ref refs[PARTS] = {{0, 0, 0}};
     parts made = {.n = 0};
-    bool may_cancel = false;
+    unsigned risks = 0;
     size_t sum = 0, n = 1 + test_below(&p->random, PARTS);
     for (size_t i = 0; i < n && (from[i] = any_of(p, BYTES)); i++, made.n++) {
         refs[i] = from[i]->ref;
         made.seeds[i] = from[i]->seed, made.sizes[i] = from[i]->size;
-        may_cancel |= from[i]->may_cancel, sum += from[i]->size;
+        risks |= from[i]->risks, sum += from[i]->size;
     }
     if (sum > now.store / 2) return;
     thing *t = received(p, rr_gather(refs, made.n), MANY, 0, sum);
-    t->parts = made, t->may_cancel = may_cancel;
+    t->parts = made, t->risks = risks;
 }
 
 static void call(player *p) {
@@ -366,7 +367,8 @@ static void call(player *p) {
     case 1:
         if (!a) break;
         derived(p, rr_call(store_nested, a->ref, a->seed, a->size, depth, seed, size), BYTES, seed,
-                size, a, NULL);
+                size, a, NULL)
+            ->risks |= LOST;
         return;
     case 2:
         if (!whole) break;
@@ -394,19 +396,19 @@ static void call(player *p) {
 static void take_field(player *p) {
     thing *whole = any_of(p, PAGE), *t;
     if (!whole) return;
-    bool may_cancel = whole->may_cancel;
+    unsigned risks = whole->risks;
     uint64_t seed = whole->seed;
     if (test_below(&p->random, 2))
         t = received(p, rr_field(uint64_t, whole->ref, page, seed), SEED, seed, 8);
     else t = received(p, rr_field(block, whole->ref, page, half), BLOCK, seed + 1, sizeof(block));
-    t->may_cancel = may_cancel;
+    t->risks = risks;
 }
 static void box(player *p) {
     thing *inner = any_of(p, BYTES);
     if (!inner || inner->view) return;
     inner->is_shared = true; /* by who unpacks it */
     thing copy = *inner, *t = received(p, rr_put(rr_ref, inner->ref), BOX, copy.seed, copy.size);
-    t->may_cancel = copy.may_cancel;
+    t->risks = copy.risks;
 }
 
 static void send(player *p) {
@@ -431,7 +433,7 @@ static void read_stream(player *p) {
     int n = (int)test_below(&p->random, 6), taken = (int)test_below(&p->random, n + 2);
     uint64_t seed = random_seed(p);
     size_t largest = random_size(p);
-    thing any = {.may_cancel = false};
+    thing any = {.risks = 0};
     rr_options options = {.max_unread = (int)test_below(&p->random, 3)};
     rr_stream s = rr_call_stream_with(options, store_items, seed, n, largest);
     for (int i = 0; i < taken && p->count < THINGS; i++) {
@@ -458,7 +460,7 @@ static void name_some(player *p) {
         received(p, rr_put_as(name, page, page_of(seed)), PAGE, seed, sizeof(page));
         return;
     case 1:
-        if (t && !t->may_cancel) rr_name(name, t->ref), t->is_shared = true;
+        if (t && !t->risks) rr_name(name, t->ref), t->is_shared = true;
         return;
     case 2:
         rr_name(name, (rr_ref){0});
@@ -512,9 +514,9 @@ static void read_rest(player *p, thing *t) {
         fill(&right, t->seed, sizeof right);
         CHECK(memcmp(&copy, &right, sizeof right) == 0);
     } else if (p->count < THINGS && outcome_is_right(t, rr_get(rr_ref, t->ref, &inner))) {
-        bool may_cancel = t->may_cancel;
+        unsigned risks = t->risks;
         t = received(p, inner, BYTES, t->seed, t->size);
-        t->is_shared = true, t->may_cancel = may_cancel;
+        t->is_shared = true, t->risks = risks;
     }
 }
 static void read_some(player *p, thing *t) {
@@ -653,7 +655,8 @@ static void clear_names(void) {
 }
 static void play_round(fixture *f, uint64_t *random, player *players) {
     outside others[MAX_THREADS], watcher;
-    is_over = false, ready = 0;
+    is_over = false;
+    ready = 0;
     outside_start(&watcher, f->runtime, watch, NULL);
     for (int i = 0; i < now.threads; i++) {
         players[i] = (player){.random = test_random(random), .nowhere = fopen("/dev/null", "w")};
