@@ -4758,7 +4758,7 @@ static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     if (is_pinned) parts->pins++;
     else parts->is_filling = true;
     rr__unlock(&rt->store_lock);
-    if (is_pinned) return RR_OK;
+    if (is_pinned || is_busy) return is_pinned ? RR_OK : RR_ERR_STORE_FULL;
     for (; n < parts->count && status == RR_OK; n++) {
         status = rr__use(cx, parts->objects[n]);
         if (status == RR_OK) parts->items[n] = rr__part_bytes(parts->objects[n]);
@@ -7222,39 +7222,24 @@ static int rr__args_pass(rr__context *cx, rr__object *task, void **args, rr__vie
     return fn->arity;
 }
 
-/* Where the store has no room for all of them it waits: holding none, or, one task at a time, those
-   that it has (rule E5). */
-static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
-                         rr_status *status) {
-    bool was_hasty = cx->is_hasty;
-    cx->is_hasty = true;
-    int at = rr__args_pass(cx, task, args, views, status);
-    cx->is_hasty = was_hasty;
-    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty) return at;
-    rr_status turn = rr__loader_begin(cx);
-    if (turn != RR_OK) {
-        *status = turn;
-        return at;
-    }
-    at = rr__args_pass(cx, task, args, views, status);
-    rr__store_seq_cst(&cx->runtime->loader, (rr__context *)NULL);
-    return at;
-}
-
-static RR__NOINLINE rr__error *rr__args_unpack_any(rr__context *cx, rr__object *task, void **args,
-                                                   rr__view *views) {
+static RR__NOINLINE rr__error *rr__args_error(rr__context *cx, rr__object *task, int i,
+                                              rr_status status) {
     const rr_function *fn = task->of.fn;
-    rr_status status;
-    int i = RR__UNLIKELY(cx->runtime->evicts) ? rr__args_load(cx, task, args, views, &status)
-                                              : rr__args_pass(cx, task, args, views, &status);
-    if (RR__LIKELY(status == RR_OK)) return NULL;
-    if (status == RR_ERR_NO_MEMORY) return cx->runtime->no_memory;
+    if (status == RR_ERR_NO_MEMORY || i < 0)
+        return rr__error_of_status(cx->runtime, status, task);
     char *at = rr__args_of(task);
     for (int k = 0; k < i; k++) at += rr__arg_bytes(fn, task->by_ref, k);
     rr__object *o = rr__counted_arg(at);
     return rr__error_new(cx->runtime, status, task,
                          "its argument %d '%s' (made at %s) cannot be brought into memory: %s",
                          i + 1, rr__name_of(o), o->site, rr_status_text(status));
+}
+
+static RR__NOINLINE rr__error *rr__args_unpack_any(rr__context *cx, rr__object *task, void **args,
+                                                   rr__view *views) {
+    rr_status status;
+    int i = rr__args_pass(cx, task, args, views, &status);
+    return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(cx, task, i, status);
 }
 
 /* NULL, or why they cannot be had. */
@@ -7335,24 +7320,67 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     return NULL;
 }
 
+/* Room for the result, and the arguments: all of it or none. Returns as rr__args_pass, and -1 for the
+   result. */
+static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                             rr__result *result, rr_status *status) {
+    *status = rr__result_prepare(cx, task->of.fn, result);
+    if (*status != RR_OK) return -1;
+    int at = rr__args_pass(cx, task, args, views, status);
+    if (*status == RR_OK) return at;
+    rr__value_return(cx, result->block, result->size, result->place);
+    result->block = NULL;
+    return at;
+}
+
+/* Where the store has no room for all of them it waits: holding none, or, one task at a time, those
+   that it has (rule E5). */
+static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                         rr__result *result, rr_status *status) {
+    bool was_hasty = cx->is_hasty;
+    cx->is_hasty = task->by_ref || was_hasty;
+    int at = rr__args_and_room(cx, task, args, views, result, status);
+    cx->is_hasty = was_hasty;
+    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
+    rr_status turn = rr__loader_begin(cx);
+    if (turn != RR_OK) {
+        *status = turn;
+        return at;
+    }
+    at = rr__args_and_room(cx, task, args, views, result, status);
+    rr__store_seq_cst(&cx->runtime->loader, (rr__context *)NULL);
+    return at;
+}
+
+/* NULL, or why the arguments or room for the result cannot be had. Where values may leave memory. */
+static RR__NOINLINE rr__error *rr__load(rr__context *cx, rr__object *task, void **args,
+                                        rr__view *views, rr__result *result) {
+    rr_status status;
+    int i = rr__args_load(cx, task, args, views, result, &status);
+    return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(cx, task, i, status);
+}
+
 /* Runs a body; on success *result holds what it returned. */
 static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn,
                                         void *self, rr__result *result) {
     rr__object *task = frame->task;
-    rr_status status = rr__result_prepare(cx, fn, result);
+    bool is_loaded = cx->runtime->evicts && fn->kind != RR__DESTRUCTOR;
+    rr_status status = RR_OK;
+    if (RR__LIKELY(!is_loaded)) status = rr__result_prepare(cx, fn, result);
+    else result->block = NULL;
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
     void *args[8];
     rr__view views[8];
     rr__frame_open(cx, frame);
     rr__error *error = NULL;
-    if (fn->kind != RR__DESTRUCTOR) error = rr__args_unpack(cx, task, args, views);
+    if (RR__UNLIKELY(is_loaded)) error = rr__load(cx, task, args, views, result);
+    else if (fn->kind != RR__DESTRUCTOR) error = rr__args_unpack(cx, task, args, views);
     if (RR__UNLIKELY(error != NULL)) {
         error = rr__result_refuse(cx, result, error);
     } else {
         fn->thunk(self, args, result->block ? result->block : &result->small);
         error = rr__result_take(cx, frame, fn, result);
-        if (RR__UNLIKELY(cx->runtime->evicts) && fn->kind != RR__DESTRUCTOR)
-            rr__args_unuse(cx, task, fn->arity);
+        if (RR__UNLIKELY(is_loaded)) rr__args_unuse(cx, task, fn->arity);
     }
     rr__frame_close(cx, frame);
     return error;
@@ -7465,6 +7493,7 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
         rr__object *arg = rr__counted_arg(at);
         rr__stored *s = rr__stored_of(arg);
         rr_status status = RR_OK;
+        bool is_claimed = false;
         if (!s || !s->recipe) status = rr__use(cx, arg);
         else status = rr__pin_or_claim(cx, s, &lost->was, &is_claimed);
         if (is_claimed) {
@@ -7494,7 +7523,6 @@ static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
         if (lost.stored && n == room) {
             rr__rebuilding *more = RR_REALLOC(steps, 2 * room * sizeof *steps);
             if (more) steps = more, room *= 2;
-        bool is_claimed = false;
             else status = RR_ERR_NO_MEMORY;
             step = &steps[n - 1];
         }
