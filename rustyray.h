@@ -4665,7 +4665,8 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
 /* Waits while another thread brings something back: without the role, which that may need, and
    counted as one that waits for room, because that may need what this one has (rule E5). The
    store's lock is given up for a while before and after. */
-static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what, uint8_t while_is) {
+static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
+                                            uint8_t while_is) {
     rr_runtime *rt = cx->runtime;
     rr__unlock(&rt->store_lock);
     rr_runtime *ending = rr__store_wait_begin(cx);
@@ -7225,8 +7226,7 @@ static int rr__args_pass(rr__context *cx, rr__object *task, void **args, rr__vie
 static RR__NOINLINE rr__error *rr__args_error(rr__context *cx, rr__object *task, int i,
                                               rr_status status) {
     const rr_function *fn = task->of.fn;
-    if (status == RR_ERR_NO_MEMORY || i < 0)
-        return rr__error_of_status(cx->runtime, status, task);
+    if (status == RR_ERR_NO_MEMORY || i < 0) return rr__error_of_status(cx->runtime, status, task);
     char *at = rr__args_of(task);
     for (int k = 0; k < i; k++) at += rr__arg_bytes(fn, task->by_ref, k);
     rr__object *o = rr__counted_arg(at);
