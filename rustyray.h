@@ -180,7 +180,7 @@ MEMORY
   Slots: 128 bytes for each object, task, message or actor; values of up to 32 bytes lie in the
   slot. Larger ones, and all rr_bytes, lie in 64-byte aligned blocks, carved from chunks of 16 KiB
   to 1 MiB: of 64 to 512 bytes in steps of 64, and to 64 KiB in steps of a quarter; above that each
-  has memory of its own. With rr_config.store_bytes each of these takes 96 bytes more.
+  has memory of its own. With rr_config.store_bytes each of these takes 128 bytes more.
   A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; options of a
   call some 250 bytes until its result is released; an actor a slot and a block of 64 bytes + its
   state, and 320 bytes more with options; a gather 24 bytes for each part; a stream two slots, 350
@@ -524,12 +524,12 @@ typedef enum rr_evict {
 /* How a runtime is to be. Zero means the default, everywhere. What is left zero
    is read from the environment variable named behind it, where that is set. */
 typedef struct rr_config {
-    int workers;     /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
-    int max_threads; /* pool threads in all, with those that stand in for waiting ones;
+    int workers;           /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
+    int max_threads;       /* pool threads in all, with those that stand in for waiting ones;
                             workers + 1024. RUSTYRAY_MAX_THREADS */
     size_t store_bytes;    /* limit on the bytes in memory of values that do not fit into their
                             slot, see THE STORE; no limit. RUSTYRAY_STORE_BYTES */
-    rr_evict evict;  /* what makes room when the store is full; RR_EVICT_SPILL */
+    rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */
     const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp. RUSTYRAY_SPILL_DIR */
     bool no_spill;         /* the same as .evict = RR_EVICT_REBUILD. RUSTYRAY_NO_SPILL=1 */
     size_t lineage_bytes;  /* RR_EVICT_REBUILD: for what it takes to run functions again; 64 MiB.
@@ -2289,8 +2289,9 @@ struct rr__context {
     bool steals_first; /* this time, see rr__find_work */
     bool is_hasty;     /* it does not wait for room in the store, see rr__args_load */
     RR__ATOMIC(uint8_t) uses_store, wants_room; /* the owner writes: rule E5 */
-    bool is_parked;      /* or its thread has left; under the runtime's lock */
-    bool has_thread;     /* to be joined; likewise */
+    RR__ATOMIC(uint8_t) awaits_value; /* sleeps until another thread signals; the store's lock */
+    bool is_parked;                   /* or its thread has left; under the runtime's lock */
+    bool has_thread;                  /* to be joined; likewise */
     uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
     double passed_since; /* the first of them */
     rr__context *victim; /* where the last theft worked */
@@ -4158,7 +4159,10 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
 }
 
 static void rr__store_signal_locked(rr_runtime *rt) {
-    if (rt->store_waiters) rr__cond_broadcast(&rt->store_moved);
+    if (!rt->store_waiters) return;
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        rr__store_seq_cst(&cx->awaits_value, (uint8_t)0); /* it is awake now: rr__is_still */
+    rr__cond_broadcast(&rt->store_moved);
 }
 
 static void rr__store_wait_locked(rr_runtime *rt) {
@@ -4671,7 +4675,10 @@ static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what
     rr__unlock(&rt->store_lock);
     rr_runtime *ending = rr__store_wait_begin(cx);
     rr__lock(&rt->store_lock);
-    while (*what == while_is) rr__store_wait_locked(rt);
+    while (*what == while_is) {
+        rr__store_seq_cst(&cx->awaits_value, (uint8_t)1);
+        rr__store_wait_locked(rt);
+    }
     rr__unlock(&rt->store_lock);
     rr__store_wait_end(cx, ending);
     rr__lock(&rt->store_lock);
@@ -4782,7 +4789,7 @@ static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
 }
 
 /* Whether views without a scope have a pin; NULL for what needs none. */
-static RR__ATOMIC(uint8_t) *rr__outside_of(rr__object *o) {
+static RR__ATOMIC(uint8_t) * rr__outside_of(rr__object *o) {
     rr__stored *s = rr__stored_of(o);
     return s ? &s->outside : o->kind == RR__GATHER ? &o->extra.parts->outside : NULL;
 }
@@ -6248,8 +6255,10 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
     uint64_t sum = rr__tasks_begun_and_ended(rt);
     bool is_still = sum == *before && !rr__has_work(rt);
     *before = sum;
+    rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
         is_still = cx == self || rr__load_seq_cst(&cx->wants_room) || rr__is_still(cx);
+    rr__unlock(&rt->lock);
     rr__lock(&rt->timer_lock);
     is_still = is_still && rt->retries == 0 && rt->firing == 0;
     rr__unlock(&rt->timer_lock);
@@ -7320,8 +7329,8 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     return NULL;
 }
 
-/* Room for the result, and the arguments: all of it or none. Returns as rr__args_pass, and -1 for the
-   result. */
+/* Room for the result, and the arguments: all of it or none. Returns as rr__args_pass, and -1 for
+   the result. */
 static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr__view *views,
                              rr__result *result, rr_status *status) {
     *status = rr__result_prepare(cx, task->of.fn, result);
@@ -7342,17 +7351,15 @@ static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__vie
     int at = rr__args_and_room(cx, task, args, views, result, status);
     cx->is_hasty = was_hasty;
     if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
-    rr_status turn = rr__loader_begin(cx);
-    if (turn != RR_OK) {
-        *status = turn;
-        return at;
-    }
-    at = rr__args_and_room(cx, task, args, views, result, status);
-    rr__store_seq_cst(&cx->runtime->loader, (rr__context *)NULL);
+    bool is_ours = rr__load_relaxed(&cx->runtime->loader) == cx; /* a body below loads, too */
+    rr_status turn = is_ours ? RR_OK : rr__loader_begin(cx);
+    if (turn == RR_OK) at = rr__args_and_room(cx, task, args, views, result, status);
+    else *status = turn;
+    if (turn == RR_OK && !is_ours) rr__store_seq_cst(&cx->runtime->loader, (rr__context *)NULL);
     return at;
 }
 
-/* NULL, or why the arguments or room for the result cannot be had. Where values may leave memory. */
+/* NULL, or why the arguments or room for the result cannot be had. Where values may leave. */
 static RR__NOINLINE rr__error *rr__load(rr__context *cx, rr__object *task, void **args,
                                         rr__view *views, rr__result *result) {
     rr_status status;
@@ -9888,6 +9895,7 @@ static bool rr__is_still(rr__context *cx) {
     rr__sleeper *s = cx->sleeper;
     bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
+    sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
     if (cx->is_worker)
         return sleeps || cx->is_parked || cx == cx->runtime->timer_context ||
                cx == cx->runtime->spiller;
