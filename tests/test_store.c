@@ -178,7 +178,7 @@ static bool is_refused(rr_ref r) {
     return rr_get_void(r) == RR_ERR_STORE_FULL && strstr(rr_error_message(r), "store_bytes");
 }
 /* Is the value of a complete object in memory? For what no counter tells. */
-RR__UNUSED static bool is_here(fixture *f, rr_ref r) {
+static bool is_here(fixture *f, rr_ref r) {
     rr__stored *s = rr__stored_of(rr__slot_at(f->runtime, r.slot));
     if (!s) return true;
     rr__lock(&f->runtime->store_lock);
@@ -502,4 +502,540 @@ TEST_SCOPE(two_bodies_wait_for_a_gather_that_cannot_come_back, .workers = 2, .st
     CHECK(rr_unwrap(int, rr_call(store_check_many, d.ref, (uint64_t)1)) == 2);
 }
 
-int main(int argc, char **argv) { return test_main(argc, argv); }
+/* ---- spilling ---- */
+
+/* Puts n objects of one size, seeds from 0 on. */
+static void put_all(rr_ref *refs, int n, size_t size) {
+    for (int i = 0; i < n; i++)
+        CHECK(rr_get_void(refs[i] = put(size, (uint64_t)i)) == RR_OK); /* also asks for none back */
+}
+
+TEST_SCOPE(least_recently_used_leave_first, .workers = 1, .store_bytes = MIB) {
+    rr_ref refs[10];
+    put_all(refs, 10, 100 * KIB);
+    CHECK(stats().objects_spilled == 0 && holds(refs[0], 100 * KIB, 0));
+    rr_ref more = put(100 * KIB, 10);
+    CHECK(rr_get_void(more) == RR_OK);
+    for (double start = rr_now(); used() > MIB - 50 * KIB && rr_now() - start < LIMIT;) nap();
+    CHECK(is_here(f, refs[0]) && !is_here(f, refs[1]) && is_here(f, refs[9]) && is_here(f, more));
+    CHECK(holds(refs[0], 100 * KIB, 0) && stats().objects_restored == 0);
+    CHECK(holds(refs[1], 100 * KIB, 1) && stats().objects_restored == 1);
+}
+
+TEST_SCOPE(reading_as_an_argument_keeps_a_value_young, .workers = 1, .store_bytes = MIB) {
+    rr_ref refs[10];
+    put_all(refs, 10, 100 * KIB);
+    CHECK(rr_unwrap(int, rr_call(store_check, refs[0], (uint64_t)0)) == 1);
+    CHECK(rr_get_void(put(100 * KIB, 10)) == RR_OK);
+    CHECK(is_here(f, refs[0]) && !is_here(f, refs[1]));
+}
+
+TEST_SCOPE(large_ones_leave_before_small_ones_of_about_their_age, .workers = 1,
+           .store_bytes = MIB) {
+    rr_ref small[20], large = {0};
+    put_all(small, 20, 500);
+    large = put(500 * KIB, 100);
+    CHECK(rr_get_void(put(600 * KIB, 101)) == RR_OK);
+    for (int i = 0; i < 20; i++) CHECK(is_here(f, small[i]));
+    CHECK(!is_here(f, large) && holds(large, 500 * KIB, 100));
+}
+
+/* They are never older than others by weight: they must not stand in front of them either. */
+TEST_SCOPE(objects_of_no_bytes_are_not_in_the_way, .workers = 1, .store_bytes = 64 * KIB) {
+    rr_ref empty = put(0, 1), refs[2000];
+    put_all(refs, 2000, 64);
+    CHECK(stats().objects_spilled > 0 && holds(empty, 0, 1));
+    for (int i = 0; i < 2000; i += 37) CHECK(holds(refs[i], 64, (uint64_t)i));
+}
+
+TEST_SCOPE(values_of_all_sizes_come_back_as_they_were, .workers = 2, .store_bytes = 4 * MIB) {
+    static const size_t sizes[] = {0,     1,       32,     33,      63,         64,
+                                   65,    1000,    4095,   4096,    4097,       49152,
+                                   49153, 100001,  MIB,    MIB + 1, 40000,      50000,
+                                   60001, 2 * MIB, 700001, 900009,  3 * MIB + 5};
+    enum { N = sizeof sizes / sizeof *sizes };
+    rr_ref refs[N];
+    for (uint64_t i = 0; i < N; i++)
+        refs[i] = i % 2 ? put(sizes[i], i) : rr_call(store_make, sizes[i], i);
+    CHECK(rr_wait(refs, N, N, LIMIT * 1000, NULL) == N);
+    for (int round = 0; round < 2; round++)
+        for (uint64_t i = 0; i < N; i++) CHECK(holds(refs[i], sizes[i], i));
+    rr_stats s = stats();
+    CHECK(s.objects_restored > 0 && s.spill_bytes_read > 0 && s.spill_seconds > 0);
+}
+
+static int descriptors(void) {
+    int n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (dir && readdir(dir)) n++;
+    if (dir) closedir(dir);
+    return n;
+}
+
+TEST_ALONE(many_small_objects_go_to_few_files) {
+    enum { N = 20000, SIZE = 100 };
+    fixture f;
+    static rr_ref refs[N];
+    int before = descriptors();
+    START(&f, .workers = 1, .store_bytes = 256 * KIB);
+    rr_scope scope = rr_scope_begin();
+    put_all(refs, N, SIZE);
+    CHECK(stats().objects_spilled > N / 2 && descriptors() <= before + 4);
+    for (uint64_t i = 0; i < N; i += 7) CHECK(holds(refs[i], SIZE, i));
+    rr_scope_end(scope);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+    CHECK(descriptors() <= before);
+}
+
+/* A copy that lies in a file is right for ever: values do not change. */
+TEST_SCOPE(restored_values_leave_again_without_a_write, .workers = 1, .store_bytes = 512 * KIB) {
+    enum { N = 12, SIZE = 100 * KIB };
+    rr_ref refs[N];
+    put_all(refs, N, SIZE);
+    for (int round = 0; round < 5; round++)
+        for (uint64_t i = 0; i < N; i++) CHECK(holds(refs[i], SIZE, i));
+    rr_stats s = stats();
+    CHECK(s.objects_restored > N && s.spill_bytes_written <= (uint64_t)N * SIZE);
+    CHECK(s.spill_bytes_read == s.objects_restored * SIZE);
+}
+
+TEST_SCOPE(spilled_values_are_arguments, .workers = 2, .store_bytes = MIB) {
+    rr_ref refs[20], checks[20];
+    put_all(refs, 20, 150 * KIB);
+    for (uint64_t i = 0; i < 20; i++) checks[i] = rr_call(store_check, refs[i], i);
+    for (int i = 0; i < 20; i++) CHECK(rr_unwrap(int, checks[i]) == 1);
+}
+
+TEST_SCOPE(spilled_values_in_gathers, .workers = 2, .store_bytes = MIB) {
+    rr_ref refs[20], checks[5], gathers[5];
+    rr_many many;
+    put_all(refs, 20, 150 * KIB);
+    for (uint64_t i = 0; i < 5; i++) gathers[i] = rr_gather(refs + 4 * i, 4);
+    for (uint64_t i = 0; i < 5; i++) checks[i] = rr_call(store_check_many, gathers[i], 4 * i);
+    for (int i = 0; i < 5; i++) CHECK(rr_unwrap(int, checks[i]) == 4);
+    for (uint64_t i = 0; i < 5; i++) {
+        rr_scope scope = rr_scope_begin();
+        if (CHECK(rr_get(rr_many, gathers[i], &many) == RR_OK && many.count == 4))
+            for (uint64_t k = 0; k < 4; k++)
+                CHECK(is_filled(many.items[k].data, 150 * KIB, 4 * i + k));
+        rr_scope_end(scope);
+    }
+}
+
+/* The parts of one that cannot be had whole are let go again. */
+TEST_SCOPE(gather_that_does_not_fit_leaves_nothing_pinned, .workers = 1, .store_bytes = MIB) {
+    rr_ref refs[4], gather;
+    rr_many many = {NULL, 9};
+    put_all(refs, 4, 400 * KIB);
+    gather = rr_gather(refs, 4);
+    CHECK(rr_get(rr_many, gather, &many) == RR_ERR_STORE_FULL && !many.items && !many.count);
+    CHECK(rr_get_void(rr_call(store_check_many, gather, (uint64_t)0)) == RR_ERR_STORE_FULL);
+    CHECK(rr_get_void(put(MIB, 9)) == RR_OK);
+    for (uint64_t i = 0; i < 4; i++) CHECK(holds(refs[i], 400 * KIB, i));
+}
+
+typedef struct halves {
+    large left;
+    int number;
+    large right;
+} halves;
+REMOTE_FN(halves, store_halves, uint64_t, seed) {
+    static _Thread_local halves h;
+    fill(h.left.bytes, sizeof h.left, seed), fill(h.right.bytes, sizeof h.right, seed + 1);
+    h.number = (int)seed;
+    return h;
+}
+TEST_SCOPE(fields_of_spilled_structs, .workers = 2, .store_bytes = 2 * MIB) {
+    rr_ref whole[6], left[6], right[6], number[6];
+    static large l;
+    int n;
+    for (uint64_t i = 0; i < 6; i++) whole[i] = rr_call(store_halves, i);
+    CHECK(rr_wait(whole, 6, 6, LIMIT * 1000, NULL) == 6);
+    for (int i = 0; i < 6; i++) {
+        left[i] = rr_field(large, whole[i], halves, left);
+        number[i] = rr_field(int, whole[i], halves, number);
+        right[i] = rr_field(large, whole[i], halves, right);
+    }
+    for (uint64_t i = 0; i < 6; i++) {
+        CHECK(rr_get(large, left[i], &l) == RR_OK && is_filled(&l, sizeof l, i));
+        CHECK(rr_get(large, right[i], &l) == RR_OK && is_filled(&l, sizeof l, i + 1));
+        CHECK(rr_get(int, number[i], &n) == RR_OK && n == (int)i);
+    }
+    CHECK(stats().objects_restored > 0);
+}
+
+typedef struct Maker {
+    uint64_t next;
+} Maker;
+REMOTE_ACTOR(Maker, create) { self->next = 0; }
+REMOTE_METHOD(rr_bytes, Maker, make, size_t, size) { return store_make(size, self->next++); }
+REMOTE_METHOD(int, Maker, check, rr_bytes, b, uint64_t, seed) {
+    return is_filled(b.data, b.size, seed) && self->next > seed;
+}
+TEST_SCOPE(results_and_arguments_of_actors, .workers = 2, .store_bytes = MIB) {
+    rr_actor maker = rr_spawn(Maker_create);
+    rr_ref made[15], checks[15];
+    for (int i = 0; i < 15; i++) made[i] = rr_ask(maker, Maker_make, (size_t)150 * KIB);
+    for (uint64_t i = 0; i < 15; i++) checks[i] = rr_ask(maker, Maker_check, made[i], i);
+    for (uint64_t i = 0; i < 15; i++) CHECK(rr_unwrap(int, checks[i]) == 1);
+    for (uint64_t i = 0; i < 15; i++) CHECK(holds(made[i], 150 * KIB, i));
+    CHECK(stats().objects_restored > 0);
+}
+
+REMOTE_STREAM(rr_bytes, store_items, int, n, size_t, size) {
+    char *bytes = malloc(size);
+    for (int i = 0; bytes && i < n; i++) {
+        fill(bytes, size, (uint64_t)i);
+        if (rr_yield(rr_bytes, rr_bytes_of(bytes, size)) != RR_OK) break;
+    }
+    free(bytes);
+}
+REMOTE_STREAM(large, store_large_items, int, n) {
+    static _Thread_local large l;
+    for (int i = 0; i < n; i++) {
+        fill(&l, sizeof l, (uint64_t)i);
+        if (rr_yield(large, l) != RR_OK) return;
+    }
+}
+TEST_SCOPE(items_of_streams, .workers = 2, .store_bytes = MIB) {
+    static large l;
+    rr_ref kept[12], r;
+    rr_stream items = rr_call_stream(store_items, 12, (size_t)150 * KIB);
+    rr_stream larges = rr_call_stream(store_large_items, 12);
+    for (uint64_t i = 0; i < 12; i++) CHECK(rr_next(items, &kept[i]) == RR_OK);
+    CHECK(rr_next(items, &r) == RR_ERR_END);
+    for (uint64_t i = 0; i < 12; i++) {
+        CHECK(rr_next(larges, &r) == RR_OK && rr_get(large, r, &l) == RR_OK);
+        CHECK(is_filled(&l, sizeof l, i));
+    }
+    for (uint64_t i = 0; i < 12; i++) CHECK(holds(kept[i], 150 * KIB, i));
+    CHECK(stats().objects_restored > 0);
+    rr_release(items), rr_release(larges);
+}
+
+typedef struct reading {
+    rr_ref *refs;
+    int n;
+    size_t size;
+    atomic_int *go;
+} reading;
+static void read_all(void *data) {
+    reading *r = data;
+    while (!*r->go) nap();
+    for (int i = 0; i < r->n; i++) CHECK(holds(r->refs[i], r->size, (uint64_t)i));
+}
+TEST_SCOPE(readers_at_once_bring_a_value_back_once, .workers = 1, .store_bytes = 2 * MIB) {
+    enum { N = 8, SIZE = 200 * KIB };
+    rr_ref refs[N], rest;
+    atomic_int go = 0;
+    outside threads[4];
+    reading r = {refs, N, SIZE, &go};
+    put_all(refs, N, SIZE);
+    CHECK(rr_get_void(rest = put(2 * MIB, 99)) == RR_OK);
+    rr_release(rest);
+    CHECK(room_settles_at(0) && stats().objects_spilled == N);
+    for (int i = 0; i < 4; i++) outside_start(&threads[i], f->runtime, read_all, &r);
+    go = 1;
+    for (int i = 0; i < 4; i++) outside_join(&threads[i]);
+    CHECK(stats().objects_restored == N);
+}
+
+TEST_SCOPE(views_stay_while_others_leave, .workers = 2, .store_bytes = MIB) {
+    rr_ref kept = put(300 * KIB, 1);
+    rr_bytes view = {0}, again = {0};
+    rr_scope scope = rr_scope_begin();
+    CHECK(rr_get(rr_bytes, kept, &view) == RR_OK);
+    for (uint64_t i = 0; i < 40; i++) CHECK(rr_get_void(put(100 * KIB, 2 + i)) == RR_OK);
+    CHECK(is_filled(view.data, 300 * KIB, 1));
+    CHECK(rr_get(rr_bytes, kept, &again) == RR_OK && again.data == view.data);
+    rr_release(kept); /* the scope keeps the view */
+    CHECK(rr_get_void(put(700 * KIB, 99)) == RR_OK && is_filled(view.data, 300 * KIB, 1));
+    rr_scope_end(scope);
+}
+
+TEST_SCOPE(waiting_and_looking_bring_nothing_back, .workers = 1, .store_bytes = MIB) {
+    rr_ref refs[20], gather;
+    size_t ready[20];
+    put_all(refs, 20, 100 * KIB);
+    CHECK(rr_wait(refs, 20, 20, -1, ready) == 20 && rr_wait(refs, 20, 3, 0, ready) == 3);
+    for (int i = 0; i < 20; i++) CHECK(rr_ready(refs[i]) && rr_get_void(refs[i]) == RR_OK);
+    gather = rr_gather(refs, 20);
+    rr_name("waiting", refs[0]), rr_name("waiting", (rr_ref){0});
+    CHECK(rr_get_void(gather) == RR_OK && rr_error_code(refs[0]) == 0);
+    CHECK(rr_get(int, refs[0], &(int){0}) == RR_ERR_TYPE);
+    CHECK(stats().objects_restored == 0 && stats().objects_spilled > 0);
+}
+
+TEST_RUN(views_outside_scopes_stay_until_the_release, .workers = 1, .store_bytes = MIB) {
+    rr_ref r = put(300 * KIB, 1), others[20];
+    rr_bytes view = {0};
+    rr_retain(r);
+    CHECK(rr_get(rr_bytes, r, &view) == RR_OK);
+    put_all(others, 20, 100 * KIB);
+    CHECK(is_filled(view.data, 300 * KIB, 1) && is_here(f, r));
+    rr_release(r); /* one count is left, but the view has gone */
+    rr_ref all = put(MIB, 99);
+    CHECK(rr_get_void(all) == RR_OK && !is_here(f, r));
+    CHECK(rr_get(rr_bytes, r, &view) == RR_OK && is_filled(view.data, 300 * KIB, 1));
+    rr_release(r), rr_release(all), release_all(others, 20);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+}
+
+TEST_RUN(gathered_views_outside_scopes_stay_until_the_release, .workers = 1, .store_bytes = MIB) {
+    rr_ref parts[2] = {put(200 * KIB, 1), put(200 * KIB, 2)}, gather = rr_gather(parts, 2);
+    rr_many many = {0};
+    CHECK(rr_get(rr_many, gather, &many) == RR_OK && many.count == 2);
+    CHECK(is_refused(put(MIB, 9)));
+    CHECK(is_filled(many.items[1].data, 200 * KIB, 2));
+    rr_release(gather);
+    rr_ref all = put(MIB, 99);
+    CHECK(rr_get_void(all) == RR_OK && !is_here(f, parts[0]) && !is_here(f, parts[1]));
+    rr_release(all), release_all(parts, 2);
+    rr_runtime_use(f->runtime);
+}
+
+TEST_SCOPE(released_while_away_gives_the_file_back, .workers = 1, .store_bytes = MIB) {
+    rr_ref refs[20];
+    put_all(refs, 20, 100 * KIB);
+    uint64_t most = stats().spill_bytes_used;
+    CHECK(most >= 900 * KIB);
+    release_all(refs, 20);
+    CHECK(objects_settle_at(1) || true);
+    put_all(refs, 20, 100 * KIB); /* a file in which nothing lives is not appended to */
+    CHECK(stats().spill_bytes_used <= most + 200 * KIB);
+    for (uint64_t i = 0; i < 20; i++) CHECK(holds(refs[i], 100 * KIB, i));
+}
+
+/* ---- while the spiller writes ---- */
+
+static void stall_begin(void) {
+    is_stalled = 0;
+    writes_stall = 1;
+}
+static bool stall_waits(void) {
+    for (double start = rr_now(); !is_stalled; nap())
+        if (rr_now() - start > LIMIT) return false;
+    return true;
+}
+static void stall_end(void) { writes_stall = 0; }
+typedef struct putting {
+    size_t size;
+    uint64_t seed;
+    rr_ref ref;
+    atomic_int done;
+} putting;
+static void put_one(void *data) {
+    putting *p = data;
+    p->ref = put(p->size, p->seed);
+    p->done = 1;
+}
+
+TEST_ALONE(released_while_it_is_written) {
+    fixture f;
+    rr_ref refs[10];
+    outside thread;
+    putting p = {.size = 500 * KIB, .seed = 77};
+    START(&f, .workers = 1, .store_bytes = MIB);
+    put_all(refs, 10, 100 * KIB);
+    stall_begin();
+    outside_start(&thread, f.runtime, put_one, &p);
+    CHECK(stall_waits());
+    release_all(refs, 5); /* among them what is being written */
+    CHECK(holds(refs[5], 100 * KIB, 5));
+    stall_end();
+    outside_join(&thread);
+    CHECK(holds(p.ref, p.size, p.seed));
+    for (uint64_t i = 5; i < 10; i++) CHECK(holds(refs[i], 100 * KIB, i));
+    release_all(refs + 5, 5), rr_release(p.ref);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+}
+
+TEST_ALONE(read_while_it_is_written_stays) {
+    fixture f;
+    rr_ref refs[10];
+    rr_bytes views[10];
+    outside thread;
+    putting p = {.size = 300 * KIB, .seed = 77};
+    START(&f, .workers = 1, .store_bytes = MIB);
+    put_all(refs, 10, 100 * KIB);
+    stall_begin();
+    outside_start(&thread, f.runtime, put_one, &p);
+    CHECK(stall_waits());
+    rr_scope scope = rr_scope_begin();
+    for (int i = 0; i < 3; i++) CHECK(rr_get(rr_bytes, refs[i], &views[i]) == RR_OK);
+    stall_end();
+    outside_join(&thread);
+    for (uint64_t i = 0; i < 3; i++) CHECK(is_filled(views[i].data, 100 * KIB, i));
+    CHECK(stats().objects_restored == 0 && holds(p.ref, p.size, p.seed));
+    rr_scope_end(scope);
+    for (uint64_t i = 0; i < 10; i++) CHECK(holds(refs[i], 100 * KIB, i));
+    release_all(refs, 10), rr_release(p.ref);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+}
+
+static void *destroy_runtime(void *runtime) {
+    CHECK(rr_runtime_destroy(runtime) == RR_OK);
+    return NULL;
+}
+/* The end comes while one batch is written and more is to follow, for which threads outside wait.
+   Neither they nor the end wait for ever, and what was to follow is not touched again. */
+static void end_while_writing(bool makes_room) {
+    fixture f;
+    rr_ref refs[10];
+    outside threads[2];
+    pthread_t end;
+    putting p[2] = {{.size = 200 * KIB, .seed = 1}, {.size = 600 * KIB, .seed = 2}};
+    START(&f, .workers = 1, .store_bytes = MIB);
+    put_all(refs, 10, 100 * KIB);
+    stall_begin();
+    outside_start(&threads[0], f.runtime, put_one, &p[0]);
+    CHECK(stall_waits());
+    uint64_t leaving = 0;
+    outside_start(&threads[1], f.runtime, put_one, &p[1]);
+    for (double start = rr_now(); leaving < 500 * KIB && rr_now() - start < LIMIT; nap()) {
+        rr__lock(&f.runtime->store_lock);
+        leaving = f.runtime->leaving;
+        rr__unlock(&f.runtime->store_lock);
+    }
+    if (makes_room) release_all(refs + 8, 2);
+    rr_runtime *runtime = f.runtime;
+    pthread_create(&end, NULL, destroy_runtime, runtime);
+    for (double start = rr_now(); rr__load_acquire(&runtime->phase) != RR__STOPPED; nap())
+        if (!CHECK(rr_now() - start < LIMIT)) break;
+    stall_end();
+    outside_join(&threads[0]), outside_join(&threads[1]);
+    rr_runtime_use(NULL);
+    rr_get_void((rr_ref){0}); /* this thread lets go of it */
+    pthread_join(end, NULL);
+    CHECK(p[0].done && p[1].done);
+    pthread_mutex_destroy(&f.lock);
+}
+TEST_ALONE(end_while_values_wait_to_be_written) { end_while_writing(false); }
+TEST_ALONE(end_while_values_wait_to_be_written_and_room_comes) { end_while_writing(true); }
+
+/* ---- files ---- */
+
+static int entries(const char *path) {
+    int n = 0;
+    DIR *dir = opendir(path);
+    while (dir && readdir(dir)) n++;
+    if (dir) closedir(dir);
+    return dir ? n - 2 : -1; /* without . and .. */
+}
+static bool folder_new(char *path, size_t size) {
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, size, "%s/test_store.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    return CHECK(mkdtemp(path) != NULL);
+}
+static bool lies_in(const char *path, const char *folder) {
+    size_t n = strlen(folder);
+    return !strncmp(path, folder, n) && path[n] == '/' && !strchr(path + n + 1, '/');
+}
+static void spill_some(rr_config config, const char *folder) {
+    fixture f;
+    rr_ref refs[20];
+    last_path[0] = 0, last_mode = 0;
+    config.workers = 1, config.store_bytes = MIB;
+    fixture_start(&f, config);
+    put_all(refs, 20, 100 * KIB);
+    CHECK(lies_in(last_path, folder) && last_mode == 0600);
+    CHECK(entries(folder) == 0 && access(last_path, F_OK) != 0); /* it has no name any more */
+    fixture_stop(&f);
+    CHECK(entries(folder) == 0);
+}
+TEST_ALONE(files_lie_where_the_configuration_says) {
+    char given[300], spill[300], tmp[300];
+    const char *was = getenv("TMPDIR");
+    char *before = was ? strdup(was) : NULL;
+    if (!folder_new(given, sizeof given) || !folder_new(spill, sizeof spill) ||
+        !folder_new(tmp, sizeof tmp))
+        return;
+    int fds = descriptors();
+    setenv("TMPDIR", tmp, 1);
+    spill_some((rr_config){0}, tmp);
+    setenv("RUSTYRAY_SPILL_DIR", spill, 1);
+    spill_some((rr_config){0}, spill);
+    spill_some((rr_config){.spill_dir = given}, given);
+    spill_some((rr_config){.spill_dir = ""}, spill);
+    unsetenv("RUSTYRAY_SPILL_DIR");
+    if (before) setenv("TMPDIR", before, 1);
+    else unsetenv("TMPDIR");
+    free(before);
+    CHECK(descriptors() == fds);
+    rmdir(given), rmdir(spill), rmdir(tmp);
+}
+
+TEST_RUN(folder_that_is_not_there_is_an_error_that_says_so, .workers = 1, .store_bytes = MIB,
+         .spill_dir = "/nowhere/at/all") {
+    rr_ref refs[12];
+    int full = 0;
+    for (uint64_t i = 0; i < 12; i++) refs[i] = put(100 * KIB, i);
+    for (uint64_t i = 0; i < 12; i++) {
+        rr_status status = read_status(refs[i], 100 * KIB, i);
+        CHECK(status == (i < 10 ? RR_OK : RR_ERR_IO));
+        full += status != RR_OK;
+    }
+    CHECK(full == 2 && fixture_logged(f, "/nowhere/at/all") && fixture_logged(f, "spill_dir"));
+    release_all(refs, 12);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+}
+
+/* The child of kill -9: spills until then. */
+static int spill_for_ever(const char *folder) {
+    rr_config config = {.workers = 1, .store_bytes = MIB, .spill_dir = folder};
+    if (rr_init(&config) != RR_OK) return 2;
+    rr_ref refs[40];
+    for (uint64_t i = 0;; i++) {
+        if (i >= 40) rr_release(refs[i % 40]);
+        refs[i % 40] = put(100 * KIB, i);
+        if (i % 5 == 0) rr_pin(refs[i * 7 % 40 % (i + 1)]), rr_unpin(refs[i * 7 % 40 % (i + 1)]);
+        if (i == 60 && write(1, "x", 1) != 1) return 3;
+    }
+}
+TEST_ALONE(nothing_is_left_of_a_process_that_was_killed) {
+    char folder[300], program[500];
+    if (!folder_new(folder, sizeof folder)) return;
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[n > 0 ? n : 0] = 0;
+    for (int i = 0; n > 0 && i < 3; i++) {
+        int out[2];
+        if (!CHECK(pipe(out) == 0)) break;
+        pid_t child = fork();
+        if (child == 0) {
+            dup2(out[1], 1);
+            execl(program, program, "--spill-for-ever", folder, (char *)NULL);
+            _exit(9);
+        }
+        close(out[1]);
+        char x = 0;
+        int status = 0;
+        CHECK(read(out[0], &x, 1) == 1 && x == 'x');
+        nanosleep(&(struct timespec){0, i * 3000000}, NULL); /* somewhere in its work */
+        CHECK(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+        CHECK(WIFSIGNALED(status) && entries(folder) == 0);
+        close(out[0]);
+    }
+    CHECK(rmdir(folder) == 0);
+}
+
+TEST_ALONE(descriptors_are_given_back) {
+    int before = descriptors();
+    for (int i = 0; i < 5; i++) {
+        fixture f;
+        rr_ref refs[30];
+        START(&f, .workers = 2, .store_bytes = 256 * KIB);
+        put_all(refs, 30, 30 * KIB);
+        for (uint64_t k = 0; k < 30; k++) CHECK(holds(refs[k], 30 * KIB, k));
+        if (i % 2) release_all(refs, 30); /* else they live to the end */
+        fixture_stop(&f);
+    }
+    CHECK(descriptors() == before);
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "--spill-for-ever")) return spill_for_ever(argv[2]);
+    return test_main(argc, argv);
+}
