@@ -4612,7 +4612,7 @@ static RR__NOINLINE void rr__stored_begin(rr__context *cx, rr__object *o, rr__ob
         return;
     }
     s->object = o, s->recipe = recipe;
-    s->may_leave = rt->config.evict != RR_EVICT_REBUILD || recipe;
+    s->may_leave = rr__info_of(o) > 0 && (rt->config.evict != RR_EVICT_REBUILD || recipe);
     rr__lock(&rt->store_lock);
     rr__age_add_locked(rt, s);
     rr__unlock(&rt->store_lock);
