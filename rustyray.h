@@ -4210,7 +4210,7 @@ static bool rr__evict_locked(rr__context *cx, uint64_t wanted) {
     return sum > 0;
 }
 
-static bool rr__spiller_start_locked(rr_runtime *rt);
+static rr_status rr__spiller_start_locked(rr_runtime *rt);
 
 /* Admits so many bytes as soon as others have left; fails if none can. *may_come: bodies elsewhere
    had room then. Under the lock, or one that takes room between two looks is seen by neither. */
@@ -4222,7 +4222,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
     rr_status status = RR_OK;
     rr__lock(&rt->store_lock);
     uint64_t failures = rt->spill_failures;
-    if (may_spill && !rr__spiller_start_locked(rt)) status = RR_ERR_NO_MEMORY;
+    if (may_spill) status = rr__spiller_start_locked(rt);
     while (status == RR_OK && !rr__store_admit(rt, bytes)) {
         uint64_t used = rr__load_relaxed(&rt->store_used) + bytes; /* a counter */
         uint64_t over = used > limit ? used - limit : 0;
@@ -4514,24 +4514,26 @@ static void rr__spiller_main(void *context) {
         rr__spill_batch(cx, batch, bytes, buffer);
         rr__lock(&rt->store_lock);
     }
+    for (rr__stored *s = rt->leaving_first, *next; s; s = next) { /* nobody needs its room now */
+        next = s->older;
+        rr__spilled_locked(cx, s, NULL, false);
+    }
+    rt->leaving_first = rt->leaving_last = NULL;
+    rt->spill_failures++, rt->spill_status = RR_ERR_NOT_RUNNING;
+    rr__store_signal_locked(rt); /* but threads outside that are late */
     rr__unlock(&rt->store_lock);
     RR_FREE(buffer);
     rr__self()->context = NULL;
     rr__local_clear(rr__self());
 }
 
-static bool rr__spiller_start_locked(rr_runtime *rt) {
-    if (rt->spiller) return true;
+static rr_status rr__spiller_start_locked(rr_runtime *rt) {
+    if (rr__load_acquire(&rt->phase) == RR__STOPPED) return RR_ERR_NOT_RUNNING; /* it has ended */
+    if (rt->spiller) return RR_OK;
     rr__lock(&rt->lock);
     rt->spiller = rr__service_start_locked(rt, rr__spiller_main);
     rr__unlock(&rt->lock);
-    return rt->spiller != NULL;
-}
-
-/* What the spiller has not come to; before the arena goes, in which the records are. */
-static void rr__leaving_free(rr_runtime *rt) {
-    for (rr__stored *s = rt->leaving_first; s; s = s->older)
-        if (!s->object && s->place == RR__ON_ITS_OWN) rr__big_free(s->block);
+    return rt->spiller ? RR_OK : RR_ERR_NO_MEMORY;
 }
 
 static void rr__store_free(rr_runtime *rt) {
@@ -9760,7 +9762,6 @@ static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
 }
 
 static void rr__runtime_free(rr_runtime *rt) {
-    rr__leaving_free(rt);
     for (uint32_t slot = 1;; slot++) {
         rr__object *o = rr__slot_at(rt, slot);
         if (!o) break;
