@@ -9315,7 +9315,7 @@ static void rr__census_args(rr__census *c, rr__object *task) {
 /* What an object counts. */
 static void rr__census_visit(rr__context *cx, rr__census *c, rr__object *o) {
     if (o->kind == RR__FUNCTION || o->kind == RR__METHOD) rr__census_args(c, o);
-    if (o->kind == RR__GATHER)
+    if (o->kind == RR__GATHER && o->extra.parts)
         for (size_t i = 0; i < o->extra.parts->count; i++)
             rr__row_holds(c, o->extra.parts->objects[i]);
     unsigned kind = rr__kind_in(rr__load_acquire(&o->word));
