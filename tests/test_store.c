@@ -1037,6 +1037,471 @@ TEST_ALONE(descriptors_are_given_back) {
     CHECK(descriptors() == before);
 }
 
+/* ---- what fails on the way ---- */
+
+enum { FAULT_OBJECTS = 8, FAULT_SIZE = 40 * KIB };
+
+/* Whatever goes wrong, a request ends with its value or an error of the store, and what was stored
+   before can be read when files work again. */
+static void faulty_scenario(fixture *f) {
+    rr_ref refs[FAULT_OBJECTS], made[2], field;
+    rr_scope scope = rr_scope_begin();
+    for (uint64_t i = 0; i < FAULT_OBJECTS; i++) refs[i] = put(FAULT_SIZE, i);
+    for (uint64_t i = 0; i < 2; i++) made[i] = rr_call(store_check, refs[i], i);
+    field = rr_gather(refs + 2, 2);
+    rr_ref many = rr_call(store_check_many, field, (uint64_t)2);
+    for (uint64_t i = 0; i < FAULT_OBJECTS; i++) {
+        rr_status status = read_status(refs[i], FAULT_SIZE, i);
+        CHECK(status == RR_OK || status == RR_ERR_IO || status == RR_ERR_STORE_FULL);
+    }
+    for (int i = 0; i < 2; i++) {
+        rr_status status = rr_get_void(made[i]);
+        CHECK(status == RR_OK || status == RR_ERR_IO || status == RR_ERR_STORE_FULL);
+        CHECK(status != RR_OK || rr_unwrap(int, made[i]) == 1);
+    }
+    rr_status status = rr_get_void(many);
+    CHECK(status == RR_OK || status == RR_ERR_IO || status == RR_ERR_STORE_FULL);
+    CHECK(status != RR_OK || rr_unwrap(int, many) == 2);
+    faults_in = LONG_MAX;
+    fault_stays = false;
+    for (uint64_t i = 0; i < FAULT_OBJECTS; i++) {
+        rr__object *o = rr__slot_at(f->runtime, refs[i].slot);
+        CHECK(rr__has_failed(o) || holds(refs[i], FAULT_SIZE, i));
+    }
+    rr_ref more = put(FAULT_SIZE, 50);
+    CHECK(holds(more, FAULT_SIZE, 50));
+    rr_scope_end(scope);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+}
+static void *faulty_runner(void *nothing) {
+    fixture f;
+    START(&f, .workers = 1, .store_bytes = 128 * KIB);
+    faulty_scenario(&f);
+    fixture_stop(&f);
+    return nothing;
+}
+/* With the n-th call for a file going wrong. */
+static void run_faulty(long n, int kind, bool stays) {
+    pthread_t thread; /* of its own: what it has goes at its end */
+    int fds = descriptors();
+    long live = memory_live;
+    fault_kind = kind;
+    fault_stays = stays;
+    faults_in = n;
+    if (!CHECK(pthread_create(&thread, NULL, faulty_runner, NULL) == 0)) abort();
+    CHECK(pthread_join(thread, NULL) == 0);
+    faults_in = LONG_MAX;
+    if (!CHECK(memory_live == live && descriptors() == fds))
+        fprintf(stderr, "call %ld, kind %d%s\n", n, kind, stays ? ", and all after it" : "");
+}
+static void faults_of_kind(int kind) {
+    for (long n = 1; n <= 50; n++) { /* it makes some 30 */
+        run_faulty(n, kind, false);
+        if (kind != INTERRUPTED) run_faulty(n, kind, true); /* or it would be tried for ever */
+    }
+}
+TEST_ALONE(files_that_fail_with_eio) { faults_of_kind(WITH_EIO); }
+TEST_ALONE(files_that_are_full) { faults_of_kind(WITH_ENOSPC); }
+TEST_ALONE(files_that_write_and_read_nothing) { faults_of_kind(NOTHING); }
+TEST_ALONE(files_that_are_corrupt) { faults_of_kind(CORRUPT); }
+
+/* These are no errors, but for making the file. */
+static void handled_fault(int kind, bool stays) {
+    for (long n = 3; n < 40; n++) { /* past the two that make the first file */
+        fixture f;
+        rr_ref refs[12];
+        START(&f, .workers = 1, .store_bytes = 128 * KIB);
+        rr_scope scope = rr_scope_begin();
+        fault_kind = kind;
+        fault_stays = stays;
+        faults_in = n;
+        put_all(refs, 12, FAULT_SIZE);
+        for (uint64_t i = 0; i < 12; i++) CHECK(holds(refs[i], FAULT_SIZE, i));
+        faults_in = LONG_MAX;
+        rr_scope_end(scope);
+        CHECK(objects_settle_at(0) && room_settles_at(0) && fixture_messages(&f) == 0);
+        fixture_stop(&f);
+    }
+}
+TEST_ALONE(interrupted_calls_are_made_again) { handled_fault(INTERRUPTED, false); }
+TEST_ALONE(short_writes_and_reads_are_gone_on_with) {
+    handled_fault(SHORT, false), handled_fault(SHORT, true);
+}
+
+TEST_ALONE(full_disk_is_told_from_a_broken_one) {
+    static const rr_status wanted[] = {[WITH_EIO] = RR_ERR_IO, [WITH_ENOSPC] = RR_ERR_STORE_FULL};
+    for (int kind = WITH_EIO; kind <= WITH_ENOSPC; kind++)
+        for (int n = 1; n <= 3; n++) { /* the two that make the file, a write */
+            fixture f;
+            rr_ref refs[3];
+            START(&f, .workers = 1, .store_bytes = 128 * KIB);
+            put_all(refs, 3, FAULT_SIZE);
+            fault_kind = kind;
+            fault_stays = true;
+            faults_in = n;
+            rr_ref none = put(FAULT_SIZE, 3);
+            faults_in = LONG_MAX;
+            if (!CHECK(rr_get_void(none) == wanted[kind])) fprintf(stderr, "call %d\n", n);
+            for (uint64_t i = 0; i < 3; i++) CHECK(holds(refs[i], FAULT_SIZE, i));
+            rr_release(none), release_all(refs, 3);
+            CHECK(objects_settle_at(0) && room_settles_at(0));
+            fixture_stop(&f);
+        }
+}
+
+TEST_ALONE(corrupt_value_is_an_error_and_not_a_value) {
+    fixture f;
+    rr_ref refs[6];
+    START(&f, .workers = 1, .store_bytes = 128 * KIB);
+    put_all(refs, 6, FAULT_SIZE);
+    fault_kind = CORRUPT;
+    faults_in = 1;
+    CHECK(read_status(refs[0], FAULT_SIZE, 0) == RR_ERR_IO);
+    CHECK(strstr(rr_error_message(refs[0]), "test_store.c") != NULL);
+    faults_in = 1;
+    rr_ref check = rr_call(store_check, refs[1], (uint64_t)1);
+    CHECK(rr_get_void(check) == RR_ERR_IO && strstr(rr_error_message(check), "argument 1"));
+    faults_in = LONG_MAX;
+    for (uint64_t i = 0; i < 6; i++) CHECK(holds(refs[i], FAULT_SIZE, i)); /* it was the reading */
+    rr_release(check), release_all(refs, 6);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+}
+
+static bool is_store_error(rr_status s) {
+    return s == RR_OK || s == RR_ERR_NO_MEMORY || s == RR_ERR_IO || s == RR_ERR_STORE_FULL ||
+           s == RR_ERR_OBJECT_LOST || s == RR_ERR_NOT_RUNNING || s == RR_ERR_NOT_FOUND ||
+           s == RR_ERR_STALE;
+}
+/* Spills, restores and rebuilds, with names and pins, while memory fails. */
+static void memory_scenario(rr_evict evict) {
+    fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    rr_config config = {.workers = 1, .store_bytes = 64 * KIB, .evict = evict};
+    rr_ref refs[8], found = {0};
+    config.log = fixture_log, config.log_data = &f;
+    rr_runtime *runtime = rr_runtime_create(&config);
+    if (!runtime) return;
+    rr_runtime_use(runtime);
+    rr_scope scope = rr_scope_begin();
+    for (uint64_t i = 0; i < 8; i++)
+        refs[i] = i % 2 && evict == RR_EVICT_SPILL ? put(20 * KIB, i)
+                                                   : rr_call(store_make, (size_t)20 * KIB, i);
+    rr_ref check = rr_call(store_check_two, refs[0], refs[1], (uint64_t)0, (uint64_t)1);
+    rr_ref gather = rr_gather(refs + 2, 2);
+    rr_ref many = rr_call(store_check_many, gather, (uint64_t)2);
+    rr_ref named = rr_put_as("named", int, 5);
+    for (uint64_t i = 0; i < 8; i++) {
+        rr_scope inner = rr_scope_begin();
+        rr_bytes view = {0};
+        rr_status status = rr_get(rr_bytes, refs[i], &view);
+        CHECK(is_store_error(status));
+        CHECK(status != RR_OK || is_filled(view.data, view.size, i));
+        rr_scope_end(inner);
+    }
+    if (rr_pin(refs[5]) == RR_OK) CHECK(is_store_error(rr_unpin(refs[5])));
+    CHECK(is_store_error(rr_get_void(check)) && is_store_error(rr_get_void(many)));
+    CHECK(is_store_error(rr_find("named", &found)) && is_store_error(rr_get_void(named)));
+    FILE *file = fopen("/dev/null", "w");
+    if (file) CHECK(is_store_error(rr_write_memory(file))), fclose(file);
+    rr_scope_end(scope);
+    rr_runtime_use(NULL);
+    CHECK(rr_runtime_destroy(runtime) == RR_OK);
+}
+static void *memory_runner(void *evict) {
+    memory_scenario(*(rr_evict *)evict);
+    return NULL;
+}
+static long run_without_memory(long n, bool stays, rr_evict evict) {
+    pthread_t thread;
+    long live = memory_live, start = n ? n : LONG_MAX;
+    int fds = descriptors();
+    memory_stays = stays;
+    memory_budget = start;
+    if (!CHECK(pthread_create(&thread, NULL, memory_runner, &evict) == 0)) abort();
+    CHECK(pthread_join(thread, NULL) == 0);
+    long asked = start - memory_budget;
+    memory_budget = LONG_MAX;
+    if (!CHECK(memory_live == live && descriptors() == fds))
+        fprintf(stderr, "%ld left after number %ld%s, evict %d\n", (long)memory_live - live, n,
+                stays ? " and all after it" : "", (int)evict);
+    return asked;
+}
+static void all_allocations(rr_evict evict) {
+    double start = rr_now();
+    long asked = run_without_memory(0, false, evict), step = 1;
+    for (long n = 1; n <= asked + 5; n += step) {
+        run_without_memory(n, false, evict), run_without_memory(n, true, evict);
+        if (rr_now() - start > 1) step = 1 + asked / 50; /* a slow machine looks at some only */
+    }
+}
+TEST_ALONE(each_allocation_fails_while_values_spill) { all_allocations(RR_EVICT_SPILL); }
+TEST_ALONE(each_allocation_fails_while_values_are_made_again) { all_allocations(RR_EVICT_REBUILD); }
+
+/* ---- values that are made again ---- */
+
+/* Counts its runs; from one on it fails. */
+REMOTE_FN(rr_bytes, store_counted, uint64_t, at, size_t, size, uint64_t, seed) {
+    desk *d = desk_at(at);
+    int run = ++d->runs;
+    if (d->bad_from && run >= d->bad_from) rr_fail(7, "bad from run %d on", run);
+    return store_make(size, seed);
+}
+/* One more than its argument says, and that its bytes are right. */
+REMOTE_FN(rr_bytes, store_link, rr_bytes, before, uint64_t, seed) {
+    bool ok = before.size == 0 || is_filled(before.data, before.size, seed - 1);
+    return store_make(before.size ? before.size : 2000, ok ? seed : seed + 1000000);
+}
+REMOTE_FN(rr_bytes, store_link_many, rr_many, before, uint64_t, seed) {
+    bool ok = is_filled(before.items[0].data, before.items[0].size, seed - 1);
+    return store_make(2000, ok ? seed : seed + 1000000);
+}
+REMOTE_FN(rr_bytes, store_join, rr_bytes, a, rr_bytes, b, uint64_t, at, uint64_t, seed) {
+    desk *d = desk_at(at);
+    d->runs++;
+    d->wrong += !is_filled(a.data, a.size, 1) || !is_filled(b.data, b.size, 2);
+    return store_make(100 * KIB, seed);
+}
+/* All that may leave does. */
+static void drop_all(size_t limit) {
+    void *room = NULL;
+    rr_ref all = rr_create(limit, &room);
+    CHECK(room != NULL);
+    rr_release(all);
+}
+
+TEST_SCOPE(lost_results_are_made_again, .workers = 2, .store_bytes = MIB, .no_spill = true) {
+    static desk d;
+    rr_ref refs[8];
+    for (uint64_t i = 0; i < 8; i++) refs[i] = rr_call(store_counted, AT(&d), (size_t)200 * KIB, i);
+    CHECK(rr_wait(refs, 8, 8, LIMIT * 1000, NULL) == 8 && d.runs == 8);
+    for (uint64_t i = 0; i < 8; i++) CHECK(holds(refs[i], 200 * KIB, i));
+    rr_stats s = stats();
+    CHECK(d.runs > 8 && s.objects_rebuilt == (uint64_t)d.runs - 8 && s.objects_dropped > 0);
+    CHECK(s.objects_spilled == 0 && s.spill_bytes_written == 0);
+}
+
+static void long_chain(bool gathers) {
+    enum { N = 10000 };
+    fixture f;
+    START(&f, .workers = 1, .store_bytes = 256 * KIB, .no_spill = true);
+    rr_scope scope = rr_scope_begin();
+    rr_ref last = rr_call(store_make, (size_t)2000, (uint64_t)0);
+    for (uint64_t i = 1; i < N; i++) {
+        rr_ref next, gather = gathers ? rr_gather(&last, 1) : (rr_ref){0};
+        next = gathers ? rr_call(store_link_many, gather, i) : rr_call(store_link, last, i);
+        rr_release(last), rr_release(gather);
+        last = next;
+        if (i % 500 == 0) CHECK(rr_get_void(last) == RR_OK);
+    }
+    CHECK(rr_get_void(last) == RR_OK);
+    drop_all(256 * KIB);
+    CHECK(!is_here(&f, last) && holds(last, 2000, N - 1));
+    CHECK(stats().objects_rebuilt >= N);
+    rr_release(last); /* and with it all that it might need */
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    rr_scope_end(scope);
+    fixture_stop(&f);
+}
+TEST(chain_of_ten_thousand_lost_results) { long_chain(false); }
+TEST(chain_of_ten_thousand_lost_results_through_gathers) { long_chain(true); }
+
+TEST_SCOPE(argument_of_two_lost_results_is_made_again_once, .workers = 1, .store_bytes = MIB,
+           .no_spill = true) {
+    static desk base, joined;
+    rr_ref a = rr_call(store_counted, AT(&base), (size_t)100 * KIB, (uint64_t)1);
+    rr_ref b = rr_call(store_make, (size_t)100 * KIB, (uint64_t)2);
+    rr_ref left = rr_call(store_join, a, b, AT(&joined), (uint64_t)3);
+    rr_ref right = rr_call(store_join, a, b, AT(&joined), (uint64_t)4);
+    CHECK(rr_get_void(left) == RR_OK && rr_get_void(right) == RR_OK);
+    rr_release(a), rr_release(b); /* now only what may be made again needs them */
+    drop_all(MIB);
+    CHECK(holds(left, 100 * KIB, 3) && holds(right, 100 * KIB, 4));
+    CHECK(base.runs == 2 && joined.runs == 4 && joined.wrong == 0);
+}
+
+TEST_SCOPE(results_that_may_not_be_made_again_stay, .workers = 1, .store_bytes = MIB,
+           .no_spill = true) {
+    static desk d;
+    rr_ref kept = rr_call_with(RR_OPTIONS(.no_rebuild = true), store_counted, AT(&d),
+                               (size_t)400 * KIB, (uint64_t)1);
+    rr_ref made = put(300 * KIB, 2), lost = rr_call(store_make, (size_t)200 * KIB, (uint64_t)3);
+    CHECK(rr_get_void(kept) == RR_OK && rr_get_void(lost) == RR_OK);
+    CHECK(is_refused(put(400 * KIB, 4)));
+    CHECK(is_here(f, kept) && is_here(f, made));
+    CHECK(holds(kept, 400 * KIB, 1) && holds(made, 300 * KIB, 2) && holds(lost, 200 * KIB, 3));
+    CHECK(d.runs == 1);
+}
+
+TEST_SCOPE(results_stay_when_there_is_no_room_for_recipes, .workers = 1, .store_bytes = MIB,
+           .no_spill = true, .lineage_bytes = 1000) {
+    rr_ref refs[10];
+    for (uint64_t i = 0; i < 10; i++) {
+        refs[i] = rr_call(store_make, (size_t)100 * KIB, i);
+        CHECK(rr_get_void(refs[i]) == RR_OK);
+    }
+    CHECK(is_refused(put(900 * KIB, 1)));
+    int here = 0;
+    for (int i = 0; i < 10; i++) here += is_here(f, refs[i]);
+    CHECK(here >= 4 && here < 10); /* some recipes did fit */
+    for (int i = 0; i < 10; i++) rr_release(refs[i]);
+    refs[0] = rr_call(store_make, (size_t)100 * KIB, (uint64_t)0); /* their room is given back */
+    CHECK(rr_get_void(refs[0]) == RR_OK);
+    drop_all(MIB);
+    CHECK(!is_here(f, refs[0]) && holds(refs[0], 100 * KIB, 0));
+}
+
+TEST_SCOPE(body_that_fails_the_second_time_leaves_its_object_lost, .workers = 1, .store_bytes = MIB,
+           .no_spill = true) {
+    static desk d = {.bad_from = 2};
+    rr_ref r = rr_call(store_counted, AT(&d), (size_t)100 * KIB, (uint64_t)1), check;
+    CHECK(rr_get_void(r) == RR_OK);
+    drop_all(MIB);
+    CHECK(read_status(r, 100 * KIB, 1) == RR_ERR_OBJECT_LOST && d.runs == 2);
+    CHECK(fixture_logged(f, "bad from run 2 on"));
+    check = rr_call(store_check, r, (uint64_t)1);
+    CHECK(rr_get_void(check) == RR_ERR_OBJECT_LOST &&
+          strstr(rr_error_message(check), "argument 1"));
+    d.bad_from = 0; /* it is asked again each time */
+    CHECK(holds(r, 100 * KIB, 1) && rr_unwrap(int, rr_call(store_check, r, (uint64_t)1)) == 1);
+}
+
+TEST_SCOPE(link_that_fails_loses_what_stands_on_it, .workers = 1, .store_bytes = MIB,
+           .no_spill = true) {
+    static desk d = {.bad_from = 2};
+    rr_ref first = rr_call(store_counted, AT(&d), (size_t)2000, (uint64_t)0), last = first;
+    for (uint64_t i = 1; i < 50; i++) last = rr_call(store_link, last, i);
+    CHECK(rr_get_void(last) == RR_OK);
+    drop_all(MIB);
+    CHECK(read_status(last, 2000, 49) == RR_ERR_OBJECT_LOST);
+    d.bad_from = 0;
+    CHECK(holds(last, 2000, 49) && holds(first, 2000, 0));
+}
+
+static void read_first(void *data) {
+    reading *r = data;
+    while (!*r->go) nap();
+    CHECK(holds(r->refs[0], r->size, 5));
+}
+TEST_SCOPE(readers_at_once_make_a_value_again_once, .workers = 2, .store_bytes = MIB,
+           .no_spill = true) {
+    static desk d;
+    outside threads[4];
+    rr_ref ref = rr_call(store_counted, AT(&d), (size_t)200 * KIB, (uint64_t)5), checks[4];
+    CHECK(rr_get_void(ref) == RR_OK);
+    for (int round = 0; round < 10; round++) {
+        atomic_int go = 0;
+        reading r = {&ref, 1, 200 * KIB, &go};
+        drop_all(MIB);
+        for (int i = 0; i < 4; i++) outside_start(&threads[i], f->runtime, read_first, &r);
+        for (int i = 0; i < 4; i++) checks[i] = rr_call(store_check, ref, (uint64_t)5);
+        go = 1;
+        for (int i = 0; i < 4; i++) outside_join(&threads[i]);
+        for (int i = 0; i < 4; i++) CHECK(rr_unwrap(int, checks[i]) == 1);
+        CHECK(d.runs == 2 + round);
+    }
+}
+
+/* The only worker waits for a value that a thread outside makes again, whose body needs a worker:
+   a wait with a limit runs nothing itself. */
+REMOTE_FN(int, store_one) { return 1; }
+REMOTE_FN(rr_bytes, store_needs_worker, uint64_t, at, uint64_t, seed) {
+    desk *d = desk_at(at);
+    int run = ++d->runs, one = 0;
+    d->begun = run;
+    while (run > 1 && !d->open) nap();
+    rr_ref inner = rr_call(store_one);
+    if (rr_get_timeout(int, inner, &one, LIMIT * 1000) != RR_OK) d->wrong++;
+    return store_make(100 * KIB, seed + (uint64_t)(one != 1));
+}
+REMOTE_FN(int, store_begin_and_check, uint64_t, at) {
+    desk *d = desk_at(at);
+    rr_bytes view;
+    d->ended++;
+    return rr_get(rr_bytes, d->ref, &view) == RR_OK && is_filled(view.data, view.size, 5);
+}
+static void read_needy(void *data) {
+    desk *d = data;
+    CHECK(holds(d->ref, 100 * KIB, 5));
+}
+TEST_SCOPE(waiting_for_a_value_that_is_made_again_takes_no_worker, .workers = 1, .store_bytes = MIB,
+           .no_spill = true) {
+    static desk d;
+    outside thread;
+    d.ref = rr_call(store_needs_worker, AT(&d), (uint64_t)5);
+    CHECK(rr_get_void(d.ref) == RR_OK);
+    drop_all(MIB);
+    outside_start(&thread, f->runtime, read_needy, &d);
+    CHECK(reaches(&d.begun, 2));
+    rr_ref check = rr_call(store_begin_and_check, AT(&d));
+    CHECK(reaches(&d.ended, 1));
+    rr_sleep_ms(2); /* for it to get to its wait; without that the test shows less */
+    d.open = 1;
+    outside_join(&thread);
+    CHECK(rr_unwrap(int, check) == 1 && d.wrong == 0 && d.runs == 2);
+}
+
+TEST_SCOPE(structs_are_made_again, .workers = 1, .store_bytes = MIB, .no_spill = true) {
+    static halves h;
+    rr_ref whole = rr_call(store_halves, (uint64_t)3), left;
+    CHECK(rr_get_void(whole) == RR_OK);
+    drop_all(MIB);
+    CHECK(rr_get(halves, whole, &h) == RR_OK && h.number == 3);
+    CHECK(is_filled(&h.left, sizeof h.left, 3) && is_filled(&h.right, sizeof h.right, 4));
+    drop_all(MIB);
+    left = rr_field(large, whole, halves, left); /* 900 KiB in all */
+    CHECK(rr_get(large, left, &h.right) == RR_OK && is_filled(&h.right, sizeof h.right, 3));
+    CHECK(stats().objects_rebuilt == 2);
+}
+
+TEST_SCOPE(lost_results_are_arguments, .workers = 2, .store_bytes = MIB, .no_spill = true) {
+    rr_ref refs[12], checks[12];
+    for (uint64_t i = 0; i < 12; i++) refs[i] = rr_call(store_make, (size_t)200 * KIB, i);
+    CHECK(rr_wait(refs, 12, 12, LIMIT * 1000, NULL) == 12);
+    for (uint64_t i = 0; i < 12; i++)
+        checks[i] = rr_call(store_check_two, refs[i], refs[(i + 5) % 12], i, (i + 5) % 12);
+    for (int i = 0; i < 12; i++) {
+        int ok = 0;
+        if (!CHECK(rr_get(int, checks[i], &ok) == RR_OK && ok))
+            fprintf(stderr, "%s\n", rr_error_message(checks[i]));
+    }
+}
+
+TEST_RUN(lost_object_that_is_released_frees_what_it_would_need, .workers = 1, .store_bytes = MIB,
+         .no_spill = true) {
+    rr_ref a = put(50 * KIB, 1), b = put(50 * KIB, 2), r;
+    static desk d;
+    r = rr_call(store_join, a, b, AT(&d), (uint64_t)3);
+    CHECK(rr_get_void(r) == RR_OK && objects_settle_at(3));
+    rr_release(a), rr_release(b);
+    CHECK(objects_settle_at(3)); /* they are needed if it is to be made again */
+    drop_all(900 * KIB);
+    CHECK(!is_here(f, r));
+    rr_release(r);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+}
+
+/* ---- a cache ---- */
+
+TEST_SCOPE(dropped_values_are_lost, .workers = 1, .store_bytes = MIB, .evict = RR_EVICT_DROP) {
+    rr_ref lost = put(300 * KIB, 1), kept = put(300 * KIB, 2), made, check, field;
+    made = rr_call(store_make, (size_t)300 * KIB, (uint64_t)3);
+    CHECK(rr_get_void(made) == RR_OK && rr_pin(kept) == RR_OK);
+    CHECK(rr_get_void(put(700 * KIB, 4)) == RR_OK);
+    CHECK(read_status(lost, 300 * KIB, 1) == RR_ERR_OBJECT_LOST);
+    CHECK(strstr(rr_error_message(lost), "test_store.c") != NULL);
+    CHECK(read_status(made, 300 * KIB, 3) == RR_ERR_OBJECT_LOST);
+    CHECK(holds(kept, 300 * KIB, 2) && rr_ready(lost) && rr_get_void(lost) == RR_OK);
+    check = rr_call(store_check_two, kept, lost, (uint64_t)2, (uint64_t)1);
+    CHECK(rr_get_void(check) == RR_ERR_OBJECT_LOST);
+    CHECK(strstr(rr_error_message(check), "argument 2") &&
+          strstr(rr_error_message(check), "store_check_two"));
+    field = rr_gather((rr_ref[]){kept, lost}, 2);
+    CHECK(rr_get(rr_many, field, &(rr_many){0}) == RR_ERR_OBJECT_LOST);
+    CHECK(rr_pin(lost) == RR_ERR_OBJECT_LOST && rr_unpin(lost) == RR_ERR_INVALID);
+    CHECK(rr_unpin(kept) == RR_OK && stats().objects_dropped == 2);
+    CHECK(stats().spill_bytes_written == 0);
+}
+
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "--spill-for-ever")) return spill_for_ever(argv[2]);
     return test_main(argc, argv);
