@@ -2525,6 +2525,7 @@ typedef struct rr__age_list {
     rr__stored *oldest, *newest;
 } rr__age_list;
 enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
+enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
 
 /* An object with a name, or that is pinned by hand. */
 typedef struct rr__object_name {
@@ -4422,7 +4423,7 @@ static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
     return first;
 }
 
-/* One after the other into the buffer, or, if there is none or it is the only one, straight. */
+/* One after the other into the buffer, or, if there is none, straight. */
 static bool rr__spill_write(rr__file *file, rr__stored *batch, const rr_bytes *values, char *buffer,
                             size_t bytes) {
     uint64_t at = file->size;
@@ -4430,11 +4431,11 @@ static bool rr__spill_write(rr__file *file, rr__stored *batch, const rr_bytes *v
     bool ok = true;
     for (rr__stored *s = batch; ok && s; s = s->older, i++) {
         s->at = at + filled, s->sum = rr__checksum(values[i].data, values[i].size);
-        if (buffer && batch->older) memcpy(buffer + filled, values[i].data, values[i].size);
+        if (buffer) memcpy(buffer + filled, values[i].data, values[i].size);
         else ok = rr__file_append(file, values[i].data, values[i].size);
         filled += values[i].size;
     }
-    if (ok && buffer && batch->older) ok = rr__file_append(file, buffer, bytes);
+    if (ok && buffer) ok = rr__file_append(file, buffer, bytes);
     return ok;
 }
 
@@ -4472,6 +4473,7 @@ static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, ch
         values[i] = s->object ? rr_bytes_of(s->object->data.block, rr__info_of(s->object))
                               : rr_bytes_of(s->block, s->size);
     rr__unlock(&rt->store_lock);
+    if (n == 1 || bytes / n >= RR__SPILL_STRAIGHT) buffer = NULL;
     double start = rr_now();
     rr__file *file = values ? rr__spill_file(rt) : NULL;
     bool ok = file && rr__spill_write(file, batch, values, buffer, bytes);
