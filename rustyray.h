@@ -2075,6 +2075,7 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__IS_ALONE ((uint64_t)1 << 36)
 #define RR__IS_POSTPONED ((uint64_t)1 << 37)
 #define RR__HAS_CARE ((uint64_t)1 << 38)
+#define RR__ARGS_GONE ((uint64_t)1 << 39) /* before it has begun: see rr__census_args */
 
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
@@ -6805,6 +6806,8 @@ static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
         if (rr__is_counted(fn, task->by_ref, i) && rr__counted_arg(at))
             rr__drop(cx, rr__counted_arg(at));
     if (task->args_place == RR__IN_SLOT) return;
+    if (rr__state_of(rr__load_relaxed(&task->word)) < RR__RUNNING)
+        rr__or_seq_cst(&task->word, RR__ARGS_GONE); /* pairs with rr__census_args, as RUNNING does */
     if (RR__UNLIKELY(rr__load_seq_cst(&cx->runtime->has_census))) { /* somebody may read it */
         rr__lock(&cx->runtime->census_lock);
         rr__unlock(&cx->runtime->census_lock);
@@ -9300,8 +9303,8 @@ static void rr__row_holds(rr__census *c, const void *object) {
 static void rr__census_args(rr__census *c, rr__object *task) {
     const rr_function *fn = task->of.fn;
     rr__lock(&c->runtime->census_lock);
-    enum rr__state state = rr__state_of(rr__load_seq_cst(&task->word)); /* after has_census */
-    bool has_begun = state != RR__WAITING && state != RR__QUEUED;
+    uint64_t seen = rr__load_seq_cst(&task->word); /* after has_census */
+    bool has_begun = (seen & RR__ARGS_GONE) || rr__state_of(seen) >= RR__RUNNING;
     const char *block = has_begun || task->args_place == RR__IN_SLOT ? NULL : rr__args_of(task);
     for (int i = 0, word = 0; !has_begun && i < fn->arity; i++) {
         uint64_t address;
