@@ -4839,7 +4839,11 @@ static void rr__control_free(rr__control *control) {
 }
 
 static void rr__parts_free(rr__context *cx, rr__parts *parts) {
-    for (size_t i = 0; parts && i < parts->count; i++) rr__drop(cx, parts->objects[i]);
+    bool is_pinned = cx->runtime->evicts && parts && parts->pins; /* by views outside every scope */
+    for (size_t i = 0; parts && i < parts->count; i++) {
+        if (is_pinned) rr__unuse(cx, parts->objects[i]);
+        rr__drop(cx, parts->objects[i]);
+    }
     RR_FREE(parts);
 }
 
@@ -7287,6 +7291,19 @@ static RR__INLINE rr_status rr__result_prepare(rr__context *cx, const rr_functio
     return rr__value_room(cx, result->size, &result->block, &result->place);
 }
 
+/* What was not used of it goes back, also the memory: else the limit would not be one. */
+static void rr__result_shrink(rr__context *cx, rr__frame *frame, rr__result *result) {
+    rr__store_return(cx->runtime, frame->room_bytes - result->size);
+    uint8_t place = rr__class_of(result->size);
+    bool is_tight = place == result->place &&
+                    (place != RR__ON_ITS_OWN || result->size > frame->room_bytes / 4 * 3);
+    void *block = is_tight ? NULL : rr__block_new(cx, result->size, &place);
+    if (!block) return;
+    memcpy(block, result->block, result->size);
+    rr__block_free(cx, result->block, result->place);
+    result->block = block, result->place = place;
+}
+
 /* Bytes: what rr_result gave is taken over, everything else copied into the store. */
 static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result *result) {
     rr_bytes bytes = result->small.bytes;
@@ -7301,7 +7318,7 @@ static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result
     if (is_room) {
         result->block = frame->room, result->place = frame->room_place;
         frame->room = NULL;
-        rr__store_return(rt, frame->room_bytes - bytes.size); /* what it did not use */
+        rr__result_shrink(cx, frame, result);
         return NULL;
     }
     rr_status status = rr__value_room(cx, bytes.size, &result->block, &result->place);
@@ -10485,7 +10502,9 @@ rr_status rr_name(const char *name, rr_ref ref) {
 
 rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char *site) {
     rr_ref ref = rr__put(type, value, site);
-    rr_status status = ref.id ? rr_name(name, ref) : RR_OK;
+    rr_status status = name && *name ? rr_get_void(ref) : RR_ERR_INVALID;
+    if (status == RR_OK) status = rr_name(name, ref);
+    else if (status != RR_ERR_INVALID) return ref; /* who had the name keeps it */
     if (status == RR_OK) return ref;
     rr__release_ref(ref);
     rr__context *cx = rr__enter(&status);
