@@ -2519,7 +2519,8 @@ struct rr__stored {
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
     uint64_t at, sum;
-    rr__object *recipe; /* a task that was never submitted, with the arguments: rr__rebuild */
+    rr__object *recipe;   /* a task that was never submitted, with the arguments: rr__rebuild */
+    rr__context *claimer; /* RETURNING: of the thread that brings it back */
 };
 
 typedef struct rr__age_list {
@@ -4690,23 +4691,24 @@ static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another thread does, and the caller is in haste. */
+   caller does. RR_ERR_STORE_FULL: another thread does, and the caller is in haste.
+   RR_ERR_DEADLOCK: this thread does, and the body that makes it again asks for it. */
 static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
                                   bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
     rr_status status = RR_OK;
     *is_claimed = false;
     rr__lock(&rt->store_lock);
-    while (s->residence == RR__RETURNING && !cx->is_hasty)
+    while (s->residence == RR__RETURNING && s->claimer != cx && !cx->is_hasty)
         rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
     *was = (enum rr__residence)s->residence;
     if (*was == RR__RETURNING) {
-        status = RR_ERR_STORE_FULL;
+        status = s->claimer == cx ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
     } else if (*was == RR__HERE || *was == RR__LEAVING) {
         if (*was == RR__HERE) rr__age_remove_locked(rt, s);
         s->pins++, rt->store_stats.store_hits++;
     } else {
-        s->residence = RR__RETURNING, *is_claimed = true;
+        s->residence = RR__RETURNING, s->claimer = cx, *is_claimed = true;
     }
     rr__unlock(&rt->store_lock);
     return status;
@@ -6811,7 +6813,8 @@ static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
             rr__drop(cx, rr__counted_arg(at));
     if (task->args_place == RR__IN_SLOT) return;
     if (rr__state_of(rr__load_relaxed(&task->word)) < RR__RUNNING)
-        rr__or_seq_cst(&task->word, RR__ARGS_GONE); /* pairs with rr__census_args, as RUNNING does */
+        rr__or_seq_cst(&task->word,
+                       RR__ARGS_GONE); /* pairs with rr__census_args, as RUNNING does */
     if (RR__UNLIKELY(rr__load_seq_cst(&cx->runtime->has_census))) { /* somebody may read it */
         rr__lock(&cx->runtime->census_lock);
         rr__unlock(&cx->runtime->census_lock);
@@ -7488,7 +7491,7 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     if (error) {
         rr_status status = error->status;
         bool is_lost = status != RR_ERR_STORE_FULL && status != RR_ERR_NO_MEMORY &&
-                       status != RR_ERR_CANCELLED; /* else it may be had later */
+                       status != RR_ERR_IO && status != RR_ERR_CANCELLED; /* it may be had later */
         if (is_lost)
             rr__log(&rt->config, RR_LOG_WARN, "an object made at %s could not be made again: %s",
                     o->site, rr__error_message_of(error));
@@ -7543,6 +7546,7 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
    a chain of them may be long. On success it is here; the caller pins it. */
 static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
     size_t n = 1, room = 16;
+    if (!rr__has_stack(cx)) return RR_ERR_NO_MEMORY; /* for bodies that ask for others */
     rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps), lost;
     if (!steps) return RR_ERR_NO_MEMORY;
     steps[0] = (rr__rebuilding){root, RR__LOST, 0};

@@ -970,19 +970,37 @@ TEST_ALONE(files_lie_where_the_configuration_says) {
     rmdir(given), rmdir(spill), rmdir(tmp);
 }
 
-TEST_RUN(folder_that_is_not_there_is_an_error_that_says_so, .workers = 1, .store_bytes = MIB,
-         .spill_dir = "/nowhere/at/all") {
+TEST(folder_that_is_not_there_is_told_at_the_start) {
+    rr_config config = {.workers = 1, .store_bytes = MIB, .spill_dir = "/nowhere/at/all"};
+    fixture f = {.warnings = 0};
+    pthread_mutex_init(&f.lock, NULL);
+    config.log = fixture_log, config.log_data = &f;
+    CHECK(rr_runtime_create(&config) == NULL && fixture_logged(&f, "spill_dir"));
+    config.no_spill = true; /* nobody needs the folder */
+    rr_runtime *rt = rr_runtime_create(&config);
+    CHECK(rt && rr_runtime_destroy(rt) == RR_OK);
+    pthread_mutex_destroy(&f.lock);
+}
+
+/* One that nobody chose may never be needed. */
+TEST_ALONE(folder_that_goes_is_an_error_that_says_so) {
+    char folder[300];
+    fixture f;
     rr_ref refs[12];
     int full = 0;
+    if (!folder_new(folder, sizeof folder)) return;
+    START(&f, .workers = 1, .store_bytes = MIB, .spill_dir = folder);
+    rmdir(folder);
     for (uint64_t i = 0; i < 12; i++) refs[i] = put(100 * KIB, i);
     for (uint64_t i = 0; i < 12; i++) {
         rr_status status = read_status(refs[i], 100 * KIB, i);
         CHECK(status == (i < 10 ? RR_OK : RR_ERR_IO));
         full += status != RR_OK;
     }
-    CHECK(full == 2 && fixture_logged(f, "/nowhere/at/all") && fixture_logged(f, "spill_dir"));
+    CHECK(full == 2 && fixture_logged(&f, folder) && fixture_logged(&f, "spill_dir"));
     release_all(refs, 12);
     CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
 }
 
 /* The child of kill -9: spills until then. */
