@@ -1520,6 +1520,394 @@ TEST_SCOPE(dropped_values_are_lost, .workers = 1, .store_bytes = MIB, .evict = R
     CHECK(stats().spill_bytes_written == 0);
 }
 
+/* ---- pins and names ---- */
+
+TEST_SCOPE(pins_are_counted, .workers = 1, .store_bytes = MIB) {
+    rr_ref r = put(600 * KIB, 1);
+    CHECK(rr_unpin(r) == RR_ERR_INVALID && strstr(rr_error_message(r), "not pinned"));
+    for (int i = 0; i < 3; i++) CHECK(rr_pin(r) == RR_OK);
+    for (int i = 0; i < 3; i++) {
+        CHECK(is_refused(put(600 * KIB, 2)));
+        CHECK(rr_unpin(r) == RR_OK);
+    }
+    CHECK(rr_unpin(r) == RR_ERR_INVALID);
+    CHECK(rr_get_void(put(600 * KIB, 2)) == RR_OK && !is_here(f, r));
+    CHECK(rr_pin(r) == RR_OK && is_here(f, r) && stats().objects_restored == 1);
+    CHECK(rr_unpin(r) == RR_OK && holds(r, 600 * KIB, 1));
+}
+
+TEST_RUN(pins_of_what_is_gone_or_never_was, .workers = 1, .store_bytes = MIB) {
+    rr_ref r = put(1000, 1), failed = rr_call(store_make, (size_t)2 * MIB, (uint64_t)1), kept;
+    rr_release(r);
+    CHECK(rr_pin(r) == RR_ERR_STALE && rr_unpin(r) == RR_ERR_STALE);
+    CHECK(rr_pin((rr_ref){0}) == RR_ERR_STALE && rr_unpin((rr_ref){0}) == RR_ERR_STALE);
+    CHECK(rr_pin(failed) == RR_ERR_STORE_FULL && rr_unpin(failed) == RR_ERR_INVALID);
+    rr_release(failed);
+    kept = put(100 * KIB, 2);
+    CHECK(rr_pin(kept) == RR_OK);
+    rr_release(kept); /* the pin keeps it, and its value */
+    rr_ref rest = put(900 * KIB, 3);
+    CHECK(rr_get_void(rest) == RR_OK && is_here(f, kept) && holds(kept, 100 * KIB, 2));
+    CHECK(rr_unpin(kept) == RR_OK && rr_unpin(kept) == RR_ERR_STALE);
+    rr_release(rest);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+}
+
+TEST_SCOPE(pins_of_small_values_gathers_and_pending_results, .workers = 1, .store_bytes = MIB) {
+    rr_ref small = rr_put(int, 5), parts[2] = {put(300 * KIB, 1), put(300 * KIB, 2)};
+    rr_ref gather = rr_gather(parts, 2);
+    rr_ref pending = rr_call(store_make, (size_t)100 * KIB, (uint64_t)3);
+    CHECK(rr_pin(small) == RR_OK && rr_pin(gather) == RR_OK && rr_pin(pending) == RR_OK);
+    CHECK(is_refused(put(600 * KIB, 4)) && is_here(f, parts[0]) && is_here(f, parts[1]));
+    CHECK(rr_unpin(gather) == RR_OK && rr_get_void(put(600 * KIB, 4)) == RR_OK);
+    CHECK(!is_here(f, parts[0]) && is_here(f, pending));
+    CHECK(rr_unpin(small) == RR_OK && rr_unpin(pending) == RR_OK);
+    CHECK(rr_unpin(small) == RR_ERR_INVALID);
+}
+
+TEST_SCOPE(pins_without_a_limit, .workers = 1) {
+    rr_ref r = put(1000, 1);
+    CHECK(rr_pin(r) == RR_OK && rr_pin(r) == RR_OK);
+    CHECK(rr_unpin(r) == RR_OK && rr_unpin(r) == RR_OK && rr_unpin(r) == RR_ERR_INVALID);
+}
+
+TEST(pins_that_are_left_end_with_the_runtime) {
+    fixture f;
+    START(&f, .workers = 1, .store_bytes = MIB);
+    for (uint64_t i = 0; i < 20; i++) {
+        rr_ref r = put(30 * KIB, i);
+        CHECK(rr_pin(r) == RR_OK);
+        rr_release(r);
+    }
+    fixture_stop(&f);
+}
+
+/* The tables of pins and names have a lock each: what they share is under one. */
+static void pin_and_name(void *data) {
+    load *l = data;
+    char name[40];
+    for (int i = 0; i < 200; i++) {
+        rr_ref r = rr_put(int, i), found;
+        CHECK(rr_pin(r) == RR_OK);
+        snprintf(name, sizeof name, "thread %d", l->number);
+        CHECK(rr_name(name, r) == RR_OK && rr_find(name, &found) == RR_OK);
+        CHECK(rr_unpin(r) == RR_OK && rr_name(name, (rr_ref){0}) == RR_OK);
+        rr_release(found), rr_release(r);
+    }
+}
+TEST(pins_and_names_in_two_runtimes_at_once) {
+    fixture f[2];
+    outside threads[4];
+    load loads[4];
+    for (int i = 0; i < 2; i++) START(&f[i], .workers = 1, .store_bytes = MIB);
+    for (int i = 0; i < 4; i++) {
+        loads[i].number = i;
+        outside_start(&threads[i], f[i / 2].runtime, pin_and_name, &loads[i]);
+    }
+    for (int i = 0; i < 4; i++) outside_join(&threads[i]);
+    for (int i = 0; i < 2; i++) {
+        rr_runtime_use(f[i].runtime);
+        CHECK(objects_settle_at(0));
+    }
+    for (int i = 0; i < 2; i++) fixture_stop(&f[i]);
+}
+
+TEST_SCOPE(name_goes_to_the_new_version_and_holders_keep_the_old, .workers = 1,
+           .store_bytes = MIB) {
+    rr_ref found = {1, 1, 1}, old, new;
+    int v = 0;
+    CHECK(rr_find("model", &found) == RR_ERR_NOT_FOUND && found.id == 0);
+    CHECK(strstr(rr_error_message((rr_ref){0}), "model") != NULL);
+    rr_put_as("model", int, 1);
+    CHECK(rr_find("model", &old) == RR_OK);
+    new = rr_put_as("model", int, 2);
+    CHECK(rr_find("model", &found) == RR_OK && found.id == new.id &&found.id != old.id);
+    CHECK(rr_get(int, old, &v) == RR_OK && v == 1 && rr_get(int, found, &v) == RR_OK && v == 2);
+    rr_release(new), rr_release(found); /* the name counts it */
+    CHECK(rr_find("model", &found) == RR_OK && rr_get(int, found, &v) == RR_OK && v == 2);
+    CHECK(rr_name("model", (rr_ref){0}) == RR_OK);
+    CHECK(rr_name("model", (rr_ref){0}) == RR_ERR_NOT_FOUND);
+    CHECK(rr_find("model", &new) == RR_ERR_NOT_FOUND && new.id == 0);
+}
+
+TEST_SCOPE(value_that_does_not_fit_takes_no_name, .workers = 1, .store_bytes = 64 * KIB) {
+    static large l;
+    int v = 0;
+    rr_ref found;
+    rr_put_as("model", int, 1);
+    CHECK(rr_get_void(rr_put_as("model", large, l)) == RR_ERR_STORE_FULL);
+    CHECK(rr_find("model", &found) == RR_OK && rr_get(int, found, &v) == RR_OK && v == 1);
+    CHECK(rr_name("model", (rr_ref){0}) == RR_OK);
+}
+
+TEST_SCOPE(names_of_pending_and_spilled_objects, .workers = 1, .store_bytes = MIB) {
+    char name[20] = "pending";
+    rr_ref gate = unsealed(100), found, many[300];
+    rr_ref check = rr_call(store_check_two, gate, gate, (uint64_t)0, (uint64_t)0);
+    CHECK(rr_name(name, check) == RR_OK);
+    strcpy(name, "other"); /* it was copied */
+    CHECK(rr_find("pending", &found) == RR_OK && found.id == check.id && !rr_ready(found));
+    CHECK(rr_find("other", &found) == RR_ERR_NOT_FOUND);
+    rr_seal(gate);
+    CHECK(rr_get_void(check) == RR_OK);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "number %d", i);
+        many[i] = put(8 * KIB, (uint64_t)i);
+        CHECK(rr_name(name, many[i]) == RR_OK);
+        rr_release(many[i]);
+    }
+    for (int i = 0; i < 300; i += 7) {
+        snprintf(name, sizeof name, "number %d", i);
+        CHECK(rr_find(name, &found) == RR_OK && holds(found, 8 * KIB, (uint64_t)i));
+        rr_release(found);
+    }
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "number %d", i);
+        CHECK(rr_name(name, (rr_ref){0}) == RR_OK);
+    }
+    CHECK(rr_name("pending", (rr_ref){0}) == RR_OK);
+}
+
+TEST_RUN(names_that_cannot_be, .workers = 1) {
+    rr_ref r = rr_put(int, 1), found, stale = r;
+    rr_release(r);
+    r = rr_put(int, 2);
+    CHECK(rr_name("", r) == RR_ERR_INVALID && rr_name(NULL, r) == RR_ERR_INVALID);
+    CHECK(rr_name("x", stale) == RR_ERR_STALE && rr_find("x", &found) == RR_ERR_NOT_FOUND);
+    CHECK(rr_find(NULL, &found) == RR_ERR_INVALID && rr_find("x", NULL) == RR_ERR_INVALID);
+    CHECK(rr_get_void(rr_put_as("", int, 3)) == RR_ERR_INVALID);
+    CHECK(rr_get_void(rr_put_as(NULL, int, 3)) == RR_ERR_INVALID);
+    rr_release(r);
+}
+
+TEST(names_without_a_runtime) {
+    rr_ref found;
+    rr_runtime_use(NULL);
+    CHECK(rr_name("x", (rr_ref){0}) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_find("x", &found) == RR_ERR_NOT_RUNNING && found.id == 0);
+    CHECK(rr_get_void(rr_put_as("x", int, 1)) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_pin((rr_ref){0}) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_unpin((rr_ref){0}) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_write_memory(stderr) == RR_ERR_NOT_RUNNING);
+}
+
+TEST(names_are_those_of_a_runtime_and_no_leaks) {
+    fixture f[2];
+    rr_ref found;
+    int v = 0;
+    for (int i = 0; i < 2; i++) {
+        START(&f[i], .workers = 1, .store_bytes = MIB, .report_leaks = true);
+        rr_release(rr_put_as("same", int, i));
+        rr_ref large = put(MIB / 2, 1);
+        CHECK(rr_name("large", large) == RR_OK && rr_name("large again", large) == RR_OK);
+        rr_release(large);
+    }
+    for (int i = 0; i < 2; i++) {
+        rr_runtime_use(f[i].runtime);
+        CHECK(rr_find("same", &found) == RR_OK && rr_get(int, found, &v) == RR_OK && v == i);
+        rr_release(found);
+    }
+    for (int i = 0; i < 2; i++) {
+        rr_runtime_use(NULL);
+        CHECK(rr_runtime_destroy(f[i].runtime) == RR_OK && fixture_messages(&f[i]) == 0);
+        pthread_mutex_destroy(&f[i].lock);
+    }
+}
+
+/* ---- what keeps memory ---- */
+
+typedef struct row {
+    unsigned long long bytes, held, argument, contained, pinned;
+    char state[20], what[100], site[200];
+} row;
+typedef struct table {
+    row rows[64];
+    int n;
+} table;
+static bool memory_table(table *t) {
+    char *text = NULL, line[400];
+    size_t size = 0;
+    t->n = 0;
+    FILE *file = open_memstream(&text, &size);
+    if (!CHECK(file && rr_write_memory(file) == RR_OK)) return false;
+    fclose(file);
+    FILE *lines = fmemopen(text, size, "r");
+    for (int i = 0; lines && fgets(line, sizeof line, lines); i++) {
+        row *r = &t->rows[t->n];
+        int got = sscanf(line, "%llu %19s %llu %llu %llu %llu %99s %199s", &r->bytes, r->state,
+                         &r->held, &r->argument, &r->contained, &r->pinned, r->what, r->site);
+        if (i == 0) CHECK(strstr(line, "limit") != NULL);
+        if (i == 1) CHECK(strstr(line, "held") && strstr(line, "contained"));
+        if (i > 1 && CHECK(got == 8) && t->n < 63) t->n++;
+    }
+    if (lines) fclose(lines);
+    free(text);
+    for (int i = 1; i < t->n; i++) CHECK(t->rows[i - 1].bytes >= t->rows[i].bytes);
+    return true;
+}
+/* The row of what was made at a line of this file. */
+static const row *row_of(const table *t, int line) {
+    static const row none;
+    char site[40];
+    snprintf(site, sizeof site, "test_store.c:%d", line);
+    for (int i = 0; i < t->n; i++) {
+        size_t n = strlen(t->rows[i].site), k = strlen(site);
+        if (n >= k && !strcmp(t->rows[i].site + n - k, site)) return &t->rows[i];
+    }
+    return &none;
+}
+static bool row_is(const row *r, const char *state, size_t bytes, int held, int argument,
+                   int contained, int pinned) {
+    bool ok = !strcmp(r->state, state) && r->bytes == bytes &&
+              r->held == (unsigned long long)held && r->argument == (unsigned long long)argument &&
+              r->contained == (unsigned long long)contained &&
+              r->pinned == (unsigned long long)pinned;
+    if (!ok)
+        fprintf(stderr, "%s: %s, %llu bytes, held %llu argument %llu contained %llu pinned %llu\n",
+                r->site, r->state, r->bytes, r->held, r->argument, r->contained, r->pinned);
+    return ok;
+}
+
+typedef struct Holder {
+    char bytes[3000];
+} Holder;
+REMOTE_ACTOR(Holder, create) { self->bytes[0] = 1; }
+REMOTE_FN(rr_ref, store_hand_over, rr_ref, inner) { return inner; }
+REMOTE_FN(int, store_with_bytes, large, l, rr_bytes, b, int, n) {
+    return l.bytes[0] + (int)b.size + n;
+}
+
+TEST_RUN(table_of_what_keeps_memory, .workers = 1, .store_bytes = MIB) {
+    static large l;
+    static table t;
+    rr_ref a[8];
+    int at[8];
+    a[0] = put(0, 1), rr_release(a[0]); /* free slots are not shown */
+    a[0] = rr_create(500000, (void *[1]){NULL}), at[0] = __LINE__;
+    rr_seal(a[0]);
+    a[1] = rr_put_bytes(&l, 1000), at[1] = __LINE__;
+    a[2] = rr_put(int, 7), at[2] = __LINE__;
+    a[3] = rr_gather((rr_ref[]){a[1], a[2], a[1]}, 3), at[3] = __LINE__;
+    a[4] = rr_call(store_hand_over, a[2]), at[4] = __LINE__;
+    a[5] = unsealed(2000), at[5] = __LINE__;
+    a[6] = rr_call(store_with_bytes, l, a[5], a[2]), at[6] = __LINE__;
+    a[7] = rr_call(store_make, (size_t)2 * MIB, (uint64_t)1), at[7] = __LINE__;
+    rr_actor actor = rr_spawn(Holder_create);
+    int actor_at = __LINE__ - 1;
+    CHECK(rr_get_void(a[4]) == RR_OK && rr_get_void(a[7]) == RR_ERR_STORE_FULL);
+    CHECK(rr_get_void(a[3]) == RR_OK && objects_settle_at(8));
+    CHECK(rr_pin(a[0]) == RR_OK && rr_pin(a[0]) == RR_OK && rr_name("one", a[1]) == RR_OK);
+    rr_retain(a[2]);
+    if (memory_table(&t)) {
+        CHECK(row_is(row_of(&t, at[0]), "arena", 500000, 1, 0, 0, 2));
+        CHECK(row_is(row_of(&t, at[1]), "arena", 1000, 1, 0, 3, 0));
+        CHECK(row_is(row_of(&t, at[2]), "inline", 4, 2, 1, 2, 0));
+        CHECK(!strcmp(row_of(&t, at[3])->state, "gather") && row_of(&t, at[3])->held == 1);
+        CHECK(row_is(row_of(&t, at[4]), "inline", sizeof(rr_ref), 1, 0, 0, 0));
+        CHECK(row_is(row_of(&t, at[5]), "pending", 0, 1, 1, 0, 0));
+        CHECK(row_is(row_of(&t, at[6]), "pending", 0, 1, 0, 0, 0));
+        CHECK(row_is(row_of(&t, at[7]), "failed", 0, 1, 0, 0, 0));
+        CHECK(row_of(&t, actor_at)->bytes == sizeof(Holder));
+        CHECK(!strcmp(row_of(&t, actor_at)->state, "actor") && row_of(&t, actor_at)->held == 1);
+        CHECK(!strcmp(row_of(&t, at[6])->what, "store_with_bytes"));
+        CHECK(!strcmp(row_of(&t, at[0])->what, "rr_bytes"));
+        CHECK(!strcmp(row_of(&t, at[2])->what, "int"));
+        CHECK(t.n == 9);
+    }
+    rr_unpin(a[0]), rr_unpin(a[0]);
+    rr_ref all = rr_create(MIB - 4000, (void *[1]){NULL});
+    CHECK(rr_get_timeout(int, all, &(int){0}, 0) == RR_ERR_TIMEOUT);
+    if (memory_table(&t)) CHECK(row_is(row_of(&t, at[0]), "spilled", 500000, 1, 0, 0, 0));
+    rr_release(all), rr_seal(a[5]);
+    CHECK(rr_get_void(a[6]) == RR_OK && rr_name("one", (rr_ref){0}) == RR_OK);
+    rr_release(a[2]), release_all(a, 8), rr_release(actor);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    if (memory_table(&t)) CHECK(t.n == 0);
+}
+
+TEST_SCOPE(table_of_values_that_are_made_again, .workers = 1, .store_bytes = MIB,
+           .no_spill = true) {
+    static table t;
+    rr_ref a = rr_put_bytes("abc", 3), r;
+    int at[2] = {__LINE__ - 1, __LINE__ + 1};
+    r = rr_call(store_join, a, a, AT(&(desk){.runs = 0}), (uint64_t)1);
+    CHECK(rr_get_void(r) == RR_OK);
+    drop_all(MIB - 1000);
+    if (memory_table(&t)) {
+        CHECK(row_is(row_of(&t, at[0]), "arena", 3, 1, 2, 0, 0));
+        CHECK(row_is(row_of(&t, at[1]), "dropped", 100 * KIB, 1, 0, 0, 0));
+        CHECK(t.n == 2); /* what it takes to make it again is none of the user's objects */
+    }
+}
+
+TEST_SCOPE(table_with_what_could_not_be_made, .workers = 1, .store_bytes = MIB) {
+    static table t;
+    rr_ref stale = rr_put(int, 1);
+    rr_release(stale);
+    rr_ref gather = rr_gather(&stale, 1), many = rr_gather(&stale, SIZE_MAX / 2);
+    CHECK(rr_get_void(gather) == RR_ERR_STALE && rr_get_void(many) != RR_OK);
+    CHECK(memory_table(&t) && t.n == 2);
+}
+
+TEST_SCOPE(table_that_cannot_be_written, .workers = 1, .store_bytes = MIB) {
+    rr_put(int, 1);
+    CHECK(rr_write_memory(NULL) == RR_ERR_INVALID);
+    FILE *full = fopen("/dev/full", "w");
+    if (full) CHECK(rr_write_memory(full) == RR_ERR_IO), fclose(full);
+    FILE *read = fopen("/dev/null", "r");
+    if (read) CHECK(rr_write_memory(read) == RR_ERR_IO), fclose(read);
+    FILE *gone = fopen("/dev/null", "w");
+    if (gone) close(fileno(gone)), CHECK(rr_write_memory(gone) == RR_ERR_IO), fclose(gone);
+}
+
+static void write_tables(void *data) {
+    load *l = data;
+    FILE *file = fopen("/dev/null", "w");
+    for (int i = 0; file && i < l->number; i++) CHECK(rr_write_memory(file) == RR_OK);
+    if (file) fclose(file);
+}
+typedef struct wide {
+    char bytes[400];
+} wide;
+REMOTE_FN(wide, store_wide, wide, a, wide, b, rr_bytes, c, int, n) {
+    a.bytes[n % 400] = (char)(a.bytes[0] + b.bytes[0] + (char)c.size);
+    return a;
+}
+/* Tasks with many bytes of arguments begin, end, and become recipes, which go again. */
+static void tables_while_tasks_run(rr_evict evict) {
+    fixture f;
+    outside threads[3];
+    load loads[3];
+    static wide w;
+    START(&f, .workers = 2, .store_bytes = 128 * KIB, .evict = evict, .max_pending = 200);
+    for (int i = 0; i < 3; i++) {
+        loads[i].number = 40;
+        outside_start(&threads[i], f.runtime, write_tables, &loads[i]);
+    }
+    for (int i = 0; i < 150; i++) {
+        rr_scope scope = rr_scope_begin();
+        rr_ref b = rr_put_bytes(&w, 300), refs[8];
+        for (int k = 0; k < 8; k++)
+            refs[k] = rr_call(store_wide, w, k ? refs[k - 1] : rr_put(wide, w), b, k);
+        rr_ref gather = rr_gather(&b, 1), big = put(20 * KIB, (uint64_t)i);
+        rr_ref named = rr_put_as("latest", int, i), more = put(60 * KIB, (uint64_t)i);
+        rr_ref many = rr_call(store_check_many, gather, (uint64_t)0);
+        rr_pin(named), rr_cancel(refs[7]);
+        CHECK(rr_get(wide, refs[6], &(wide){{0}}) == RR_OK);
+        rr_get_void(many), rr_get_void(refs[7]);
+        if (evict != RR_EVICT_DROP && i % 4 == 0) CHECK(holds(big, 20 * KIB, (uint64_t)i));
+        CHECK(rr_get_void(more) == RR_OK);
+        rr_unpin(named);
+        rr_scope_end(scope);
+    }
+    for (int i = 0; i < 3; i++) outside_join(&threads[i]);
+    rr_name("latest", (rr_ref){0});
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+}
+TEST(tables_while_tasks_run_and_values_spill) { tables_while_tasks_run(RR_EVICT_SPILL); }
+TEST(tables_while_tasks_run_and_are_run_again) { tables_while_tasks_run(RR_EVICT_REBUILD); }
+
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "--spill-for-ever")) return spill_for_ever(argv[2]);
     return test_main(argc, argv);
