@@ -4760,30 +4760,42 @@ static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
     if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_slowly(cx, o);
 }
 
-/* A gather's items are right while it is pinned, and with it its parts. */
-static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
+/* Pins a gather that is pinned; else the caller pins the parts. As rr__pin_or_claim. */
+static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
-    rr__parts *parts = gather->extra.parts;
-    rr_status status = RR_OK;
-    size_t n = 0;
     rr__lock(&rt->store_lock);
     while (parts->is_filling && !cx->is_hasty)
         rr__store_wait_returning_locked(cx, &parts->is_filling, true);
-    bool is_pinned = parts->pins > 0, is_busy = parts->is_filling;
-    if (is_pinned) parts->pins++;
-    else parts->is_filling = true;
+    bool is_busy = parts->is_filling;
+    *is_claimed = !is_busy && parts->pins == 0;
+    if (*is_claimed) parts->is_filling = true;
+    else parts->pins += !is_busy;
     rr__unlock(&rt->store_lock);
-    if (is_pinned || is_busy) return is_pinned ? RR_OK : RR_ERR_STORE_FULL;
-    for (; n < parts->count && status == RR_OK; n++) {
-        status = rr__use(cx, parts->objects[n]);
-        if (status == RR_OK) parts->items[n] = rr__part_bytes(parts->objects[n]);
-    }
-    if (status != RR_OK)
-        for (n--; n > 0; n--) rr__unuse(cx, parts->objects[n - 1]);
+    return is_busy ? RR_ERR_STORE_FULL : RR_OK;
+}
+
+/* All its parts are pinned, and so it is; or the first n are, and the next cannot be. */
+static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, rr_status status) {
+    rr_runtime *rt = cx->runtime;
+    rr__parts *parts = gather->extra.parts;
+    for (size_t i = 0; i < n; i++)
+        if (status == RR_OK) parts->items[i] = rr__part_bytes(parts->objects[i]);
+        else rr__unuse(cx, parts->objects[i]);
     rr__lock(&rt->store_lock);
     parts->is_filling = false, parts->pins = status == RR_OK;
     rr__store_signal_locked(rt);
     rr__unlock(&rt->store_lock);
+}
+
+/* A gather's items are right while it is pinned, and with it its parts. */
+static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    bool is_claimed;
+    size_t n = 0;
+    rr_status status = rr__parts_claim(cx, parts, &is_claimed);
+    if (!is_claimed) return status;
+    while (n < parts->count && (status = rr__use(cx, parts->objects[n])) == RR_OK) n++;
+    rr__parts_claim_end(cx, gather, n, status);
     return status;
 }
 
@@ -7506,38 +7518,51 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     return RR_OK;
 }
 
-/* A value that is made again, and the arguments before `next` of its recipe, which are pinned. */
+/* A value that is made again, and the arguments before `next` of its recipe, which are pinned; or a
+   gather among those, and its parts. */
 typedef struct rr__rebuilding {
     rr__stored *stored;
+    rr__object *gather;
     enum rr__residence was;
-    int next;
+    size_t next;
 } rr__rebuilding;
 
-/* Pins its arguments, from the next one on, up to one that has to be made again itself: that is
-   claimed then, and *lost. */
+/* Pins what is needed, or claims it if it has to be made again itself: then it is *lost. */
+static rr_status rr__rebuild_source(rr__context *cx, rr__object *o, rr__rebuilding *lost) {
+    bool is_claimed = false;
+    rr_status status;
+    if (o->kind == RR__GATHER) {
+        status = rr__parts_claim(cx, o->extra.parts, &is_claimed);
+        if (is_claimed) lost->gather = o;
+        return status;
+    }
+    rr__stored *s = rr__stored_of(o);
+    if (!s || !s->recipe) return rr__use(cx, o);
+    status = rr__pin_or_claim(cx, s, &lost->was, &is_claimed);
+    if (is_claimed) lost->stored = s;
+    return status;
+}
+
+/* It could be made, or not. */
+static void rr__rebuild_end(rr__context *cx, rr__rebuilding *step, rr_status status) {
+    if (step->gather) rr__parts_claim_end(cx, step->gather, step->next, status);
+    else rr__claim_end(cx->runtime, step->stored, step->was, status);
+}
+
+/* Pins what it needs, from the next one on, up to one that is *lost. */
 static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebuilding *lost) {
-    rr__object *recipe = step->stored->recipe;
-    const rr_function *fn = recipe->of.fn;
-    char *at = rr__args_of(recipe);
-    lost->stored = NULL;
-    for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, recipe->by_ref, i), i++) {
-        if (i < step->next) continue;
-        step->next = i + 1;
-        if (!(recipe->by_ref >> i & 1)) continue;
-        rr__object *arg = rr__counted_arg(at);
-        rr__stored *s = rr__stored_of(arg);
-        rr_status status = RR_OK;
-        bool is_claimed = false;
-        if (!s || !s->recipe) status = rr__use(cx, arg);
-        else status = rr__pin_or_claim(cx, s, &lost->was, &is_claimed);
-        if (is_claimed) {
-            lost->stored = s, lost->next = 0;
-            return RR_OK;
-        }
-        if (status != RR_OK) {
-            step->next = i;
-            return status;
-        }
+    rr__parts *parts = step->gather ? step->gather->extra.parts : NULL;
+    rr__object *recipe = step->gather ? NULL : step->stored->recipe;
+    size_t count = parts ? parts->count : (size_t)recipe->of.fn->arity;
+    char *at = recipe ? rr__args_of(recipe) : NULL;
+    for (size_t i = parts ? step->next : 0; i < count; i++) {
+        bool is_needed = i >= step->next && (parts || (recipe->by_ref >> i & 1));
+        rr__object *o = !is_needed ? NULL : parts ? parts->objects[i] : rr__counted_arg(at);
+        rr_status status = o ? rr__rebuild_source(cx, o, lost) : RR_OK;
+        if (status != RR_OK) return status;
+        if (i >= step->next) step->next = i + 1;
+        if (lost->stored || lost->gather) return RR_OK;
+        if (recipe) at += rr__arg_bytes(recipe->of.fn, recipe->by_ref, (int)i);
     }
     return RR_OK;
 }
@@ -7547,32 +7572,34 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
 static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
     size_t n = 1, room = 16;
     if (!rr__has_stack(cx)) return RR_ERR_NO_MEMORY; /* for bodies that ask for others */
-    rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps), lost;
+    rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps);
     if (!steps) return RR_ERR_NO_MEMORY;
-    steps[0] = (rr__rebuilding){root, RR__LOST, 0};
+    steps[0] = (rr__rebuilding){root, NULL, RR__LOST, 0};
     rr_status status = RR_OK;
     while (n > 0) {
-        rr__rebuilding *step = &steps[n - 1];
-        lost.stored = NULL;
+        rr__rebuilding *step = &steps[n - 1], lost = {NULL, NULL, RR__LOST, 0};
         if (status == RR_OK) status = rr__rebuild_pin(cx, step, &lost);
-        if (lost.stored && n == room) {
+        bool is_lost = lost.stored || lost.gather;
+        if (is_lost && n == room) {
             rr__rebuilding *more = RR_REALLOC(steps, 2 * room * sizeof *steps);
             if (more) steps = more, room *= 2;
             else status = RR_ERR_NO_MEMORY;
             step = &steps[n - 1];
         }
-        if (lost.stored && status == RR_OK) {
+        if (is_lost && status == RR_OK) {
             steps[n++] = lost;
             continue;
         }
-        if (lost.stored) { /* no memory to go on */
-            rr__claim_end(cx->runtime, lost.stored, lost.was, status);
+        if (is_lost) { /* no memory to go on */
+            rr__rebuild_end(cx, &lost, status);
             step->next--;
         }
-        if (status == RR_OK) status = rr__rebuild_one(cx, step->stored);
-        rr__args_unuse(cx, step->stored->recipe, step->next);
+        if (step->stored) {
+            if (status == RR_OK) status = rr__rebuild_one(cx, step->stored);
+            rr__args_unuse(cx, step->stored->recipe, (int)step->next);
+        }
         if (--n > 0) {
-            rr__claim_end(cx->runtime, step->stored, step->was, status);
+            rr__rebuild_end(cx, step, status);
             if (status != RR_OK) steps[n - 1].next--; /* its argument, which is not pinned */
         }
     }
