@@ -1587,7 +1587,7 @@ static void pin_and_name(void *data) {
     load *l = data;
     char name[40];
     for (int i = 0; i < 200; i++) {
-        rr_ref r = rr_put(int, i), found;
+        rr_ref r = rr_put(int, i), found = {0};
         CHECK(rr_pin(r) == RR_OK);
         snprintf(name, sizeof name, "thread %d", l->number);
         CHECK(rr_name(name, r) == RR_OK && rr_find(name, &found) == RR_OK);
