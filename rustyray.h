@@ -4566,14 +4566,20 @@ static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
 
 /* ---- values ---- */
 
-/* The body that runs on this thread has values: rule E5. */
+/* The body that runs on this thread has values, or, outside of bodies, it copies one: rule E5. */
 static void rr__store_touch(rr__context *cx) {
-    if (rr__load_relaxed(&cx->frame)) rr__store_release(&cx->uses_store, (uint8_t)1); /* own */
+    if (!rr__load_relaxed(&cx->uses_store))              /* our own */
+        rr__store_seq_cst(&cx->uses_store, (uint8_t)1); /* pairs with rr__others_use_store */
 }
 
 /* The thread runs no body any more, or it still does. */
 static RR__NOINLINE void rr__store_leave(rr__context *cx) {
     if (!rr__load_relaxed(&cx->frame)) rr__store_release(&cx->uses_store, (uint8_t)0); /* own */
+}
+
+/* What a thread outside of bodies copied is done: what it keeps now nobody waits for. */
+static RR__INLINE void rr__store_copied(rr__context *cx) {
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
 }
 
 /* Memory of the store for a value that does not fit into the slot. */
@@ -6272,6 +6278,11 @@ static bool rr__others_use_store(rr__context *self) {
     return false;
 }
 
+/* Outside of bodies: it will be over soon. */
+static bool rr__is_copying(rr__context *cx) {
+    return rr__load_seq_cst(&cx->uses_store) && !rr__load_acquire(&cx->frame);
+}
+
 /* Nothing has begun, ended or run since the last look, but for threads that wait for room, too. */
 static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
     rr_runtime *rt = self->runtime;
@@ -6280,7 +6291,8 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
     *before = sum;
     rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        is_still = cx == self || rr__load_seq_cst(&cx->wants_room) || rr__is_still(cx);
+        is_still = cx == self || rr__load_seq_cst(&cx->wants_room) ||
+                   (rr__is_still(cx) && !rr__is_copying(cx));
     rr__unlock(&rt->lock);
     rr__lock(&rt->timer_lock);
     is_still = is_still && rt->retries == 0 && rt->firing == 0;
@@ -7104,6 +7116,7 @@ static void rr__field_finish(rr__context *cx, rr__object *field) {
     rr__error *error = rr__field_take(cx, field, whole);
     rr__drop(cx, whole);
     if (!error && field->place != RR__IN_SLOT) rr__stored_begin(cx, field, NULL);
+    rr__store_copied(cx);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
 }
@@ -10289,6 +10302,7 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status
     }
     rr__scope_hold(rr__self(), cx, o, false);
     if (state == RR__READY && o->place != RR__IN_SLOT) rr__stored_begin(cx, o, NULL);
+    rr__store_copied(cx);
     rr__publish(o, state, 1, kind);
     return ref;
 }
@@ -10345,8 +10359,9 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
                                     rr_status *status) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
+    if (*status == RR_OK) rr__stored_begin(cx, o, NULL);
+    rr__store_copied(cx);
     if (*status == RR_OK) {
-        rr__stored_begin(cx, o, NULL);
         rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
         return o;
     }
@@ -10602,7 +10617,9 @@ rr_status rr_pin(rr_ref ref) {
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
-    if ((status = rr__use(cx, o)) != RR_OK) status = rr__note_unreadable(o, ref, status);
+    status = rr__use(cx, o);
+    rr__store_copied(cx);
+    if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
     else if (rr__pins_change(cx->runtime, ref.id, 1) < 0) {
         rr__unuse(cx, o);
         status = rr__note_status(ref, RR_ERR_NO_MEMORY);
@@ -10712,8 +10729,10 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
-    if (status == RR_OK && type->kind != RR__KIND_VOID) status = rr__read(cx, o, ref, *type, out);
-    else if (status == RR_OK && rr__has_failed(o)) status = rr__failure_status(o);
+    if (status == RR_OK && type->kind != RR__KIND_VOID) {
+        status = rr__read(cx, o, ref, *type, out);
+        rr__store_copied(cx);
+    } else if (status == RR_OK && rr__has_failed(o)) status = rr__failure_status(o);
     rr__drop(cx, o);
     return status;
 }
@@ -11418,6 +11437,7 @@ static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *s
     watch->of.type_name = "rr_exit";
     rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
     *status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
+    rr__store_copied(cx);
     if (*status != RR_OK) {
         rr__object_free(cx, watch);
         return NULL;
