@@ -4568,7 +4568,7 @@ static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
 
 /* The body that runs on this thread has values, or, outside of bodies, it copies one: rule E5. */
 static void rr__store_touch(rr__context *cx) {
-    if (!rr__load_relaxed(&cx->uses_store))              /* our own */
+    if (!rr__load_relaxed(&cx->uses_store))             /* our own */
         rr__store_seq_cst(&cx->uses_store, (uint8_t)1); /* pairs with rr__others_use_store */
 }
 
@@ -6352,6 +6352,12 @@ static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     }
 }
 
+/* The turn of this thread, if it has it, goes to the next. */
+static void rr__loader_end(rr__context *cx) {
+    rr__context *self = cx;
+    (void)rr__cas_seq_cst(&cx->runtime->loader, &self, (rr__context *)NULL);
+}
+
 /* Waits for its turn to keep arguments while it waits for room. */
 static rr_status rr__loader_begin(rr__context *cx) {
     rr__patience patience = {0};
@@ -7403,11 +7409,10 @@ static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__vie
     int at = rr__args_and_room(cx, task, args, views, result, status);
     cx->is_hasty = was_hasty;
     if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
-    bool is_ours = rr__load_relaxed(&cx->runtime->loader) == cx; /* a body below loads, too */
-    rr_status turn = is_ours ? RR_OK : rr__loader_begin(cx);
+    rr_status turn = rr__loader_begin(cx);
     if (turn == RR_OK) at = rr__args_and_room(cx, task, args, views, result, status);
     else *status = turn;
-    if (turn == RR_OK && !is_ours) rr__store_seq_cst(&cx->runtime->loader, (rr__context *)NULL);
+    rr__loader_end(cx);
     return at;
 }
 
@@ -7508,6 +7513,7 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, s->recipe, &lanes, false);
+    rr__loader_end(cx);   /* what the body waits for may need the turn */
     cx->is_hasty = false; /* the body is not what waits in haste */
     rr__error *error = rr__invoke(cx, &frame, s->recipe->of.fn, NULL, &result);
     cx->is_hasty = was_hasty;
