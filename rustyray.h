@@ -9309,12 +9309,14 @@ typedef struct rr__census {
     uint32_t *row_of, slots; /* by slot: 1 + its row, or 0 */
 } rr__census;
 
+/* Not by its place: that is written when a value comes back. */
 static size_t rr__bytes_seen(rr__object *o) {
+    bool is_inline = (rr__load_acquire(&o->word) & RR__IS_INLINE) != 0;
     if (o->kind == RR__CONSTRUCTOR) return o->of.fn->self.size;
     if (!rr__is_complete(o) || rr__has_failed(o)) return 0;
     if (o->kind == RR__GATHER)
         return sizeof(rr__parts) + o->extra.parts->count * (sizeof(rr_bytes) + sizeof(void *));
-    return rr__size_of(o);
+    return is_inline && o->kind <= RR__METHOD ? o->of.fn->result.size : rr__info_of(o);
 }
 
 static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
@@ -9426,12 +9428,13 @@ static const char *rr__residence_text(rr_runtime *rt, rr__object *o) {
 }
 
 static const char *rr__state_text(rr_runtime *rt, rr__object *o) {
-    enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+    uint64_t word = rr__load_acquire(&o->word);
+    enum rr__state state = rr__state_of(word);
     if (o->kind == RR__CONSTRUCTOR) return state == RR__FAILED ? "ended" : "actor";
     if (state == RR__FAILED) return "failed";
     if (state != RR__READY) return state == RR__RUNNING ? "running" : "pending";
     if (o->kind == RR__GATHER) return "gather";
-    if (o->place == RR__IN_SLOT) return "inline";
+    if (word & RR__IS_INLINE) return "inline";
     const char *elsewhere = rr__residence_text(rt, o);
     return elsewhere ? elsewhere : "arena";
 }
