@@ -2075,7 +2075,6 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__IS_ALONE ((uint64_t)1 << 36)
 #define RR__IS_POSTPONED ((uint64_t)1 << 37)
 #define RR__HAS_CARE ((uint64_t)1 << 38)
-#define RR__ARGS_GONE ((uint64_t)1 << 39) /* before it has begun: see rr__census_args */
 
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
@@ -6841,15 +6840,15 @@ static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
          at += rr__arg_bytes(fn, task->by_ref, i), i++)
         if (rr__is_counted(fn, task->by_ref, i) && rr__counted_arg(at))
             rr__drop(cx, rr__counted_arg(at));
-    if (task->args_place == RR__IN_SLOT) return;
-    if (rr__state_of(rr__load_relaxed(&task->word)) < RR__RUNNING)
-        rr__or_seq_cst(&task->word,
-                       RR__ARGS_GONE); /* pairs with rr__census_args, as RUNNING does */
-    if (RR__UNLIKELY(rr__load_seq_cst(&cx->runtime->has_census))) { /* somebody may read it */
-        rr__lock(&cx->runtime->census_lock);
+    uint8_t place = task->args_place;
+    if (place == RR__IN_SLOT) return;
+    bool has_begun = rr__state_of(rr__load_relaxed(&task->word)) >= RR__RUNNING; /* our own */
+    if (RR__UNLIKELY(!has_begun || rr__load_seq_cst(&cx->runtime->has_census))) {
+        rr__lock(&cx->runtime->census_lock); /* somebody may read it, see rr__census_args */
+        if (!has_begun) task->args_place = RR__IN_SLOT;
         rr__unlock(&cx->runtime->census_lock);
     }
-    rr__block_free(cx, args, task->args_place);
+    rr__block_free(cx, args, place);
 }
 
 /* Nothing but values in the slot, as most tasks have? */
@@ -9372,8 +9371,8 @@ static void rr__row_holds(rr__census *c, const void *object) {
 static void rr__census_args(rr__census *c, rr__object *task) {
     const rr_function *fn = task->of.fn;
     rr__lock(&c->runtime->census_lock);
-    uint64_t seen = rr__load_seq_cst(&task->word); /* after has_census */
-    bool has_begun = (seen & RR__ARGS_GONE) || rr__state_of(seen) >= RR__RUNNING;
+    enum rr__state state = rr__state_of(rr__load_seq_cst(&task->word)); /* after has_census */
+    bool has_begun = state != RR__WAITING && state != RR__QUEUED;
     const char *block = has_begun || task->args_place == RR__IN_SLOT ? NULL : rr__args_of(task);
     for (int i = 0, word = 0; !has_begun && i < fn->arity; i++) {
         uint64_t address;
