@@ -4543,6 +4543,7 @@ static void rr__store_free(rr_runtime *rt) {
     if (rt->file) rr__file_close(rt->file);
     for (ptrdiff_t i = 0; i < stbds_shlen(rt->pinned); i++) RR_FREE(rt->pinned[i].key);
     stbds_shfree(rt->pinned);
+    for (ptrdiff_t i = 0; i < stbds_shlen(rt->object_names); i++) RR_FREE(rt->object_names[i].key);
     stbds_shfree(rt->object_names);
     RR_FREE(rt->spill_dir);
     rr__cond_destroy(&rt->spill_wake);
@@ -10588,12 +10589,15 @@ rr_status rr_find(const char *name, rr_ref *out) {
 
 /* At the end of the runtime. */
 static void rr__object_names_clear(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    for (ptrdiff_t i = 0, n = stbds_shlen(rt->object_names); i < n; i++) {
-        rr__drop(cx, rt->object_names[i].value);
-        RR_FREE(rt->object_names[i].key);
+    rr__global_lock(); /* threads outside may still ask, and give names: see rr__store_free */
+    rr__object_name *names = cx->runtime->object_names;
+    cx->runtime->object_names = NULL;
+    rr__global_unlock();
+    for (ptrdiff_t i = 0, n = stbds_shlen(names); i < n; i++) {
+        rr__drop(cx, names[i].value);
+        RR_FREE(names[i].key);
     }
-    stbds_shfree(rt->object_names);
+    stbds_shfree(names);
 }
 
 static rr_status rr__note_unreadable(const rr__object *o, rr_ref ref, rr_status status) {
