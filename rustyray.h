@@ -4222,6 +4222,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
     if (!rt->evicts || bytes > limit) return RR_ERR_STORE_FULL;
     bool may_spill = rt->config.evict == RR_EVICT_SPILL;
     rr_status status = RR_OK;
+    RR__STRESS_POINT();
     rr__lock(&rt->store_lock);
     uint64_t failures = rt->spill_failures;
     if (may_spill) status = rr__spiller_start_locked(rt);
@@ -4480,6 +4481,7 @@ static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, ch
     double start = rr_now();
     rr__file *file = values ? rr__spill_file(rt) : NULL;
     bool ok = file && rr__spill_write(file, batch, values, buffer, bytes);
+    RR__STRESS_POINT();
     rr__lock(&rt->store_lock);
     rt->store_stats.spill_seconds += rr_now() - start;
     if (file) file->size += bytes, rt->store_stats.spill_bytes_used += bytes;
@@ -4516,6 +4518,7 @@ static void rr__spiller_main(void *context) {
             continue;
         }
         rr__unlock(&rt->store_lock);
+        RR__STRESS_POINT();
         rr__spill_batch(cx, batch, bytes, buffer);
         rr__lock(&rt->store_lock);
     }
@@ -4630,6 +4633,7 @@ static RR__NOINLINE void rr__stored_begin(rr__context *cx, rr__object *o, rr__ob
     rr__lock(&rt->store_lock);
     rr__age_add_locked(rt, s);
     rr__unlock(&rt->store_lock);
+    RR__STRESS_POINT();
 }
 
 /* The object ends. What the spiller writes at the moment stays until it is done. */
@@ -4638,6 +4642,7 @@ static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
     rr__stored *s = rr__stored_of(o);
     if (!s) return;
     rr__object *recipe = s->recipe;
+    RR__STRESS_POINT();
     rr__lock(&rt->store_lock);
     rr__age_remove_locked(rt, s);
     rr__file_drop_locked(rt, s->file, rr__info_of(o));
@@ -4694,6 +4699,7 @@ static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what
         rr__store_wait_locked(rt);
     }
     rr__unlock(&rt->store_lock);
+    RR__STRESS_POINT();
     rr__store_wait_end(cx, ending);
     rr__lock(&rt->store_lock);
 }
@@ -4743,9 +4749,11 @@ static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
     bool is_claimed = false;
     rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
     if (!is_claimed) return status;
+    RR__STRESS_POINT();
     status = was == RR__AWAY ? rr__restore(cx, s)
              : s->recipe     ? rr__rebuild(cx, s)
                              : RR_ERR_OBJECT_LOST;
+    RR__STRESS_POINT();
     rr__claim_end(cx->runtime, s, was, status);
     return status;
 }
@@ -4789,6 +4797,7 @@ static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, r
     for (size_t i = 0; i < n; i++)
         if (status == RR_OK) parts->items[i] = rr__part_bytes(parts->objects[i]);
         else rr__unuse(cx, parts->objects[i]);
+    RR__STRESS_POINT();
     rr__lock(&rt->store_lock);
     parts->is_filling = false, parts->pins = status == RR_OK;
     rr__store_signal_locked(rt);
@@ -4812,6 +4821,7 @@ static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
     rr__lock(&cx->runtime->store_lock);
     bool is_last = --parts->pins == 0;
     rr__unlock(&cx->runtime->store_lock);
+    RR__STRESS_POINT();
     for (size_t i = 0; is_last && i < parts->count; i++) rr__unuse(cx, parts->objects[i]);
 }
 
@@ -4843,6 +4853,7 @@ static void rr__unpin_outside(rr__context *cx, rr__object *o) {
     bool is_pinned = rr__load_relaxed(outside) != 0; /* under the lock, as the next one */
     rr__store_relaxed(outside, (uint8_t)0);
     rr__unlock(&rt->store_lock);
+    RR__STRESS_POINT();
     if (is_pinned) rr__unuse(cx, o);
 }
 
@@ -7495,6 +7506,7 @@ static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
     rr__lock(&rt->census_lock);
     task->by_ref = 0, task->args_place = RR__IN_SLOT;
     rr__unlock(&rt->census_lock);
+    RR__STRESS_POINT();
     rr__publish_with(recipe, RR__WAITING, 1, task->of.fn->result.kind, 0);
     return recipe;
 }
@@ -7521,6 +7533,7 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     cx->is_hasty = was_hasty;
     rr__store_leave(cx);
     if (lanes) rr__lanes_abandon(cx, lanes);
+    RR__STRESS_POINT();
     if (error) {
         rr_status status = error->status;
         bool is_lost = status != RR_ERR_STORE_FULL && status != RR_ERR_NO_MEMORY &&
@@ -9480,6 +9493,7 @@ static rr_status rr__write_memory(rr__context *cx, FILE *file) {
     rr__census c = {.runtime = cx->runtime};
     rr__add_seq_cst(&cx->runtime->has_census, 1); /* pairs with rr__args_drop */
     bool ok = rr__census_begin(cx, &c);
+    RR__STRESS_POINT();
     for (size_t i = 0; ok && i < c.count; i++) rr__census_visit(cx, &c, c.rows[i].object);
     if (ok) rr__census_marks(&c);
     rr__sub_seq_cst(&cx->runtime->has_census, 1);
