@@ -2652,7 +2652,7 @@ struct rr_runtime {
         room_refused; /* what had begun and ended when one last gave up: rr__room_is_hopeless */
     size_t lineage_used;
     rr__object_name *object_names; /* under the global lock */
-    rr__pinned *pinned;            /* by rr_pin */
+    rr__pinned *pinned;            /* by rr_pin; likewise: stb_ds has a seed for all its tables */
 
     rr__mutex ring_lock; /* rule W4; before a context's lock */
     rr__mutex lock;      /* of all below; before a context's lock */
@@ -9420,15 +9420,13 @@ static void rr__census_marks(rr__census *c) {
     rr__global_lock();
     for (ptrdiff_t i = 0; i < stbds_shlen(rt->object_names); i++)
         rr__row_holds(c, rt->object_names[i].value);
-    rr__global_unlock();
-    rr__lock(&rt->store_lock);
     for (size_t i = 0; i < c->count && stbds_shlen(rt->pinned) > 0; i++) {
         uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
         snprintf(text, sizeof text, "%llx", (unsigned long long)id);
         ptrdiff_t at = stbds_shgeti(rt->pinned, text);
         if (at >= 0) c->rows[i].pinned = (uint64_t)rt->pinned[at].value;
     }
-    rr__unlock(&rt->store_lock);
+    rr__global_unlock();
 }
 
 /* Where a value outside its slot is; NULL: in memory. */
@@ -10626,7 +10624,7 @@ static rr_status rr__note_unreadable(const rr__object *o, rr_ref ref, rr_status 
 static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
     char text[24], *key = NULL;
     snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-    rr__lock(&rt->store_lock);
+    rr__global_lock();
     ptrdiff_t at = stbds_shgeti(rt->pinned, text);
     int64_t pins = (at >= 0 ? rt->pinned[at].value : 0) + by;
     if (at >= 0) rt->pinned[at].value = pins, key = rt->pinned[at].key;
@@ -10635,7 +10633,7 @@ static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
     if (!key) pins = -1;
     else if (at < 0) stbds_shput(rt->pinned, strcpy(key, text), pins);
     else if (pins == 0) (void)stbds_shdel(rt->pinned, text);
-    rr__unlock(&rt->store_lock);
+    rr__global_unlock();
     if (pins == 0) RR_FREE(key);
     return pins;
 }
