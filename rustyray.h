@@ -4232,8 +4232,6 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
         if (rt->spill_failures != failures) status = rt->spill_status;
         else if (rt->leaving < over && rr__evict_locked(cx, over - rt->leaving + limit / 16))
             continue;
-        else if (rt->leaving && rr__load_seq_cst(&rt->phase) == RR__STOPPED)
-            status = RR_ERR_NOT_RUNNING; /* nobody writes any more */
         else if (rt->leaving) rr__store_wait_locked(rt);
         else {
             *may_come = *may_come || rr__others_use_store(cx);
@@ -9902,7 +9900,6 @@ static void rr__join_all(rr_runtime *rt) {
     rr__unlock(&rt->timer_lock);
     rr__lock(&rt->store_lock);
     rr__cond_signal(&rt->spill_wake);
-    rr__store_signal_locked(rt);
     rr__unlock(&rt->store_lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         if (cx->has_thread) rr__thread_join(cx->thread);
