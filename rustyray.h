@@ -2289,6 +2289,7 @@ struct rr__context {
     bool steals_first; /* this time, see rr__find_work */
     bool is_hasty;     /* it does not wait for room in the store, see rr__args_load */
     RR__ATOMIC(uint8_t) uses_store, wants_room; /* the owner writes: rule E5 */
+    RR__ATOMIC(uint64_t) looked;                /* for room, when there had been so many events */
     RR__ATOMIC(uint8_t) awaits_value; /* sleeps until another thread signals; the store's lock */
     bool is_parked;                   /* or its thread has left; under the runtime's lock */
     bool has_thread;                  /* to be joined; likewise */
@@ -2648,8 +2649,9 @@ struct rr_runtime {
     rr_status spill_status;           /* of the last one */
     rr_stats store_stats;             /* those of its numbers that are the store's */
     RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
-    uint64_t
-        room_refused; /* what had begun and ended when one last gave up: rr__room_is_hopeless */
+    RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
+    RR__ATOMIC(int) room_waiters;
+    uint64_t room_refused; /* room_events when one last gave up: rr__room_is_hopeless */
     size_t lineage_used;
     rr__object_name *object_names; /* under the global lock */
     rr__pinned *pinned;            /* by rr_pin; likewise: stb_ds has a seed for all its tables */
@@ -2695,10 +2697,9 @@ static void rr__sweep_later(rr_runtime *rt);
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes);
 static bool rr__others_use_store(rr__context *self);
 static rr_runtime *rr__store_wait_begin(rr__context *cx);
-static void rr__store_wait_end(rr__context *cx, rr_runtime *ending);
+static void rr__store_wait_end(rr_runtime *ending);
 static bool rr__is_still(rr__context *cx);
 static bool rr__has_work(rr_runtime *rt);
-static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt);
 static void rr__local_clear(rr__local *self);
 
 /* The whole of the library's global state: the list of registered functions, the default
@@ -3255,8 +3256,14 @@ static bool rr__store_admit(rr_runtime *rt, size_t bytes) {
     return true;
 }
 
+/* Who waits for room should look again. After what it sees then. */
+static void rr__room_event(rr_runtime *rt) {
+    if (RR__UNLIKELY(rt->evicts)) rr__add_seq_cst(&rt->room_events, (uint64_t)1);
+}
+
 static void rr__store_return(rr_runtime *rt, size_t bytes) {
     rr__sub_acq_rel(&rt->store_used, (uint64_t)bytes);
+    rr__room_event(rt);
 }
 
 /* What the arena takes from the system; with arguments, and the states of actors. */
@@ -4126,6 +4133,7 @@ static int rr__age_of(size_t size) {
 static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
     rr__age_list *list = &rt->ages[rr__age_of(rr__info_of(s->object))];
     if (!s->may_leave) return;
+    rr__room_event(rt); /* the lock is held */
     s->used = ++rt->store_clock, s->is_listed = true;
     s->newer = NULL, s->older = list->newest;
     if (list->newest) list->newest->newer = s;
@@ -4698,7 +4706,7 @@ static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what
     }
     rr__unlock(&rt->store_lock);
     RR__STRESS_POINT();
-    rr__store_wait_end(cx, ending);
+    rr__store_wait_end(ending);
     rr__lock(&rt->store_lock);
 }
 
@@ -6277,10 +6285,13 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
 /* ---- waiting for room in the store (rule E5) ---- */
 
 typedef struct rr__patience {
-    uint64_t before; /* what had begun and ended at the last look */
-    int rounds;      /* looks at which all stood still */
-    double length;   /* of the last sleep */
+    uint64_t seen; /* room_events before the last look */
+    int rounds;    /* looks at which all stood still */
+    double length; /* of the last sleep */
 } rr__patience;
+enum {
+    RR__ROOM_WAITERS = 64
+}; /* more of them keep their roles, or there would be no end of threads */
 
 /* A body of another thread has values in use. */
 static bool rr__others_use_store(rr__context *self) {
@@ -6294,16 +6305,16 @@ static bool rr__is_copying(rr__context *cx) {
     return rr__load_seq_cst(&cx->uses_store) && !rr__load_acquire(&cx->frame);
 }
 
-/* Nothing has begun, ended or run since the last look, but for threads that wait for room, too. */
-static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
+/* Nothing has changed since the last look, nobody runs, and who waits for room, too, has seen it. */
+static bool rr__all_wait_for_room(rr__context *self, uint64_t seen) {
     rr_runtime *rt = self->runtime;
-    uint64_t sum = rr__tasks_begun_and_ended(rt);
-    bool is_still = sum == *before && !rr__has_work(rt);
-    *before = sum;
+    bool is_full = rr__load_seq_cst(&rt->room_waiters) > RR__ROOM_WAITERS;
+    bool is_still = rr__load_seq_cst(&rt->room_events) == seen && (is_full || !rr__has_work(rt));
     rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        is_still = cx == self || rr__load_seq_cst(&cx->wants_room) ||
-                   (rr__is_still(cx) && !rr__is_copying(cx));
+        if (cx != self && rr__load_seq_cst(&cx->wants_room))
+            is_still = rr__load_seq_cst(&cx->looked) == seen;
+        else is_still = cx == self || (rr__is_still(cx) && !rr__is_copying(cx));
     rr__unlock(&rt->lock);
     rr__lock(&rt->timer_lock);
     is_still = is_still && rt->retries == 0 && rt->firing == 0;
@@ -6316,36 +6327,39 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t *before) {
 static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     enum { SURE = 3, LONG = 30 };
     rr_runtime *rt = cx->runtime;
-    p->rounds = rr__all_wait_for_room(cx, &p->before) ? p->rounds + 1 : 0;
+    p->rounds = rr__all_wait_for_room(cx, p->seen) ? p->rounds + 1 : 0;
     if (p->rounds < SURE) return false;
     rr__lock(&rt->store_lock);
-    bool is_mine = rt->room_refused != p->before || p->rounds >= LONG;
-    if (is_mine) rt->room_refused = p->before;
+    bool is_mine = rt->room_refused != p->seen || p->rounds >= LONG;
+    if (is_mine) rt->room_refused = p->seen;
     rr__unlock(&rt->store_lock);
     return is_mine;
 }
 
 /* Around a wait for another thread that uses the store, see rr__store_wait_returning_locked. */
 static rr_runtime *rr__store_wait_begin(rr__context *cx) {
-    rr__store_seq_cst(&cx->wants_room, (uint8_t)1); /* pairs with rr__all_wait_for_room */
     rr__own_role_give();
     rr__signal_if_stopping(cx->runtime);
     return rr__end_turn(NULL);
 }
-static void rr__store_wait_end(rr__context *cx, rr_runtime *ending) {
+static void rr__store_wait_end(rr_runtime *ending) {
     rr__end_turn(ending);
     rr__own_role_take();
-    rr__store_seq_cst(&cx->wants_room, (uint8_t)0);
 }
 
-/* Sleeps without the role, longer each time. RR_OK: it is time to look again. */
+/* Sleeps, longer each time, and without the role unless many do. RR_OK: time to look again. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
+    rr_runtime *rt = cx->runtime;
     if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
     rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
     p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    rr__store_seq_cst(&cx->wants_room, (uint8_t)1); /* pairs with rr__all_wait_for_room */
+    rr__store_seq_cst(&cx->looked, p->seen); /* pairs with rr__all_wait_for_room, as the next */
+    rr__store_seq_cst(&cx->wants_room, (uint8_t)1);
     rr__sleeper_set(cx, &s);
-    rr__sleep_free(&s, rr_now() + p->length);
+    bool is_one_of_few = rr__add_seq_cst(&rt->room_waiters, 1) < RR__ROOM_WAITERS;
+    if (is_one_of_few) rr__sleep_free(&s, rr_now() + p->length);
+    else rr__sleeper_wait(&s, rr_now() + p->length);
+    rr__sub_seq_cst(&rt->room_waiters, 1);
     rr__sleeper_set(cx, NULL);
     rr__store_seq_cst(&cx->wants_room, (uint8_t)0);
     return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
@@ -6355,6 +6369,7 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {0};
     for (;;) {
+        patience.seen = rr__load_seq_cst(&cx->runtime->room_events);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
         rr_status status = rr__store_make_room(cx, bytes, &may_come);
         may_come = may_come && !cx->is_hasty && bytes <= cx->runtime->config.store_bytes;
@@ -6366,7 +6381,8 @@ static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
 /* The turn of this thread, if it has it, goes to the next. */
 static void rr__loader_end(rr__context *cx) {
     rr__context *self = cx;
-    (void)rr__cas_seq_cst(&cx->runtime->loader, &self, (rr__context *)NULL);
+    if (rr__cas_seq_cst(&cx->runtime->loader, &self, (rr__context *)NULL))
+        rr__room_event(cx->runtime);
 }
 
 /* Waits for its turn to keep arguments while it waits for room. */
@@ -6374,6 +6390,7 @@ static rr_status rr__loader_begin(rr__context *cx) {
     rr__patience patience = {0};
     rr_status status = RR_OK;
     for (rr__context *none = NULL; status == RR_OK; none = NULL) {
+        patience.seen = rr__load_seq_cst(&cx->runtime->room_events);
         if (rr__cas_seq_cst(&cx->runtime->loader, &none, cx)) return RR_OK;
         status = rr__room_wait(cx, &patience);
     }
@@ -7529,7 +7546,6 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     cx->is_hasty = false; /* the body is not what waits in haste */
     rr__error *error = rr__invoke(cx, &frame, s->recipe->of.fn, NULL, &result);
     cx->is_hasty = was_hasty;
-    rr__store_leave(cx);
     if (lanes) rr__lanes_abandon(cx, lanes);
     RR__STRESS_POINT();
     if (error) {
