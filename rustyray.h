@@ -2527,6 +2527,7 @@ typedef struct rr__age_list {
     rr__stored *oldest, *newest;
 } rr__age_list;
 enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
+enum { RR__SPILL_COUNT = 4096 };        /* values at once, so that the lock is not held for long */
 enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
 
 /* An object with a name, or that is pinned by hand. */
@@ -4132,8 +4133,8 @@ static int rr__age_of(size_t size) {
 
 static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
     rr__age_list *list = &rt->ages[rr__age_of(rr__info_of(s->object))];
-    if (!s->may_leave) return;
-    rr__room_event(rt); /* the lock is held */
+    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
+    rr__room_event(rt);                                  /* the lock is held */
     s->used = ++rt->store_clock, s->is_listed = true;
     s->newer = NULL, s->older = list->newest;
     if (list->newest) list->newest->newer = s;
@@ -4199,11 +4200,14 @@ static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
     rr__cond_signal(&rt->spill_wake);
 }
 
-/* Makes so many bytes leave, as far as there are any that may. False if there are none. */
-static bool rr__evict_locked(rr__context *cx, uint64_t wanted) {
+/* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
+   batches; not many more at once, for others wait for the lock. False if there are none. */
+static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     rr_runtime *rt = cx->runtime;
-    uint64_t sum = 0;
-    for (rr__stored *s; sum < wanted && (s = rr__oldest_locked(rt));) {
+    uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
+    rr__stored *s;
+    for (int n = 0; sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));
+         n++) {
         rr__age_remove_locked(rt, s);
         sum += rr__info_of(s->object);
         if (s->file) {
@@ -4238,8 +4242,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
         uint64_t used = rr__load_relaxed(&rt->store_used) + bytes; /* a counter */
         uint64_t over = used > limit ? used - limit : 0;
         if (rt->spill_failures != failures) status = rt->spill_status;
-        else if (rt->leaving < over && rr__evict_locked(cx, over - rt->leaving + limit / 16))
-            continue;
+        else if (rt->leaving < over && rr__evict_locked(cx, over - rt->leaving)) continue;
         else if (rt->leaving) rr__store_wait_locked(rt);
         else {
             *may_come = *may_come || rr__others_use_store(cx);
@@ -4421,10 +4424,11 @@ static rr__file *rr__spill_file(rr_runtime *rt) {
 /* Takes what is to be written next: one large value, or small ones up to a batch. */
 static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
     rr__stored *first = rt->leaving_first, *last = NULL;
+    int n = 0;
     *bytes = 0;
     for (rr__stored *s = first; s; s = s->older) {
         size_t size = s->object ? rr__info_of(s->object) : s->size;
-        if (last && *bytes + size > RR__SPILL_BATCH) break;
+        if (last && (*bytes + size > RR__SPILL_BATCH || ++n == RR__SPILL_COUNT)) break;
         *bytes += size, last = s;
     }
     if (!last) return NULL;
@@ -6293,19 +6297,24 @@ enum {
     RR__ROOM_WAITERS = 64
 }; /* more of them keep their roles, or there would be no end of threads */
 
-/* A body of another thread has values in use. */
+/* Outside of bodies, and not waiting itself: it will be over soon. */
+static bool rr__is_copying(rr__context *cx) {
+    return rr__load_seq_cst(&cx->uses_store) && !rr__load_acquire(&cx->frame) &&
+           !rr__load_seq_cst(&cx->wants_room);
+}
+
+/* A body of another thread has values in use, or a thread outside of bodies copies one, or
+   rr_write_memory counts all of them for a moment. */
 static bool rr__others_use_store(rr__context *self) {
-    for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next)
-        if (cx != self && rr__load_seq_cst(&cx->uses_store)) return true;
+    if (rr__load_seq_cst(&self->runtime->has_census)) return true;
+    for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next) {
+        bool has_body = rr__load_acquire(&cx->frame) && rr__load_seq_cst(&cx->uses_store);
+        if (cx != self && (has_body || rr__is_copying(cx))) return true;
+    }
     return false;
 }
 
-/* Outside of bodies: it will be over soon. */
-static bool rr__is_copying(rr__context *cx) {
-    return rr__load_seq_cst(&cx->uses_store) && !rr__load_acquire(&cx->frame);
-}
-
-/* Nothing has changed since the last look, nobody runs, and who waits for room, too, has seen it. */
+/* Nothing has changed since the last look, nobody runs, and who else waits for room has seen it. */
 static bool rr__all_wait_for_room(rr__context *self, uint64_t seen) {
     rr_runtime *rt = self->runtime;
     bool is_full = rr__load_seq_cst(&rt->room_waiters) > RR__ROOM_WAITERS;
@@ -6319,7 +6328,7 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t seen) {
     rr__lock(&rt->timer_lock);
     is_still = is_still && rt->retries == 0 && rt->firing == 0;
     rr__unlock(&rt->timer_lock);
-    return is_still;
+    return is_still && !rr__load_seq_cst(&rt->has_census);
 }
 
 /* All those that could give room wait, too. One of them gives up, and the others see what comes of
@@ -7536,16 +7545,17 @@ static void rr__recipe_end(rr__context *cx, rr__object *recipe) {
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
-    bool was_hasty = cx->is_hasty;
-    rr__object *o = s->object;
+    bool was_hasty = cx->is_hasty, was_settling = cx->is_settling;
+    rr__object *o = s->object, *settled = cx->settled;
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, s->recipe, &lanes, false);
-    rr__loader_end(cx);   /* what the body waits for may need the turn */
-    cx->is_hasty = false; /* the body is not what waits in haste */
+    rr__loader_end(cx);                          /* what the body waits for may need the turn */
+    cx->is_hasty = false;                        /* the body is not what waits in haste */
+    cx->is_settling = false, cx->settled = NULL; /* nor may what it waits for come after this */
     rr__error *error = rr__invoke(cx, &frame, s->recipe->of.fn, NULL, &result);
-    cx->is_hasty = was_hasty;
+    cx->is_hasty = was_hasty, cx->is_settling = was_settling, cx->settled = settled;
     if (lanes) rr__lanes_abandon(cx, lanes);
     RR__STRESS_POINT();
     if (error) {
@@ -9324,11 +9334,12 @@ static void rr__report_leak(rr__context *cx, rr__object *o) {
 
 /* ---- what keeps memory ---- */
 
-/* A live object in rr_write_memory, which counts it meanwhile. */
+/* A live object in rr_write_memory, which counts it until the row is complete. */
 typedef struct rr__row {
     rr__object *object;
     size_t bytes;
-    uint64_t count, argument, contained, pinned; /* count: without ours */
+    uint64_t held, argument, contained, pinned; /* held: at first all but ours */
+    const char *state, *what, *site;            /* static; state NULL: it is not shown */
 } rr__row;
 
 typedef struct rr__census {
@@ -9356,7 +9367,7 @@ static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
         c->rows = rows, c->room = room;
     }
     uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less ours */
-    c->rows[c->count++] = (rr__row){o, rr__bytes_seen(o), count, 0, 0, 0};
+    c->rows[c->count++] = (rr__row){.object = o, .bytes = rr__bytes_seen(o), .held = count};
     c->slots = slot;
     return true;
 }
@@ -9376,12 +9387,6 @@ static bool rr__census_begin(rr__context *cx, rr__census *c) {
     for (size_t i = 0; c->row_of && i < c->count; i++)
         c->row_of[c->rows[i].object->slot] = (uint32_t)i + 1;
     return c->row_of != NULL;
-}
-
-static void rr__census_end(rr__context *cx, rr__census *c) {
-    for (size_t i = 0; i < c->count; i++) rr__drop(cx, c->rows[i].object);
-    RR_FREE(c->rows);
-    RR_FREE(c->row_of);
 }
 
 /* The row of what lies there, if anything does: the address may be made of other data by now. */
@@ -9466,51 +9471,60 @@ static const char *rr__state_text(rr_runtime *rt, rr__object *o) {
     return elsewhere ? elsewhere : "arena";
 }
 
-static int rr__row_order(const void *a, const void *b) {
-    const rr__row *left = a, *right = b;
-    if (left->bytes != right->bytes) return left->bytes > right->bytes ? -1 : 1;
-    return left->object->slot < right->object->slot ? -1 : 1;
-}
-
-static void rr__row_write(rr_runtime *rt, const rr__row *row, FILE *file) {
+/* What is written of an object, which may go then. */
+static void rr__row_fill(rr_runtime *rt, rr__row *row) {
     rr__object *o = row->object;
     enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
     uint64_t own = state < RR__READY && o->kind <= RR__METHOD && o->kind != RR__CONSTRUCTOR;
     uint64_t known = own + row->argument + row->contained + row->pinned;
-    const char *what = o->kind <= RR__METHOD ? rr__name_of(o) : rr__type_of(o).name;
-    fprintf(file, "%12zu %-8s %5llu %8llu %9llu %6llu %-16s %s\n", row->bytes,
-            rr__state_text(rt, o),
-            (unsigned long long)(row->count > known ? row->count - known : 0),
-            (unsigned long long)row->argument, (unsigned long long)row->contained,
-            (unsigned long long)row->pinned, what, o->site);
+    row->held = row->held > known ? row->held - known : 0;
+    row->state = rr__state_text(rt, o), row->site = o->site;
+    row->what = o->kind <= RR__METHOD ? o->of.fn->name : rr__type_of(o).name;
+    if (rr__is_internal(o)) row->state = NULL;
 }
 
-static void rr__census_write(rr__census *c, FILE *file) {
-    rr_runtime *rt = c->runtime;
+static int rr__row_order(const void *a, const void *b) {
+    const rr__row *left = a, *right = b;
+    if (left->bytes != right->bytes) return left->bytes > right->bytes ? -1 : 1;
+    return (uintptr_t)left->object < (uintptr_t)right->object ? -1 : 1;
+}
+
+static void rr__rows_write(rr_runtime *rt, rr__row *rows, size_t n, FILE *file) {
     uint64_t limit = rt->evicts ? rt->config.store_bytes : 0;
     rr__lock(&rt->store_lock);
     uint64_t spilled = rt->store_stats.spill_bytes_used;
     rr__unlock(&rt->store_lock);
-    if (c->count) qsort(c->rows, c->count, sizeof *c->rows, rr__row_order);
+    if (n) qsort(rows, n, sizeof *rows, rr__row_order);
     fprintf(file, "store: %llu bytes in memory, limit %llu (0: none), %llu in files\n",
             (unsigned long long)rr__load_relaxed(&rt->store_used), /* a counter */
             (unsigned long long)limit, (unsigned long long)spilled);
     fprintf(file, "%12s %-8s %5s %8s %9s %6s %-16s %s\n", "bytes", "state", "held", "argument",
             "contained", "pinned", "what", "made at");
-    for (size_t i = 0; i < c->count; i++)
-        if (!rr__is_internal(c->rows[i].object)) rr__row_write(rt, &c->rows[i], file);
+    for (rr__row *row = rows; row < rows + n; row++)
+        if (row->state)
+            fprintf(file, "%12zu %-8s %5llu %8llu %9llu %6llu %-16s %s\n", row->bytes, row->state,
+                    (unsigned long long)row->held, (unsigned long long)row->argument,
+                    (unsigned long long)row->contained, (unsigned long long)row->pinned, row->what,
+                    row->site);
 }
 
+/* Nothing is kept alive, and nobody waits, while the file is written. */
 static rr_status rr__write_memory(rr__context *cx, FILE *file) {
-    rr__census c = {.runtime = cx->runtime};
-    rr__add_seq_cst(&cx->runtime->has_census, 1); /* pairs with rr__args_drop */
+    rr_runtime *rt = cx->runtime;
+    rr__census c = {.runtime = rt};
+    rr__add_seq_cst(&rt->has_census, 1); /* pairs with rr__args_drop */
     bool ok = rr__census_begin(cx, &c);
     RR__STRESS_POINT();
     for (size_t i = 0; ok && i < c.count; i++) rr__census_visit(cx, &c, c.rows[i].object);
     if (ok) rr__census_marks(&c);
-    rr__sub_seq_cst(&cx->runtime->has_census, 1);
-    if (ok) rr__census_write(&c, file);
-    rr__census_end(cx, &c);
+    for (size_t i = 0; i < c.count; i++) {
+        rr__row_fill(rt, &c.rows[i]);
+        rr__drop(cx, c.rows[i].object);
+    }
+    rr__sub_seq_cst(&rt->has_census, 1);
+    if (ok) rr__rows_write(rt, c.rows, c.count, file);
+    RR_FREE(c.rows);
+    RR_FREE(c.row_of);
     return !ok ? RR_ERR_NO_MEMORY : fflush(file) || ferror(file) ? RR_ERR_IO : RR_OK;
 }
 
@@ -9858,6 +9872,8 @@ static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
         if (a->place == RR__ON_ITS_OWN) rr__big_free(a);
     } else if (o->kind == RR__GATHER) {
         RR_FREE(o->extra.parts);
+    } else if (o->flags & RR__IS_RECIPE) {
+        if (o->args_place == RR__ON_ITS_OWN) rr__big_free(rr__args_of(o));
     } else if (state == RR__READY && o->place != RR__IN_SLOT) {
         if (o->place == RR__ON_ITS_OWN && o->data.block) rr__big_free(o->data.block);
         rr__stored_dispose(rt, o);
