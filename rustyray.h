@@ -4695,6 +4695,35 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     return RR_OK;
 }
 
+/* False: it is not here. */
+static bool rr__pin_locked(rr_runtime *rt, rr__stored *s) {
+    if (s->residence != RR__HERE && s->residence != RR__LEAVING) return false;
+    rr__age_remove_locked(rt, s);
+    s->pins++, rt->store_stats.store_hits++;
+    return true;
+}
+
+static void rr__unpin_locked(rr_runtime *rt, rr__stored *s) {
+    if (--s->pins) return;
+    if (s->residence == RR__HERE) rr__age_add_locked(rt, s);
+    rr__store_signal_locked(rt);
+}
+
+/* The same for the next of many objects, up to one that is not here, or is a gather. Returns for
+   how many; not very many at once, because others want the lock. */
+static size_t rr__pin_some(rr_runtime *rt, rr__object **objects, size_t n, bool is_pin) {
+    enum { SOME = 64 };
+    size_t i = 0;
+    rr__lock(&rt->store_lock);
+    for (; i < n && i < SOME && objects[i]->kind != RR__GATHER; i++) {
+        rr__stored *s = rr__stored_of(objects[i]);
+        if (s && !is_pin) rr__unpin_locked(rt, s);
+        else if (s && !rr__pin_locked(rt, s)) break;
+    }
+    rr__unlock(&rt->store_lock);
+    return i;
+}
+
 /* Waits while another thread brings something back: without the role, which that may need, and
    counted as one that waits for room, because that may need what this one has (rule E5). The
    store's lock is given up for a while before and after. */
@@ -4728,10 +4757,7 @@ static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__resid
     *was = (enum rr__residence)s->residence;
     if (*was == RR__RETURNING) {
         status = s->claimer == cx ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
-    } else if (*was == RR__HERE || *was == RR__LEAVING) {
-        if (*was == RR__HERE) rr__age_remove_locked(rt, s);
-        s->pins++, rt->store_stats.store_hits++;
-    } else {
+    } else if (!rr__pin_locked(rt, s)) {
         s->residence = RR__RETURNING, s->claimer = cx, *is_claimed = true;
     }
     rr__unlock(&rt->store_lock);
@@ -4774,8 +4800,7 @@ static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
     if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
     if (!s) return;
     rr__lock(&rt->store_lock);
-    if (--s->pins == 0 && s->residence == RR__HERE) rr__age_add_locked(rt, s);
-    if (s->pins == 0) rr__store_signal_locked(rt);
+    rr__unpin_locked(rt, s);
     rr__unlock(&rt->store_lock);
 }
 
@@ -4800,13 +4825,21 @@ static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_cla
     return is_busy ? RR_ERR_STORE_FULL : RR_OK;
 }
 
+/* The first n of the parts are pinned no more. */
+static void rr__parts_unpin(rr__context *cx, rr__parts *parts, size_t n) {
+    for (size_t i = 0, some; i < n; i += some) {
+        some = rr__pin_some(cx->runtime, parts->objects + i, n - i, false);
+        if (!some) rr__unuse(cx, parts->objects[i]), some = 1;
+    }
+}
+
 /* All its parts are pinned, and so it is; or the first n are, and the next cannot be. */
 static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, rr_status status) {
     rr_runtime *rt = cx->runtime;
     rr__parts *parts = gather->extra.parts;
-    for (size_t i = 0; i < n; i++)
-        if (status == RR_OK) parts->items[i] = rr__part_bytes(parts->objects[i]);
-        else rr__unuse(cx, parts->objects[i]);
+    for (size_t i = 0; status == RR_OK && i < n; i++)
+        parts->items[i] = rr__part_bytes(parts->objects[i]);
+    if (status != RR_OK) rr__parts_unpin(cx, parts, n);
     RR__STRESS_POINT();
     rr__lock(&rt->store_lock);
     parts->is_filling = false, parts->pins = status == RR_OK;
@@ -4821,7 +4854,11 @@ static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     size_t n = 0;
     rr_status status = rr__parts_claim(cx, parts, &is_claimed);
     if (!is_claimed) return status;
-    while (n < parts->count && (status = rr__use(cx, parts->objects[n])) == RR_OK) n++;
+    while (n < parts->count && status == RR_OK) {
+        size_t some = rr__pin_some(cx->runtime, parts->objects + n, parts->count - n, true);
+        if (!some && (status = rr__use(cx, parts->objects[n])) == RR_OK) some = 1;
+        n += some;
+    }
     rr__parts_claim_end(cx, gather, n, status);
     return status;
 }
@@ -4832,7 +4869,7 @@ static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
     bool is_last = --parts->pins == 0;
     rr__unlock(&cx->runtime->store_lock);
     RR__STRESS_POINT();
-    for (size_t i = 0; is_last && i < parts->count; i++) rr__unuse(cx, parts->objects[i]);
+    if (is_last) rr__parts_unpin(cx, parts, parts->count);
 }
 
 /* Whether views without a scope have a pin; NULL for what needs none. */
