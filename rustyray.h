@@ -2041,7 +2041,7 @@ struct rr__object {
         rr__object *producer; /* of a stream: the task, counted by it */
     } extra;
     RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
-    uint8_t flags;                /* enum rr__flags; owner only */
+    RR__ATOMIC(uint8_t) flags;    /* enum rr__flags; the owner writes */
     union {
         bool is_held;   /* a message: it went through a lane */
         bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
@@ -3893,7 +3893,8 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
     o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
     rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
-    o->is_held = false, o->flags = o->lane_flags = o->attempt = 0;
+    o->is_held = false, o->lane_flags = o->attempt = 0;
+    rr__store_relaxed(&o->flags, (uint8_t)0);              /* published with word */
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
     rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
@@ -6843,8 +6844,9 @@ static void rr__args_release(rr__context *cx, rr__object *task);
 
 /* A task or message has begun, or ends without. */
 static void rr__pending_end(rr__context *cx, rr__object *o) {
-    if (!(o->flags & RR__IS_PENDING)) return;
-    o->flags &= (uint8_t)~RR__IS_PENDING;
+    uint8_t flags = rr__load_relaxed(&o->flags); /* its owner's */
+    if (!(flags & RR__IS_PENDING)) return;
+    rr__store_relaxed(&o->flags, (uint8_t)(flags & ~RR__IS_PENDING));
     if (o->kind == RR__FUNCTION) rr__sub_seq_cst(&cx->runtime->pending, (int64_t)1);
     else rr__sub_seq_cst(&o->extra.actor->extra.own->care->pending, 1);
 }
@@ -6874,7 +6876,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
         rr__count(cx, RR__ERRORS);
         rr__pending_end(cx, o);
     }
-    if ((o->flags & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
+    if ((rr__load_relaxed(&o->flags) & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
         rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
     rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
     o->data.error = error, o->place = RR__IN_SLOT;
@@ -7563,7 +7565,8 @@ static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
     for (int i = 0; i < 4; i++)
         rr__store_relaxed(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
     recipe->of.fn = task->of.fn, recipe->by_ref = task->by_ref;
-    recipe->args_place = task->args_place, recipe->flags = RR__IS_RECIPE;
+    recipe->args_place = task->args_place;
+    rr__store_relaxed(&recipe->flags, (uint8_t)RR__IS_RECIPE);
     rr__lock(&rt->census_lock);
     task->by_ref = 0, task->args_place = RR__IN_SLOT;
     rr__unlock(&rt->census_lock);
@@ -8030,7 +8033,7 @@ static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object 
 }
 
 static void rr__pending_begin(rr__context *cx, rr__object *task) {
-    task->flags |= RR__IS_PENDING;
+    rr__store_relaxed(&task->flags, (uint8_t)(rr__load_relaxed(&task->flags) | RR__IS_PENDING));
     rr__add_seq_cst(&cx->runtime->pending, (int64_t)1);
 }
 
@@ -9234,7 +9237,8 @@ static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__obje
     rr__care *care = actor->extra.own->care;
     if (!care->max_pending) return NULL;
     if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
-        message->flags |= RR__IS_PENDING;
+        rr__store_relaxed(&message->flags,
+                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_PENDING));
         return NULL;
     }
     rr__sub_seq_cst(&care->pending, 1);
@@ -9290,7 +9294,9 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
-    if (is_told) message->flags |= RR__IS_TOLD;
+    if (is_told)
+        rr__store_relaxed(&message->flags,
+                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_TOLD));
     rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
         rr__actor_deliver(cx, message);
@@ -9356,7 +9362,8 @@ static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__ob
 
 /* Objects of our own the user does not see. */
 static bool rr__is_internal(const rr__object *o) {
-    return (o->flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
+    uint8_t flags = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->flags); /* these are fixed */
+    return (flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
 }
 
 static void rr__report_leak(rr__context *cx, rr__object *o) {
@@ -10092,12 +10099,13 @@ static void rr__fail_object(rr__context *cx, rr__object *o) {
 }
 
 static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
-    if (rr__is_unsealed(o) && !(o->flags & RR__IS_INTERNAL)) rr__fail_object(cx, o);
+    if (rr__is_unsealed(o) && !(rr__load_relaxed(&o->flags) & RR__IS_INTERNAL))
+        rr__fail_object(cx, o);
 }
 
 /* What the body of a stream waits for that nobody reads. */
 static void rr__fail_space(rr__context *cx, rr__object *o) {
-    if (rr__is_unsealed(o) && (o->flags & RR__IS_SPACE)) rr__fail_object(cx, o);
+    if (rr__is_unsealed(o) && (rr__load_relaxed(&o->flags) & RR__IS_SPACE)) rr__fail_object(cx, o);
 }
 
 static void rr__end_actor(rr__context *cx, rr__object *o) {
@@ -11095,7 +11103,8 @@ void rr_fail(int code, const char *format, ...) {
 static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     if (!o) return NULL;
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes", o->flags = (uint8_t)what;
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->flags, (uint8_t)what);
     rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
     rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
     return o;
