@@ -1487,7 +1487,7 @@ TEST(yield_into_a_full_store) {
     desk d = {.begun = 0};
     rr_ref r;
     rr_bytes view;
-    START(&f, .workers = 1, .store_bytes = 1 << 20);
+    START(&f, .workers = 1, .store_bytes = 1 << 20, .no_spill = true);
     rr_scope scope = rr_scope_begin();
     rr_stream s = rr_call_stream(stream_large, AT(&d), (size_t)200000, 10);
     CHECK(becomes(&d.ended, 1) && d.yielded > 2 && d.yielded < 6);
