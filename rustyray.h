@@ -2896,9 +2896,17 @@ static bool rr__pool_grow_locked(rr__pool *pool) {
     return true;
 }
 
+/* New memory was taken. What other sizes have kept since less was in use may be too much now, and
+   nobody may come by those again. */
+static void rr__grown(rr_runtime *rt) {
+    if (rr__load_relaxed(&rt->store_used) > RUSTYRAY_KEEP_BYTES)
+        rr__sweep_later(rt); /* a counter */
+}
+
 /* Moves a batch from the pool into an empty cache. */
 static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
     rr__lock(&pool->lock);
+    bool grows = !pool->batches && pool->fresh == pool->end;
     if (pool->batches) {
         cache->first = pool->batches, cache->count = pool->batch;
         pool->batches = rr__pool_link(pool, pool->batches)[1];
@@ -2914,6 +2922,7 @@ static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
         pool->used += cache->count;
     }
     rr__unlock(&pool->lock);
+    if (grows) rr__grown(pool->runtime);
     return cache->first != NULL;
 }
 
@@ -3207,6 +3216,7 @@ static void *rr__big_new(rr_runtime *rt, size_t size) {
     block = p + 128 - (uintptr_t)p % 64;
     *rr__big_of(block) = (rr__big){p, size, NULL};
     rr__add_relaxed(&rt->bigs_held, (uint64_t)size); /* a counter */
+    rr__grown(rt);
     return block;
 }
 
