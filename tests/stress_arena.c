@@ -13,8 +13,8 @@
 
 enum { MAX_THREADS = 4, VALUES = 1 << 19, SWINGS = 6 };
 static const size_t MIB = 1 << 20;
-/* Of each of some 36 sizes of blocks up to 1 MiB may be free before anybody looks for chunks that can
-   go back; and the caches of each thread have at most 192 KiB. */
+/* Of each of some 36 sizes of blocks up to 1 MiB may be free before anybody looks for chunks that
+   can go back; and the caches of each thread have at most 192 KiB. */
 static const uint64_t SLACK = (uint64_t)40 << 20;
 static const double MOST = 1.3;
 static uint64_t peak; /* of the bytes that lived */
