@@ -1,7 +1,7 @@
 # rustyray.h - GNU make. Everything that is built goes to build/, a folder per compiler and flavour.
 #   CC=clang          the compiler (of demo, examples and test; check uses gcc and clang)
 #   CFLAGS='-O3'      flags added to those below; V=1 shows the commands
-#   FILES='a b'       what `make demo` counts
+#   FILES='a b'       what `make demo` counts; SECONDS=n how long `make soak` takes
 #   PREFIX, DESTDIR   where `make install` goes
 
 ifeq ($(origin CC),default)
@@ -41,7 +41,7 @@ CONTRACT_NAMES = 01 02 03 04 05 06 07 08 09
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo examples test check install uninstall deps format clean programs all-examples FORCE \
+.PHONY: help demo examples test check soak install uninstall deps format clean programs all-examples FORCE \
     setup-demo setup-test setup-check bench bench-quick bench-guard \
     bench-programs bench-quick-programs
 
@@ -65,6 +65,10 @@ check: setup-check ## the same with gcc and clang, under the sanitizers, and lon
 	@$(MAKE) $(PARALLEL) -k $(FLAVOURS:%=programs-%) || true
 	@TIMEOUT=600 $(SANITIZER_OPTIONS) tests/run.sh $(LONG_JOBS) $(CONTRACT_JOBS) \
 	    $(foreach flavour,$(FLAVOURS),$(PROGRAMS:%=build/$(flavour)/%))
+
+soak: setup-test ## works on ten times what the store has room for, ten minutes (SECONDS=n)
+	@$(MAKE) $(PARALLEL) FLAVOUR=plain build/$(HERE)-plain/soak_store
+	@build/$(HERE)-plain/soak_store $(SECONDS)
 
 bench: ## runs the benchmarks and the same work with other libraries; writes bench/README.md
 	@tests/setup.sh $(BENCH_PACKAGES)
