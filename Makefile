@@ -41,8 +41,8 @@ CONTRACT_NAMES = 01 02 03 04 05 06 07 08 09
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo examples test check soak install uninstall deps format clean programs all-examples FORCE \
-    setup-demo setup-test setup-check bench bench-quick bench-guard \
+.PHONY: help demo examples test check soak install uninstall deps format clean programs all-examples \
+    FORCE setup-demo setup-test setup-check bench bench-quick bench-guard \
     bench-programs bench-quick-programs
 
 help: ## this list
