@@ -4252,7 +4252,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
     while (status == RR_OK && !rr__store_admit(rt, bytes)) {
         uint64_t used = rr__load_relaxed(&rt->store_used) + bytes; /* a counter */
         uint64_t over = used > limit ? used - limit : 0;
-        if (rt->spill_failures != failures) status = rt->spill_status;
+        if (rt->spill_failures != failures) status = rt->spill_status, *may_come = false;
         else if (rt->leaving < over && rr__evict_locked(cx, over - rt->leaving)) continue;
         else if (rt->leaving) rr__store_wait_locked(rt);
         else {
@@ -6339,6 +6339,7 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
 typedef struct rr__patience {
     uint64_t seen; /* room_events before the last look */
     int rounds;    /* looks at which all stood still */
+    int unchanged; /* looks since the last event */
     double length; /* of the last sleep */
 } rr__patience;
 enum {
@@ -6363,10 +6364,10 @@ static bool rr__others_use_store(rr__context *self) {
 }
 
 /* Nothing has changed since the last look, nobody runs, and who else waits for room has seen it. */
-static bool rr__all_wait_for_room(rr__context *self, uint64_t seen) {
+static bool rr__all_wait_for_room(rr__context *self, uint64_t seen, bool may_have_work) {
     rr_runtime *rt = self->runtime;
-    bool is_full = rr__load_seq_cst(&rt->room_waiters) > RR__ROOM_WAITERS;
-    bool is_still = rr__load_seq_cst(&rt->room_events) == seen && (is_full || !rr__has_work(rt));
+    bool is_still = rr__load_seq_cst(&rt->room_events) == seen;
+    is_still = is_still && (may_have_work || !rr__has_work(rt));
     rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
         if (cx != self && rr__load_seq_cst(&cx->wants_room))
@@ -6384,7 +6385,9 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t seen) {
 static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     enum { SURE = 3, LONG = 30 };
     rr_runtime *rt = cx->runtime;
-    p->rounds = rr__all_wait_for_room(cx, p->seen) ? p->rounds + 1 : 0;
+    bool is_full = rr__load_seq_cst(&rt->room_waiters) > RR__ROOM_WAITERS;
+    bool may_have_work = is_full || p->unchanged > LONG; /* for which no thread can be made */
+    p->rounds = rr__all_wait_for_room(cx, p->seen, may_have_work) ? p->rounds + 1 : 0;
     if (p->rounds < SURE) return false;
     rr__lock(&rt->store_lock);
     bool is_mine = rt->room_refused != p->seen || p->rounds >= LONG;
@@ -6422,11 +6425,18 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
 }
 
+/* Before each attempt: what changes from here on another one will see. */
+static void rr__room_look(rr__context *cx, rr__patience *p) {
+    uint64_t seen = rr__load_seq_cst(&cx->runtime->room_events);
+    p->unchanged = seen == p->seen ? p->unchanged + 1 : 0;
+    p->seen = seen;
+}
+
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {0};
     for (;;) {
-        patience.seen = rr__load_seq_cst(&cx->runtime->room_events);
+        rr__room_look(cx, &patience);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
         rr_status status = rr__store_make_room(cx, bytes, &may_come);
         may_come = may_come && !cx->is_hasty && bytes <= cx->runtime->config.store_bytes;
@@ -6447,7 +6457,7 @@ static rr_status rr__loader_begin(rr__context *cx) {
     rr__patience patience = {0};
     rr_status status = RR_OK;
     for (rr__context *none = NULL; status == RR_OK; none = NULL) {
-        patience.seen = rr__load_seq_cst(&cx->runtime->room_events);
+        rr__room_look(cx, &patience);
         if (rr__cas_seq_cst(&cx->runtime->loader, &none, cx)) return RR_OK;
         status = rr__room_wait(cx, &patience);
     }
