@@ -115,7 +115,7 @@ OWNERSHIP AND LIFETIMES
     right without rr_keep.
   - What goes into an actor's state must be kept (rr_keep) and is released in its destructor.
   - Views (rr_get(rr_bytes, ...)) are the object's own memory: in a scope valid until its end, even
-    if the reference is released before; outside until the reference is.
+    if the reference is released before; outside until the object ends.
   - rr_gather counts its parts; the references it was given stay the caller's.
 
   A handle whose object is gone is stale. Using it is RR_ERR_STALE and nothing worse: ids are never
@@ -680,9 +680,10 @@ static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
 
 /* rr_status rr_get(T, rr_ref ref, T *out): waits for the object and copies its
    value. T rr_bytes: a view of the object's memory, valid, and the object kept,
-   until the innermost open scope ends; outside any scope until the reference is
-   released. T rr_ref, rr_actor: a count of the caller's own, in its scope. T
-   rr_many: views of the parts. On failure *out is zeroed.
+   until the innermost open scope ends; outside any scope until the object ends,
+   which its value then spends in memory. T rr_ref, rr_actor: a count of the
+   caller's own, in its scope. T rr_many: views of the parts. On failure *out is
+   zeroed.
    Errors: the error that the object holds; RR_ERR_TYPE, RR_ERR_STALE,
    RR_ERR_DEADLOCK, RR_ERR_NOT_RUNNING.
    Blocks: until the object is complete; may run the task it waits for. */
@@ -2512,9 +2513,9 @@ struct rr__stored {
     rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
     uint64_t used;             /* rr_runtime.store_clock when it was last */
     uint32_t pins;
-    RR__ATOMIC(uint8_t) outside; /* one of them is that of the views taken outside every scope */
-    uint8_t residence, place;    /* place, size, block: when the object ended */
+    uint8_t residence, place; /* place, size, block: when the object ended */
     bool is_listed, may_leave;
+    bool is_outside; /* one pin is that of the views taken outside every scope */
     size_t size;
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
@@ -2542,10 +2543,10 @@ typedef struct rr__pinned {
 
 /* The parts of a gather. */
 struct rr__parts {
-    size_t count, seen;          /* parts below seen are complete */
-    uint32_t pins;               /* items are valid; if values may leave. The store's lock */
-    RR__ATOMIC(uint8_t) outside; /* one of them is that of the views taken outside every scope */
-    uint8_t is_filling;          /* one thread brings its parts back */
+    size_t count, seen; /* parts below seen are complete */
+    uint32_t pins;      /* items are valid; if values may leave. The store's lock */
+    bool is_outside;    /* one of them is that of the views taken outside every scope */
+    uint8_t is_filling; /* one thread brings its parts back */
     rr__object **objects;
     rr_bytes items[];
 };
@@ -4640,9 +4641,8 @@ static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t p
 
 /* Its value is in place, outside the slot: from now on it may leave. Its owner, before it is READY.
    Takes over the recipe. Without memory for the record it stays, for good. */
-static RR__NOINLINE void rr__stored_begin(rr__context *cx, rr__object *o, rr__object *recipe) {
+static RR__NOINLINE void rr__stored_make(rr__context *cx, rr__object *o, rr__object *recipe) {
     rr_runtime *rt = cx->runtime;
-    if (!rt->evicts || o->kind == RR__GATHER) return;
     rr__stored *s = o->data.block ? rr__stored_new(cx) : NULL;
     rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s);
     if (!s) {
@@ -4655,6 +4655,10 @@ static RR__NOINLINE void rr__stored_begin(rr__context *cx, rr__object *o, rr__ob
     rr__age_add_locked(rt, s);
     rr__unlock(&rt->store_lock);
     RR__STRESS_POINT();
+}
+
+static RR__INLINE void rr__stored_begin(rr__context *cx, rr__object *o) {
+    if (RR__UNLIKELY(cx->runtime->evicts) && o->place != RR__IN_SLOT) rr__stored_make(cx, o, NULL);
 }
 
 /* The object ends. What the spiller writes at the moment stays until it is done. */
@@ -4883,36 +4887,18 @@ static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
     if (is_last) rr__parts_unpin(cx, parts, parts->count);
 }
 
-/* Whether views without a scope have a pin; NULL for what needs none. */
-static RR__ATOMIC(uint8_t) * rr__outside_of(rr__object *o) {
-    rr__stored *s = rr__stored_of(o);
-    return s ? &s->outside : o->kind == RR__GATHER ? &o->extra.parts->outside : NULL;
-}
-
-/* The caller's pin becomes that of the views without a scope, which goes with the next release of a
-   handle, or with the object. One is enough for all of them. */
-static void rr__pin_outside(rr__context *cx, rr__object *o) {
+/* The caller's pin becomes that of the views without a scope, which stays until the object ends:
+   nobody knows whose release is the last of those who view it. One is enough for all of them. */
+static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
     rr_runtime *rt = cx->runtime;
-    RR__ATOMIC(uint8_t) *outside = rt->evicts ? rr__outside_of(o) : NULL;
+    rr__stored *s = rr__stored_of(o);
+    bool *outside = s ? &s->is_outside : o->kind == RR__GATHER ? &o->extra.parts->is_outside : NULL;
     if (!outside) return;
     rr__lock(&rt->store_lock);
-    if (!rr__load_relaxed(outside)) rr__store_relaxed(outside, (uint8_t)1); /* under the lock */
-    else if (o->kind == RR__GATHER) o->extra.parts->pins--;
-    else rr__stored_of(o)->pins--;
+    bool is_second = *outside;
+    *outside = true;
     rr__unlock(&rt->store_lock);
-}
-
-static void rr__unpin_outside(rr__context *cx, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    if (!rt->evicts || !rr__is_complete(o) || rr__has_failed(o)) return;
-    RR__ATOMIC(uint8_t) *outside = rr__outside_of(o);
-    if (!outside || !rr__load_relaxed(outside)) return; /* what others view meanwhile may stay */
-    rr__lock(&rt->store_lock);
-    bool is_pinned = rr__load_relaxed(outside) != 0; /* under the lock, as the next one */
-    rr__store_relaxed(outside, (uint8_t)0);
-    rr__unlock(&rt->store_lock);
-    RR__STRESS_POINT();
-    if (is_pinned) rr__unuse(cx, o);
+    if (is_second) rr__unuse(cx, o);
 }
 
 /* The object that a stored handle counts; NULL for the null handle. */
@@ -7217,7 +7203,7 @@ static void rr__field_finish(rr__context *cx, rr__object *field) {
     rr__object *whole = rr__whole_of(field);
     rr__error *error = rr__field_take(cx, field, whole);
     rr__drop(cx, whole);
-    if (!error && field->place != RR__IN_SLOT) rr__stored_begin(cx, field, NULL);
+    if (!error) rr__stored_begin(cx, field);
     rr__store_copied(cx);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
@@ -7740,7 +7726,7 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
     else {
         rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
         task->data.block = result->block;
-        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_begin(cx, task, recipe);
+        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_make(cx, task, recipe);
     }
     rr__count(cx, RR__FINISHED);
     rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
@@ -8748,7 +8734,7 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     end->restarts = a->care ? a->care->restarts : 0;
     snprintf(end->reason, sizeof end->reason, "%s",
              death ? rr__error_message_of(death) : "its last handle was released");
-    rr__stored_begin(cx, watch, NULL);
+    rr__stored_begin(cx, watch);
     rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
     rr__complete(cx, watch, RR__READY);
 }
@@ -10322,9 +10308,7 @@ static void rr__release(rr_ref ref, bool actor) {
     rr__local *self = rr__self();
     rr__held *held = self->scope_depth ? rr__held_find(self, o) : NULL;
     if (!held) {
-        if (!rr__pin(cx, ref, actor)) return;
-        if (!actor) rr__unpin_outside(cx, o);
-        rr__drop_two(cx, o);
+        if (rr__pin(cx, ref, actor)) rr__drop_two(cx, o);
         return;
     }
     if (held->retained) held->retained--;
@@ -10419,7 +10403,7 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status
         o->data.error = error, o->place = RR__IN_SLOT, state = RR__FAILED;
     }
     rr__scope_hold(rr__self(), cx, o, false);
-    if (state == RR__READY && o->place != RR__IN_SLOT) rr__stored_begin(cx, o, NULL);
+    if (state == RR__READY) rr__stored_begin(cx, o);
     rr__store_copied(cx);
     rr__publish(o, state, 1, kind);
     return ref;
@@ -10477,7 +10461,7 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
                                     rr_status *status) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
-    if (*status == RR_OK) rr__stored_begin(cx, o, NULL);
+    if (*status == RR_OK) rr__stored_begin(cx, o);
     rr__store_copied(cx);
     if (*status == RR_OK) {
         rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
@@ -10533,7 +10517,7 @@ rr_status rr_seal(rr_ref ref) {
                           "not made by rr_create",
                           o->site);
     if (status == RR_OK) {
-        rr__stored_begin(cx, o, NULL);
+        rr__stored_begin(cx, o);
         rr__complete(cx, o, RR__READY); /* gives the pin back */
     } else rr__drop(cx, o);
     return status;
@@ -10798,7 +10782,7 @@ static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
 static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
     rr__local *self = rr__self();
     if (self->scope_depth == 0) {
-        rr__pin_outside(cx, o);
+        if (RR__UNLIKELY(cx->runtime->evicts)) rr__pin_outside(cx, o);
         return RR_OK;
     }
     for (size_t i = self->held_count, k = 0; i > self->scope_start && k < 4; i--, k++)
@@ -11255,7 +11239,7 @@ static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type,
         rr__object_free(cx, item);
         return status;
     }
-    if (item->place != RR__IN_SLOT) rr__stored_begin(cx, item, NULL);
+    rr__stored_begin(cx, item);
     rr__publish(item, RR__READY, 1, type.kind);
     if ((status = rr__stream_push(cx, task, item)) != RR_OK) rr__drop(cx, item);
     return status;
