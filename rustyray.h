@@ -6335,7 +6335,7 @@ enum {
 /* Outside of bodies, and not waiting itself: it will be over soon. */
 static bool rr__is_copying(rr__context *cx) {
     return rr__load_seq_cst(&cx->uses_store) && !rr__load_acquire(&cx->frame) &&
-           !rr__load_seq_cst(&cx->wants_room);
+           !rr__load_seq_cst(&cx->wants_room) && !rr__load_seq_cst(&cx->awaits_value);
 }
 
 /* A body of another thread has values in use, or a thread outside of bodies copies one, or
