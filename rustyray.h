@@ -208,9 +208,10 @@ THE STORE
                       The files have no names, so that nothing of them outlives the process, however
                       that ends; their space is free again when all values in a file have ended.
     RR_EVICT_REBUILD  (or .no_spill) Results of remote functions are dropped and made again when
-                      they are needed, by running the function on the thread that needs them; its
-                      arguments are kept for that, or made again likewise. What was put or created,
-                      results of methods, items of streams and fields stay. So a function may run
+                      they are needed, by running the function on the thread that needs them, once
+                      and without the options of the call (resources, a time limit); its arguments
+                      are kept for that, or made again likewise. What was put or created, results of
+                      methods, items of streams and fields stay. So a function may run
                       more often than it was called: at least once. It must do the same each time;
                       what else it does (counting, writing, sending) happens again. A call with
                       RR_OPTIONS(.no_rebuild = true) keeps its result in memory instead, and so does
@@ -319,10 +320,10 @@ INTERNALS
   when the last thread from outside that used the runtime has let go of it: at its next call, or at
   its end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
 
-  Locks, in the order in which they may be taken: global (registry, names, list of runtimes),
-  rr_runtime.lock (threads, inbox, contexts) or ring_lock, a shard's, a context's, a pool's, that of
-  the big blocks, of the timers or of the stocks. In front of all of them end_lock, under which
-  destructors run.
+  Locks, in the order in which they may be taken: global (registry, names, pins, list of runtimes),
+  store_lock, rr_runtime.lock (threads, inbox, contexts) or ring_lock, a shard's, a context's, a
+  pool's, that of the big blocks, of the timers, of the stocks, of a file or of rr_write_memory. In
+  front of all of them end_lock, under which destructors run.
 
   Speed. What the figures in bench/README.md stand on; `make bench-guard` counts the instructions
   of the main paths, so that nobody loses them unawares.
@@ -2513,7 +2514,7 @@ struct rr__stored {
     rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
     uint64_t used;             /* rr_runtime.store_clock when it was last */
     uint32_t pins;
-    uint8_t residence, place; /* place, size, block: when the object ended */
+    uint8_t residence, place; /* place, size, block: of the value, while it is LEAVING */
     bool is_listed, may_leave;
     bool is_outside; /* one pin is that of the views taken outside every scope */
     size_t size;
@@ -4205,6 +4206,7 @@ static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__resi
 
 static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
     s->residence = RR__LEAVING, s->older = NULL;
+    s->block = s->object->data.block, s->size = rr__info_of(s->object), s->place = s->object->place;
     if (rt->leaving_last) rt->leaving_last->older = s;
     else rt->leaving_first = s;
     rt->leaving_last = s;
@@ -4346,25 +4348,25 @@ static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t si
     return true;
 }
 
-static rr__file *rr__file_new(rr_runtime *rt) {
+static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
     size_t size = strlen(rt->spill_dir) + 80;
     char *path = RR_MALLOC(size);
     rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
-    bool ok = file && rr__mutex_init(&file->lock);
+    rr_status status = file && rr__mutex_init(&file->lock) ? RR_OK : RR_ERR_NO_MEMORY;
     if (file) file->to = file->from = -1;
-
-    if (ok && !rr__file_open(file, rt->spill_dir, path, size)) {
+    if (status != RR_OK) {
+        RR_FREE(file);
+    } else if (rr__file_open(file, rt->spill_dir, path, size)) {
+        *out = file;
+    } else {
+        status = errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
         rr__log(&rt->config, RR_LOG_ERROR,
                 "no file for spilled objects can be made in '%s': %s; set rr_config.spill_dir",
                 rt->spill_dir, strerror(errno));
         rr__file_close(file);
-        file = NULL;
-    } else if (!ok) {
-        RR_FREE(file);
-        file = NULL;
     }
     RR_FREE(path);
-    return file;
+    return status;
 }
 
 /* Appends; on an error what was written before stays as it is, and the file is not used on. */
@@ -4391,9 +4393,9 @@ static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) 
     return ok;
 }
 #else
-static rr__file *rr__file_new(rr_runtime *rt) {
-    rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system");
-    return NULL;
+static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
+    rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system: set rr_config.evict");
+    return (void)out, RR_ERR_IO;
 }
 static void rr__files_sweep(const char *dir) { (void)dir; }
 static bool rr__file_append(rr__file *file, const void *data, size_t size) {
@@ -4417,7 +4419,7 @@ static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) 
 /* The file to append to, which stays open until rr__file_drop_locked: a new one when the last is
    long, so that files whose values have ended go soon, and the longer the more there is, so that
    there are never many. */
-static rr__file *rr__spill_file(rr_runtime *rt) {
+static rr_status rr__spill_file(rr_runtime *rt, rr__file **out) {
     rr__lock(&rt->store_lock);
     rr__file *file = rt->file;
     uint64_t longest = rt->store_stats.spill_bytes_used / 32;
@@ -4425,12 +4427,15 @@ static rr__file *rr__spill_file(rr_runtime *rt) {
     if (file && file->size >= longest) file = rt->file = NULL; /* what lives in it closes it */
     if (file) file->live++;
     rr__unlock(&rt->store_lock);
-    if (!file && (file = rr__file_new(rt))) {
+    bool is_new = !file;
+    rr_status status = is_new ? rr__file_new(rt, &file) : RR_OK;
+    if (status == RR_OK && is_new) {
         rr__lock(&rt->store_lock);
         rt->file = file, file->live = 1;
         rr__unlock(&rt->store_lock);
     }
-    return file;
+    *out = file;
+    return status;
 }
 
 /* Takes what is to be written next: one large value, or small ones up to a batch. */
@@ -4439,9 +4444,8 @@ static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
     int n = 0;
     *bytes = 0;
     for (rr__stored *s = first; s; s = s->older) {
-        size_t size = s->object ? rr__info_of(s->object) : s->size;
-        if (last && (*bytes + size > RR__SPILL_BATCH || ++n == RR__SPILL_COUNT)) break;
-        *bytes += size, last = s;
+        if (last && (*bytes + s->size > RR__SPILL_BATCH || ++n == RR__SPILL_COUNT)) break;
+        *bytes += s->size, last = s;
     }
     if (!last) return NULL;
     if (!(rt->leaving_first = last->older)) rt->leaving_last = NULL;
@@ -4450,19 +4454,18 @@ static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
 }
 
 /* One after the other into the buffer, or, if there is none, straight. */
-static bool rr__spill_write(rr__file *file, rr__stored *batch, const rr_bytes *values, char *buffer,
-                            size_t bytes) {
+static rr_status rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
     uint64_t at = file->size;
-    size_t filled = 0, i = 0;
+    size_t filled = 0;
     bool ok = true;
-    for (rr__stored *s = batch; ok && s; s = s->older, i++) {
-        s->at = at + filled, s->sum = rr__checksum(values[i].data, values[i].size);
-        if (buffer) memcpy(buffer + filled, values[i].data, values[i].size);
-        else ok = rr__file_append(file, values[i].data, values[i].size);
-        filled += values[i].size;
+    for (rr__stored *s = batch; ok && s; s = s->older) {
+        s->at = at + filled, s->sum = rr__checksum(s->block, s->size);
+        if (buffer) memcpy(buffer + filled, s->block, s->size);
+        else ok = rr__file_append(file, s->block, s->size);
+        filled += s->size;
     }
     if (ok && buffer) ok = rr__file_append(file, buffer, bytes);
-    return ok;
+    return ok ? RR_OK : errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
 }
 
 /* It is on disk, or could not be. */
@@ -4487,42 +4490,30 @@ static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, b
     if (!s->pins) rr__age_add_locked(rt, s);
 }
 
-/* Writes a batch. The lock is not held while it does. */
+/* Writes a batch, without the lock: rule E3. Large values straight from where they are. */
 static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, char *buffer) {
     rr_runtime *rt = cx->runtime;
-    rr_bytes some[64], *values = some;
-    size_t n = 0, i = 0;
+    size_t n = 0;
     for (rr__stored *s = batch; s; s = s->older) n++;
-    if (n > 64 && !(values = RR_MALLOC(n * sizeof *values))) values = NULL;
-    rr__lock(&rt->store_lock); /* what has ended says so under it, and keeps its block for us */
-    for (rr__stored *s = batch; values && s; s = s->older, i++)
-        values[i] = s->object ? rr_bytes_of(s->object->data.block, rr__info_of(s->object))
-                              : rr_bytes_of(s->block, s->size);
-    rr__unlock(&rt->store_lock);
-    if (n == 1 || bytes / n >= RR__SPILL_STRAIGHT) buffer = NULL;
+    bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
     double start = rr_now();
-    rr__file *file = values ? rr__spill_file(rt) : NULL;
-    bool ok = file && rr__spill_write(file, batch, values, buffer, bytes);
+    rr__file *file;
+    rr_status status = rr__spill_file(rt, &file);
+    if (status == RR_OK) status = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
     RR__STRESS_POINT();
     rr__lock(&rt->store_lock);
     rt->store_stats.spill_seconds += rr_now() - start;
     if (file) file->size += bytes, rt->store_stats.spill_bytes_used += bytes;
-    if (ok) rt->store_stats.spill_bytes_written += bytes;
-    if (!ok) {
-        rt->spill_failures++;
-        rt->spill_status = !values           ? RR_ERR_NO_MEMORY
-                           : errno == ENOSPC ? RR_ERR_STORE_FULL
-                                             : RR_ERR_IO;
-    }
+    if (status == RR_OK) rt->store_stats.spill_bytes_written += bytes;
+    else rt->spill_failures++, rt->spill_status = status;
     for (rr__stored *s = batch, *next; s; s = next) {
         next = s->older;
-        rr__spilled_locked(cx, s, file, ok);
+        rr__spilled_locked(cx, s, file, status == RR_OK);
     }
-    if (file && !ok) rt->file = NULL; /* its end is not known */
+    if (status != RR_OK) rt->file = NULL; /* its end is not known */
     if (file) rr__file_drop_locked(rt, file, 1);
     rr__store_signal_locked(rt);
     rr__unlock(&rt->store_lock);
-    if (values != some) RR_FREE(values);
 }
 
 static void rr__spiller_main(void *context) {
@@ -4672,10 +4663,7 @@ static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
     rr__age_remove_locked(rt, s);
     rr__file_drop_locked(rt, s->file, rr__info_of(o));
     bool is_leaving = s->residence == RR__LEAVING;
-    if (is_leaving) {
-        s->block = o->data.block, s->place = o->place, s->size = rr__info_of(o);
-        s->object = NULL, o->data.block = NULL;
-    }
+    if (is_leaving) s->object = NULL, o->data.block = NULL; /* the spiller frees it */
     rr__unlock(&rt->store_lock);
     if (!is_leaving) rr__stored_free(cx, s);
     if (recipe) rr__recipe_end(cx, recipe);
@@ -10616,23 +10604,25 @@ static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site
 
 static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
     rr_runtime *rt = cx->runtime;
-    char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *old = NULL;
+    char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *unused = copy;
     if (o && !copy) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    ptrdiff_t at = stbds_shgeti(rt->object_names, name);
+    ptrdiff_t at = stbds_shlen(rt->object_names) ? stbds_shgeti(rt->object_names, name) : -1;
     rr__object *before = at >= 0 ? rt->object_names[at].value : NULL;
-    bool ok =
-        o ? before || rr__has_room_for((size_t)stbds_shlen(rt->object_names)) : before != NULL;
-    if (ok && before) {
-        old = rt->object_names[at].key;
+    rr_status status = before ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
+    if (before && o) {
+        rt->object_names[at].value = o;
+    } else if (before) {
+        unused = rt->object_names[at].key;
         (void)stbds_shdel(rt->object_names, name);
+    } else if (o && rr__has_room_for((size_t)stbds_shlen(rt->object_names))) {
+        stbds_shput(rt->object_names, strcpy(copy, name), o);
+        status = RR_OK, unused = NULL;
     }
-    if (ok && o) stbds_shput(rt->object_names, strcpy(copy, name), o);
     rr__global_unlock();
-    if (!ok) RR_FREE(copy);
-    RR_FREE(old);
-    if (before && ok) rr__drop(cx, before);
-    return ok ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
+    RR_FREE(unused);
+    if (before) rr__drop(cx, before);
+    return status;
 }
 
 rr_status rr_name(const char *name, rr_ref ref) {
@@ -10670,7 +10660,8 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
     if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    rr__object *o = stbds_shget(cx->runtime->object_names, name);
+    bool has_names = stbds_shlen(cx->runtime->object_names) > 0; /* to look makes a table */
+    rr__object *o = has_names ? stbds_shget(cx->runtime->object_names, name) : NULL;
     if (o) rr__share(o); /* the name counts it */
     rr__global_unlock();
     if (!o)
