@@ -2603,7 +2603,8 @@ struct rr_runtime {
     RR__ATOMIC(uint64_t) next_id;
     RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__pool slot_pool, block_pools[RR__CLASSES];
-    rr__mutex big_lock;      /* of the three below; a leaf */
+    rr__mutex big_lock;      /* of the four below; a leaf */
+    rr__big *abandoned;      /* see rr__room_abandon */
     rr__big *bigs[RR__BIGS]; /* free big blocks, for reuse: new pages cost more than a copy */
     size_t big_bytes;        /* of all of them */
     RR__ATOMIC(uint64_t) bigs_held; /* of these and of those in use */
@@ -9952,6 +9953,7 @@ static void rr__runtime_free(rr_runtime *rt) {
 
     for (int i = 0; i < RR__BIGS; i++)
         if (rt->bigs[i]) rr__big_free(rr__big_block(rt->bigs[i]));
+    rr__bigs_free(rt, rt->abandoned);
     rr__global_lock();
     stbds_shfree(rt->names);
     rr__global_unlock();
@@ -10080,6 +10082,18 @@ static bool rr__unseal(rr__object *o);
 
 static void rr__object_names_clear(rr__context *cx);
 
+/* Who made it may still be writing to its room, until the next call that says that the runtime has
+   ended: so that stays until its memory goes. */
+static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
+    if (!o->data.block) return;
+    rr__store_return(rt, rr__info_of(o));
+    if (o->place != RR__ON_ITS_OWN) return;
+    rr__big *big = rr__big_of(o->data.block);
+    rr__lock(&rt->big_lock);
+    big->next = rt->abandoned, rt->abandoned = big;
+    rr__unlock(&rt->big_lock);
+}
+
 static void rr__fail_object(rr__context *cx, rr__object *o) {
     rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
                                      "it was never sealed, and the runtime is shut down");
@@ -10087,7 +10101,7 @@ static void rr__fail_object(rr__context *cx, rr__object *o) {
         rr__error_drop(error);
         return;
     }
-    rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
+    rr__room_abandon(cx->runtime, o);
     rr__share(o); /* for rr__fail_with to give back */
     rr__fail_with(cx, o, error);
 }
