@@ -9913,7 +9913,7 @@ static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
         RR_FREE(o->extra.parts);
     } else if (o->flags & RR__IS_RECIPE) {
         if (o->args_place == RR__ON_ITS_OWN) rr__big_free(rr__args_of(o));
-    } else if (state == RR__READY && o->place != RR__IN_SLOT) {
+    } else if ((state == RR__READY && o->place != RR__IN_SLOT) || rr__is_unsealed(o)) {
         if (o->place == RR__ON_ITS_OWN && o->data.block) rr__big_free(o->data.block);
         rr__stored_dispose(rt, o);
     }
