@@ -188,7 +188,7 @@ MEMORY
   Free memory is used again, because new pages cost several times what a copy into old ones does. A
   second after a burst what is free goes back to the system, as far as whole chunks are, but for
   RUSTYRAY_KEEP_BYTES of each size and twice that of large blocks; with more than that in use, but
-  for a 32nd and an eighth of what is. So of values that are mostly above 256 bytes no more than 1.3
+  for an eighth of what is. So of values that are mostly above 256 bytes no more than 1.3
   times their bytes are held (rr_stats.store_bytes_held): a fifth of a block at most is not used,
   and of large ones nothing. What lives long between small blocks that do not can cost more, as in
   every arena that does not move things.
@@ -2899,11 +2899,17 @@ static bool rr__pool_grow_locked(rr__pool *pool) {
     return true;
 }
 
+/* Free memory is kept for the next burst. But as soon as the values in memory are more than
+   RUSTYRAY_KEEP_BYTES, no more than an eighth of what they take: of large blocks in all, of small
+   ones for each size, as far as whole chunks are free. */
+static bool rr__is_much_in_use(rr_runtime *rt) {
+    return rr__load_relaxed(&rt->store_used) > RUSTYRAY_KEEP_BYTES; /* a counter */
+}
+
 /* New memory was taken. What other sizes have kept since less was in use may be too much now, and
    nobody may come by those again. */
 static void rr__grown(rr_runtime *rt) {
-    if (rr__load_relaxed(&rt->store_used) > RUSTYRAY_KEEP_BYTES)
-        rr__sweep_later(rt); /* a counter */
+    if (rr__is_much_in_use(rt)) rr__sweep_later(rt);
 }
 
 /* Moves a batch from the pool into an empty cache. */
@@ -2930,15 +2936,6 @@ static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
 }
 
 /* ---- giving memory back ---- */
-
-/* Free memory is kept for the next burst. But as soon as the values in memory are more than
-   RUSTYRAY_KEEP_BYTES, no more than a part of what they take: of large blocks an eighth in all, of
-   each size of small ones a 32nd, as far as whole
-   chunks are free. */
-static size_t rr__keep_most(rr_runtime *rt, size_t small, size_t part) {
-    uint64_t live = rr__load_relaxed(&rt->store_used); /* a counter */
-    return live > RUSTYRAY_KEEP_BYTES ? (size_t)live / part : small;
-}
 
 /* When more blocks are free than are kept, whole regions of them go back to the system; a while
    later, so that the next burst finds them if it comes soon, and on the thread of the timers, so
@@ -3001,8 +2998,8 @@ static void rr__regions_count(rr__pool *pool, rr__region *regions, size_t n) {
 
 /* Blocks that it keeps for the next burst. */
 static size_t rr__pool_keeps(const rr__pool *pool) {
-    if (pool->is_of_slots) return RUSTYRAY_KEEP_BYTES / pool->block;
-    return rr__keep_most(pool->runtime, RUSTYRAY_KEEP_BYTES, 32) / pool->block;
+    bool is_bounded = !pool->is_of_slots && rr__is_much_in_use(pool->runtime);
+    return is_bounded ? (pool->used - pool->free) / 8 : RUSTYRAY_KEEP_BYTES / pool->block;
 }
 
 /* Chooses regions without a used block, until no more than half of what is kept is left. */
@@ -3181,6 +3178,12 @@ static void rr__bigs_free(rr_runtime *rt, rr__big *first) {
     }
 }
 
+/* Bytes of free ones that are kept. */
+static size_t rr__bigs_keep(rr_runtime *rt) {
+    size_t live = (size_t)rr__load_relaxed(&rt->store_used); /* a counter */
+    return rr__is_much_in_use(rt) ? live / 8 : 2 * RUSTYRAY_KEEP_BYTES;
+}
+
 /* Takes out kept blocks, the oldest first, until there are no more bytes than that. */
 static rr__big *rr__bigs_trim_locked(rr_runtime *rt, size_t most) {
     rr__big *gone = NULL;
@@ -3203,7 +3206,7 @@ static void *rr__big_reuse(rr_runtime *rt, size_t size) {
     }
     rr__big *found = best >= 0 ? rt->bigs[best] : NULL;
     if (found) rt->big_bytes -= found->size, rt->bigs[best] = NULL;
-    rr__big *gone = rr__bigs_trim_locked(rt, rr__keep_most(rt, SIZE_MAX, 8));
+    rr__big *gone = rr__bigs_trim_locked(rt, rr__bigs_keep(rt));
     rr__unlock(&rt->big_lock);
     rr__bigs_free(rt, gone);
     if (found) RR__UNPOISON(rr__big_block(found), size);
@@ -3226,7 +3229,7 @@ static void *rr__big_new(rr_runtime *rt, size_t size) {
 /* Keeps a block for reuse; the oldest ones that are kept make room for it. */
 static void rr__big_give(rr_runtime *rt, void *block) {
     rr__big *big = rr__big_of(block);
-    size_t most = rr__keep_most(rt, 2 * RUSTYRAY_KEEP_BYTES, 8);
+    size_t most = rr__bigs_keep(rt);
     if (big->size > most) {
         big->next = NULL;
         rr__bigs_free(rt, big);
@@ -4199,10 +4202,10 @@ static void rr__store_wait_locked(rr_runtime *rt) {
 /* Its memory is given back; where it is now, residence says. */
 static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__residence residence) {
     rr__object *o = s->object;
+    rr__store_return(cx->runtime, rr__info_of(o));
     rr__block_free(cx, o->data.block, o->place);
     o->data.block = NULL;
     s->residence = (uint8_t)residence;
-    rr__store_return(cx->runtime, rr__info_of(o));
 }
 
 static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
@@ -4215,6 +4218,13 @@ static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
     rr__cond_signal(&rt->spill_wake);
 }
 
+/* Most of what is in its file has ended. */
+static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
+    return s->file && s->file != rt->file && s->file->live < s->file->size / 4;
+}
+
+static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size);
+
 /* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
    batches; not many more at once, for others wait for the lock. False if there are none. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
@@ -4225,6 +4235,10 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
          n++) {
         rr__age_remove_locked(rt, s);
         sum += rr__info_of(s->object);
+        if (rr__is_in_sparse_file(rt, s)) { /* written again, it no longer keeps that */
+            rr__file_drop_locked(rt, s->file, rr__info_of(s->object));
+            s->file = NULL;
+        }
         if (s->file) {
             rr__value_leave_locked(cx, s, RR__AWAY);
             rt->store_stats.objects_spilled++;
@@ -4474,8 +4488,8 @@ static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, b
     rr_runtime *rt = cx->runtime;
     if (!s->object) { /* it ended meanwhile */
         rt->leaving -= s->size;
-        rr__block_free(cx, s->block, s->place);
         rr__store_return(rt, s->size);
+        rr__block_free(cx, s->block, s->place);
         rr__stored_free(cx, s);
         return;
     }
@@ -4625,8 +4639,8 @@ static rr_bytes rr__bytes_in(rr__object *o) {
 
 static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {
     if (!room) return;
+    rr__store_return(cx->runtime, size); /* first: what is kept depends on the rest */
     rr__block_free(cx, room, place);
-    rr__store_return(cx->runtime, size);
 }
 
 /* ---- values that may leave memory ---- */
