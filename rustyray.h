@@ -299,7 +299,7 @@ INTERNALS
   only notes that, and looks whether its maker was cancelled; cancelling costs some ns a slot. Time
   limits and retries are timers in a heap of four children a node, which one thread watches.
 
-  The store under pressure (E1-E5 at struct rr__stored). A value that may leave memory has a record
+  The store under pressure (E1-E7 at struct rr__stored). A value that may leave memory has a record
   beside its slot: where it is, who pins it, its place in a list by age. There is one list for each
   power of two of sizes, and eviction compares the oldest of each (GreedyDual-Size: Cao and Irani
   1997), so it costs the same however many there are. One lock serves all of it; without a limit
@@ -2502,12 +2502,14 @@ typedef struct rr__file {
           E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
               pinned meanwhile, and then stays; when its object ends, the spiller frees it.
           E4  RETURNING: one thread brings it back, who has set that; others wait for it.
-              E5  Who needs room that only bodies of other threads can give back, by ending, waits
-                  as long as one of them goes on (uses_store: set by a body that pins or makes
-                  values, cleared when its thread runs none). One that only lacks arguments holds
-                  none of them while it waits, unless it is the one whose turn it is (loader): else
-                  two would wait with what the other lacks in hand. Bodies can still do that with
-                  what they make; then one of them gives up. */
+          E5  Who lacks room that only others can give back, bodies by ending or threads outside
+              that copy a value just now, waits as long as one of them may. uses_store says that a
+              thread may: set before it takes room or a pin, cleared when it runs no body.
+          E6  A task takes its arguments and the room for its result together or not at all; one at
+              a time (loader) keeps what it has while it waits for the rest. Else two would wait,
+              each with what the other lacks in hand.
+          E7  Bodies can still do that with what they make. Then one of them gives up: when nobody
+              runs, and all who wait have looked since the last of room_events. */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 struct rr__stored {
     rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
@@ -4123,7 +4125,7 @@ static size_t rr__size_of(const rr__object *o) {
 
 /* ---- room for more: what was not used for long leaves memory ---- */
 
-/* Only in a runtime whose store has a limit: rules E1 to E4. */
+/* Only in a runtime whose store has a limit: rules E1 to E7. */
 
 static rr__stored *rr__stored_of(const rr__object *o) {
     uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
@@ -4742,9 +4744,9 @@ static size_t rr__pin_some(rr_runtime *rt, rr__object **objects, size_t n, bool 
     return i;
 }
 
-/* Waits while another thread brings something back: without the role, which that may need, and
-   counted as one that waits for room, because that may need what this one has (rule E5). The
-   store's lock is given up for a while before and after. */
+/* Waits while another thread brings something back: without the role, which that may need, and seen
+   to stand still (awaits_value), because that may wait for what this one has. The store's lock is
+   given up for a while before and after. */
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
     rr_runtime *rt = cx->runtime;
@@ -6323,7 +6325,7 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__own_role_take();
 }
 
-/* ---- waiting for room in the store (rule E5) ---- */
+/* ---- waiting for room in the store (rules E5 to E7) ---- */
 
 typedef struct rr__patience {
     uint64_t seen; /* room_events before the last look */
@@ -6331,9 +6333,8 @@ typedef struct rr__patience {
     int unchanged; /* looks since the last event */
     double length; /* of the last sleep */
 } rr__patience;
-enum {
-    RR__ROOM_WAITERS = 64
-}; /* more of them keep their roles, or there would be no end of threads */
+/* More of them keep their roles, or there would be no end of threads. */
+enum { RR__ROOM_WAITERS = 64 };
 
 /* Outside of bodies, and not waiting itself: it will be over soon. */
 static bool rr__is_copying(rr__context *cx) {
@@ -7472,8 +7473,8 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     return NULL;
 }
 
-/* Room for the result, and the arguments: all of it or none. Returns as rr__args_pass, and -1 for
-   the result. */
+/* Room for the result, and the arguments (rule E6). Returns as rr__args_pass, and -1 for the
+   result. */
 static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr__view *views,
                              rr__result *result, rr_status *status) {
     *status = rr__result_prepare(cx, task->of.fn, result);
@@ -7486,7 +7487,7 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
 }
 
 /* Where the store has no room for all of them it waits: holding none, or, one task at a time, those
-   that it has (rule E5). */
+   that it has (rule E6). */
 static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
                          rr__result *result, rr_status *status) {
     bool was_hasty = cx->is_hasty;
