@@ -2706,7 +2706,6 @@ static rr_runtime *rr__store_wait_begin(rr__context *cx);
 static void rr__store_wait_end(rr_runtime *ending);
 static bool rr__is_still(rr__context *cx);
 static bool rr__has_work(rr_runtime *rt);
-static void rr__local_clear(rr__local *self);
 
 /* The whole of the library's global state: the list of registered functions, the default
    runtime with the list of all, and what each thread has for itself. */
