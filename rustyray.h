@@ -9553,12 +9553,14 @@ static void rr__rows_write(rr_runtime *rt, rr__row *rows, size_t n, FILE *file) 
             (unsigned long long)limit, (unsigned long long)spilled);
     fprintf(file, "%12s %-8s %5s %8s %9s %6s %-16s %s\n", "bytes", "state", "held", "argument",
             "contained", "pinned", "what", "made at");
-    for (rr__row *row = rows; row < rows + n; row++)
+    for (size_t i = 0; i < n; i++) {
+        const rr__row *row = &rows[i];
         if (row->state)
             fprintf(file, "%12zu %-8s %5llu %8llu %9llu %6llu %-16s %s\n", row->bytes, row->state,
                     (unsigned long long)row->held, (unsigned long long)row->argument,
                     (unsigned long long)row->contained, (unsigned long long)row->pinned, row->what,
                     row->site);
+    }
 }
 
 /* Nothing is kept alive, and nobody waits, while the file is written. */
