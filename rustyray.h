@@ -6309,10 +6309,33 @@ static rr_runtime *rr__end_turn(rr_runtime *rt) {
     return before;
 }
 
+/* All roles sleep now, no thread can take one, and what it waits for is queued: of several that
+   went to sleep at once, each may have seen another awake (rr__has_threads), but not the last. */
+static RR__NOINLINE bool rr__is_left_alone(rr__sleeper *s) {
+    rr_runtime *rt = s->context->runtime;
+    if (RR__SLEEPING(rr__load_seq_cst(&rt->idle)) != (uint32_t)rt->workers) return false;
+    if (!rr__has_work(rt)) return false;
+    rr__lock(&rt->lock);
+    bool can_go_on = rt->threads < rt->max_threads || rt->parked;
+    rr__unlock(&rt->lock);
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && !can_go_on; cx = cx->next) {
+        rr__lock(&cx->lock);
+        can_go_on = cx->sleeper && (cx->sleeper->is_idle || cx->sleeper->is_called);
+        rr__unlock(&cx->lock);
+    }
+    rr__object *other;
+    return !can_go_on && rr__walk(s->edge, s->task, NULL, &other) == RR__WALK_QUEUED;
+}
+
 /* Sleeps without the role. Who has none, too, may be what rr_shutdown looks at. */
 static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__sleeper_ready(s);
     rr__own_role_give();
+    if (RR__UNLIKELY(s->edge && rr__is_left_alone(s))) {
+        s->is_too_deep = true;
+        rr__own_role_take();
+        return;
+    }
     rr__signal_if_stopping(s->context->runtime);
     rr_runtime *ending = rr__end_turn(NULL);
     rr__sleeper_wait(s, deadline);
