@@ -668,9 +668,10 @@ void rr_sleep_ms(int64_t milliseconds);
 rr_status rr_seal(rr_ref ref);
 
 /* In a body that returns rr_bytes: room for its result, in the store, 64-byte
-   aligned. Return it (all of it or its first bytes) and nothing is copied. A
-   second call gives up the first. Returns NULL if there is no room, and the task
-   then fails with that; NULL with a warning outside a body. */
+   aligned. Return it (all of it or its first bytes) and nothing is copied, unless
+   it is so much less that the rest of the room is worth a copy. A second call
+   gives up the first. Returns NULL if there is no room, and the task then fails
+   with that; NULL with a warning outside a body. */
 void *rr_result(size_t size);
 
 /* bytes by value, as an argument or a result. */
@@ -2650,7 +2651,7 @@ struct rr_runtime {
     char *spill_dir;
     rr__context *spiller; /* of the thread that writes; made when it is needed first */
     rr__file *file;       /* that it appends to */
-    bool is_spilling;
+
     uint64_t spill_failures;
     rr_status spill_status;           /* of the last one */
     rr_stats store_stats;             /* those of its numbers that are the store's */
@@ -4215,7 +4216,7 @@ static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
     if (rt->leaving_last) rt->leaving_last->older = s;
     else rt->leaving_first = s;
     rt->leaving_last = s;
-    rt->leaving += rr__info_of(s->object);
+    rt->leaving += s->size;
     rr__cond_signal(&rt->spill_wake);
 }
 
@@ -4298,7 +4299,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
 #define RR__CAN_WRITE(dir) true
 #endif
 
-/* FNV-1a over words, eight lanes apart, so that it runs as fast as memory. */
+/* FNV-1a over words, in four lanes, so that it runs as fast as memory. */
 static uint64_t rr__checksum(const void *data, size_t size) {
     const char *p = data;
     uint64_t lanes[4] = {1, 2, 3, 4}, last[4] = {0, 0, 0, size};
@@ -4315,17 +4316,15 @@ static uint64_t rr__checksum(const void *data, size_t size) {
     return lanes[0] ^ lanes[1] >> 7 ^ lanes[2] >> 17 ^ lanes[3] >> 27;
 }
 
-static void rr__file_close(rr__file *file) {
 #if RR__UNIX
+#define RR__SPILL_PREFIX ".rustyray-spill-"
+
+static void rr__file_close(rr__file *file) {
     if (file->to >= 0) close(file->to);
     if (file->from >= 0) close(file->from);
-#endif
     rr__mutex_destroy(&file->lock);
     RR_FREE(file);
 }
-
-#if RR__UNIX
-#define RR__SPILL_PREFIX ".rustyray-spill-"
 
 /* Removes what processes left behind that ended between making a file and taking its name away.
    If one is just doing that it makes another. Others' files the system keeps from us. */
@@ -4414,6 +4413,7 @@ static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
     return (void)out, RR_ERR_IO;
 }
 static void rr__files_sweep(const char *dir) { (void)dir; }
+static void rr__file_close(rr__file *file) { (void)file; } /* there is none */
 static bool rr__file_append(rr__file *file, const void *data, size_t size) {
     return (void)file, (void)data, (void)size, false;
 }
@@ -4487,16 +4487,14 @@ static rr_status rr__spill_write(rr__file *file, rr__stored *batch, char *buffer
 /* It is on disk, or could not be. */
 static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, bool ok) {
     rr_runtime *rt = cx->runtime;
+    rt->leaving -= s->size;
     if (!s->object) { /* it ended meanwhile */
-        rt->leaving -= s->size;
         rr__store_return(rt, s->size);
         rr__block_free(cx, s->block, s->place);
         rr__stored_free(cx, s);
         return;
     }
-    size_t size = rr__info_of(s->object);
-    rt->leaving -= size;
-    if (ok) s->file = file, file->live += size;
+    if (ok) s->file = file, file->live += s->size;
     if (ok && !s->pins) {
         rr__value_leave_locked(cx, s, RR__AWAY);
         rt->store_stats.objects_spilled++;
@@ -4687,7 +4685,7 @@ static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
 
 /* The same when the runtime's memory goes. */
 static void rr__stored_dispose(rr_runtime *rt, rr__object *o) {
-    rr__stored *s = rt->evicts && o->kind != RR__GATHER ? rr__stored_of(o) : NULL;
+    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
     if (s) rr__file_drop_locked(rt, s->file, rr__info_of(o));
 }
 

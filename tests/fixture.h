@@ -63,6 +63,15 @@ static inline void fixture_stop(fixture *f) {
 }
 #define START(f, ...) fixture_start((f), (rr_config){__VA_ARGS__})
 
+/* Contents that tell their seed and place. */
+static inline uint64_t word_at(uint64_t seed, size_t i) { return (seed + i) * 0x9e3779b97f4a7c15u; }
+static inline void fill_words(void *to, uint64_t seed, size_t size) {
+    char *p = to;
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8) memcpy(p + i, &(uint64_t){word_at(seed, i)}, 8);
+    if (i < size) memcpy(p + i, &(uint64_t){word_at(seed, i)}, size - i);
+}
+
 /* An object that is complete when the test seals it. */
 #define unsealed(size) rr_create((size), (void *[1]){NULL})
 

@@ -27,20 +27,13 @@ typedef struct user {
 
 /* ---- values ---- */
 
-static uint64_t word_of(uint64_t seed, size_t i) { return (seed + i) * 0x9e3779b97f4a7c15u; }
-static void fill(void *to, uint64_t seed, size_t size) {
-    char *p = to;
-    size_t i = 0;
-    for (; i + 8 <= size; i += 8) memcpy(p + i, &(uint64_t){word_of(seed, i)}, 8);
-    if (i < size) memcpy(p + i, &(uint64_t){word_of(seed, i)}, size - i);
-}
 static bool is_filled(rr_bytes b, uint64_t seed, size_t size) {
     const char *p = b.data;
     size_t i = 0;
     if (b.size != size) return false;
     for (; i + 8 <= size; i += 8)
-        if (memcmp(p + i, &(uint64_t){word_of(seed, i)}, 8) != 0) return false;
-    return memcmp(p + i, &(uint64_t){word_of(seed, i)}, size - i) == 0;
+        if (memcmp(p + i, &(uint64_t){word_at(seed, i)}, 8) != 0) return false;
+    return memcmp(p + i, &(uint64_t){word_at(seed, i)}, size - i) == 0;
 }
 /* Together ten times the store; from 64 bytes to 2 MiB, so that most bytes are in large ones. */
 static size_t random_size(uint64_t *random) {
@@ -52,7 +45,7 @@ static size_t random_size(uint64_t *random) {
 
 static rr_bytes result_of(uint64_t seed, size_t size) {
     void *p = rr_result(size);
-    if (p) fill(p, seed, size);
+    if (p) fill_words(p, seed, size);
     return rr_bytes_of(p, size);
 }
 REMOTE_FN(rr_bytes, soak_make, uint64_t, seed, size_t, size) { return result_of(seed, size); }
@@ -76,7 +69,7 @@ REMOTE_FN(size_t, soak_sum, rr_many, parts) {
 REMOTE_STREAM(rr_bytes, soak_items, uint64_t, seed, int, n) {
     char item[5000];
     for (uint64_t i = 0; i < (uint64_t)n; i++) {
-        fill(item, seed + i, sizeof item);
+        fill_words(item, seed + i, sizeof item);
         if (rr_yield(rr_bytes, rr_bytes_of(item, sizeof item)) != RR_OK) return;
     }
 }
@@ -108,7 +101,7 @@ static void renew(user *u, value *v, const value *from) {
     case 0:
         made.ref = rr_create(made.size, &room);
         if (!CHECK(room != NULL)) break;
-        fill(room, made.seed, made.size);
+        fill_words(room, made.seed, made.size);
         CHECK(rr_seal(made.ref) == RR_OK);
         break;
     case 1:

@@ -73,22 +73,15 @@ static ptrdiff_t store_read(int fd, void *data, size_t size) {
 
 /* ---- values ---- */
 
-static uint64_t word_of(uint64_t seed, size_t i) { return (seed + i) * 0x9e3779b97f4a7c15u; }
-static void fill(void *to, uint64_t seed, size_t size) {
-    char *p = to;
-    size_t i = 0;
-    for (; i + 8 <= size; i += 8) memcpy(p + i, &(uint64_t){word_of(seed, i)}, 8);
-    if (i < size) memcpy(p + i, &(uint64_t){word_of(seed, i)}, size - i);
-}
 /* Every byte of small ones; of large ones a part, and the ends. */
 static bool is_filled(rr_bytes b, uint64_t seed, size_t size) {
     const char *p = b.data;
     if (b.size != size || (uintptr_t)p % 64) return false;
     size_t step = size < 8192 ? 8 : 8 * (1 + (seed ^ (uintptr_t)p >> 6) % 61), i = 0;
     for (; i + 8 <= size; i += step)
-        if (memcmp(p + i, &(uint64_t){word_of(seed, i)}, 8) != 0) return false;
+        if (memcmp(p + i, &(uint64_t){word_at(seed, i)}, 8) != 0) return false;
     i = size / 8 * 8;
-    return memcmp(p + i, &(uint64_t){word_of(seed, i)}, size - i) == 0;
+    return memcmp(p + i, &(uint64_t){word_at(seed, i)}, size - i) == 0;
 }
 
 typedef struct block {
@@ -101,7 +94,7 @@ typedef struct page {
 } page;
 static page page_of(uint64_t seed) {
     page p = {.seed = seed};
-    fill(&p.half, seed + 1, sizeof p.half), fill(p.rest, seed + 2, sizeof p.rest);
+    fill_words(&p.half, seed + 1, sizeof p.half), fill_words(p.rest, seed + 2, sizeof p.rest);
     return p;
 }
 static bool page_is_right(const page *p) {
@@ -114,13 +107,13 @@ static bool page_is_right(const page *p) {
 static void fail_as(rr_status status) { rr_fail(CODE + (int)status, "%s", rr_status_name(status)); }
 static rr_bytes result_of(uint64_t seed, size_t size) {
     void *p = rr_result(size);
-    if (p) fill(p, seed, size);
+    if (p) fill_words(p, seed, size);
     return rr_bytes_of(p, size);
 }
 REMOTE_FN(rr_bytes, store_make, uint64_t, seed, size_t, size) {
     if (seed % 8) return result_of(seed, size);
     char *p = rr_result(size + seed % 500); /* more than it returns */
-    if (p) fill(p, seed, size);
+    if (p) fill_words(p, seed, size);
     return rr_bytes_of(p, size);
 }
 REMOTE_FN(rr_bytes, store_mix, rr_bytes, a, uint64_t, seed_a, size_t, size_a, rr_bytes, b, uint64_t,
@@ -177,7 +170,7 @@ REMOTE_STREAM(rr_bytes, store_items, uint64_t, seed, int, n, size_t, largest) {
     char *buffer = malloc(largest);
     for (uint64_t i = 0; i < (uint64_t)n; i++) {
         size_t size = item_size(seed + i, largest);
-        fill(buffer, seed + i, size);
+        fill_words(buffer, seed + i, size);
         if (rr_yield(rr_bytes, rr_bytes_of(buffer, size)) != RR_OK) break;
     }
     free(buffer);
@@ -322,14 +315,14 @@ static void put(player *p) {
         return;
     case 1:
         ref = rr_create(size, &room);
-        if (room) fill(room, seed, size);
+        if (room) fill_words(room, seed, size);
         if (test_below(&p->random, 8) == 0) usleep((useconds_t)test_below(&p->random, 200));
         if (room) CHECK(rr_seal(ref) == RR_OK || now.ends_early);
         received(p, ref, BYTES, seed, size);
         return;
     default:
         buffer = malloc(size);
-        fill(buffer, seed, size);
+        fill_words(buffer, seed, size);
         received(p, rr_put_bytes(buffer, size), BYTES, seed, size);
         free(buffer);
     }
@@ -511,7 +504,7 @@ static void read_rest(player *p, thing *t) {
     } else if (t->kind == BLOCK) {
         if (!outcome_is_right(t, rr_get(block, t->ref, &copy))) return;
         block right;
-        fill(&right, t->seed, sizeof right);
+        fill_words(&right, t->seed, sizeof right);
         CHECK(memcmp(&copy, &right, sizeof right) == 0);
     } else if (p->count < THINGS && outcome_is_right(t, rr_get(rr_ref, t->ref, &inner))) {
         unsigned risks = t->risks;
