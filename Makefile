@@ -34,15 +34,16 @@ names = $(basename $(notdir $(wildcard $(1))))
 STRESS_NAMES := $(call names,tests/stress_*.c)
 TEST_NAMES := $(call names,tests/test_*.c)
 EXAMPLE_NAMES := $(filter-out %_lib,$(call names,examples/[0-9]*.c))
-SCRIPTS := $(wildcard tests/compile/run.sh)
+SCRIPTS := $(sort $(wildcard tests/compile/*.sh))
+PARTS := $(wildcard src/*.h src/*/*.h)
 PROGRAMS = $(STRESS_NAMES) $(TEST_NAMES) $(EXAMPLE_NAMES) readme
 CONTRACT_NAMES = 01 02 03 04 05 06 07 08 09
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo examples test check soak install uninstall deps format clean programs all-examples \
-    FORCE setup-demo setup-test setup-check bench bench-quick bench-guard \
+.PHONY: help demo examples test check header parts soak install uninstall deps format clean programs \
+    all-examples FORCE setup-demo setup-test setup-check bench bench-quick bench-guard \
     bench-programs bench-quick-programs
 
 help: ## this list
@@ -57,16 +58,24 @@ examples: setup-demo ## builds the examples
 	@$(MAKE) $(PARALLEL) OUT=build/$(HERE)-demo all-examples
 	@echo "the examples are in build/$(HERE)-demo/"
 
-test: setup-test ## builds and runs the tests, the compile checks and the examples
+test: setup-test header ## builds and runs the tests, the compile checks and the examples
 	@$(MAKE) $(PARALLEL) -k programs FLAVOUR=plain || true
 	@tests/run.sh $(SCRIPTS) $(PROGRAMS:%=build/$(HERE)-plain/%)
 
-check: setup-check ## the same with gcc and clang, under the sanitizers, and longer stress
+check: setup-check header ## the same with gcc and clang, under the sanitizers, and longer stress
 	@$(MAKE) $(PARALLEL) -k $(FLAVOURS:%=programs-%) || true
 	@TIMEOUT=600 $(SANITIZER_OPTIONS) tests/run.sh $(LONG_JOBS) $(CONTRACT_JOBS) \
 	    $(foreach flavour,$(FLAVOURS),$(PROGRAMS:%=build/$(flavour)/%))
 
-soak: setup-test ## works on ten times what the store has room for, ten minutes (SECONDS=n)
+header: ## makes rustyray.h from src/
+	@mkdir -p build && src/header.sh src > build/rustyray.h
+	@cmp -s build/rustyray.h rustyray.h || { cp build/rustyray.h rustyray.h; echo "made rustyray.h"; }
+	@rm build/rustyray.h
+
+parts: setup-test ## compiles each part of src/ alone, and checks that nothing goes upward
+	@tests/compile/parts.sh
+
+soak: setup-test header ## works on ten times what the store has room for, ten minutes (SECONDS=n)
 	@$(MAKE) $(PARALLEL) FLAVOUR=plain build/$(HERE)-plain/soak_store
 	@build/$(HERE)-plain/soak_store $(SECONDS)
 
@@ -104,9 +113,9 @@ uninstall: ## removes what install copied
 deps: ## installs all that test, check and format need (apt-get)
 	@tests/setup.sh $(CHECK_PACKAGES) clang-format
 
-format: ## clang-format on the header and all other sources
+format: ## clang-format on all sources
 	@tests/setup.sh clang-format
-	clang-format -i rustyray.h $(wildcard examples/*.c tests/*.[ch] tests/*/*.[ch] bench/*.[ch] \
+	clang-format -i $(wildcard src/*/*.h examples/*.c tests/*.[ch] tests/*/*.[ch] bench/*.[ch] \
 	    bench/*/*.[ch] bench/*/*.cpp)
 
 clean: ## removes build/

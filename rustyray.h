@@ -36,10 +36,18 @@ QUICK EXAMPLE (examples/01_hello.c)
 
 CONTENTS (grep -n '^// >>' rustyray.h)
 
-  types status config api-runtime api-objects api-tasks api-actors api-insight: what you call
-  macros: what the REMOTE_ macros are made of
-  platform atomics threads structs log memory containers registry store refs scheduler tasks
-  actors insight runtime public: the implementation, each section using only those above it
+  api/      what you call; api/macros: what the REMOTE_ macros are made of
+  base/     compilers, atomics, threads, memory: knows nothing of tasks
+  core/     objects, queues, workers, resources, timers, waiting
+  store/    values outside their slots: room, files, pins, scopes, names
+  tasks/    arguments, running, completing, cancelling, streams
+  actors/   mailboxes, their life, their turns
+  insight/  statistics, what keeps memory, why something waits
+  runtime/  configuring, starting, attaching, stopping
+  public/   the functions that you call: checks, then one call
+
+  Each part of the implementation uses only those above it, and begins with what it is for, its
+  states and rules, and its locks. The header is made of them: the folder src/ where it comes from.
 
 CAVEATS
 
@@ -243,87 +251,48 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
                            that nobody needs; 1.0
   RUSTYRAY_DEBUG           checks the library's own rules with assert
 
-INTERNALS
+INTERNALS (in short; the rules that are named stand at the parts)
 
-  One record, the slot (struct rr__object), serves for a task of any kind, the reference to its
-  result, and a small result itself. Its `word` holds count and state together, so that most steps
-  of a task's life are one atomic operation. Slots are found by number through a table of segments
-  and stay slots until the runtime ends: so a stale handle may be followed and told by its id, and a
-  queue may hold hints that turn out to be old.
+  One record, the slot (core/object), serves for a task of any kind, the reference to its result,
+  and a small result itself. Its `word` holds count and state together, so that most steps of a
+  task's life are one atomic operation (R1 to R4). Slots are found by number (core/slots) and stay
+  slots until the runtime ends: so a stale handle may be followed and told by its id, and a queue
+  may hold hints that turn out to be old.
 
-  States of an object (R1-R3 at struct rr__object):
+  Scheduling (core/queues, core/workers). Every thread, from outside too, has a deque (Chase and Lev
+  2005; Le, Pop, Cohen, Zappa Nardelli 2013; Q1 to Q4): it pushes and pops at the bottom, others
+  steal at the top, so that its own work stays hot and the oldest goes first to thieves. Entries are
+  hints; rr__claim, one CAS on the slot, decides who runs what. That lets a waiter take exactly the
+  task that it waits for, wherever that is queued (leapfrogging, Wagner and Calder 1993), the owner
+  do without a CAS, and a thief take several entries at once. A fixed number of roles
+  (rr_config.workers) may run; a thread without a role is parked (P1 to P3).
 
-    WAITING -> QUEUED -> RUNNING -> READY | FAILED
-       a task: arguments are missing -> may be claimed -> its body runs -> value or error
-       a put value starts READY; a created one is WAITING until it is sealed, then READY
-       a task that is tried again: RUNNING -> WAITING (for its timer) -> QUEUED
-       cancelled or late (R4): from any of the first three to FAILED at once; its owner finds out
-       a task with needs or a priority: WAITING (for its turn) -> QUEUED (in a heap) -> RUNNING
-       an actor: WAITING (idle) -> QUEUED (has messages) -> RUNNING -> WAITING ... -> FAILED (ended)
-       one that has crashed: RUNNING -> WAITING (for its timer) -> QUEUED, and is made anew
-       its messages, if several may run at once: WAITING -> QUEUED (handed out) -> RUNNING
+  Dependencies (core/dependencies, D1 to D3). A task waits in the list of one missing argument; when
+  that is complete it goes on to the next missing one, or is queued. No counter, and one link to
+  what it waits for, which the walk (core/links, W1 to W4) follows to find work for a waiter and
+  rings.
 
-  Scheduler (P1-P3 at struct rr_runtime, Q1-Q4 at struct rr__deque). Every thread, from outside too,
-  has a deque (Chase and Lev 2005; Le, Pop, Cohen, Zappa Nardelli 2013): it pushes and pops at the
-  bottom, others steal at the top, so that its own work stays hot and the oldest goes first to
-  thieves. Entries are hints; rr__claim, one CAS on the slot, decides who runs what. That lets a
-  waiter take exactly the task that it waits for, wherever that is queued (leapfrogging, Wagner and
-  Calder 1993), the owner do without a CAS, and a thief take several entries at once. Actors that
-  had a long turn, and what a deque has no memory for, go through the inbox, a FIFO with a lock. A
-  fixed number of roles (rr_config.workers) may run; a thread without a role is parked. Waking
-  follows Go's rule (Vyukov 2012): nobody is woken while somebody searches, and the last searcher
-  that finds work wakes the next if there is more.
+  Waiting (core/sleepers, core/waiting). Ready is one load. A sleeper hangs a node into the list of
+  the object's shard and sleeps on its own thread's condition variable; the completer, which sees
+  the sleeper's flag in the same operation that completes, wakes it there. So nothing of the object
+  is touched after its last user may have gone.
 
-  Dependencies (D1-D3 at rr__depend). A task waits in the list of one missing argument; when that is
-  complete it goes on to the next missing one, or is queued. No counter, and one link to what it
-  waits for, which the walk (W1-W4 at rr__walk) follows to find work for a waiter and rings.
+  Actors (actors/mailbox, A1 to A4; actors/crew, C1 and C2). The mailbox is one word in the slot: a
+  stack of messages that the runner takes whole and reverses, or the mark IDLE, whose change
+  schedules the actor. Messages behind one that waits for an argument queue in the sender's lane.
 
-  Waiting. Ready is one load. A sleeper hangs a node into the list of the object's shard and sleeps
-  on its own thread's condition variable; the completer, which sees the sleeper's flag in the same
-  operation that completes, wakes it there. A futex or condition variable inside the object could be
-  freed while its last user still unlocks it; these belong to the thread's context, which lives as
-  long as the runtime. Sleepers are listed by groups of objects (the idea of WebKit's parking lot,
-  Pizlo 2016), because few objects ever have one.
+  Cancelling (tasks/cancelling) sets a flag in the task's word, by which the outcome is decided, and
+  wakes who waits; whoever has the task finds the flag with its next change of the state. Priorities
+  and resources (core/resources, G1 to G3) are heaps, one for each set of needs that is waited for.
+  The store under pressure (store/, E1 to E7) has a record beside the slot of each value that may
+  leave memory. Streams (tasks/streams) are queues whose two sides sleep on objects.
 
-  Actors (A1-A4 at rr__mailbox_push). The mailbox is one word in the slot: a stack of messages
-  (Treiber 1986) that the runner takes whole and reverses, or the mark IDLE, whose change schedules
-  the actor. Vyukov's queue would save the reversal, but needs two words and a node of its own, and
-  a push that is seen only half. Messages behind one that waits for an argument queue in the
-  sender's lane.
+  Ending (runtime/stop). rr_shutdown adds up what the threads submitted and finished, each in
+  counters of its own, until both are the same; then actors are ended, and threads joined. The
+  memory goes when the last thread from outside that used the runtime has let go of it
+  (runtime/attach).
 
-  Cancelling (R4 at struct rr__object). Who cancels does not own the task: it sets a flag in the
-  task's word, by which the outcome is decided, and wakes who waits; whoever has the task (a list, a
-  mailbox, a lane, a timer, the thread that runs its body) finds the flag with its next change of
-  the state and gives up what the task has. What is queued is claimed in the same step. What a body
-  has called is found by a look at all slots, in each of which the maker's number stands: so a call
-  only notes that, and looks whether its maker was cancelled; cancelling costs some ns a slot. Time
-  limits and retries are timers in a heap of four children a node, which one thread watches.
-
-  The store under pressure (E1-E7 at struct rr__stored). A value that may leave memory has a record
-  beside its slot: where it is, who pins it, its place in a list by age. There is one list for each
-  power of two of sizes, and eviction compares the oldest of each (GreedyDual-Size: Cao and Irani
-  1997), so it costs the same however many there are. One lock serves all of it; without a limit
-  none of it exists. Reading pins first and brings back then, so what is looked at never moves. A
-  recipe, from which a dropped result is made, is a task in its slot that is never submitted.
-
-  Priorities and resources (G1-G3). Tasks that have either lie in heaps: one for each set of needs
-  that is waited for, and one of those that are ready, which workers look at before their deques.
-  CPUs other than one are roles: taken out of the game into a pot, from which tasks that run apart,
-  on threads without a role, live. So a task that needs none of this pays one load for it.
-
-  Several methods at once (C1, C2). The actor's runner does not run messages then, but hands them
-  out as tasks. A stream is a queue in the control block of its task; its two sides sleep on objects
-  that the other side completes, so that there is one way to wait.
-
-  Ending. rr_shutdown adds up what the threads submitted and finished, each in counters of its own,
-  until both are the same (rr__is_quiet); then actors are ended, and threads joined. The memory goes
-  when the last thread from outside that used the runtime has let go of it: at its next call, or at
-  its end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
-
-  Locks, in the order in which they may be taken: global (registry, names, pins, list of runtimes),
-  store_lock, rr_runtime.lock (threads, inbox, contexts) or ring_lock, a shard's, a context's, a
-  pool's, that of the big blocks, of the timers, of the stocks, of a file or of rr_write_memory. In
-  front of all of them end_lock, under which destructors run.
+  Locks, and the order in which they may be taken, stand at core/context.
 
   Speed. What the figures in bench/README.md stand on; `make bench-guard` counts the instructions
   of the main paths, so that nobody loses them unawares.
@@ -357,6 +326,14 @@ INTERNALS
 #ifndef RUSTYRAY_H
 #define RUSTYRAY_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// >>api/language
+
+/* The language that the declarations need, and the few words of it that compilers spell
+   differently. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -365,10 +342,6 @@ INTERNALS
 
 #if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L)
 #error "rustyray.h needs C11 (_Generic): compile with -std=c11 or later"
-#endif
-
-#ifdef __cplusplus
-extern "C" {
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -382,7 +355,9 @@ extern "C" {
 #define RR__AT_START __attribute((constructor))
 #endif
 
-// >>types
+// >>api/types
+
+/* The values that users hold: references, actors, streams, blocks of bytes, types. */
 
 /* A reference to an object: a value that exists or will exist, held in the
    store of one runtime. Small, copied freely; the count that it stands for is
@@ -448,7 +423,9 @@ typedef struct rr_value {
    know. Only its name and signature hash may leave the process. */
 typedef struct rr_function rr_function;
 
-// >>status
+// >>api/status
+
+/* Statuses: one list of ids and texts. */
 
 #define RR__STATUSES(X)                                                                            \
     X(RR_OK, "it worked")                                                                          \
@@ -498,7 +475,9 @@ const char *rr_error_message(rr_ref ref);
    or failed for another reason. Threads: any. */
 int rr_error_code(rr_ref ref);
 
-// >>config
+// >>api/config
+
+/* Options, of runtimes, calls and actors, and what is counted. */
 
 typedef enum rr_log_level { RR_LOG_WARN, RR_LOG_ERROR } rr_log_level;
 
@@ -606,7 +585,9 @@ typedef struct rr_stats {
     uint64_t threads;          /* pool threads that exist */
 } rr_stats;
 
-// >>api-runtime
+// >>api/runtime
+
+/* Runtimes: starting, ending, choosing one; clocks. */
 
 /* Starts the default runtime. NULL means an rr_config of zeros.
    Errors: RR_ERR_ALREADY_RUNNING; RR_ERR_INVALID for an impossible value;
@@ -645,7 +626,9 @@ double rr_now(void);
    Threads: any. In tasks: yes. */
 void rr_sleep_ms(int64_t milliseconds);
 
-// >>api-objects
+// >>api/objects
+
+/* Objects: putting, reading, waiting, gathering, pinning, naming; counts and scopes. */
 
 /* rr_ref rr_put(T, value): stores a copy of a value. Errors in the reference:
    RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL, RR_ERR_NOT_RUNNING.
@@ -767,7 +750,9 @@ rr_status rr_find(const char *name, rr_ref *out);
 rr_scope rr_scope_begin(void);
 void rr_scope_end(rr_scope scope);
 
-// >>api-tasks
+// >>api/tasks
+
+/* Tasks: remote functions, calls, cancelling, streams. */
 
 /* REMOTE_FN(R, name, T1, a1, ...) { body }
    Defines a C function `R name(T1 a1, ...)` with 0 to 8 parameters that can be
@@ -878,7 +863,9 @@ rr_status rr_register(rr_function *function);
 #define RR_METHOD(name) (&rr__method_##name)
 #define RR_DESTRUCTOR(Type) (&rr__drop_##Type)
 
-// >>api-actors
+// >>api/actors
+
+/* Actors: their state, their methods, messages, supervision. */
 
 /* REMOTE_ACTOR(Type, create, T1, a1, ...) { body }: a constructor,
    `void Type_create(Type *self, T1 a1, ...)`. Type is the actor's state; *self is
@@ -955,7 +942,9 @@ typedef struct rr_exit {
    Errors in the reference: RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
 #define rr_watch(actor) rr__watch((actor), RR__SITE)
 
-// >>api-insight
+// >>api/insight
+
+/* Looking inside. */
 
 /* Fills in the counters of the runtime in use; zeros if there is none.
    Threads: any. Blocks: no. */
@@ -989,7 +978,10 @@ rr_status rr_write_memory(FILE *file);
 
 /* ---- everything below is implementation detail ---- */
 
-// >>macros
+// >>api/macros
+
+/* What the REMOTE_ macros and the calls are made of: argument typedefs, thunks, static descriptors,
+   constructors; and the functions behind them. */
 
 // clang-format off
 
@@ -1511,7 +1503,11 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #if defined(RUSTYRAY_IMPLEMENTATION) && !defined(RUSTYRAY_IMPLEMENTED)
 #define RUSTYRAY_IMPLEMENTED
 
-// >>platform
+// >>base/platform
+
+/* The compiler and the system: what differs between them stands here, and nothing above asks
+   again. Also how memory is had (RR_MALLOC), the three strengths of assertion, and the places
+   where stress programs delay a thread. */
 
 #include <errno.h>
 #include <limits.h>
@@ -1639,74 +1635,54 @@ static inline unsigned rr__highest_bit(uint32_t x) {
 #endif
 }
 
-/* stb_ds with its functions and types renamed and its short names off, so that a
-   program may use its own copy beside ours; undone at the end of the file. */
-#ifndef INCLUDE_STB_DS_H
-#if defined(__has_include)
-#if !__has_include("stb_ds.h")
-#error "no stb_ds.h: apt-get install libstb-dev, compile with $(pkg-config --cflags stb)"
-#endif
-#endif
-#define RR__OWN_STB_DS 1
-#define stbds_rand_seed rr__stbds_rand_seed
-#define stbds_hash_bytes rr__stbds_hash_bytes
-#define stbds_hash_string rr__stbds_hash_string
-#define stbds_stralloc rr__stbds_stralloc
-#define stbds_strreset rr__stbds_strreset
-#define stbds_arrgrowf rr__stbds_arrgrowf
-#define stbds_arrfreef rr__stbds_arrfreef
-#define stbds_hmfree_func rr__stbds_hmfree_func
-#define stbds_hmget_key rr__stbds_hmget_key
-#define stbds_hmget_key_ts rr__stbds_hmget_key_ts
-#define stbds_hmput_default rr__stbds_hmput_default
-#define stbds_hmput_key rr__stbds_hmput_key
-#define stbds_hmdel_key rr__stbds_hmdel_key
-#define stbds_shmode_func rr__stbds_shmode_func
-#define stbds_array_header rr__stbds_array_header
-#define stbds_string_block rr__stbds_string_block
-#define stbds_string_arena rr__stbds_string_arena
-#define stbds_hash_bucket rr__stbds_hash_bucket
-#define stbds_hash_index rr__stbds_hash_index
-#define stbds_strdup rr__stbds_strdup
-#define stbds_hm_find_slot rr__stbds_hm_find_slot
-#define stbds_is_key_equal rr__stbds_is_key_equal
-#define stbds_siphash_bytes rr__stbds_siphash_bytes
-#define stbds_make_hash_index rr__stbds_make_hash_index
-#define stbds_log2 rr__stbds_log2
-#define stbds_probe_position rr__stbds_probe_position
-#define STBDS_SH_NONE RR__STBDS_SH_NONE
-#define STBDS_SH_DEFAULT RR__STBDS_SH_DEFAULT
-#define STBDS_SH_STRDUP RR__STBDS_SH_STRDUP
-#define STBDS_SH_ARENA RR__STBDS_SH_ARENA
-#define stbds_hash_seed rr__stbds_hash_seed
-#ifndef STBDS_NO_SHORT_NAMES
-#define STBDS_NO_SHORT_NAMES
-#define RR__OWN_SHORT_NAMES 1
-#endif
-#define STB_DS_IMPLEMENTATION
-#if defined(__GNUC__) || defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpragmas"
-#pragma GCC diagnostic ignored "-Wunknown-warning-option"
-#pragma GCC diagnostic ignored "-Wextra"
-#pragma GCC diagnostic ignored "-Wall"
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
-#endif
-#include "stb_ds.h"
-#if defined(__GNUC__) || defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-#undef STB_DS_IMPLEMENTATION
-#endif
-
 void *const rr__nil = NULL;
 
-// >>atomics
+// >>base/log
 
-/* All atomics of the library go through these, with the order in the name. */
+/* Texts of statuses, and the log: rr_config.log, or stderr. Called with no lock held. */
+
+const char *rr_status_name(rr_status status) {
+    static const char *const names[] = {
+#define RR__STATUS_NAME(id, text) #id,
+        RR__STATUSES(RR__STATUS_NAME)
+#undef RR__STATUS_NAME
+    };
+    return (unsigned)status < RR__STATUS_COUNT ? names[status] : "unknown status";
+}
+
+const char *rr_status_text(rr_status status) {
+    static const char *const texts[] = {
+#define RR__STATUS_TEXT(id, text) text,
+        RR__STATUSES(RR__STATUS_TEXT)
+#undef RR__STATUS_TEXT
+    };
+    return (unsigned)status < RR__STATUS_COUNT ? texts[status] : "unknown status";
+}
+
+static void rr__log_to_stderr(rr_log_level level, const char *text, void *data) {
+    (void)data;
+    fprintf(stderr, "rustyray: %s: %s\n", level == RR_LOG_ERROR ? "error" : "warning", text);
+}
+
+static void rr__log_text(const rr_config *config, rr_log_level level, const char *text) {
+    rr_log_fn log = config && config->log ? config->log : rr__log_to_stderr;
+    log(level, text, config ? config->log_data : NULL);
+}
+
+RR__PRINTF(3, 4)
+static void rr__log(const rr_config *config, rr_log_level level, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    rr__log_text(config, level, text);
+}
+
+// >>base/atomics
+
+/* Atomics: all of the library go through these, with the order in the name. */
+
 #if !defined(__STDC_NO_ATOMICS__) && !defined(__TINYC__)
 #include <stdatomic.h>
 #define rr__load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
@@ -1764,10 +1740,11 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
     })
 #endif
 
-// >>threads
+// >>base/threads
 
-/* A thin seam over C11 threads. Sanitizers do not follow those on glibc, so under
-   them, and where <threads.h> is missing, the same functions stand on pthreads. */
+/* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
+   follow C11 threads on glibc, and where <threads.h> is missing; clocks and sleeps. */
+
 #if !defined(RUSTYRAY_USE_PTHREADS) && (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) ||    \
                                         defined(__APPLE__) || defined(__MINGW32__))
 #define RUSTYRAY_USE_PTHREADS
@@ -1953,19 +1930,562 @@ static int rr__cpu_count(void) {
 #endif
 }
 
-// >>structs
+// >>base/pool
+
+/* Pools of blocks of one size: a cache in each thread, which changes whole batches with the pool
+   (Bonwick and Adams, "Magazines and Vmem", 2001), so that most blocks are had without a lock.
+
+   A pool gets memory in pieces from its source: chunks of malloc's, or segments of slots
+   (core/slots.h). What is free beyond what a next burst may want goes back to the system in
+   whole pieces; a while later, on another thread: the pool says that there is a surplus
+   (rr__memory), and rr__pool_sweep is called.
+   Locks: each pool's, a leaf. A cache is its thread's own. */
+
+/* What all pools of a runtime share. */
+typedef struct rr__memory {
+    RR__ATOMIC(uint64_t) live;    /* bytes of values outside their slots; the store counts them */
+    void (*surplus)(void *owner); /* much is free: call the sweeps some time later. Any thread */
+    void *owner;
+} rr__memory;
+
+/* Free blocks of one size held by one thread; in batches they go to and come from
+   the pool (Bonwick and Adams, "Magazines and Vmem", 2001). */
+typedef struct rr__cache {
+    void *first;
+    uint32_t count;
+} rr__cache;
+
+typedef struct rr__chunk {
+    struct rr__chunk *next;
+    void *memory; /* as malloc gave it */
+    char *start;
+    size_t bytes;
+} rr__chunk;
+
+/* A piece of a pool's memory that can go back to the system when all its blocks are free. */
+typedef struct rr__region {
+    char *start;
+    size_t bytes, free;
+    rr__chunk *chunk; /* NULL: a part of a segment of slots */
+} rr__region;
+
+typedef struct rr__pool rr__pool;
+
+/* Where a pool gets its memory from. All under the pool's lock. */
+typedef struct rr__source {
+    bool (*grow)(rr__pool *pool); /* new memory from `fresh` to `end`; false: there is none */
+    /* Writes the pieces that could go back, if there is room for them; returns how many. */
+    size_t (*regions)(rr__pool *pool, rr__region *regions);
+    void (*give_back)(rr__pool *pool, rr__region *region); /* one without a used block */
+    bool is_kept; /* what a burst took is kept until three quarters of it are free */
+} rr__source;
+
+struct rr__pool {
+    rr__mutex lock;     /* a leaf: nothing is locked under it */
+    size_t block;       /* bytes */
+    uint32_t batch;     /* blocks that move at once: 32, fewer of large ones */
+    size_t link;        /* where in a free block the two links lie */
+    void *batches;      /* free blocks in lists of `batch` */
+    char *fresh, *end;  /* never used */
+    rr__chunk *chunks;  /* the memory; of slots: regions that were given back, to be used again */
+    size_t chunk_bytes; /* of the next one */
+    rr__memory *memory;
+    const rr__source *source;
+    void *owner;           /* the source's own */
+    size_t used;           /* blocks that were handed out at least once */
+    size_t free, sweep_at; /* of those, in batches; at how many to look for memory to give back */
+};
+
+enum {
+    RR__REGION = 65536,
+    RR__PAGE = 4096,
+    RR__HUGE_PAGE = 2 << 20,
+    RR__HUGE = 4 << 20,
+    RR__SWEEP = 1 << 20
+};
+
+/* Two links inside a free block: to the next block and to the next batch. */
+static inline void **rr__link_at(void *block, size_t link) {
+    return (void **)((char *)block + link);
+}
+static void **rr__pool_link(const rr__pool *pool, void *block) {
+    return rr__link_at(block, pool->link);
+}
+
+/* size bytes, zeroed, aligned to align (a power of two); *memory is what to free. Large
+   calloc's are pages that the system zeroes when they are touched, so no memory is used up
+   before it is needed. */
+static void *rr__aligned_zeros(size_t size, size_t align, void **memory) {
+    if (size > SIZE_MAX - align) return NULL;
+    char *p = RR_CALLOC(1, size + align);
+    *memory = p;
+    return p ? p + (align - (uintptr_t)p % align) % align : NULL;
+}
+
+static bool rr__chunks_grow(rr__pool *pool) {
+    rr__chunk *chunk = RR_MALLOC(sizeof *chunk);
+    if (!chunk) return false;
+    size_t bytes = pool->chunk_bytes < 4 * pool->block ? 4 * pool->block : pool->chunk_bytes;
+    bytes -= bytes % pool->block;
+    char *start = rr__aligned_zeros(bytes, 64, &chunk->memory);
+    if (!start) {
+        RR_FREE(chunk);
+        return false;
+    }
+    *chunk = (rr__chunk){pool->chunks, chunk->memory, start, bytes};
+    pool->chunks = chunk;
+    pool->fresh = start, pool->end = start + bytes;
+    if (pool->chunk_bytes < (size_t)1 << 20) pool->chunk_bytes *= 2;
+    RR__POISON(start, bytes);
+    return true;
+}
+
+/* Free memory is kept for the next burst. But as soon as the values in memory are more than
+   RUSTYRAY_KEEP_BYTES, no more than an eighth of what they take: of large blocks in all, of small
+   ones for each size, as far as whole chunks are free. */
+static bool rr__is_much_in_use(rr__memory *memory) {
+    return rr__load_relaxed(&memory->live) > RUSTYRAY_KEEP_BYTES; /* a counter */
+}
+
+/* New memory was taken. What other sizes have kept since less was in use may be too much now, and
+   nobody may come by those again. */
+static void rr__memory_grown(rr__memory *memory) {
+    if (rr__is_much_in_use(memory)) memory->surplus(memory->owner);
+}
+
+/* Moves a batch from the pool into an empty cache. */
+static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
+    rr__lock(&pool->lock);
+    bool grows = !pool->batches && pool->fresh == pool->end;
+    if (pool->batches) {
+        cache->first = pool->batches, cache->count = pool->batch;
+        pool->batches = rr__pool_link(pool, pool->batches)[1];
+        pool->free -= pool->batch;
+    } else if (pool->fresh != pool->end || pool->source->grow(pool)) {
+        for (uint32_t i = 0; i < pool->batch && pool->fresh != pool->end; i++) {
+            char *block = pool->fresh;
+            pool->fresh += pool->block;
+            RR__UNPOISON(block, pool->link + 2 * sizeof(void *));
+            rr__pool_link(pool, block)[0] = cache->first;
+            cache->first = block, cache->count++;
+        }
+        pool->used += cache->count;
+    }
+    rr__unlock(&pool->lock);
+    if (grows) rr__memory_grown(pool->memory);
+    return cache->first != NULL;
+}
+
+/* When more blocks are free than are kept, whole regions of them go back to the system; a while
+   later, so that the next burst finds them if it comes soon, and on another thread, so that nobody
+   waits for it. What is still in use may keep many regions; the next time is when a 16th of that is
+   free as well. Slots, which come and go with every task, only when three quarters of those that
+   were ever used are free. */
+static size_t rr__chunks_list(rr__pool *pool, rr__region *regions) {
+    size_t n = 0;
+    for (rr__chunk *chunk = pool->chunks; chunk; chunk = chunk->next, n++)
+        if (regions) regions[n] = (rr__region){chunk->start, chunk->bytes, 0, chunk};
+    return n;
+}
+
+static int rr__region_order(const void *a, const void *b) {
+    uintptr_t left = (uintptr_t)((const rr__region *)a)->start;
+    uintptr_t right = (uintptr_t)((const rr__region *)b)->start;
+    return left < right ? -1 : left > right;
+}
+
+/* The region of a block, or NULL; `last` is that of the one before, which is often the same. */
+static rr__region *rr__region_find(rr__region *regions, size_t n, const void *block,
+                                   rr__region *last) {
+    const char *p = block;
+    if (last && p >= last->start && p < last->start + last->bytes) return last;
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (regions[middle].start <= p) low = middle + 1;
+        else high = middle;
+    }
+    rr__region *found = low ? &regions[low - 1] : NULL;
+    return found && p < found->start + found->bytes ? found : NULL;
+}
+
+static void rr__regions_count(rr__pool *pool, rr__region *regions, size_t n) {
+    rr__region *region = NULL;
+    for (void *batch = pool->batches; batch; batch = rr__pool_link(pool, batch)[1])
+        for (void *block = batch; block; block = rr__pool_link(pool, block)[0])
+            if ((region = rr__region_find(regions, n, block, region))) region->free++;
+}
+
+/* Blocks that it keeps for the next burst. */
+static size_t rr__pool_keeps(const rr__pool *pool) {
+    bool is_bounded = !pool->source->is_kept && rr__is_much_in_use(pool->memory);
+    return is_bounded ? (pool->used - pool->free) / 8 : RUSTYRAY_KEEP_BYTES / pool->block;
+}
+
+/* Chooses regions without a used block, until no more than half of what is kept is left. */
+static void rr__regions_choose(rr__pool *pool, rr__region *regions, size_t n) {
+    size_t left = pool->free, keep = rr__pool_keeps(pool) / 2;
+    for (size_t i = 0; i < n; i++) {
+        rr__region *region = &regions[i];
+        size_t blocks = region->bytes / pool->block;
+        if (region->free < blocks || left < keep + blocks) continue;
+        if (!region->chunk && !(region->chunk = RR_MALLOC(sizeof *region->chunk))) continue;
+        region->free = SIZE_MAX, left -= blocks;
+    }
+}
+
+/* Makes the batches anew without what lies in a chosen region. What does not fill a batch goes to
+   the cache. */
+static void rr__batches_filter(rr__pool *pool, rr__cache *cache, rr__region *regions, size_t n) {
+    void *batches = pool->batches, *open = NULL, *next_batch, *next;
+    rr__region *region = NULL;
+    size_t left = 0;
+    pool->batches = NULL;
+    for (void *batch = batches; batch; batch = next_batch) {
+        next_batch = rr__pool_link(pool, batch)[1];
+        for (void *block = batch; block; block = next) {
+            next = rr__pool_link(pool, block)[0];
+            region = rr__region_find(regions, n, block, region);
+            if (region && region->free == SIZE_MAX) continue;
+            rr__pool_link(pool, block)[0] = open, open = block;
+            if (++left % pool->batch) continue;
+            rr__pool_link(pool, open)[1] = pool->batches, pool->batches = open, open = NULL;
+        }
+    }
+    pool->free = left - left % pool->batch;
+    for (; open; open = next) {
+        next = rr__pool_link(pool, open)[0];
+        rr__pool_link(pool, open)[0] = cache->first;
+        cache->first = open, cache->count++;
+    }
+}
+
+/* Whole pages of what is about to be freed: malloc itself may keep them. */
+static void rr__pages_return(char *start, size_t bytes) {
+    size_t skip = (RR__PAGE - (uintptr_t)start % RR__PAGE) % RR__PAGE;
+    if (bytes >= 2 * RR__PAGE)
+        (void)RR__PAGES_RETURN(start + skip, (bytes - skip) / RR__PAGE * RR__PAGE);
+}
+
+static void rr__chunk_free(rr__chunk *chunk) {
+    rr__pages_return(chunk->start, chunk->bytes);
+    RR__UNPOISON(chunk->memory, 1); /* free() clears the rest */
+    RR_FREE(chunk->memory);
+    RR_FREE(chunk);
+}
+
+static void rr__chunk_give_back(rr__pool *pool, rr__region *region) {
+    rr__chunk **at = &pool->chunks;
+    while (*at != region->chunk) at = &(*at)->next;
+    *at = region->chunk->next;
+    rr__chunk_free(region->chunk);
+}
+static const rr__source rr__chunk_source = {rr__chunks_grow, rr__chunks_list, rr__chunk_give_back,
+                                            false};
+
+static RR__NOINLINE void rr__pool_sweep_locked(rr__pool *pool, rr__cache *cache) {
+    size_t n = pool->source->regions(pool, NULL);
+    rr__region *regions = RR_MALLOC((n + 1) * sizeof *regions);
+    if (regions) {
+        pool->source->regions(pool, regions);
+        qsort(regions, n, sizeof *regions, rr__region_order);
+        rr__regions_count(pool, regions, n);
+        rr__regions_choose(pool, regions, n);
+        rr__batches_filter(pool, cache, regions, n);
+        for (size_t i = 0; i < n; i++) {
+            if (regions[i].free != SIZE_MAX) continue;
+            pool->used -= regions[i].bytes / pool->block;
+            pool->source->give_back(pool, &regions[i]);
+        }
+        RR_FREE(regions);
+    }
+    pool->sweep_at = pool->free + (pool->used - pool->free) / 16 + RR__SWEEP / pool->block;
+}
+
+/* Enough is free to look for what can go back. */
+static bool rr__sweep_is_due_locked(const rr__pool *pool) {
+    if (RR__LIKELY(pool->free < pool->sweep_at) || pool->free < rr__pool_keeps(pool)) return false;
+    return !pool->source->is_kept || pool->free / 3 >= pool->used / 4;
+}
+
+/* Gives back what is surplus, if that is still so; blocks that are left over go to the cache. */
+static void rr__pool_sweep(rr__pool *pool, rr__cache *cache) {
+    rr__lock(&pool->lock);
+    if (rr__sweep_is_due_locked(pool)) rr__pool_sweep_locked(pool, cache);
+    rr__unlock(&pool->lock);
+}
+
+/* Gives a batch of a cache's blocks to the pool. */
+static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
+    void *first = cache->first, *last = first;
+    for (uint32_t i = 1; i < pool->batch; i++) last = rr__pool_link(pool, last)[0];
+    cache->first = rr__pool_link(pool, last)[0], cache->count -= pool->batch;
+    rr__pool_link(pool, last)[0] = NULL;
+    rr__lock(&pool->lock);
+    rr__pool_link(pool, first)[1] = pool->batches;
+    pool->batches = first;
+    pool->free += pool->batch;
+    bool is_due = rr__sweep_is_due_locked(pool);
+    rr__unlock(&pool->lock);
+    if (RR__UNLIKELY(is_due)) pool->memory->surplus(pool->memory->owner);
+}
+
+/* `link` is the pool's, as a constant. */
+static RR__INLINE void *rr__cache_take(rr__pool *pool, rr__cache *cache, size_t link) {
+    if (RR__UNLIKELY(!cache->first) && !rr__pool_refill(pool, cache)) return NULL;
+    void *block = cache->first;
+    cache->first = *rr__link_at(block, link), cache->count--;
+    RR__PREFETCH(cache->first); /* it may come from another core; the next call wants it */
+    RR__PREFETCH((void *)((uintptr_t)cache->first + 64));
+    return block;
+}
+
+static RR__INLINE void rr__cache_give(rr__pool *pool, rr__cache *cache, size_t link, void *block) {
+    *rr__link_at(block, link) = cache->first;
+    cache->first = block;
+    if (RR__UNLIKELY(++cache->count >= 3 * pool->batch)) rr__pool_flush(pool, cache);
+}
+
+static bool rr__pool_init(rr__pool *pool, size_t block, size_t link, rr__memory *memory) {
+    memset(pool, 0, sizeof *pool);
+    pool->block = block, pool->link = link, pool->memory = memory;
+    pool->source = &rr__chunk_source, pool->chunk_bytes = (size_t)16 << 10;
+    pool->batch = block <= 2048 ? 32 : (uint32_t)(RR__REGION / block);
+    pool->sweep_at = RR__SWEEP / block;
+    return rr__mutex_init(&pool->lock);
+}
+
+static void rr__pool_free(rr__pool *pool) {
+    for (rr__chunk *chunk = pool->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        rr__chunk_free(chunk);
+    }
+    rr__mutex_destroy(&pool->lock);
+}
+
+// >>base/arena
+
+/* The arena: 64-byte aligned blocks of any size. Of 64 to 512 bytes in steps of 64, and to 64
+   KiB in steps of a quarter of a power of two, so that at most a fifth of a block above 256
+   bytes is not used, from a pool for each size; above that each has memory of its own, and some
+   of those that are free are kept, because new pages cost more than a copy.
+
+       block of its own   [.. padding ..][rr__big, in 64 bytes][size bytes]
+                           ^ malloc                            ^ 64-byte aligned
+
+   A block is known by its place: the number of its pool, or RR__ON_ITS_OWN.
+   Locks: big_lock, a leaf, and the pools'. */
+
+/* Where bytes lie: inside the slot, in a block of class 0, 1, ... or of its own. */
+enum rr__place { RR__CLASSES = 36, RR__IN_SLOT = 254, RR__ON_ITS_OWN = 255 };
+
+/* In front of a block that has memory of its own. */
+typedef struct rr__big {
+    void *memory; /* as malloc gave it */
+    size_t size;
+    struct rr__big *next; /* of those that go back to the system */
+} rr__big;
+
+enum { RR__BIGS = 16 };
+
+typedef struct rr__arena {
+    rr__memory *memory;
+    rr__pool pools[RR__CLASSES];
+    rr__mutex big_lock;             /* of the four below; a leaf */
+    rr__big *abandoned;             /* see rr__arena_abandon */
+    rr__big *bigs[RR__BIGS];        /* free big blocks, for reuse */
+    size_t big_bytes;               /* of all of them */
+    int next_big;                   /* the oldest, which makes room first */
+    RR__ATOMIC(uint64_t) bigs_held; /* bytes of these and of those in use */
+} rr__arena;
+
+static size_t rr__class_bytes(int class) {
+    if (class < 8) return (size_t)64 * (size_t)(class + 1);
+    return (size_t)(128 * (class % 4 + 5)) << (class / 4 - 2);
+}
+
+static uint8_t rr__class_of(size_t bytes) {
+    if (bytes > rr__class_bytes(RR__CLASSES - 1)) return RR__ON_ITS_OWN;
+    uint32_t last = bytes ? (uint32_t)(bytes - 1) / 64 : 0; /* the last unit of 64 bytes */
+    if (last < 8) return (uint8_t)last;
+    uint32_t power = rr__highest_bit(last); /* 3 for those above 512 bytes */
+    return (uint8_t)(4 * power - 4 + (last >> (power - 2)) % 4);
+}
+
+static rr__big *rr__big_of(void *block) { return (rr__big *)(void *)((char *)block - 64); }
+static void *rr__big_block(rr__big *big) { return (char *)big + 64; }
+
+static void rr__big_free(void *block) {
+    rr__pages_return(block, rr__big_of(block)->size);
+    RR__UNPOISON(block, 1); /* free() clears the rest */
+    RR_FREE(rr__big_of(block)->memory);
+}
+
+static void rr__bigs_free(rr__arena *arena, rr__big *first) {
+    for (rr__big *big = first, *next; big; big = next) {
+        next = big->next;
+        rr__sub_acq_rel(&arena->bigs_held, (uint64_t)big->size);
+        rr__big_free(rr__big_block(big));
+    }
+}
+
+/* Bytes of free ones that are kept. */
+static size_t rr__bigs_keep(rr__arena *arena) {
+    size_t live = (size_t)rr__load_relaxed(&arena->memory->live); /* a counter */
+    return rr__is_much_in_use(arena->memory) ? live / 8 : 2 * RUSTYRAY_KEEP_BYTES;
+}
+
+/* Takes out kept blocks, the oldest first, until there are no more bytes than that. */
+static rr__big *rr__bigs_trim_locked(rr__arena *arena, size_t most) {
+    rr__big *gone = NULL;
+    while (arena->big_bytes > most) {
+        rr__big *oldest = arena->bigs[arena->next_big];
+        arena->bigs[arena->next_big] = NULL, arena->next_big = (arena->next_big + 1) % RR__BIGS;
+        if (oldest) arena->big_bytes -= oldest->size, oldest->next = gone, gone = oldest;
+    }
+    return gone;
+}
+
+/* A free block of this size, not more than an eighth too large; NULL if none is kept. */
+static void *rr__big_reuse(rr__arena *arena, size_t size) {
+    int best = -1;
+    rr__lock(&arena->big_lock);
+    for (int i = 0; i < RR__BIGS; i++) {
+        rr__big *big = arena->bigs[i];
+        if (!big || big->size < size || big->size - size > size / 8) continue;
+        if (best < 0 || big->size < arena->bigs[best]->size) best = i;
+    }
+    rr__big *found = best >= 0 ? arena->bigs[best] : NULL;
+    if (found) arena->big_bytes -= found->size, arena->bigs[best] = NULL;
+    rr__big *gone = rr__bigs_trim_locked(arena, rr__bigs_keep(arena));
+    rr__unlock(&arena->big_lock);
+    rr__bigs_free(arena, gone);
+    if (found) RR__UNPOISON(rr__big_block(found), size);
+    return found ? rr__big_block(found) : NULL;
+}
+
+static void *rr__big_new(rr__arena *arena, size_t size) {
+    void *block = rr__big_reuse(arena, size);
+    char *p = block || size > SIZE_MAX - 128 ? NULL : RR_MALLOC(size + 128);
+    if (!p) return block;
+    if (size >= RR__HUGE)
+        RR__PAGES_HUGE(p + (RR__PAGE - (uintptr_t)p % RR__PAGE) % RR__PAGE, size - RR__PAGE);
+    block = p + 128 - (uintptr_t)p % 64;
+    *rr__big_of(block) = (rr__big){p, size, NULL};
+    rr__add_relaxed(&arena->bigs_held, (uint64_t)size); /* a counter */
+    rr__memory_grown(arena->memory);
+    return block;
+}
+
+/* Keeps a block for reuse; the oldest ones that are kept make room for it. */
+static void rr__big_give(rr__arena *arena, void *block) {
+    rr__big *big = rr__big_of(block);
+    size_t most = rr__bigs_keep(arena);
+    if (big->size > most) {
+        big->next = NULL;
+        rr__bigs_free(arena, big);
+        return;
+    }
+    RR__POISON(block, big->size);
+    rr__lock(&arena->big_lock);
+    rr__big *gone = rr__bigs_trim_locked(arena, most - big->size);
+    rr__big *oldest = arena->bigs[arena->next_big];
+    if (oldest) arena->big_bytes -= oldest->size, oldest->next = gone, gone = oldest;
+    arena->bigs[arena->next_big] = big, arena->next_big = (arena->next_big + 1) % RR__BIGS;
+    arena->big_bytes += big->size;
+    rr__unlock(&arena->big_lock);
+    rr__bigs_free(arena, gone);
+}
+
+/* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__arena_give. The
+   caches are the calling thread's, one for each pool. */
+static void *rr__arena_take(rr__arena *arena, rr__cache *caches, size_t size, uint8_t *place) {
+    *place = rr__class_of(size);
+    if (*place == RR__ON_ITS_OWN) return rr__big_new(arena, size);
+    void *block = rr__cache_take(&arena->pools[*place], &caches[*place], 0);
+    if (block) RR__UNPOISON(block, size);
+    return block;
+}
+
+static void rr__arena_give(rr__arena *arena, rr__cache *caches, void *block, uint8_t place) {
+    if (!block) return;
+    if (place == RR__ON_ITS_OWN) {
+        rr__big_give(arena, block);
+        return;
+    }
+    RR__POISON((char *)block + 2 * sizeof(void *), rr__class_bytes(place) - 2 * sizeof(void *));
+    rr__cache_give(&arena->pools[place], &caches[place], 0, block);
+}
+
+/* Who has it may write to it still: it stays until the arena goes. */
+static void rr__arena_abandon(rr__arena *arena, void *block, uint8_t place) {
+    if (place != RR__ON_ITS_OWN) return;
+    rr__big *big = rr__big_of(block);
+    rr__lock(&arena->big_lock);
+    big->next = arena->abandoned, arena->abandoned = big;
+    rr__unlock(&arena->big_lock);
+}
+
+/* What the arena takes from the system, in bytes. */
+static uint64_t rr__arena_held(rr__arena *arena) {
+    uint64_t held = rr__load_relaxed(&arena->bigs_held); /* a counter */
+    for (int i = 0; i < RR__CLASSES; i++) {
+        rr__pool *pool = &arena->pools[i];
+        rr__lock(&pool->lock);
+        held += (uint64_t)pool->used * pool->block;
+        rr__unlock(&pool->lock);
+    }
+    return held;
+}
+
+static void rr__arena_sweep(rr__arena *arena, rr__cache *caches) {
+    for (int i = 0; i < RR__CLASSES; i++) rr__pool_sweep(&arena->pools[i], &caches[i]);
+}
+
+static bool rr__arena_init(rr__arena *arena, rr__memory *memory) {
+    arena->memory = memory;
+    bool ok = rr__mutex_init(&arena->big_lock);
+    for (int i = 0; ok && i < RR__CLASSES; i++)
+        ok = rr__pool_init(&arena->pools[i], rr__class_bytes(i), 0, memory);
+    return ok;
+}
+
+/* Blocks of their own that are in use are their users' to free (rr__big_free). */
+static void rr__arena_free(rr__arena *arena) {
+    for (int i = 0; i < RR__CLASSES; i++) rr__pool_free(&arena->pools[i]);
+    for (int i = 0; i < RR__BIGS; i++)
+        if (arena->bigs[i]) rr__big_free(rr__big_block(arena->bigs[i]));
+    rr__bigs_free(arena, arena->abandoned);
+    rr__mutex_destroy(&arena->big_lock);
+}
+
+// >>core/object
+
+/* The object: one record, the slot, for a task of any kind, the reference to its result, and a
+   small result itself; also for an actor. What its word says, who may change it (R1 to R4), and
+   the small values that lie in it. What a kind of object does, its class says (core/context.h).
+
+       WAITING -> QUEUED -> RUNNING -> READY | FAILED
+       a task: arguments are missing -> may be claimed -> its body runs -> value or error
+       a put value starts READY; a created one is WAITING until it is sealed, then READY
+       a task that is tried again: RUNNING -> WAITING (for its timer) -> QUEUED
+       cancelled or late (R4): from any of the first three to FAILED at once; its owner finds out
+       a task with needs or a priority: WAITING (for its turn) -> QUEUED (in a heap) -> RUNNING
+       an actor: WAITING (idle) -> QUEUED (has messages) -> RUNNING -> WAITING ... -> FAILED (ended)
+       one that has crashed: RUNNING -> WAITING (for its timer) -> QUEUED, and is made anew
+       its messages, if several may run at once: WAITING -> QUEUED (handed out) -> RUNNING
+
+   Locks: none. */
 
 typedef struct rr__object rr__object;
 typedef struct rr__context rr__context;
 typedef struct rr__error rr__error;
-typedef struct rr__lane rr__lane;
 typedef struct rr__hold rr__hold;
 typedef struct rr__actor rr__actor;
-typedef struct rr__care rr__care;
 typedef struct rr__parts rr__parts;
 typedef struct rr__control rr__control;
-typedef struct rr__stream rr__stream;
-typedef struct rr__stored rr__stored;
+
+enum { RR__KINDS = RR__STREAM + 1 };
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -2082,72 +2602,285 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
-/* Where bytes lie: inside the slot, in a block of class 0, 1, ... or of its own. */
-enum rr__place { RR__CLASSES = 36, RR__IN_SLOT = 254, RR__ON_ITS_OWN = 255 };
+/* The ends of lists of objects that hang on a word: nothing can be added any more. */
+#define RR__CLOSED ((rr__object *)(uintptr_t)2)
 
-/* Why something failed: a chain towards the first cause. Counted, because every
-   dependent of a failure points to it. */
-struct rr__error {
-    RR__ATOMIC(uint32_t) count; /* 0: static, never freed */
-    rr_status status;
-    int code;
-    rr__error *cause;    /* counted; NULL for the first */
-    const char *subject; /* the task's name, or the site of an object without one */
-    bool is_task;
-    RR__ATOMIC(char *) message; /* of the whole chain, composed when asked for */
-    char text[];                /* after the subject, before the cause */
+static inline enum rr__state rr__state_of(uint64_t word) {
+    return (enum rr__state)((word >> 32) & 15);
+}
+static inline bool rr__is_complete(rr__object *o) {
+    return rr__state_of(rr__load_acquire(&o->word)) >= RR__READY; /* rule R3 */
+}
+static inline bool rr__has_failed(rr__object *o) {
+    return rr__state_of(rr__load_acquire(&o->word)) == RR__FAILED;
+}
+
+/* Values that own nothing outside their slot. */
+static inline bool rr__kind_is_plain(unsigned kind) {
+    return kind < RR__KIND_REF || kind >= RR__KIND_INTEGER;
+}
+static inline unsigned rr__kind_in(uint64_t word) { return (unsigned)(word >> 48) & 255; }
+
+/* Bytes of the value, of what is not in the slot with the size of its type; see rr__size_of. */
+static size_t rr__info_of(const rr__object *o) {
+    return (size_t)rr__load_relaxed(&((rr__object *)(uintptr_t)o)->info); /* fixed when complete */
+}
+
+/* Of values that are not complete those from rr_create are bytes, all others are watches. */
+static bool rr__is_unsealed(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    return o->kind == RR__VALUE && rr__kind_in(word) == RR__KIND_BYTES &&
+           rr__state_of(word) == RR__WAITING;
+}
+
+static bool rr__is_watch(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    return o->kind == RR__VALUE && rr__kind_in(word) != RR__KIND_BYTES &&
+           rr__state_of(word) < RR__READY;
+}
+
+static rr_type rr__type_of(const rr__object *o) {
+    static const rr_type many = {"rr_many", sizeof(rr_many), 8, RR__KIND_MANY};
+    static const rr_type bytes = {"rr_bytes", sizeof(rr_bytes), 8, RR__KIND_BYTES};
+    if (o->kind <= RR__METHOD) return o->of.fn->result;
+    if (o->kind == RR__GATHER) return many;
+    unsigned kind = rr__kind_in(rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word)); /* fixed */
+    if (kind == RR__KIND_BYTES) return bytes;
+    return (rr_type){o->of.type_name, (uint32_t)rr__info_of(o), 1, (uint16_t)kind};
+}
+
+static RR__INLINE bool rr__is_decided(rr__object *o) {
+    return (rr__load_seq_cst(&o->word) & RR__IS_DECIDED) != 0;
+}
+
+static rr_status rr__status_by(uint64_t word) {
+    return word & RR__IS_CANCELLED ? RR_ERR_CANCELLED : RR_ERR_TIMEOUT;
+}
+
+/* The owner's change of a pending state; false if the task was decided meanwhile (rule R4). */
+static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr__state to) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    do {
+        if (RR__UNLIKELY(word & RR__IS_DECIDED)) return false;
+    } while (!rr__cas_seq_cst(&o->word, &word, word + RR__STATE(to) - RR__STATE(from)));
+    return true;
+}
+
+/* Takes an unsealed object for its end; once (rule R1). */
+static bool rr__unseal(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    while (rr__state_of(word) == RR__WAITING)
+        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__WAITING)))
+            return true;
+    return false;
+}
+
+/* The one arbiter of who runs a task or an actor. */
+static RR__INLINE bool rr__claim(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    while (rr__state_of(word) == RR__QUEUED)
+        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__QUEUED)))
+            return true;
+    return false;
+}
+
+static bool rr__is_claimable(rr__object *o) {
+    return (rr__load_relaxed(&o->word) & RR__STATE_MASK) == RR__STATE(RR__QUEUED); /* a hint */
+}
+
+static void rr__list_add(rr__object **first, rr__object **last, rr__object *o) {
+    o->next = NULL;
+    if (*last) (*last)->next = o;
+    else *first = o;
+    *last = o;
+}
+
+static inline void *rr__data(rr__object *o) {
+    return o->place == RR__IN_SLOT ? (void *)o->words : o->data.block;
+}
+
+/* Small sizes without a call of memcpy. */
+static RR__INLINE void rr__copy(void *to, const void *from, size_t size) {
+    if (size == 8) memcpy(to, from, 8);
+    else if (size == 4) memcpy(to, from, 4);
+    else memcpy(to, from, size);
+}
+
+/* Its bytes come first in memory. Four not by way of that: a read of more than what was just
+   written waits until the write is over (no store forwarding). */
+static RR__INLINE uint64_t rr__word_from(const void *value, size_t size) {
+    uint64_t word = 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (size == 4) {
+        uint32_t half;
+        memcpy(&half, value, 4);
+        return half;
+    }
+#endif
+    rr__copy(&word, value, size);
+    return word;
+}
+
+/* Stores up to 32 bytes in the slot, as words, because a reader with a stale handle may look
+   at them at the same time (rr__get); release: it then sees that the id is another. */
+static RR__INLINE void rr__write_words(rr__object *o, const void *value, size_t size) {
+    if (RR__LIKELY(size <= 8)) {
+        rr__store_release(&o->words[0], rr__word_from(value, size));
+        return;
+    }
+    uint64_t words[4] = {0, 0, 0, 0};
+    memcpy(words, value, size);
+    for (size_t i = 0; i * 8 < size; i++) rr__store_release(&o->words[i], words[i]);
+}
+
+/* A complete object's. What a task left in its slot has the size of its type, so that finishing it
+   need not touch the second line. */
+static size_t rr__size_of(const rr__object *o) {
+    return o->kind <= RR__METHOD && o->place == RR__IN_SLOT ? o->of.fn->result.size
+                                                            : rr__info_of(o);
+}
+
+/* The bytes of an object; of an empty one, too, an address that may be computed with. */
+static rr_bytes rr__bytes_in(rr__object *o) {
+    static _Alignas(64) const char nothing[64];
+    size_t size = rr__size_of(o);
+    return rr_bytes_of(size ? rr__data(o) : nothing, size);
+}
+
+// >>core/heap
+
+/* Heaps of four children a node (Johnson, "Priority queues with update", 1975): shallow, so that
+   adding and removing one of a million entries costs some ten steps. An entry knows its place,
+   is a part of what it stands for, and has room promised to it beforehand: so adding cannot
+   fail.
+   Locks: none here; each heap is under that of whose it is. */
+
+/* An entry of a heap. It is a part of what it stands for. */
+typedef struct rr__entry {
+    double when;          /* what comes first; on rr_now's clock */
+    uint64_t order;       /* among equals */
+    size_t at;            /* place in the heap, from 1; 0: in none. Under the heap's lock */
+    rr__control *control; /* whose it is; NULL: the runtime's, see rr__sweep */
+} rr__entry;
+
+/* Under the lock of what it is for. */
+typedef struct rr__heap {
+    rr__entry **entries;          /* four children each; [0] is unused */
+    size_t count, room, promised; /* in it; in the array; that may be in it at any time */
+    uint64_t orders;              /* added so far */
+} rr__heap;
+
+static bool rr__entry_before(const rr__entry *a, const rr__entry *b) {
+    return a->when < b->when || (a->when == b->when && a->order < b->order);
+}
+
+static void rr__heap_place(rr__heap *heap, rr__entry *entry, size_t at) {
+    heap->entries[at] = entry, entry->at = at;
+}
+
+static void rr__heap_up(rr__heap *heap, rr__entry *entry, size_t at) {
+    for (size_t up; at > 1; at = up) {
+        up = (at + 2) / 4;
+        if (!rr__entry_before(entry, heap->entries[up])) break;
+        rr__heap_place(heap, heap->entries[up], at);
+    }
+    rr__heap_place(heap, entry, at);
+}
+
+static void rr__heap_down(rr__heap *heap, rr__entry *entry, size_t at) {
+    for (;;) {
+        size_t first = 4 * at - 2, least = first;
+        for (size_t i = first; i < first + 4 && i <= heap->count; i++)
+            if (rr__entry_before(heap->entries[i], heap->entries[least])) least = i;
+        if (first > heap->count || !rr__entry_before(heap->entries[least], entry)) break;
+        rr__heap_place(heap, heap->entries[least], at);
+        at = least;
+    }
+    rr__heap_place(heap, entry, at);
+}
+
+static rr__entry *rr__heap_first(const rr__heap *heap) {
+    return heap->count ? heap->entries[1] : NULL;
+}
+
+/* There is room: it was promised. */
+static void rr__heap_add(rr__heap *heap, rr__entry *entry, double when) {
+    entry->when = when, entry->order = heap->orders++;
+    rr__heap_up(heap, entry, ++heap->count);
+}
+
+static void rr__heap_remove(rr__heap *heap, rr__entry *entry) {
+    rr__entry *last = heap->entries[heap->count--];
+    if (last != entry && rr__entry_before(last, entry)) rr__heap_up(heap, last, entry->at);
+    else if (last != entry) rr__heap_down(heap, last, entry->at);
+    entry->at = 0;
+}
+
+/* Sees to it that so many more entries can be added at any time; false without memory. */
+static bool rr__heap_promise(rr__heap *heap, size_t more) {
+    if (heap->promised + more + 1 > heap->room) {
+        size_t room = heap->room ? 2 * heap->room : 64;
+        rr__entry **entries = RR_REALLOC(heap->entries, room * sizeof *entries);
+        if (!entries) return false;
+        heap->entries = entries, heap->room = room;
+    }
+    heap->promised += more;
+    return true;
+}
+
+// >>core/control
+
+/* What a task with options, or an actor that needs resources, has beside its slot: its name, its
+   timers (core/timers.h), its turn among those that need the same (core/resources.h), how often
+   it is tried again (tasks/retries.h), and what it yields into (tasks/streams.h).
+   Locks: the timers' and the resources', for what is said to be under them. */
+
+typedef struct rr__stream rr__stream;
+typedef struct rr__shape rr__shape;
+
+/* For as long as its task. The task's owner alone changes it, but for the entries. */
+struct rr__control {
+    rr__object *task;
+    const char *name; /* its own, behind this in memory; or NULL */
+    int64_t retry_delay_ms;
+    int max_retries, attempt; /* allowed; over: written under the timers' lock */
+    bool is_blocking;         /* takes no worker */
+    bool no_rebuild;          /* its result is not made again */
+    uint8_t timers;           /* that were promised to it */
+    rr__entry limit, retry;   /* timers */
+
+    int priority;
+    bool has_turn;     /* it has a priority, or needs resources; below: under the stocks' lock */
+    bool is_granted;   /* it has what it needs */
+    bool is_apart;     /* its CPUs are in rr__resources.apart_cpus */
+    bool is_over;      /* it enters no heap any more */
+    double due;        /* when it was called, less its priority in seconds; fixed */
+    rr__shape *shape;  /* what it needs; or NULL; fixed */
+    rr__entry turn;    /* WAITING: in the shape's heap; QUEUED: in rr__resources.ready */
+    rr__heap *turn_in; /* which it is */
+    rr__control *next; /* of those that were granted something, and have not begun */
+
+    rr__stream *stream; /* what it yields into; or NULL; fixed */
 };
 
-/* Free blocks of one size held by one thread; in batches they go to and come from
-   the pool (Bonwick and Adams, "Magazines and Vmem", 2001). */
-typedef struct rr__cache {
-    void *first;
-    uint32_t count;
-} rr__cache;
+/* What has options of its own, or NULL. */
+static rr__control *rr__control_of(const rr__object *o) {
+    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* fixed */
+    return word & RR__HAS_CONTROL ? o->extra.control : NULL;
+}
 
-typedef struct rr__chunk {
-    struct rr__chunk *next;
-    void *memory; /* as malloc gave it */
-    char *start;
-    size_t bytes;
-} rr__chunk;
+/* For messages. The caller counts or owns the object. */
+static const char *rr__name_of(const rr__object *o) {
+    const rr__control *control = rr__control_of(o);
+    if (control && control->name) return control->name;
+    return o->kind <= RR__METHOD ? o->of.fn->name : o->site;
+}
 
-typedef struct rr__pool {
-    rr__mutex lock;     /* a leaf: nothing is locked under it */
-    size_t block;       /* bytes */
-    uint32_t batch;     /* blocks that move at once: 32, fewer of large ones */
-    size_t link;        /* where in a free block the two links lie */
-    void *batches;      /* free blocks in lists of `batch` */
-    char *fresh, *end;  /* never used */
-    rr__chunk *chunks;  /* the memory; of slots: regions that were given back, to be used again */
-    size_t chunk_bytes; /* of the next one */
-    rr_runtime *runtime;
-    bool is_of_slots;      /* they come in segments instead of chunks */
-    size_t used;           /* blocks that were handed out at least once */
-    size_t free, sweep_at; /* of those, in batches; at how many to look for memory to give back */
-} rr__pool;
-enum {
-    RR__REGION = 65536,
-    RR__PAGE = 4096,
-    RR__HUGE_PAGE = 2 << 20,
-    RR__HUGE = 4 << 20,
-    RR__SWEEP = 1 << 20
-};
+// >>core/deque
 
-/* A piece of a pool's memory that can go back to the system when all its blocks are free. */
-typedef struct rr__region {
-    char *start;
-    size_t bytes, free;
-    rr__chunk *chunk; /* NULL: a part of a segment of slots */
-} rr__region;
-
-/* In front of a block that has memory of its own. */
-typedef struct rr__big {
-    void *memory; /* as malloc gave it */
-    size_t size;
-    struct rr__big *next; /* of those that go back to the system */
-} rr__big;
-enum { RR__BIGS = 16 };
+/* Deques: each thread has one, in which what it has made ready lies; others steal from it. Rules Q1
+   to Q4 below.
+   Locks: none. */
 
 /* A work-stealing deque after Chase and Lev ("Dynamic circular work-stealing deque", 2005) and Le,
    Pop, Cohen, Zappa Nardelli ("Correct and efficient work-stealing for weak memory models", 2013).
@@ -2190,1126 +2923,6 @@ typedef struct rr__deque {
     RR__ATOMIC(int) is_served;   /* the owner runs bodies and comes back for its entries */
     char apart_3[64];
 } rr__deque;
-
-/* A body that is running: on the stack of the thread that runs it. */
-typedef struct rr__frame {
-    struct rr__frame *outer;  /* of the same context */
-    struct rr__frame *around; /* of the same thread */
-    rr__context *runner;
-
-    rr__object *task; /* function: its slot; actor: the message's, or the actor's */
-    rr__lane **lanes; /* of the caller that this body is */
-    rr__error *error; /* from rr_fail */
-    void *room;       /* from rr_result */
-    size_t room_bytes;
-    uint8_t room_place;
-    bool is_actor, wants_exit;
-    rr__error *crash; /* from rr_crash_actor */
-
-    uint16_t blocking;                      /* rr_block_begin without their end */
-    int lent;                               /* waits, one on top of the other, that lend its CPUs */
-    rr__control *granted;                   /* by whose shape; NULL for most */
-    size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
-    rr_runtime *chosen;
-    rr__context *context;
-} rr__frame;
-
-/* A handle or view that an open scope holds. */
-typedef struct rr__held {
-    rr__object *object; /* NULL: released or kept early, or the mark in front of a scope */
-    union {
-        rr__context *context;
-        size_t outer; /* mark: where the scope around it starts */
-    } of;
-    uint32_t retained; /* counts from rr_retain, the user's own, on top of the scope's one;
-                          mark: the scope's serial */
-    bool is_view, is_mark;
-} rr__held;
-
-/* A link that a waiter followed. */
-typedef struct rr__step {
-    rr__object *object;
-    uint64_t id; /* is it still the same? */
-} rr__step;
-
-/* A thread reads a stream: on its stack. */
-typedef struct rr__reading {
-    const rr__object *task; /* that yields */
-    struct rr__reading *outer;
-} rr__reading;
-
-/* What a thread has to itself, whatever the runtime. */
-typedef struct rr__local {
-    rr__context *context;  /* the one in use, or NULL */
-    rr__context *attached; /* all as a thread from outside, linked by sibling */
-    rr__context *own;      /* as a worker; or NULL */
-    rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
-    rr__held *held;        /* stack; the innermost scope starts at scope_start */
-    size_t held_count, held_capacity;
-    size_t scope_start, scope_depth;
-    uint32_t scopes;  /* begun so far */
-    size_t floor;     /* where the scope that the running body is starts */
-    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
-    int granted;      /* frames of the thread that were granted something */
-    int apart;        /* frames that need no role: they block, or run on CPUs of their own */
-    struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
-    rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
-    rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
-    size_t path_count, path_capacity;
-    char *stack;       /* where the thread's stack was when it first came here */
-    bool is_hooked;    /* its end will be noticed */
-    rr_ref message_of; /* of whom the last error message speaks */
-    char message[640];
-} rr__local;
-
-enum rr__counter {
-    RR__SUBMITTED,
-    RR__FINISHED,
-    RR__ERRORS,
-    RR__STOLEN,
-    RR__OBJECTS_MADE,
-    RR__OBJECTS_GONE,
-    RR__ACTORS_MADE,
-    RR__ACTORS_GONE,
-    RR__COUNTERS
-};
-
-/* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
-   runtime. Contexts are reused, and freed only with the runtime: so a thief, or who
-   signals one, may always touch it. */
-struct rr__context {
-    rr_runtime *runtime;
-    rr__context *next;                    /* list of all contexts of the runtime; append only */
-    rr__context *sibling;                 /* list of the thread's own; owner only */
-    rr__context *listed;                  /* in `parked` or `vacant`; under the runtime's lock */
-    RR__ATOMIC(rr__frame *) frame;        /* innermost body; written by the owner */
-    rr__lane *lanes;                      /* as a caller from outside */
-    rr__cache slots, blocks[RR__CLASSES]; /* owner only */
-    uint64_t next_id, last_id;
-    rr__object *dead, *settled; /* worklists: recursion over long chains as loops */
-    bool is_burying, is_settling;
-    bool is_worker, has_role, is_searching;
-    bool steals_first; /* this time, see rr__find_work */
-    bool is_hasty;     /* it does not wait for room in the store, see rr__args_load */
-    RR__ATOMIC(uint8_t) uses_store, wants_room; /* the owner writes: rule E5 */
-    RR__ATOMIC(uint64_t) looked;                /* for room, when there had been so many events */
-    RR__ATOMIC(uint8_t) awaits_value; /* sleeps until another thread signals; the store's lock */
-    bool is_parked;                   /* or its thread has left; under the runtime's lock */
-    bool has_thread;                  /* to be joined; likewise */
-    uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
-    double passed_since; /* the first of them */
-    rr__context *victim; /* where the last theft worked */
-    rr__context *lone;   /* whose single entry it watches, see rr__is_lone */
-    uint64_t lone_pushes;
-    double lone_since;
-    rr__thread thread;
-    RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
-
-    rr__deque deque;
-
-    rr__mutex lock; /* of those below; a leaf */
-    rr__cond wake;
-    bool is_woken;        /* parked: go on, with a role, or with what is assigned */
-    rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
-    struct rr__sleeper *sleeper;
-};
-
-/* A thread that waits for objects, and one node of it in a shard for each of them. */
-typedef struct rr__sleeper {
-    rr__context *context;
-    rr__object *task;   /* whose body waits; NULL outside */
-    size_t fired, need; /* under the context's lock */
-    bool edge_fired;    /* the object that the ring check looked at is complete */
-    bool has_limit, is_too_deep;
-    rr__object *edge;  /* that the task's link is to; NULL: it has none */
-    bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
-    bool is_called;    /* it was */
-    bool is_cancelled; /* the task was, meanwhile */
-    bool is_ring;      /* a ring was found; its description is in `ring` */
-    char ring[320];
-    size_t *order; /* indices in order of completion; may be NULL */
-} rr__sleeper;
-
-typedef struct rr__node {
-    struct rr__node *next, *previous;
-    rr__object *object;
-    rr__sleeper *sleeper;
-    size_t index;
-    bool is_linked, is_edge;
-} rr__node;
-
-/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
-   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
-   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
-typedef struct rr__shard {
-    rr__mutex lock;
-    rr__node *sleepers;
-} rr__shard;
-enum { RR__SHARDS = 64, RR__SEGMENTS = 32, RR__FIRST_SEGMENT = 8 };
-
-/* Messages that one caller sent to one actor, from the first that waits for an argument
-   on. Under the shard lock of the actor. Freed by the caller, or, if that is gone, by who
-   empties it. */
-struct rr__lane {
-    rr__lane *next;           /* of the same caller; caller only */
-    rr__lane *after, *before; /* of the same actor; for who ends it */
-    rr__object *actor;
-    uint64_t actor_id;
-    rr__object *first, *last;
-    bool is_orphan;
-};
-
-enum rr__lane_flags {
-    RR__IN_LANE = 1,
-    RR__HAS_ARRIVED = 2, /* its arguments are complete */
-    RR__IS_REFUSED = 4,  /* its actor died before that */
-    RR__IS_INSIDE = 8    /* in no lane any more: handed out by rr__crew_run */
-};
-
-/* What a message has while it is in a lane. */
-struct rr__hold {
-    rr__lane *lane;
-    rr__object *next; /* in the lane, or, taken out of it by who ends the actor, in a list */
-};
-
-/* The mailbox is actor->dependents: NULL (claimed by a runner, empty), a stack of messages
-   (newest first), or one of these two. Pushing onto IDLE schedules the actor. */
-#define RR__IDLE ((rr__object *)(uintptr_t)1)
-#define RR__CLOSED ((rr__object *)(uintptr_t)2)
-enum { RR__MANY_MESSAGES = 10000 }; /* the log warns of them */
-#define RR__ENDED UINT32_MAX        /* nobody can watch it any more */
-
-/* What an actor has beside its slot, in front of its state and in one block with that. Small: there
-   may be a million of them. */
-struct rr__actor {
-    rr__object *first;             /* taken out of the mailbox, in order; shard lock */
-    rr__lane *lanes;               /* of calls that its bodies made; runner only */
-    rr__lane *senders;             /* lanes of messages to it; shard lock */
-    RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
-
-    rr__care *care;              /* its options; NULL: none; fixed when it is published */
-    uint32_t watch;              /* slot of the one for all who watch; 0: none; ENDED; shard lock */
-    uint32_t owed;               /* counts of messages that have begun; runner only */
-    RR__ATOMIC(uint16_t) others; /* counts that were no messages when last counted */
-    RR__ATOMIC(uint8_t) warned;  /* so often about the length of its mailbox */
-    uint8_t place;
-    bool is_doomed;  /* the queue is closed for the runner; shard lock */
-    bool is_counted; /* its creation has ended, one way or the other; below: runner only */
-    bool is_born;    /* there is a state */
-    bool has_args;   /* the constructor's arguments are still there */
-};
-
-/* An entry of a heap. It is a part of what it stands for. */
-typedef struct rr__entry {
-    double when;          /* what comes first; on rr_now's clock */
-    uint64_t order;       /* among equals */
-    size_t at;            /* place in the heap, from 1; 0: in none. Under the heap's lock */
-    rr__control *control; /* whose it is; NULL: the runtime's, see rr__sweep */
-} rr__entry;
-
-/* Under the lock of what it is for. */
-typedef struct rr__heap {
-    rr__entry **entries;          /* four children each; [0] is unused */
-    size_t count, room, promised; /* in it; in the array; that may be in it at any time */
-    uint64_t orders;              /* added so far */
-} rr__heap;
-
-/* CPUs and what rr_config.resources names, in ten-thousandths, so that they add up. */
-typedef struct rr__stock {
-    const char *name;
-    int64_t total, used;
-    int64_t stuck; /* of those used: held by actors, or by tasks that wait for something */
-} rr__stock;
-enum { RR__CPU, RR__STOCKS = 1 + RR_RESOURCES, RR__WHOLE = 10000 };
-
-/* What tasks may need, and those that wait for just that: one for each such set in use. Under the
-   lock of the stocks. */
-typedef struct rr__shape {
-    struct rr__shape *next;
-    int64_t amounts[RR__STOCKS]; /* CPUs 0: nothing but the worker that runs it */
-    bool is_of_actors;           /* held while they live; CPUs: those beyond the first */
-    int overtaken;               /* so often since its first one waits */
-    size_t users;                /* controls that point to it */
-    rr__heap waiting;
-} rr__shape;
-
-/* What a task with options, or an actor that needs resources, has beside its slot, for as long as
-   that. The task's owner alone changes it, but for the entries. */
-struct rr__control {
-    rr__object *task;
-    const char *name; /* its own, behind this in memory; or NULL */
-    int64_t retry_delay_ms;
-    int max_retries, attempt; /* allowed; over: written under the timers' lock */
-    bool is_blocking;         /* takes no worker */
-    bool no_rebuild;          /* its result is not made again */
-    uint8_t timers;           /* that were promised to it */
-    rr__entry limit, retry;   /* timers */
-
-    int priority;
-    bool has_turn;     /* it has a priority, or needs resources; below: under the stocks' lock */
-    bool is_granted;   /* it has what it needs */
-    bool is_apart;     /* its CPUs are in rr_runtime.apart_cpus */
-    bool is_over;      /* it enters no heap any more */
-    double due;        /* when it was called, less its priority in seconds; fixed */
-    rr__shape *shape;  /* what it needs; or NULL; fixed */
-    rr__entry turn;    /* WAITING: in the shape's heap; QUEUED: in rr_runtime.ready */
-    rr__heap *turn_in; /* which it is */
-
-    rr__stream *stream; /* what it yields into; or NULL; fixed */
-};
-
-/* Between a body that yields and its readers: a queue that grows, in the control of the body's
-   task. Under the shard lock of that. The reader's end, an object, counts the task; what is unread
-   is counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body
-   that finds the queue full on `space`: objects that the other side completes. */
-struct rr__stream {
-    rr__object **items;
-    size_t first, count, room; /* a ring; room: 0 or a power of two */
-    size_t max_unread;         /* SIZE_MAX: no limit */
-    uint64_t made, now;        /* so far: by all attempts, by this one; body only */
-    bool is_closed;            /* nobody reads any more */
-    rr__object *more, *space;  /* NULL: nobody sleeps */
-};
-
-/* What an actor with options has. Of the control: the name, the restarts (max_retries, attempt,
-   retry) and what it needs. */
-struct rr__care {
-    rr__control control;
-    int max_method_retries;
-    int max_pending;         /* 0: no limit */
-    RR__ATOMIC(int) pending; /* messages that have not begun, if there is a limit */
-    int max_concurrency;     /* at least 1; with more: see rr__crew_run */
-    int inside;              /* methods that were handed out and have not left; shard lock */
-    bool is_parked;          /* the runner waits for one of them to leave; shard lock */
-    int restarts;            /* so often it was made anew; runner only */
-    bool has_waited;         /* for the restart; runner only */
-    rr__error *crash;        /* of one of them; shard lock */
-};
-
-/* A file of spilled values, one behind the other. It has no name any more: so it goes with the
-   process, however that ends. */
-typedef struct rr__file {
-    int to, from;        /* descriptors: only appended to by the spiller; read by all */
-    rr__mutex lock;      /* of the place in `from`; a leaf */
-    uint64_t size, live; /* bytes in it; those of values that live, and 1 while it is written to; 0
-                            closes it. Under the store's lock */
-} rr__file;
-
-/* Where a value is that may leave memory.
-   Rules  E1  All of it is under the store's lock, but for reading the value: who has a pin reads
-              the block without the lock. Only a value that is HERE, or about to leave, has pins.
-          E2  Unpinned values that are HERE and may leave lie in a list by age, and in no other
-              state. Eviction takes them from there.
-          E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
-              pinned meanwhile, and then stays; when its object ends, the spiller frees it.
-          E4  RETURNING: one thread brings it back, who has set that; others wait for it.
-          E5  Who lacks room that only others can give back, bodies by ending or threads outside
-              that copy a value just now, waits as long as one of them may. uses_store says that a
-              thread may: set before it takes room or a pin, cleared when it runs no body.
-          E6  A task takes its arguments and the room for its result together or not at all; one at
-              a time (loader) keeps what it has while it waits for the rest. Else two would wait,
-              each with what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of them gives up: when nobody
-              runs, and all who wait have looked since the last of room_events. */
-enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
-struct rr__stored {
-    rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
-    rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
-    uint64_t used;             /* rr_runtime.store_clock when it was last */
-    uint32_t pins;
-    uint8_t residence, place; /* place, size, block: of the value, while it is LEAVING */
-    bool is_listed, may_leave;
-    bool is_outside; /* one pin is that of the views taken outside every scope */
-    size_t size;
-    void *block;
-    rr__file *file; /* has a copy; NULL: none does */
-    uint64_t at, sum;
-    rr__object *recipe;   /* a task that was never submitted, with the arguments: rr__rebuild */
-    rr__context *claimer; /* RETURNING: of the thread that brings it back */
-};
-
-typedef struct rr__age_list {
-    rr__stored *oldest, *newest;
-} rr__age_list;
-enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
-enum { RR__SPILL_COUNT = 4096 };        /* values at once, so that the lock is not held for long */
-enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
-
-/* An object with a name, or that is pinned by hand. */
-typedef struct rr__object_name {
-    char *key;
-    rr__object *value;
-} rr__object_name;
-typedef struct rr__pinned {
-    char *key; /* the id as text, ours; stb_ds needs typeof for others */
-    int64_t value;
-} rr__pinned;
-
-/* The parts of a gather. */
-struct rr__parts {
-    size_t count, seen; /* parts below seen are complete */
-    uint32_t pins;      /* items are valid; if values may leave. The store's lock */
-    bool is_outside;    /* one of them is that of the views taken outside every scope */
-    uint8_t is_filling; /* one thread brings its parts back */
-    rr__object **objects;
-    rr_bytes items[];
-};
-
-typedef struct rr__name {
-    char *key;
-    rr__object *value;
-} rr__name;
-
-enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
-
-/* rr_runtime.idle counts the roles that sleep and the workers that search, so that one
-   load tells a submitter whether somebody must be woken.
-   A role is the right to run tasks; there are `workers` of them. A thread that parks or
-   really waits puts its role to sleep; waking takes a sleeping role and gives it to a
-   parked thread, or to a new one if all are waiting.
-   Rules  P1  Submit: fill the deque, then look at idle (both seq_cst).
-          P2  Before parking: change idle, then look at all deques (both seq_cst).
-              P1 and P2 together: no task is left with everyone asleep.
-          P3  While somebody searches nobody is woken; the last searcher that finds work
-              looks, as in P2, whether there is more, and then wakes the next. */
-#define RR__ONE_SLEEPING ((uint64_t)1)
-#define RR__ONE_SEARCHING ((uint64_t)1 << 32)
-#define RR__STOP ((uint64_t)1 << 63)
-#define RR__SLEEPING(idle) ((uint32_t)(idle))
-#define RR__SEARCHING(idle) ((uint32_t)((idle) >> 32) & 0x7fffffff)
-
-struct rr_runtime {
-    RR__ATOMIC(int) phase; /* enum rr__phase */
-    uint32_t home;         /* tells handles of runtimes apart; never 0 */
-    rr_config config;
-    int workers, max_threads;
-    uint64_t holders;         /* running + attached threads from outside; global lock */
-    rr_runtime *next_runtime; /* list of all; global lock */
-    bool is_default;
-
-    RR__ATOMIC(rr__context *) contexts;
-    RR__ATOMIC(int) has_inbox;
-    RR__ATOMIC(int) has_ready;    /* `ready` below is not empty */
-    RR__ATOMIC(int) roles_wanted; /* that workers are to hand in; see rr__pot_settle_locked */
-    bool evicts;                  /* the store has a limit, and values may leave it */
-    int64_t max_pending;          /* rr_config's */
-    RR__ATOMIC(int64_t) pending;  /* counted only if there is a limit */
-    RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
-
-    RR__ATOMIC(uintptr_t) segments[RR__SEGMENTS]; /* see rr__slot_at */
-    void *segment_memory[RR__SEGMENTS];
-    char apart_1[64]; /* above: read by all, rarely written; below: written, each by itself */
-    RR__ATOMIC(uint64_t) idle;
-    char apart_2[64];
-    RR__ATOMIC(uint64_t) store_used;
-    char apart_3[64];
-    RR__ATOMIC(uint64_t) next_id;
-    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
-    rr__pool slot_pool, block_pools[RR__CLASSES];
-    rr__mutex big_lock;      /* of the four below; a leaf */
-    rr__big *abandoned;      /* see rr__room_abandon */
-    rr__big *bigs[RR__BIGS]; /* free big blocks, for reuse: new pages cost more than a copy */
-    size_t big_bytes;        /* of all of them */
-    RR__ATOMIC(uint64_t) bigs_held; /* of these and of those in use */
-    int next_big;                   /* the oldest, which makes room first */
-    rr__shard shards[RR__SHARDS];
-
-    rr__mutex end_lock;   /* destructors run one at a time; before all others, see rr__end_turn */
-    rr__mutex timer_lock; /* of those below; a leaf */
-    rr__cond timer_wake;  /* the first timer has changed */
-    rr__heap timers;
-    size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
-    rr__entry sweep;              /* beside those that are promised */
-    RR__ATOMIC(int) sweep_is_set; /* or firing */
-    rr__context *timer_context;   /* of the thread that fires them; made when it is needed first */
-    RR__ATOMIC(uint64_t) cancels_begun, cancels_over; /* see rr__is_quiet */
-
-    rr__mutex stock_lock; /* of those below; a leaf */
-    rr__stock stocks[RR__STOCKS];
-    int stock_count;
-    char *stock_names;
-    rr__shape *shapes;
-    rr__heap ready; /* QUEUED tasks that have a turn */
-
-    rr__object *first_chosen, *last_chosen; /* granted CPUs, but the roles are not there yet */
-    int64_t chosen_cpus;                    /* that those will run on */
-    int64_t apart_cpus; /* on which tasks run that are not those of a worker, see rr__pot */
-    int64_t pot;        /* roles for that */
-    bool has_given;     /* roles back to the game, see rr__apart_leave_locked */
-    int starting;       /* taken from `chosen`, and not yet a thread's */
-
-    rr__mutex store_lock;        /* of those below; before rr_runtime.lock and the pools' */
-    rr__cond store_moved;        /* room was made, a value has come back or could not */
-    rr__cond spill_wake;         /* something is to be written */
-    rr__mutex census_lock;       /* while the arguments of a task are looked at; a leaf */
-    RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
-    rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
-    uint64_t store_clock;
-    int store_waiters;
-    rr__stored *leaving_first, *leaving_last; /* for the spiller */
-    uint64_t leaving;                         /* bytes of those, and of what it writes now */
-    char *spill_dir;
-    rr__context *spiller; /* of the thread that writes; made when it is needed first */
-    rr__file *file;       /* that it appends to */
-
-    uint64_t spill_failures;
-    rr_status spill_status;           /* of the last one */
-    rr_stats store_stats;             /* those of its numbers that are the store's */
-    RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
-    RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
-    RR__ATOMIC(int) room_waiters;
-    uint64_t room_refused; /* room_events when one last gave up: rr__room_is_hopeless */
-    size_t lineage_used;
-    rr__object_name *object_names; /* under the global lock */
-    rr__pinned *pinned;            /* by rr_pin; likewise: stb_ds has a seed for all its tables */
-
-    rr__mutex ring_lock; /* rule W4; before a context's lock */
-    rr__mutex lock;      /* of all below; before a context's lock */
-    rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
-    rr__context *parked; /* threads without a role */
-    rr__context *rested; /* contexts of threads that have left, to be joined */
-    rr__context *vacant; /* contexts that a thread from outside gave back */
-    int threads;
-    rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
-                                             turn, and what a deque had no memory for */
-    rr__name *names;                      /* of living actors; under the global lock */
-    rr__error *no_memory;                 /* the error that needs no more memory */
-};
-
-/* ---- used before they are defined ---- */
-static void rr__bury(rr__context *cx, rr__object *o);
-static void rr__abandon(rr__context *cx, rr__object *o);
-static void rr__enqueue(rr__context *cx, rr__object *o);
-static rr__context *rr__context_new(rr_runtime *rt, bool is_worker);
-static rr__context *rr__service_start_locked(rr_runtime *rt, void (*run)(void *));
-static rr_bytes rr__part_bytes(rr__object *part);
-static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes);
-
-static rr_status rr__rebuild(rr__context *cx, rr__stored *root);
-static void rr__recipe_end(rr__context *cx, rr__object *recipe);
-static void rr__local_clear(rr__local *self);
-static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag);
-static void rr__stream_close(rr__context *cx, rr__object *reader);
-static void rr__actor_poke(rr__context *cx, rr__object *actor);
-static void rr__actor_resume(rr__context *cx, rr__object *actor);
-static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until);
-static void rr__run_inside(rr__context *cx, rr__object *message);
-static void rr__actor_deliver(rr__context *cx, rr__object *message);
-static bool rr__actor_doom(rr__context *cx, rr__object *actor, rr__error *cause);
-static void rr__crew_leave(rr__context *cx, rr__object *message);
-static bool rr__lane_leave(rr__context *cx, rr__object *message);
-static void rr__lane_forget(rr__context *cx, rr__object *message);
-static void rr__run(rr__context *cx, rr__object *task, rr__object *until);
-static void rr__sweep_later(rr_runtime *rt);
-static rr_status rr__store_wait_room(rr__context *cx, size_t bytes);
-static bool rr__others_use_store(rr__context *self);
-static rr_runtime *rr__store_wait_begin(rr__context *cx);
-static void rr__store_wait_end(rr_runtime *ending);
-static bool rr__is_still(rr__context *cx);
-static bool rr__has_work(rr_runtime *rt);
-
-/* The whole of the library's global state: the list of registered functions, the default
-   runtime with the list of all, and what each thread has for itself. */
-static RR__ATOMIC(rr_function *) rr__functions; /* newest first */
-static RR__ATOMIC(rr_runtime *) rr__default;
-static rr_runtime *rr__runtimes; /* all of these under the global lock */
-static uint32_t rr__homes;
-static struct {
-    char *key;
-    rr_function *value;
-} * rr__table; /* registered names */
-static struct {
-    char *key;
-    rr_function *value;
-} * rr__drops;                   /* destructors by type */
-static rr_function *rr__checked; /* registrations from here on are in the tables */
-static rr__mutex rr__global_mutex;
-
-static void rr__thread_ends(void *local);
-static void rr__global_start(void);
-
-#if defined(__TINYC__)
-static RR__NOINLINE rr__local *
-rr__self(void) { /* no thread-local variables: the exit key's value */
-    static rr__local nothing;
-    RR__ONCE(rr__global_start);
-    rr__local *self = RR__EXIT_KEY_GET();
-    if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
-    return self ? self : &nothing;
-}
-#define RR__SELF_IS_ALLOCATED 1
-#else
-static _Thread_local rr__local rr__thread_local;
-static inline rr__local *rr__self(void) { return &rr__thread_local; }
-#define RR__SELF_IS_ALLOCATED 0
-#endif
-
-static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
-static void rr__fork_parent(void) { rr__unlock(&rr__global_mutex); }
-/* The child has one thread and the memory of all: no runtime of the parent may be used. */
-static void rr__fork_child(void) {
-    rr__unlock(&rr__global_mutex);
-    for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
-        rr__store_release(&rt->phase, RR__STOPPED);
-    rr__store_release(&rr__default, (rr_runtime *)NULL);
-    rr__local *self =
-        rr__self(); /* not even to let go: locks may be held by threads that are gone */
-    self->context = self->attached = self->own = NULL;
-    self->chosen = NULL;
-    self->held_count = self->scope_start = self->scope_depth = self->path_count = 0;
-    self->floor = 0, self->frame = NULL;
-}
-static void rr__global_start(void) {
-    rr__mutex_init(&rr__global_mutex);
-    if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
-#if RR__UNIX
-    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
-#endif
-}
-static void rr__global_lock(void) {
-    RR__ONCE(rr__global_start);
-    rr__lock(&rr__global_mutex);
-}
-static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
-
-// >>log
-
-const char *rr_status_name(rr_status status) {
-    static const char *const names[] = {
-#define RR__STATUS_NAME(id, text) #id,
-        RR__STATUSES(RR__STATUS_NAME)
-#undef RR__STATUS_NAME
-    };
-    return (unsigned)status < RR__STATUS_COUNT ? names[status] : "unknown status";
-}
-
-const char *rr_status_text(rr_status status) {
-    static const char *const texts[] = {
-#define RR__STATUS_TEXT(id, text) text,
-        RR__STATUSES(RR__STATUS_TEXT)
-#undef RR__STATUS_TEXT
-    };
-    return (unsigned)status < RR__STATUS_COUNT ? texts[status] : "unknown status";
-}
-
-static void rr__log_to_stderr(rr_log_level level, const char *text, void *data) {
-    (void)data;
-    fprintf(stderr, "rustyray: %s: %s\n", level == RR_LOG_ERROR ? "error" : "warning", text);
-}
-
-static void rr__log_text(const rr_config *config, rr_log_level level, const char *text) {
-    rr_log_fn log = config && config->log ? config->log : rr__log_to_stderr;
-    log(level, text, config ? config->log_data : NULL);
-}
-
-RR__PRINTF(3, 4)
-static void rr__log(const rr_config *config, rr_log_level level, const char *format, ...) {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    rr__log_text(config, level, text);
-}
-
-/* The configuration whose log a call from this thread uses; NULL: stderr. */
-static const rr_config *rr__log_config(void) {
-    rr__context *cx = rr__self()->context;
-    return cx ? &cx->runtime->config : NULL;
-}
-
-/* Keeps what rr_error_message tells about a reference whose object has no error itself. */
-RR__PRINTF(3, 4)
-static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...) {
-    rr__local *self = rr__self();
-    va_list args;
-    va_start(args, format);
-    vsnprintf(self->message, sizeof self->message, format, args);
-    va_end(args);
-    self->message_of = ref;
-    return status;
-}
-
-static rr_status rr__note_status(rr_ref ref, rr_status status) {
-    return rr__note(ref, status, "%s", rr_status_text(status));
-}
-
-// >>memory
-
-/* A reference that carries a status and no object, for when there is no memory or no
-   runtime to hold one: id 0, the status in place of the slot. */
-static rr_ref rr__status_ref(rr_status status) { return (rr_ref){0, (uint32_t)status, 0}; }
-static rr_actor rr__status_actor(rr_status status) { return (rr_actor){0, (uint32_t)status, 0}; }
-static rr_status rr__status_of(uint32_t slot) {
-    return slot > 0 && slot < RR__STATUS_COUNT ? (rr_status)slot : RR_ERR_STALE;
-}
-
-/* Two links inside a free block: to the next block and to the next batch. */
-static inline void **rr__link_at(void *block, size_t link) {
-    return (void **)((char *)block + link);
-}
-static void **rr__pool_link(const rr__pool *pool, void *block) {
-    return rr__link_at(block, pool->link);
-}
-
-static bool rr__pool_init(rr__pool *pool, size_t block, size_t link, size_t chunk_bytes) {
-    memset(pool, 0, sizeof *pool);
-    pool->block = block, pool->link = link, pool->chunk_bytes = chunk_bytes;
-    pool->batch = block <= 2048 ? 32 : (uint32_t)(RR__REGION / block);
-    pool->sweep_at = RR__SWEEP / block;
-    return rr__mutex_init(&pool->lock);
-}
-
-/* size bytes, zeroed, aligned to align (a power of two); *memory is what to free. Large
-   calloc's are pages that the system zeroes when they are touched, so no memory is used up
-   before it is needed. */
-static void *rr__aligned_zeros(size_t size, size_t align, void **memory) {
-    if (size > SIZE_MAX - align) return NULL;
-    char *p = RR_CALLOC(1, size + align);
-    *memory = p;
-    return p ? p + (align - (uintptr_t)p % align) % align : NULL;
-}
-
-static bool rr__segment_add_locked(rr_runtime *rt);
-
-/* Slots: from a region that was given back, or a new segment. */
-static bool rr__slots_grow_locked(rr__pool *pool) {
-    rr__chunk *region = pool->chunks;
-    if (!region) return rr__segment_add_locked(pool->runtime);
-    pool->chunks = region->next;
-    pool->fresh = region->start, pool->end = region->start + region->bytes;
-    RR_FREE(region);
-    return true;
-}
-
-static bool rr__pool_grow_locked(rr__pool *pool) {
-    if (pool->is_of_slots) return rr__slots_grow_locked(pool);
-    rr__chunk *chunk = RR_MALLOC(sizeof *chunk);
-    if (!chunk) return false;
-    size_t bytes = pool->chunk_bytes < 4 * pool->block ? 4 * pool->block : pool->chunk_bytes;
-    bytes -= bytes % pool->block;
-    char *start = rr__aligned_zeros(bytes, 64, &chunk->memory);
-    if (!start) {
-        RR_FREE(chunk);
-        return false;
-    }
-    *chunk = (rr__chunk){pool->chunks, chunk->memory, start, bytes};
-    pool->chunks = chunk;
-    pool->fresh = start, pool->end = start + bytes;
-    if (pool->chunk_bytes < (size_t)1 << 20) pool->chunk_bytes *= 2;
-    RR__POISON(start, bytes);
-    return true;
-}
-
-/* Free memory is kept for the next burst. But as soon as the values in memory are more than
-   RUSTYRAY_KEEP_BYTES, no more than an eighth of what they take: of large blocks in all, of small
-   ones for each size, as far as whole chunks are free. */
-static bool rr__is_much_in_use(rr_runtime *rt) {
-    return rr__load_relaxed(&rt->store_used) > RUSTYRAY_KEEP_BYTES; /* a counter */
-}
-
-/* New memory was taken. What other sizes have kept since less was in use may be too much now, and
-   nobody may come by those again. */
-static void rr__grown(rr_runtime *rt) {
-    if (rr__is_much_in_use(rt)) rr__sweep_later(rt);
-}
-
-/* Moves a batch from the pool into an empty cache. */
-static RR__NOINLINE bool rr__pool_refill(rr__pool *pool, rr__cache *cache) {
-    rr__lock(&pool->lock);
-    bool grows = !pool->batches && pool->fresh == pool->end;
-    if (pool->batches) {
-        cache->first = pool->batches, cache->count = pool->batch;
-        pool->batches = rr__pool_link(pool, pool->batches)[1];
-        pool->free -= pool->batch;
-    } else if (pool->fresh != pool->end || rr__pool_grow_locked(pool)) {
-        for (uint32_t i = 0; i < pool->batch && pool->fresh != pool->end; i++) {
-            char *block = pool->fresh;
-            pool->fresh += pool->block;
-            RR__UNPOISON(block, pool->link + 2 * sizeof(void *));
-            rr__pool_link(pool, block)[0] = cache->first;
-            cache->first = block, cache->count++;
-        }
-        pool->used += cache->count;
-    }
-    rr__unlock(&pool->lock);
-    if (grows) rr__grown(pool->runtime);
-    return cache->first != NULL;
-}
-
-/* ---- giving memory back ---- */
-
-/* When more blocks are free than are kept, whole regions of them go back to the system; a while
-   later, so that the next burst finds them if it comes soon, and on the thread of the timers, so
-   that nobody waits for it. What is still in use may keep many regions; the next time is when a
-   16th of that is free as well. Slots, which come and go with every task, only when three quarters
-   of those that were ever used are free. */
-
-/* Regions of large segments are huge pages, as which they come and go. */
-static size_t rr__region_bytes(size_t segment) {
-    return segment >= RR__HUGE ? RR__HUGE_PAGE : segment < RR__REGION ? 128 : RR__REGION;
-}
-
-static size_t rr__regions_of_slots(rr_runtime *rt, rr__region *regions) {
-    size_t n = 0;
-    for (int k = RR__FIRST_SEGMENT + 1; k < RR__SEGMENTS; k++) {
-        uintptr_t base = rr__load_relaxed(&rt->segments[k]); /* written under the pool's lock */
-        size_t bytes = ((size_t)1 << k) * sizeof(rr__object), each = rr__region_bytes(bytes);
-        for (size_t at = 0; base && at < bytes; at += each, n++)
-            if (regions) regions[n] = (rr__region){(char *)(base + bytes + at), each, 0, NULL};
-    }
-    return n;
-}
-
-/* Writes the regions of a pool, if there is room for them, and returns how many there are. */
-static size_t rr__regions_list(rr__pool *pool, rr__region *regions) {
-    if (pool->is_of_slots) return rr__regions_of_slots(pool->runtime, regions);
-    size_t n = 0;
-    for (rr__chunk *chunk = pool->chunks; chunk; chunk = chunk->next, n++)
-        if (regions) regions[n] = (rr__region){chunk->start, chunk->bytes, 0, chunk};
-    return n;
-}
-
-static int rr__region_order(const void *a, const void *b) {
-    uintptr_t left = (uintptr_t)((const rr__region *)a)->start;
-    uintptr_t right = (uintptr_t)((const rr__region *)b)->start;
-    return left < right ? -1 : left > right;
-}
-
-/* The region of a block, or NULL; `last` is that of the one before, which is often the same. */
-static rr__region *rr__region_find(rr__region *regions, size_t n, const void *block,
-                                   rr__region *last) {
-    const char *p = block;
-    if (last && p >= last->start && p < last->start + last->bytes) return last;
-    size_t low = 0, high = n;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (regions[middle].start <= p) low = middle + 1;
-        else high = middle;
-    }
-    rr__region *found = low ? &regions[low - 1] : NULL;
-    return found && p < found->start + found->bytes ? found : NULL;
-}
-
-static void rr__regions_count(rr__pool *pool, rr__region *regions, size_t n) {
-    rr__region *region = NULL;
-    for (void *batch = pool->batches; batch; batch = rr__pool_link(pool, batch)[1])
-        for (void *block = batch; block; block = rr__pool_link(pool, block)[0])
-            if ((region = rr__region_find(regions, n, block, region))) region->free++;
-}
-
-/* Blocks that it keeps for the next burst. */
-static size_t rr__pool_keeps(const rr__pool *pool) {
-    bool is_bounded = !pool->is_of_slots && rr__is_much_in_use(pool->runtime);
-    return is_bounded ? (pool->used - pool->free) / 8 : RUSTYRAY_KEEP_BYTES / pool->block;
-}
-
-/* Chooses regions without a used block, until no more than half of what is kept is left. */
-static void rr__regions_choose(rr__pool *pool, rr__region *regions, size_t n) {
-    size_t left = pool->free, keep = rr__pool_keeps(pool) / 2;
-    for (size_t i = 0; i < n; i++) {
-        rr__region *region = &regions[i];
-        size_t blocks = region->bytes / pool->block;
-        if (region->free < blocks || left < keep + blocks) continue;
-        if (!region->chunk && !(region->chunk = RR_MALLOC(sizeof *region->chunk))) continue;
-        region->free = SIZE_MAX, left -= blocks;
-    }
-}
-
-/* Makes the batches anew without what lies in a chosen region. What does not fill a batch goes to
-   the cache. */
-static void rr__batches_filter(rr__pool *pool, rr__cache *cache, rr__region *regions, size_t n) {
-    void *batches = pool->batches, *open = NULL, *next_batch, *next;
-    rr__region *region = NULL;
-    size_t left = 0;
-    pool->batches = NULL;
-    for (void *batch = batches; batch; batch = next_batch) {
-        next_batch = rr__pool_link(pool, batch)[1];
-        for (void *block = batch; block; block = next) {
-            next = rr__pool_link(pool, block)[0];
-            region = rr__region_find(regions, n, block, region);
-            if (region && region->free == SIZE_MAX) continue;
-            rr__pool_link(pool, block)[0] = open, open = block;
-            if (++left % pool->batch) continue;
-            rr__pool_link(pool, open)[1] = pool->batches, pool->batches = open, open = NULL;
-        }
-    }
-    pool->free = left - left % pool->batch;
-    for (; open; open = next) {
-        next = rr__pool_link(pool, open)[0];
-        rr__pool_link(pool, open)[0] = cache->first;
-        cache->first = open, cache->count++;
-    }
-}
-
-/* Whole pages of what is about to be freed: malloc itself may keep them. */
-static void rr__pages_return(char *start, size_t bytes) {
-    size_t skip = (RR__PAGE - (uintptr_t)start % RR__PAGE) % RR__PAGE;
-    if (bytes >= 2 * RR__PAGE)
-        (void)RR__PAGES_RETURN(start + skip, (bytes - skip) / RR__PAGE * RR__PAGE);
-}
-
-static void rr__chunk_free(rr__chunk *chunk) {
-    rr__pages_return(chunk->start, chunk->bytes);
-    RR__UNPOISON(chunk->memory, 1); /* free() clears the rest */
-    RR_FREE(chunk->memory);
-    RR_FREE(chunk);
-}
-
-/* A region of slots stays mapped, because stale handles may be followed into it. */
-static void rr__region_return(rr__pool *pool, rr__region *region) {
-    pool->used -= region->bytes / pool->block;
-    if (!pool->is_of_slots) {
-        rr__chunk **at = &pool->chunks;
-        while (*at != region->chunk) at = &(*at)->next;
-        *at = region->chunk->next;
-        rr__chunk_free(region->chunk);
-        return;
-    }
-    (void)RR__PAGES_RETURN(region->start, region->bytes);
-    *region->chunk = (rr__chunk){pool->chunks, NULL, region->start, region->bytes};
-    pool->chunks = region->chunk;
-}
-
-static RR__NOINLINE void rr__pool_sweep_locked(rr__pool *pool, rr__cache *cache) {
-    size_t n = rr__regions_list(pool, NULL);
-    rr__region *regions = RR_MALLOC((n + 1) * sizeof *regions);
-    if (regions) {
-        rr__regions_list(pool, regions);
-        qsort(regions, n, sizeof *regions, rr__region_order);
-        rr__regions_count(pool, regions, n);
-        rr__regions_choose(pool, regions, n);
-        rr__batches_filter(pool, cache, regions, n);
-        for (size_t i = 0; i < n; i++)
-            if (regions[i].free == SIZE_MAX) rr__region_return(pool, &regions[i]);
-        RR_FREE(regions);
-    }
-    pool->sweep_at = pool->free + (pool->used - pool->free) / 16 + RR__SWEEP / pool->block;
-}
-
-/* Enough is free to look for what can go back. */
-static bool rr__sweep_is_due_locked(const rr__pool *pool) {
-    if (RR__LIKELY(pool->free < pool->sweep_at) || pool->free < rr__pool_keeps(pool)) return false;
-    return !pool->is_of_slots || pool->free / 3 >= pool->used / 4;
-}
-
-static void rr__pool_sweep(rr__pool *pool, rr__cache *cache) {
-    rr__lock(&pool->lock);
-    if (rr__sweep_is_due_locked(pool)) rr__pool_sweep_locked(pool, cache);
-    rr__unlock(&pool->lock);
-}
-
-/* On the thread of the timers, when what was free a while ago may still be. */
-static void rr__sweep(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__pool_sweep(&rt->slot_pool, &cx->slots);
-    for (int i = 0; i < RR__CLASSES; i++) rr__pool_sweep(&rt->block_pools[i], &cx->blocks[i]);
-}
-
-/* Gives a batch of a cache's blocks to the pool. */
-static RR__NOINLINE void rr__pool_flush(rr__pool *pool, rr__cache *cache) {
-    void *first = cache->first, *last = first;
-    for (uint32_t i = 1; i < pool->batch; i++) last = rr__pool_link(pool, last)[0];
-    cache->first = rr__pool_link(pool, last)[0], cache->count -= pool->batch;
-    rr__pool_link(pool, last)[0] = NULL;
-    rr__lock(&pool->lock);
-    rr__pool_link(pool, first)[1] = pool->batches;
-    pool->batches = first;
-    pool->free += pool->batch;
-    bool is_due = rr__sweep_is_due_locked(pool);
-    rr__unlock(&pool->lock);
-    if (RR__UNLIKELY(is_due)) rr__sweep_later(pool->runtime);
-}
-
-/* `link` is the pool's, as a constant. */
-static RR__INLINE void *rr__cache_take(rr__pool *pool, rr__cache *cache, size_t link) {
-    if (RR__UNLIKELY(!cache->first) && !rr__pool_refill(pool, cache)) return NULL;
-    void *block = cache->first;
-    cache->first = *rr__link_at(block, link), cache->count--;
-    RR__PREFETCH(cache->first); /* it may come from another core; the next call wants it */
-    RR__PREFETCH((void *)((uintptr_t)cache->first + 64));
-    return block;
-}
-
-static RR__INLINE void rr__cache_give(rr__pool *pool, rr__cache *cache, size_t link, void *block) {
-    *rr__link_at(block, link) = cache->first;
-    cache->first = block;
-    if (RR__UNLIKELY(++cache->count >= 3 * pool->batch)) rr__pool_flush(pool, cache);
-}
-
-static void rr__pool_free(rr__pool *pool) {
-    for (rr__chunk *chunk = pool->chunks, *next; chunk; chunk = next) {
-        next = chunk->next;
-        rr__chunk_free(chunk);
-    }
-    rr__mutex_destroy(&pool->lock);
-}
-
-/* ---- blocks ---- */
-
-/* The arena: 64-byte aligned blocks of 64 to 512 bytes in steps of 64, and to 64 KiB in steps of a
-   quarter of a power of two, so that at most a fifth of a block above 256 bytes is not used; above
-   that each has memory of its own. */
-static size_t rr__class_bytes(int class) {
-    if (class < 8) return (size_t)64 * (size_t)(class + 1);
-    return (size_t)(128 * (class % 4 + 5)) << (class / 4 - 2);
-}
-
-static uint8_t rr__class_of(size_t bytes) {
-    if (bytes > rr__class_bytes(RR__CLASSES - 1)) return RR__ON_ITS_OWN;
-    uint32_t last = bytes ? (uint32_t)(bytes - 1) / 64 : 0; /* the last unit of 64 bytes */
-    if (last < 8) return (uint8_t)last;
-    uint32_t power = rr__highest_bit(last); /* 3 for those above 512 bytes */
-    return (uint8_t)(4 * power - 4 + (last >> (power - 2)) % 4);
-}
-
-static rr__big *rr__big_of(void *block) { return (rr__big *)(void *)((char *)block - 64); }
-static void *rr__big_block(rr__big *big) { return (char *)big + 64; }
-
-static void rr__big_free(void *block) {
-    rr__pages_return(block, rr__big_of(block)->size);
-    RR__UNPOISON(block, 1); /* free() clears the rest */
-    RR_FREE(rr__big_of(block)->memory);
-}
-
-static void rr__bigs_free(rr_runtime *rt, rr__big *first) {
-    for (rr__big *big = first, *next; big; big = next) {
-        next = big->next;
-        rr__sub_acq_rel(&rt->bigs_held, (uint64_t)big->size);
-        rr__big_free(rr__big_block(big));
-    }
-}
-
-/* Bytes of free ones that are kept. */
-static size_t rr__bigs_keep(rr_runtime *rt) {
-    size_t live = (size_t)rr__load_relaxed(&rt->store_used); /* a counter */
-    return rr__is_much_in_use(rt) ? live / 8 : 2 * RUSTYRAY_KEEP_BYTES;
-}
-
-/* Takes out kept blocks, the oldest first, until there are no more bytes than that. */
-static rr__big *rr__bigs_trim_locked(rr_runtime *rt, size_t most) {
-    rr__big *gone = NULL;
-    while (rt->big_bytes > most) {
-        rr__big *oldest = rt->bigs[rt->next_big];
-        rt->bigs[rt->next_big] = NULL, rt->next_big = (rt->next_big + 1) % RR__BIGS;
-        if (oldest) rt->big_bytes -= oldest->size, oldest->next = gone, gone = oldest;
-    }
-    return gone;
-}
-
-/* A free block of this size, not more than an eighth too large; NULL if none is kept. */
-static void *rr__big_reuse(rr_runtime *rt, size_t size) {
-    int best = -1;
-    rr__lock(&rt->big_lock);
-    for (int i = 0; i < RR__BIGS; i++) {
-        rr__big *big = rt->bigs[i];
-        if (!big || big->size < size || big->size - size > size / 8) continue;
-        if (best < 0 || big->size < rt->bigs[best]->size) best = i;
-    }
-    rr__big *found = best >= 0 ? rt->bigs[best] : NULL;
-    if (found) rt->big_bytes -= found->size, rt->bigs[best] = NULL;
-    rr__big *gone = rr__bigs_trim_locked(rt, rr__bigs_keep(rt));
-    rr__unlock(&rt->big_lock);
-    rr__bigs_free(rt, gone);
-    if (found) RR__UNPOISON(rr__big_block(found), size);
-    return found ? rr__big_block(found) : NULL;
-}
-
-static void *rr__big_new(rr_runtime *rt, size_t size) {
-    void *block = rr__big_reuse(rt, size);
-    char *p = block || size > SIZE_MAX - 128 ? NULL : RR_MALLOC(size + 128);
-    if (!p) return block;
-    if (size >= RR__HUGE)
-        RR__PAGES_HUGE(p + (RR__PAGE - (uintptr_t)p % RR__PAGE) % RR__PAGE, size - RR__PAGE);
-    block = p + 128 - (uintptr_t)p % 64;
-    *rr__big_of(block) = (rr__big){p, size, NULL};
-    rr__add_relaxed(&rt->bigs_held, (uint64_t)size); /* a counter */
-    rr__grown(rt);
-    return block;
-}
-
-/* Keeps a block for reuse; the oldest ones that are kept make room for it. */
-static void rr__big_give(rr_runtime *rt, void *block) {
-    rr__big *big = rr__big_of(block);
-    size_t most = rr__bigs_keep(rt);
-    if (big->size > most) {
-        big->next = NULL;
-        rr__bigs_free(rt, big);
-        return;
-    }
-    RR__POISON(block, big->size);
-    rr__lock(&rt->big_lock);
-    rr__big *gone = rr__bigs_trim_locked(rt, most - big->size), *oldest = rt->bigs[rt->next_big];
-    if (oldest) rt->big_bytes -= oldest->size, oldest->next = gone, gone = oldest;
-    rt->bigs[rt->next_big] = big, rt->next_big = (rt->next_big + 1) % RR__BIGS;
-    rt->big_bytes += big->size;
-    rr__unlock(&rt->big_lock);
-    rr__bigs_free(rt, gone);
-}
-
-/* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__block_free. */
-static void *rr__block_new(rr__context *cx, size_t size, uint8_t *place) {
-    *place = rr__class_of(size);
-    if (*place == RR__ON_ITS_OWN) return rr__big_new(cx->runtime, size);
-    void *block = rr__cache_take(&cx->runtime->block_pools[*place], &cx->blocks[*place], 0);
-    if (block) RR__UNPOISON(block, size);
-    return block;
-}
-
-static void rr__block_free(rr__context *cx, void *block, uint8_t place) {
-    if (!block) return;
-    if (place == RR__ON_ITS_OWN) {
-        rr__big_give(cx->runtime, block);
-        return;
-    }
-    RR__POISON((char *)block + 2 * sizeof(void *), rr__class_bytes(place) - 2 * sizeof(void *));
-    rr__cache_give(&cx->runtime->block_pools[place], &cx->blocks[place], 0, block);
-}
-
-/* Admission: bytes of live objects outside their slots never exceed the limit. */
-static bool rr__store_admit(rr_runtime *rt, size_t bytes) {
-    uint64_t used = rr__load_relaxed(&rt->store_used); /* a counter; orders nothing */
-    do {
-        if (bytes > rt->config.store_bytes || used > rt->config.store_bytes - bytes) return false;
-    } while (!rr__cas_seq_cst(&rt->store_used, &used, used + bytes));
-    return true;
-}
-
-/* Who waits for room should look again. After what it sees then. */
-static void rr__room_event(rr_runtime *rt) {
-    if (RR__UNLIKELY(rt->evicts)) rr__add_seq_cst(&rt->room_events, (uint64_t)1);
-}
-
-static void rr__store_return(rr_runtime *rt, size_t bytes) {
-    rr__sub_acq_rel(&rt->store_used, (uint64_t)bytes);
-    rr__room_event(rt);
-}
-
-/* What the arena takes from the system; with arguments, and the states of actors. */
-static uint64_t rr__store_held(rr_runtime *rt) {
-    uint64_t held = rr__load_relaxed(&rt->bigs_held); /* a counter */
-    for (int i = 0; i < RR__CLASSES; i++) {
-        rr__pool *pool = &rt->block_pools[i];
-        rr__lock(&pool->lock);
-        held += (uint64_t)pool->used * pool->block;
-        rr__unlock(&pool->lock);
-    }
-    return held;
-}
-
-static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
-    uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
-    rr__store_release(&cx->counters[counter], n + 1);      /* pairs with rr__sum */
-}
-
-static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
-    uint64_t sum = 0;
-    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
-        sum += rr__load_seq_cst(&cx->counters[counter]);
-    return sum;
-}
-
-// >>containers
 
 /* Rings are kept, one of each size, for as long as the deque is: a thief may still read one that
    was replaced. */
@@ -3441,10 +3054,6 @@ static bool rr__deque_is_empty(rr__deque *deque) {
     return top >= rr__load_seq_cst(&deque->bottom);
 }
 
-static bool rr__is_claimable(rr__object *o) {
-    return (rr__load_relaxed(&o->word) & RR__STATE_MASK) == RR__STATE(RR__QUEUED); /* a hint */
-}
-
 /* Owner: drops entries at the bottom whose tasks a waiter ran already, all with one fence. */
 static void rr__deque_trim(rr__deque *deque) {
     int64_t bottom = rr__load_relaxed(&deque->bottom), keep = bottom;
@@ -3458,70 +3067,1758 @@ static void rr__deque_trim(rr__deque *deque) {
         rr__deque_shrink(deque);
 }
 
-/* ---- heaps ---- */
+// >>core/slots
 
-/* Heaps of four children a node (Johnson, "Priority queues with update", 1975): shallow, so that
-   adding and removing one of a million entries costs some ten steps. An entry knows its place. */
+/* The table of slots. A slot is found by its number in one step; its memory stays typed as
+   slots, and mapped, until the runtime ends: so a stale handle may be followed, and told by its
+   id.
 
-static bool rr__entry_before(const rr__entry *a, const rr__entry *b) {
-    return a->when < b->when || (a->when == b->when && a->order < b->order);
+       number 1 .. 256 in segment 8, the next 512 in segment 9, ... 2^k in segment k
+
+   With n = number + 255, segment k holds n = 2^k to 2^(k+1) - 1, and segments[k] is where n = 0
+   would lie, so that one shift and one addition find a slot.
+   Locks: that of the pool, for adding. */
+
+enum { RR__SEGMENTS = 32, RR__FIRST_SEGMENT = 8 };
+
+typedef struct rr__slots {
+    rr__pool pool;
+    RR__ATOMIC(uintptr_t) segments[RR__SEGMENTS]; /* written under the pool's lock */
+    void *memory[RR__SEGMENTS];                   /* as malloc gave it */
+    RR__ATOMIC(uint64_t) next_id;
+} rr__slots;
+
+/* Regions of large segments are huge pages, as which they come and go. */
+/* Regions of large segments are huge pages, as which they come and go. */
+static size_t rr__region_bytes(size_t segment) {
+    return segment >= RR__HUGE ? RR__HUGE_PAGE : segment < RR__REGION ? 128 : RR__REGION;
 }
 
-static void rr__heap_place(rr__heap *heap, rr__entry *entry, size_t at) {
-    heap->entries[at] = entry, entry->at = at;
-}
-
-static void rr__heap_up(rr__heap *heap, rr__entry *entry, size_t at) {
-    for (size_t up; at > 1; at = up) {
-        up = (at + 2) / 4;
-        if (!rr__entry_before(entry, heap->entries[up])) break;
-        rr__heap_place(heap, heap->entries[up], at);
+static bool rr__segment_add(rr__slots *slots) {
+    rr__pool *pool = &slots->pool;
+    for (int k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
+        if (rr__load_relaxed(&slots->segments[k])) continue; /* written under this lock */
+        size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
+        char *start = rr__aligned_zeros(bytes, rr__region_bytes(bytes), &slots->memory[k]);
+        if (!start) return false;
+        if (bytes >= RR__HUGE) RR__PAGES_HUGE(start, bytes);
+        pool->fresh = start, pool->end = start + bytes;
+        rr__store_release(&slots->segments[k], (uintptr_t)start - bytes); /* pairs with slot_at */
+        return true;
     }
-    rr__heap_place(heap, entry, at);
+    return false;
 }
 
-static void rr__heap_down(rr__heap *heap, rr__entry *entry, size_t at) {
-    for (;;) {
-        size_t first = 4 * at - 2, least = first;
-        for (size_t i = first; i < first + 4 && i <= heap->count; i++)
-            if (rr__entry_before(heap->entries[i], heap->entries[least])) least = i;
-        if (first > heap->count || !rr__entry_before(heap->entries[least], entry)) break;
-        rr__heap_place(heap, heap->entries[least], at);
-        at = least;
-    }
-    rr__heap_place(heap, entry, at);
-}
-
-static rr__entry *rr__heap_first(const rr__heap *heap) {
-    return heap->count ? heap->entries[1] : NULL;
-}
-
-/* There is room: it was promised. */
-static void rr__heap_add(rr__heap *heap, rr__entry *entry, double when) {
-    entry->when = when, entry->order = heap->orders++;
-    rr__heap_up(heap, entry, ++heap->count);
-}
-
-static void rr__heap_remove(rr__heap *heap, rr__entry *entry) {
-    rr__entry *last = heap->entries[heap->count--];
-    if (last != entry && rr__entry_before(last, entry)) rr__heap_up(heap, last, entry->at);
-    else if (last != entry) rr__heap_down(heap, last, entry->at);
-    entry->at = 0;
-}
-
-/* Sees to it that so many more entries can be added at any time; false without memory. */
-static bool rr__heap_promise(rr__heap *heap, size_t more) {
-    if (heap->promised + more + 1 > heap->room) {
-        size_t room = heap->room ? 2 * heap->room : 64;
-        rr__entry **entries = RR_REALLOC(heap->entries, room * sizeof *entries);
-        if (!entries) return false;
-        heap->entries = entries, heap->room = room;
-    }
-    heap->promised += more;
+/* Slots: from a region that was given back, or a new segment. */
+static bool rr__slots_grow(rr__pool *pool) {
+    rr__chunk *region = pool->chunks;
+    if (!region) return rr__segment_add(pool->owner);
+    pool->chunks = region->next;
+    pool->fresh = region->start, pool->end = region->start + region->bytes;
+    RR_FREE(region);
     return true;
 }
 
-// >>registry
+static size_t rr__slots_regions(rr__pool *pool, rr__region *regions) {
+    rr__slots *slots = pool->owner;
+    size_t n = 0;
+    for (int k = RR__FIRST_SEGMENT + 1; k < RR__SEGMENTS; k++) {
+        uintptr_t base = rr__load_relaxed(&slots->segments[k]); /* written under the pool's lock */
+        size_t bytes = ((size_t)1 << k) * sizeof(rr__object), each = rr__region_bytes(bytes);
+        for (size_t at = 0; base && at < bytes; at += each, n++)
+            if (regions) regions[n] = (rr__region){(char *)(base + bytes + at), each, 0, NULL};
+    }
+    return n;
+}
+
+/* Its pages go back; the region stays mapped, because stale handles may be followed into it. */
+static void rr__slots_give_back(rr__pool *pool, rr__region *region) {
+    (void)RR__PAGES_RETURN(region->start, region->bytes);
+    *region->chunk = (rr__chunk){pool->chunks, NULL, region->start, region->bytes};
+    pool->chunks = region->chunk;
+}
+static const rr__source rr__slots_source = {rr__slots_grow, rr__slots_regions, rr__slots_give_back,
+                                            true};
+
+static bool rr__slots_init(rr__slots *slots, rr__memory *memory) {
+    rr__store_relaxed(&slots->next_id, (uint64_t)1); /* nobody else is here yet */
+    if (!rr__pool_init(&slots->pool, sizeof(rr__object), RR__SLOT_LINK, memory)) return false;
+    slots->pool.source = &rr__slots_source, slots->pool.owner = slots;
+    return true;
+}
+
+static void rr__slots_free(rr__slots *slots) {
+    rr__pool_free(&slots->pool);
+    for (int k = 0; k < RR__SEGMENTS; k++) RR_FREE(slots->memory[k]);
+}
+
+/* The slot of a number from a handle, live or not; NULL if there never was one. */
+static RR__INLINE rr__object *rr__slot_find(rr__slots *slots, uint32_t slot) {
+    uint32_t n = slot + 255;
+    if (RR__UNLIKELY(n == 0)) return NULL;
+    uintptr_t base = rr__load_acquire(&slots->segments[rr__highest_bit(n)]);
+    return RR__LIKELY(base) ? (rr__object *)(base + (uintptr_t)n * sizeof(rr__object)) : NULL;
+}
+
+/* The number of what lies at an address; 0: no slot. */
+static RR__NOINLINE uint32_t rr__slots_number(rr__slots *slots, const rr__object *o) {
+    for (unsigned k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
+        uintptr_t base = rr__load_acquire(&slots->segments[k]);
+        size_t n = base ? ((uintptr_t)o - base) / sizeof(rr__object) : 0;
+        if (base && n >> k == 1) return (uint32_t)(n - 255);
+    }
+    return 0;
+}
+
+// >>core/context
+
+/* Threads and runtimes: what a thread has to itself (rr__local), what it has in one runtime
+   (rr__context), the body that it runs (rr__frame), and the runtime. Each part keeps what is its
+   own in a struct of its own: parts below this one by value, the store, the tasks, the resources
+   and the timers behind a pointer, so that only they know what is in it. What the layers above
+   do at moments that a layer below notices stands in one table, rr__above.
+
+   Locks, in the order in which they may be taken:
+       end_lock        a destructor runs (actors/life.h)
+       global          registry, names, pins, the list of runtimes
+       store lock      rr__store
+       rr_runtime.lock threads, inbox, contexts        or ring_lock
+       a shard's       sleepers, mailboxes, lanes, streams
+       a context's     its sleeper and its wake
+       leaves          pools, big blocks, timers, resources, a file, the census */
+
+typedef struct rr__held rr__held;
+typedef struct rr__step rr__step;
+typedef struct rr__reading rr__reading;
+typedef struct rr__lane rr__lane;
+typedef struct rr__node rr__node;
+typedef struct rr__sleeper rr__sleeper;
+typedef struct rr__resources rr__resources;
+typedef struct rr__timers rr__timers;
+typedef struct rr__store rr__store;
+typedef struct rr__stored rr__stored;
+typedef struct rr__store_thread rr__store_thread;
+typedef struct rr__tasks rr__tasks;
+typedef struct rr__tasks_thread rr__tasks_thread;
+typedef struct rr__actors rr__actors;
+
+/* A body that is running: on the stack of the thread that runs it. */
+/* A body that is running: on the stack of the thread that runs it. */
+typedef struct rr__frame {
+    struct rr__frame *outer;  /* of the same context */
+    struct rr__frame *around; /* of the same thread */
+    rr__context *runner;
+
+    rr__object *task; /* function: its slot; actor: the message's, or the actor's */
+    rr__lane **lanes; /* of the caller that this body is */
+    rr__error *error; /* from rr_fail */
+    void *room;       /* from rr_result */
+    size_t room_bytes;
+    uint8_t room_place;
+    bool is_actor, wants_exit;
+    rr__error *crash; /* from rr_crash_actor */
+
+    uint16_t blocking;                      /* rr_block_begin without their end */
+    int lent;                               /* waits, one on top of the other, that lend its CPUs */
+    rr__control *granted;                   /* by whose shape; NULL for most */
+    size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
+    rr_runtime *chosen;
+    rr__context *context;
+} rr__frame;
+
+/* What a thread has to itself, whatever the runtime. */
+typedef struct rr__local {
+    rr__context *context;  /* the one in use, or NULL */
+    rr__context *attached; /* all as a thread from outside, linked by sibling */
+    rr__context *own;      /* as a worker; or NULL */
+    rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
+    rr__held *held;        /* stack; the innermost scope starts at scope_start */
+    size_t held_count, held_capacity;
+    size_t scope_start, scope_depth;
+    uint32_t scopes;  /* begun so far */
+    size_t floor;     /* where the scope that the running body is starts */
+    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
+    int granted;      /* frames of the thread that were granted something */
+    int apart;        /* frames that need no role: they block, or run on CPUs of their own */
+    struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
+    rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
+    rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
+    size_t path_count, path_capacity;
+    char *stack;       /* where the thread's stack was when it first came here */
+    bool is_hooked;    /* its end will be noticed */
+    rr_ref message_of; /* of whom the last error message speaks */
+    char message[640];
+} rr__local;
+
+enum rr__counter {
+    RR__SUBMITTED,
+    RR__FINISHED,
+    RR__ERRORS,
+    RR__STOLEN,
+    RR__OBJECTS_MADE,
+    RR__OBJECTS_GONE,
+    RR__ACTORS_MADE,
+    RR__ACTORS_GONE,
+    RR__COUNTERS
+};
+
+/* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */
+typedef struct rr__worklist {
+    rr__object *first;
+    bool is_running; /* somebody below on this stack works through it */
+} rr__worklist;
+
+/* Where a worker looks next. Owner only. */
+typedef struct rr__look {
+    bool steals_first;   /* this time, see rr__find_work */
+    uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
+    double passed_since; /* the first of them */
+    rr__context *victim; /* where the last theft worked */
+    rr__context *lone;   /* whose single entry it watches, see rr__is_lone */
+    uint64_t lone_pushes;
+    double lone_since;
+} rr__look;
+
+/* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
+   runtime. Contexts are reused, and freed only with the runtime: so a thief, or who
+   signals one, may always touch it. */
+struct rr__context {
+    rr_runtime *runtime;
+    rr__context *next;             /* list of all contexts of the runtime; append only */
+    rr__context *sibling;          /* list of the thread's own; owner only */
+    rr__context *listed;           /* in `parked`, `rested` or `vacant`; under the runtime's lock */
+    RR__ATOMIC(rr__frame *) frame; /* innermost body; written by the owner */
+    RR__ATOMIC(uint8_t) awaits_value; /* sleeps until another thread signals; the store's lock */
+
+    rr__cache slots, blocks[RR__CLASSES]; /* owner only */
+    uint64_t next_id, last_id;
+    rr__worklist dead; /* what nothing counts any more */
+
+    bool is_worker;              /* a thread of the pool, or a service */
+    bool is_service;             /* it counts itself what it does: timers, spiller */
+    bool has_role, is_searching; /* owner only, as the next */
+    rr__look look;
+    bool is_parked;  /* or its thread has left; under the runtime's lock */
+    bool has_thread; /* to be joined; likewise */
+    rr__thread thread;
+    RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
+
+    rr__store_thread *store; /* what the parts above keep; in one block with this */
+    rr__tasks_thread *tasks;
+
+    rr__deque deque;
+
+    rr__mutex lock; /* of those below; a leaf */
+    rr__cond wake;
+    bool is_woken;        /* parked: go on, with a role, or with what is assigned */
+    rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
+    rr__sleeper *sleeper;
+};
+
+/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
+   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
+   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
+/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
+   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
+   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
+typedef struct rr__shard {
+    rr__mutex lock;
+    rr__node *sleepers;
+} rr__shard;
+
+enum { RR__SHARDS = 64 };
+
+/* What a kind of object does, for layers that know it as an object only. */
+typedef struct rr__ops {
+    /* WAITING: an object that must be complete before it goes on; NULL: none is missing. */
+    rr__object *(*missing)(rr__object *o);
+    /* WAITING, nothing is missing any more: it goes on. It is no longer the caller's. */
+    void (*ready)(rr__context *cx, rr__object *o);
+    /* It was claimed. `until`: an actor stops when this object is complete. */
+    void (*run)(rr__context *cx, rr__object *o, rr__object *until);
+    /* It was decided from outside while it was WAITING (rule R4), by who now calls this. */
+    void (*decided)(rr__context *cx, rr__object *o);
+    /* It was decided, and the caller owns it: gives up what it has. */
+    void (*abandon)(rr__context *cx, rr__object *o);
+    /* It was counted as pending (RR__IS_PENDING), and begins or ends without. */
+    void (*begun)(rr__context *cx, rr__object *o);
+    /* Its timer went: that of a retry, or that of its limit. */
+    void (*due)(rr__context *cx, rr__object *o, bool is_retry);
+    /* Its last count went, but it has not ended: an actor. It may be another one by now. */
+    void (*unheld)(rr__context *cx, rr__object *o);
+    /* Nothing counts it: frees what it has beside its slot. */
+    void (*end)(rr__context *cx, rr__object *o);
+} rr__ops;
+
+/* What the layers above do when a layer below finds that it is time. */
+typedef struct rr__hooks {
+    rr__ops ops[RR__KINDS];
+    rr__context *(*context_alloc)(void);  /* zeroed, with what the parts above keep there */
+    void (*work)(void *context);          /* what a thread of the pool does */
+    void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
+    rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
+    void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
+} rr__hooks;
+static const rr__hooks rr__above; /* filled in by runtime/above.h */
+
+enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
+
+/* rr_runtime.idle counts the roles that sleep and the workers that search, so that one
+   load tells a submitter whether somebody must be woken. See core/queues.h. */
+#define RR__ONE_SLEEPING ((uint64_t)1)
+#define RR__ONE_SEARCHING ((uint64_t)1 << 32)
+#define RR__STOP ((uint64_t)1 << 63)
+#define RR__SLEEPING(idle) ((uint32_t)(idle))
+#define RR__SEARCHING(idle) ((uint32_t)((idle) >> 32) & 0x7fffffff)
+
+struct rr_runtime {
+    RR__ATOMIC(int) phase;        /* enum rr__phase */
+    RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
+    uint32_t home;                /* tells handles of runtimes apart; never 0 */
+    rr_config config;
+    int workers, max_threads;
+    rr__error *no_memory;     /* the error that needs no more memory */
+    uint64_t holders;         /* running + attached threads from outside; global lock */
+    rr_runtime *next_runtime; /* list of all; global lock */
+    bool is_default;
+    bool evicts; /* the store has a limit, and values may leave it */
+
+    rr__resources *resources; /* what the parts above keep; in one block with this */
+    rr__timers *timers;
+    rr__store *store;
+    rr__tasks *tasks;
+    rr__actors *actors;
+
+    RR__ATOMIC(rr__context *) contexts;
+    RR__ATOMIC(int) has_inbox;
+    RR__ATOMIC(int) has_ready; /* there are tasks that have a turn: rr__resources.ready */
+    rr__slots slots;
+    char apart_1[64]; /* above: read by all, rarely written; below: written, each by itself */
+    RR__ATOMIC(uint64_t) idle;
+    char apart_2[64];
+    rr__memory memory;
+    rr__arena arena;
+    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
+    rr__shard shards[RR__SHARDS];
+
+    rr__mutex end_lock;  /* destructors run one at a time; before all others, see rr__end_turn */
+    rr__mutex ring_lock; /* rule W4; before a context's lock */
+    rr__mutex lock;      /* of all below; before a context's lock */
+    rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
+    rr__context *parked; /* threads without a role */
+    rr__context *rested; /* contexts of threads that have left, to be joined */
+    rr__context *vacant; /* contexts that a thread from outside gave back */
+    int threads;
+    rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
+                                             turn, and what a deque had no memory for */
+};
+
+/* ---- global state: the default runtime with the list of all, and what each thread has ---- */
+
+static RR__ATOMIC(rr_runtime *) rr__default;
+static rr_runtime *rr__runtimes; /* all of these under the global lock */
+static uint32_t rr__homes;
+static rr__mutex rr__global_mutex;
+
+static void rr__global_start(void);
+
+#if defined(__TINYC__)
+static RR__NOINLINE rr__local *
+rr__self(void) { /* no thread-local variables: the exit key's value */
+    static rr__local nothing;
+    RR__ONCE(rr__global_start);
+    rr__local *self = RR__EXIT_KEY_GET();
+    if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
+    return self ? self : &nothing;
+}
+#define RR__SELF_IS_ALLOCATED 1
+#else
+static _Thread_local rr__local rr__thread_local;
+static inline rr__local *rr__self(void) { return &rr__thread_local; }
+#define RR__SELF_IS_ALLOCATED 0
+#endif
+
+static void rr__thread_ends(void *local) {
+    rr__local *self = local;
+    rr__above.thread_ends(self);
+    self->is_hooked = false;
+    if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
+}
+
+static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
+static void rr__fork_parent(void) { rr__unlock(&rr__global_mutex); }
+/* The child has one thread and the memory of all: no runtime of the parent may be used. */
+static void rr__fork_child(void) {
+    rr__unlock(&rr__global_mutex);
+    for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
+        rr__store_release(&rt->phase, RR__STOPPED);
+    rr__store_release(&rr__default, (rr_runtime *)NULL);
+    rr__local *self =
+        rr__self(); /* not even to let go: locks may be held by threads that are gone */
+    self->context = self->attached = self->own = NULL;
+    self->chosen = NULL;
+    self->held_count = self->scope_start = self->scope_depth = self->path_count = 0;
+    self->floor = 0, self->frame = NULL;
+}
+static void rr__global_start(void) {
+    rr__mutex_init(&rr__global_mutex);
+    if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
+#if RR__UNIX
+    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
+#endif
+}
+static void rr__global_lock(void) {
+    RR__ONCE(rr__global_start);
+    rr__lock(&rr__global_mutex);
+}
+static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
+
+/* The thread's end will be noticed, so that it may hold something. */
+static bool rr__local_hook(rr__local *self) {
+    RR__ONCE(rr__global_start);
+    if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
+    return self->is_hooked;
+}
+
+/* The configuration whose log a call from this thread uses; NULL: stderr. */
+static const rr_config *rr__log_config(void) {
+    rr__context *cx = rr__self()->context;
+    return cx ? &cx->runtime->config : NULL;
+}
+
+/* Keeps what rr_error_message tells about a reference whose object has no error itself. */
+RR__PRINTF(3, 4)
+static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...) {
+    rr__local *self = rr__self();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(self->message, sizeof self->message, format, args);
+    va_end(args);
+    self->message_of = ref;
+    return status;
+}
+
+static rr_status rr__note_status(rr_ref ref, rr_status status) {
+    return rr__note(ref, status, "%s", rr_status_text(status));
+}
+
+/* A reference that carries a status and no object, for when there is no memory or no
+   runtime to hold one: id 0, the status in place of the slot. */
+static rr_ref rr__status_ref(rr_status status) { return (rr_ref){0, (uint32_t)status, 0}; }
+static rr_actor rr__status_actor(rr_status status) { return (rr_actor){0, (uint32_t)status, 0}; }
+static rr_status rr__status_of(uint32_t slot) {
+    return slot > 0 && slot < RR__STATUS_COUNT ? (rr_status)slot : RR_ERR_STALE;
+}
+
+static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
+    uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
+    rr__store_release(&cx->counters[counter], n + 1);      /* pairs with rr__sum */
+}
+
+static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
+    uint64_t sum = 0;
+    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
+        sum += rr__load_seq_cst(&cx->counters[counter]);
+    return sum;
+}
+
+static rr__shard *rr__shard_of(rr_runtime *rt, const rr__object *o) {
+    return &rt->shards[(o->slot ^ (o->slot >> 6)) % RR__SHARDS];
+}
+
+static rr__object *rr__current_task(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    return frame ? frame->task : NULL;
+}
+
+/* The task of the body that is running was cancelled. */
+static bool rr__must_stop(rr__context *cx) {
+    rr__object *task = rr__current_task(cx);
+    return task && rr__is_decided(task);
+}
+
+static inline const rr__ops *rr__ops_of(const rr__object *o) { return &rr__above.ops[o->kind]; }
+
+static RR__INLINE rr__object *rr__slot_at(rr_runtime *rt, uint32_t slot) {
+    return rr__slot_find(&rt->slots, slot);
+}
+
+/* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__block_free. */
+static void *rr__block_new(rr__context *cx, size_t size, uint8_t *place) {
+    return rr__arena_take(&cx->runtime->arena, cx->blocks, size, place);
+}
+static void rr__block_free(rr__context *cx, void *block, uint8_t place) {
+    rr__arena_give(&cx->runtime->arena, cx->blocks, block, place);
+}
+
+// >>core/errors
+
+/* Errors: why something failed, as a chain towards the first cause. Counted, because every
+   dependent of a failure points to it. Making one never fails: without memory it is
+   rr_runtime.no_memory.
+   Locks: none. */
+
+/* Why something failed: a chain towards the first cause. Counted, because every
+   dependent of a failure points to it. */
+struct rr__error {
+    RR__ATOMIC(uint32_t) count; /* 0: static, never freed */
+    rr_status status;
+    int code;
+    rr__error *cause;    /* counted; NULL for the first */
+    const char *subject; /* the task's name, or the site of an object without one */
+    bool is_task;
+    RR__ATOMIC(char *) message; /* of the whole chain, composed when asked for */
+    char text[];                /* after the subject, before the cause */
+};
+
+static rr__error *rr__error_share(rr__error *error) {
+    if (rr__load_relaxed(&error->count)) rr__add_relaxed(&error->count, 1u); /* we hold one */
+    return error;
+}
+
+static void rr__error_drop(rr__error *error) {
+    while (error && rr__load_relaxed(&error->count)) { /* static ones stay 0 */
+        if (rr__sub_acq_rel(&error->count, 1u) != 1) return;
+        rr__error *cause = error->cause;
+        RR_FREE(rr__load_relaxed(&error->message)); /* the last holder */
+        RR_FREE(error);
+        error = cause; /* a loop: chains are long */
+    }
+}
+
+/* An error about a subject; takes over one count of the cause. Never NULL. */
+RR__PRINTF(6, 0)
+static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code,
+                                 const rr__object *about, rr__error *cause, const char *format,
+                                 va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    size_t room = length > 0 ? (size_t)length + 1 : 1;
+    const char *subject = about ? rr__name_of(about) : NULL;
+    bool is_own = about && rr__control_of(about); /* its name may go before the error */
+    rr__error *error = RR_CALLOC(1, sizeof *error + room + (is_own ? strlen(subject) + 1 : 0));
+    if (!error) {
+        rr__error_drop(cause);
+        return rt->no_memory;
+    }
+    vsnprintf(error->text, room, format, args);
+    rr__store_relaxed(&error->count, 1u); /* not shared yet */
+    error->status = status, error->code = code, error->cause = cause;
+    error->subject = is_own ? strcpy(error->text + room, subject) : subject;
+    error->is_task = about && about->kind <= RR__METHOD;
+    return error;
+}
+
+RR__PRINTF(4, 5)
+static rr__error *rr__error_new(rr_runtime *rt, rr_status status, const rr__object *about,
+                                const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    rr__error *error = rr__error_make(rt, status, 0, about, NULL, format, args);
+    va_end(args);
+    return error;
+}
+
+/* The failure of `about` because of another one: its status and code are passed on. Takes over a
+   count of the cause. */
+RR__PRINTF(4, 5)
+static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__error *cause,
+                                  const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    rr__error *error = rr__error_make(rt, cause->status, cause->code, about, cause, format, args);
+    va_end(args);
+    return error;
+}
+
+static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
+    if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
+    return rr__error_new(rt, status, about, "%s", rr_status_text(status));
+}
+
+/* The message of a chain; of one longer than 24 links the middle is counted, not told. Call
+   with text NULL to measure. Returns the length. */
+static size_t rr__error_write(const rr__error *error, char *text, size_t size) {
+    enum { HEAD = 16, TAIL = 8 };
+    size_t links = 0, used = 0, i = 0;
+    for (const rr__error *e = error; e; e = e->cause) links++;
+    for (const rr__error *e = error; e; e = e->cause, i++) {
+        char *at = text && used < size ? text + used : NULL;
+        size_t left = at ? size - used : 0;
+        bool skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
+        if (skipped && i > HEAD) continue;
+        const char *before =
+            e->subject ? (e->is_task ? (i ? "'" : "task '") : (i ? "(" : "object (")) : "";
+        const char *after = e->subject ? (e->is_task ? "' failed: " : ") failed: ") : "";
+        int n = skipped ? snprintf(at, left, "... %zu more ... ", links - HEAD - TAIL)
+                        : snprintf(at, left, "%s%s%s%s", before, e->subject ? e->subject : "",
+                                   after, e->text);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return used;
+}
+
+/* Composed on the first request and kept with the error; whoever comes second uses it. */
+static const char *rr__error_message_of(rr__error *error) {
+    char *message = rr__load_acquire(&error->message);
+    if (message) return message;
+    size_t size = rr__error_write(error, NULL, 0) + 1;
+    char *made = RR_MALLOC(size);
+    if (!made) return error->text[0] ? error->text : rr_status_text(error->status);
+    rr__error_write(error, made, size);
+    if (rr__cas_seq_cst(&error->message, &message, made)) return made;
+    RR_FREE(made);
+    return message;
+}
+
+/* ---- of objects that have failed ---- */
+
+static rr_status rr__failure_status(rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    return word & RR__IS_DECIDED ? rr__status_by(word) : o->data.error->status;
+}
+
+/* Why an object has failed; counted for the caller. */
+static rr__error *rr__failure(rr_runtime *rt, rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    if (!(word & RR__IS_DECIDED)) return rr__error_share(o->data.error);
+    return rr__error_new(rt, rr__status_by(word), o, "%s", rr_status_text(rr__status_by(word)));
+}
+
+// >>core/objects
+
+/* The life of an object: making it, publishing it, counting it, and what happens when nothing
+   counts it any more (its class frees what it has). Rule R2 at struct rr__object.
+   Locks: none but those of the pools. */
+
+/* A slot that is used for the first time learns its number. */
+static inline uint32_t rr__slot_number(rr_runtime *rt, rr__object *o) {
+    return rr__slots_number(&rt->slots, o);
+}
+
+static RR__INLINE uint64_t rr__next_id(rr__context *cx) {
+    enum { STEP = 1024 };
+    if (RR__UNLIKELY(cx->next_id == cx->last_id)) {
+        cx->next_id = rr__add_relaxed(&cx->runtime->slots.next_id, (uint64_t)STEP); /* unique */
+        cx->last_id = cx->next_id + STEP;
+    }
+    return cx->next_id++;
+}
+
+/* A slot for a new object, not published yet: its word is still 0. NULL without memory. */
+static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind,
+                                             const char *site) {
+    rr__object *o = rr__cache_take(&cx->runtime->slots.pool, &cx->slots, RR__SLOT_LINK);
+    if (RR__UNLIKELY(!o)) return NULL;
+    if (RR__UNLIKELY(!o->slot)) o->slot = rr__slot_number(cx->runtime, o);
+    o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
+    o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
+    rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
+    o->is_held = false, o->lane_flags = o->attempt = 0;
+    rr__store_relaxed(&o->flags, (uint8_t)0);              /* published with word */
+    rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
+    rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
+    rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
+                                                   before are gone */
+    rr__count(cx, kind == RR__CONSTRUCTOR ? RR__ACTORS_MADE : RR__OBJECTS_MADE);
+    return o;
+}
+
+/* From here on the object is found through its handle (release; pairs with rule R2's CAS). */
+static RR__INLINE void rr__publish_with(rr__object *o, enum rr__state state, uint32_t count,
+                                        int type_kind, uint64_t flags) {
+    rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | flags | count);
+}
+
+/* The same; says by itself where the value is. */
+static RR__INLINE void rr__publish(rr__object *o, enum rr__state state, uint32_t count,
+                                   int type_kind) {
+    uint64_t flags = state == RR__READY && o->place == RR__IN_SLOT ? RR__IS_INLINE : 0;
+    rr__publish_with(o, state, count, type_kind, flags);
+}
+
+static RR__INLINE void rr__object_free(rr__context *cx, rr__object *o) {
+    rr__store_relaxed(&o->id, (uint64_t)0); /* stale from now on; value words are stored release */
+    rr__store_release(&o->word, (uint64_t)0);
+    if (o->kind != RR__CONSTRUCTOR) rr__count(cx, RR__OBJECTS_GONE); /* an actor: when it ended */
+    rr__cache_give(&cx->runtime->slots.pool, &cx->slots, RR__SLOT_LINK, o);
+}
+
+static rr_ref rr__ref_to(rr__context *cx, rr__object *o) {
+    return (rr_ref){rr__load_relaxed(&o->id), o->slot, cx->runtime->home}; /* we hold a count */
+}
+static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
+    rr_ref ref = rr__ref_to(cx, o);
+    return (rr_actor){ref.id, ref.slot, ref.home};
+}
+
+/* ---- what its class does ---- */
+
+/* It was decided (rule R4) and is the caller's, who was about to do something with it. */
+static inline void rr__abandon(rr__context *cx, rr__object *o) { rr__ops_of(o)->abandon(cx, o); }
+
+/* Runs what was claimed. `until`: an actor stops when this object is complete. */
+static inline void rr__run(rr__context *cx, rr__object *o, rr__object *until) {
+    rr__ops_of(o)->run(cx, o, until);
+}
+
+/* ---- counts ---- */
+
+/* Nothing counts it any more: frees it and, as a loop, what only it kept. */
+static RR__NOINLINE void rr__bury(rr__context *cx, rr__object *o) {
+    o->next = cx->dead.first;
+    cx->dead.first = o;
+    if (cx->dead.is_running) return;
+    cx->dead.is_running = true;
+    while ((o = cx->dead.first)) {
+        cx->dead.first = o->next;
+        rr__ops_of(o)->end(cx, o);
+        rr__object_free(cx, o);
+    }
+    cx->dead.is_running = false;
+}
+
+/* The last count went; `word` is what it was before. The last count of an actor that has not ended
+   is no end of its slot: its runner frees that. The word as it was then decides, because the runner
+   may be about to. */
+static inline void rr__last_dropped(rr__context *cx, rr__object *o, uint64_t word) {
+    uint64_t flags = word & (RR__IS_INLINE | RR__HAS_CONTROL);
+    if (RR__LIKELY(flags == RR__IS_INLINE && rr__kind_is_plain(rr__kind_in(word))))
+        rr__object_free(cx, o);
+    else if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) {
+        RR__STRESS_POINT();
+        rr__above.ops[RR__CONSTRUCTOR].unheld(cx, o);
+    } else rr__bury(cx, o);
+}
+
+static inline void rr__drop(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__sub_acq_rel(&o->word, (uint64_t)1);
+    if ((word & RR__COUNT_MASK) == 1) rr__last_dropped(cx, o, word);
+}
+
+/* The caller's pin and a count that it says it has; if two threads give the same count back, the
+   second finds nothing but its pin. */
+static void rr__drop_two(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word), counts; /* the CAS checks it */
+    do counts = (word & RR__COUNT_MASK) >= 2 ? 2 : 1;
+    while (!rr__cas_seq_cst(&o->word, &word, word - counts));
+    if ((word & RR__COUNT_MASK) == counts) rr__last_dropped(cx, o, word);
+}
+
+/* A further count, by one who holds one already. */
+static inline void rr__share(rr__object *o) { rr__add_relaxed(&o->word, (uint64_t)1); }
+
+/* Rule R2. False for a stale handle. */
+static bool rr__try_retain(rr__context *cx, rr__object *o, uint64_t id) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    do {
+        uint64_t count = word & RR__COUNT_MASK;
+        if (count == 0 || count == RR__COUNT_MASK >> 1) return false;
+    } while (!rr__cas_seq_cst(&o->word, &word, word + 1));
+    if (RR__LIKELY(rr__load_relaxed(&o->id) == id)) return true;
+    rr__drop(cx, o); /* it was another object's; put it back */
+    return false;
+}
+
+/* The slot that a handle speaks of, if it still does; no count is taken. */
+static RR__INLINE rr__object *rr__find(rr_runtime *rt, rr_ref ref) {
+    if (ref.home != rt->home || ref.id == 0) return NULL;
+    rr__object *o = rr__slot_at(rt, ref.slot);
+    return o && rr__load_acquire(&o->id) == ref.id ? o : NULL;
+}
+
+/* The same with a count, which keeps it. Actors and objects do not stand in for each other. */
+static rr__object *rr__pin(rr__context *cx, rr_ref ref, bool actor) {
+    rr__object *o = rr__find(cx->runtime, ref);
+    if (!o || !rr__try_retain(cx, o, ref.id)) return NULL;
+    if ((o->kind == RR__CONSTRUCTOR) == actor) return o;
+    rr__drop(cx, o);
+    return NULL;
+}
+static rr__object *rr__pin_actor(rr__context *cx, rr_actor a) {
+    return rr__pin(cx, (rr_ref){a.id, a.slot, a.home}, true);
+}
+
+/* The object that a stored handle counts; NULL for the null handle. */
+static rr__object *rr__contained(rr__context *cx, rr__object *o) {
+    rr_ref inner; /* rr_actor has the same layout */
+    memcpy(&inner, rr__data(o), sizeof inner);
+    return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
+}
+
+/* Visits every live object: pinned, so that it may be looked at while others go on. */
+static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
+    for (uint32_t slot = 1;; slot++) {
+        rr__object *o = rr__slot_at(cx->runtime, slot);
+        if (!o) return;
+        uint64_t id = rr__load_acquire(&o->id);
+        if (!id || !rr__try_retain(cx, o, id)) continue;
+        visit(cx, o);
+        rr__drop(cx, o);
+    }
+}
+
+// >>core/sleepers
+
+/* Threads that sleep until objects are complete. A sleeper hangs a node into the list of each
+   object's shard and sleeps on its own thread's condition variable; who completes an object sees
+   its flag HAS_SLEEPERS in the same operation that completes it, and wakes it there. A futex or
+   condition variable inside the object could be freed while its last user still unlocks it;
+   these belong to the thread's context, which lives as long as the runtime.
+   Locks: a shard's, then a context's. */
+
+/* A thread that waits for objects, and one node of it in a shard for each of them. */
+typedef struct rr__sleeper {
+    rr__context *context;
+    rr__object *task;   /* whose body waits; NULL outside */
+    size_t fired, need; /* under the context's lock */
+    bool edge_fired;    /* the object that the ring check looked at is complete */
+    bool has_limit, is_too_deep;
+    rr__object *edge;  /* that the task's link is to; NULL: it has none */
+    bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
+    bool is_called;    /* it was */
+    bool is_cancelled; /* the task was, meanwhile */
+    bool is_ring;      /* a ring was found; its description is in `ring` */
+    char ring[320];
+    size_t *order; /* indices in order of completion; may be NULL */
+} rr__sleeper;
+
+typedef struct rr__node {
+    struct rr__node *next, *previous;
+    rr__object *object;
+    rr__sleeper *sleeper;
+    size_t index;
+    bool is_linked, is_edge;
+} rr__node;
+
+/* Lists a node. False if the object is complete. Setting the flag and completing change the
+   same word: so the one that comes second sees the other. */
+static bool rr__node_add(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_of(rt, node->object);
+    rr__lock(&shard->lock);
+    uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
+    bool waits = rr__state_of(word) < RR__READY;
+    if (waits) {
+        node->next = shard->sleepers, node->previous = NULL;
+        if (shard->sleepers) shard->sleepers->previous = node;
+        shard->sleepers = node, node->is_linked = true;
+    }
+    rr__unlock(&shard->lock);
+    return waits;
+}
+
+static void rr__node_unlink(rr__shard *shard, rr__node *node) {
+    if (node->previous) node->previous->next = node->next;
+    else shard->sleepers = node->next;
+    if (node->next) node->next->previous = node->previous;
+    node->is_linked = false;
+}
+
+/* After this no other thread touches the node: who fires it does so under the shard's lock. */
+static void rr__node_remove(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_of(rt, node->object);
+    rr__lock(&shard->lock);
+    if (node->is_linked) rr__node_unlink(shard, node);
+    rr__unlock(&shard->lock);
+}
+
+/* Returns the context to be signalled, or NULL. */
+static rr__context *rr__node_fire(rr__node *node) {
+    rr__sleeper *s = node->sleeper;
+    rr__context *cx = s->context; /* never freed before the runtime; the sleeper may go at once */
+    rr__lock(&cx->lock);
+    if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
+    s->fired++;
+    if (node->is_edge) s->edge_fired = true;
+    bool is_enough = s->fired >= s->need || node->is_edge;
+    rr__unlock(&cx->lock);
+    return is_enough ? cx : NULL;
+}
+
+/* Signals after the locks are let go of, which the woken thread needs at once. */
+static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
+    enum { FEW = 16 };
+    rr__context *woken[FEW], *cx;
+    int n = 0;
+    rr__shard *shard = rr__shard_of(rt, o);
+    rr__lock(&shard->lock);
+    for (rr__node *node = shard->sleepers, *next; node; node = next) {
+        next = node->next;
+        if (node->object != o) continue;
+        rr__node_unlink(shard, node);
+        if (!(cx = rr__node_fire(node))) continue;
+        if (n < FEW) woken[n++] = cx;
+        else rr__cond_signal(&cx->wake);
+    }
+    rr__unlock(&shard->lock);
+    while (n > 0) rr__cond_signal(&woken[--n]->wake);
+}
+
+/* Enough has fired, or something else has happened that ends its sleep. */
+static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
+    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled;
+}
+
+/* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
+static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
+    rr__context *cx = s->context;
+    rr__lock(&cx->lock);
+    s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
+    while (!rr__sleeper_is_over_locked(s) && !s->is_called) {
+        if (!s->has_limit) {
+            rr__cond_wait(&cx->wake, &cx->lock);
+        } else {
+            double left = deadline - rr_now();
+            if (left <= 0) break;
+            rr__cond_wait_for(&cx->wake, &cx->lock, left);
+        }
+    }
+    s->is_idle = false;
+    rr__unlock(&cx->lock);
+}
+
+/* The body of a task that was decided need not sleep any more. */
+static void rr__body_wake(rr_runtime *rt, const rr__object *task) {
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
+        rr__lock(&cx->lock);
+        bool sleeps = cx->sleeper && cx->sleeper->task == task;
+        if (sleeps) cx->sleeper->is_cancelled = true;
+        rr__unlock(&cx->lock);
+        if (sleeps) rr__cond_signal(&cx->wake);
+    }
+}
+
+static bool rr__sleeper_is_done(rr__sleeper *s) {
+    rr__lock(&s->context->lock);
+    bool is_done = rr__sleeper_is_over_locked(s);
+    rr__unlock(&s->context->lock);
+    return is_done;
+}
+
+static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
+    rr__lock(&cx->lock);
+    cx->sleeper = s;
+    rr__unlock(&cx->lock);
+}
+
+// >>core/queues
+
+/* Where what can run lies until somebody takes it, and who is woken for it. Every thread, from
+   outside too, has a deque; the inbox, a FIFO, serves actors that had their turn, and what a
+   deque has no memory for. Entries are hints; rr__claim, one CAS on the slot, decides who runs
+   what.
+
+   A role is the right to run tasks; there are rr_config.workers of them. A thread that parks or
+   really waits puts its role to sleep; waking takes a sleeping role and gives it to a parked
+   thread, or to a new one if all are waiting. Waking follows Go's rule (Vyukov 2012): nobody is
+   woken while somebody searches, and the last searcher that finds work wakes the next if there
+   is more.
+   Rules  P1  Submit: fill the deque, then look at idle (both seq_cst).
+          P2  Before parking: change idle, then look at all deques (both seq_cst).
+              P1 and P2 together: no task is left with everyone asleep.
+          P3  While somebody searches nobody is woken; the last searcher that finds work
+              looks, as in P2, whether there is more, and then wakes the next.
+   Locks: rr_runtime.lock for threads and the inbox; a context's after it. */
+
+static void rr__quiet_signal(rr_runtime *rt) {
+    rr__lock(&rt->lock);
+    rr__cond_signal(&rt->quiet);
+    rr__unlock(&rt->lock);
+}
+
+static void rr__signal_if_stopping(rr_runtime *rt) {
+    if (rr__load_seq_cst(&rt->idle) & RR__STOP) rr__quiet_signal(rt);
+}
+
+/* ---- threads ---- */
+
+/* A context for a thread: of the pool, or from outside; NULL without memory. Under the runtime's
+   lock. */
+static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) {
+    rr__context *cx = is_worker ? NULL : rt->vacant;
+    if (cx) {
+        rt->vacant = cx->listed;
+        return cx;
+    }
+    if (!(cx = rr__above.context_alloc())) return NULL;
+    bool has_lock = rr__mutex_init(&cx->lock), has_cond = has_lock && rr__cond_init(&cx->wake);
+    if (!has_cond || !rr__deque_init(&cx->deque)) {
+        if (has_cond) rr__cond_destroy(&cx->wake);
+        if (has_lock) rr__mutex_destroy(&cx->lock);
+        RR_FREE(cx);
+        return NULL;
+    }
+    cx->runtime = rt, cx->is_worker = is_worker;
+    rr__store_relaxed(&cx->deque.is_served, (int)is_worker); /* published with the context */
+    cx->next = rr__load_relaxed(&rt->contexts);              /* written under this lock */
+    rr__store_seq_cst(&rt->contexts, cx); /* for P2 and rr__sum; pairs with all walks */
+    return cx;
+}
+
+static void rr__context_free(rr__context *cx) {
+    rr__deque_free(&cx->deque);
+    rr__cond_destroy(&cx->wake);
+    rr__mutex_destroy(&cx->lock);
+    RR_FREE(cx);
+}
+
+static void rr__context_wake(rr__context *cx) {
+    rr__lock(&cx->lock);
+    cx->is_woken = true;
+    rr__unlock(&cx->lock);
+    rr__cond_signal(&cx->wake); /* it is not freed before the runtime; with the lock held the thread
+                                   would wake only to wait for that */
+}
+
+/* A new pool thread: with a role, searching, or with a task to run apart. Under the runtime's
+   lock. */
+static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
+    if (rt->threads >= rt->max_threads || rr__load_relaxed(&rt->phase) == RR__STOPPED) return false;
+    rr__context *cx = rt->rested;
+    if (cx) rt->rested = cx->listed;
+    else if (!(cx = rr__context_new(rt, true))) return false;
+    if (cx->has_thread) rr__thread_join(cx->thread); /* it needs no lock any more */
+    cx->has_role = cx->is_searching = !task;
+    cx->assigned = task, cx->is_parked = false;
+    rt->threads++;
+    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__above.work, cx))) return true;
+    rt->threads--;
+    cx->assigned = NULL, cx->has_role = cx->is_searching = false, cx->is_parked = true;
+    cx->listed = rt->rested, rt->rested = cx; /* for the next try */
+    return false;
+}
+
+/* A thread for the runtime itself; NULL if there is none. Under the runtime's lock. */
+static rr__context *rr__service_start_locked(rr_runtime *rt, void (*run)(void *)) {
+    rr__context *cx = rr__context_new(rt, true);
+    if (!cx) return NULL;
+    cx->is_service = true;
+    rr__store_relaxed(&cx->deque.is_served, 0); /* it never comes back for what it puts there */
+    if ((cx->has_thread = rr__thread_start(&cx->thread, run, cx))) return cx;
+    cx->is_worker = cx->is_service = false;
+    cx->listed = rt->vacant, rt->vacant = cx;
+    return NULL;
+}
+
+/* Every thread waits and there may be no more (rr_config.max_threads). Rather than that nothing
+   goes on any more, one of them works on top of its wait, whatever there is. Under the runtime's
+   lock. */
+static rr__context *rr__sleeper_call(rr_runtime *rt) {
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
+        rr__lock(&cx->lock);
+        bool is_called = cx->sleeper && cx->sleeper->is_idle;
+        if (is_called) cx->sleeper->is_idle = false, cx->sleeper->is_called = true;
+        rr__unlock(&cx->lock);
+        if (is_called) return cx;
+    }
+    return NULL;
+}
+
+/* Hands a role that was just taken from sleep to a thread. If there is none for it, the role sleeps
+   on: the first thread that stops waiting takes it. Under the lock, so that no thread parks unseen
+   in between. */
+static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
+    rr__context *called = NULL;
+    rr__lock(&rt->lock);
+    rr__context *cx = rt->parked;
+    if (cx) rt->parked = cx->listed, cx->is_parked = false;
+    else if (!rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
+        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
+        rr__cond_signal(&rt->quiet);
+    }
+    rr__unlock(&rt->lock);
+    if (cx) rr__context_wake(cx);
+    if (called) rr__cond_signal(&called->wake);
+}
+
+/* Has a thread without a role run a task; false if there is none for it. */
+static bool rr__thread_begin(rr_runtime *rt, rr__object *task) {
+    rr__lock(&rt->lock);
+    rr__context *cx = rt->parked;
+    if (cx) rt->parked = cx->listed, cx->is_parked = false, cx->assigned = task;
+    bool is_new = !cx && rr__worker_add_locked(rt, task);
+    rr__unlock(&rt->lock);
+    if (cx) rr__context_wake(cx);
+    return cx || is_new;
+}
+
+/* Rule P3. */
+static void rr__wake_one(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    while (RR__SLEEPING(idle) && !RR__SEARCHING(idle))
+        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING + RR__ONE_SEARCHING)) {
+            rr__role_hand_over(rt);
+            return;
+        }
+}
+
+static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 */
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
+}
+
+/* FIFO. Two kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
+   claimable all the time, so that a waiter need not wait for the inbox; and tasks for which a deque
+   had no memory, WAITING, that is, claimable by nobody until they are taken out. */
+static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->lock);
+    if (!is_actor || !o->is_listed) {
+        o->is_listed = is_actor;
+        if (is_actor) rr__share(o);
+        rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
+        rr__store_seq_cst(&rt->has_inbox, 1);
+    }
+    rr__unlock(&rt->lock);
+    rr__announce(rt);
+}
+
+static rr__object *rr__inbox_take(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
+    rr__lock(&rt->lock);
+    rr__object *o = rt->inbox_first;
+    bool is_actor = o && o->is_listed;
+    if (is_actor) o->is_listed = false;
+    if (o && !(rt->inbox_first = o->next)) {
+        rt->inbox_last = NULL;
+        rr__store_seq_cst(&rt->has_inbox, 0);
+    }
+    rr__unlock(&rt->lock);
+    if (!o) return NULL;
+    if (!is_actor) {
+        if (rr__try_state(o, RR__WAITING, RR__RUNNING)) return o;
+        rr__abandon(cx, o);
+        return NULL;
+    }
+    bool is_ours = rr__claim(o);
+    rr__drop(cx, o);
+    return is_ours ? o : NULL;
+}
+
+/* No memory for the deque: what is QUEUED goes to the inbox, unless a waiter was faster. */
+static RR__NOINLINE void rr__shelve(rr__context *cx, rr__object *o) {
+    if (!rr__claim(o)) return;
+    bool is_actor = o->kind == RR__CONSTRUCTOR;
+    if (is_actor) rr__share(o); /* once QUEUED it may end under us */
+    if (rr__try_state(o, RR__RUNNING, is_actor ? RR__QUEUED : RR__WAITING))
+        rr__inbox_put(cx, o, is_actor);
+    else rr__abandon(cx, o);
+    if (is_actor) rr__drop(cx, o);
+}
+
+/* Puts what is QUEUED where workers find it. */
+static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
+    if (RR__LIKELY(rr__deque_push(&cx->deque, o))) rr__announce(cx->runtime);
+    else rr__shelve(cx, o);
+}
+
+static bool rr__has_work(rr_runtime *rt) {
+    if (rr__load_seq_cst(&rt->has_inbox) || rr__load_seq_cst(&rt->has_ready)) return true;
+    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
+        if (!rr__deque_is_empty(&cx->deque)) return true;
+    return false;
+}
+
+/* Makes a WAITING task or actor claimable. The caller owns the state (rule R1). */
+static RR__INLINE void rr__make_claimable(rr__context *cx, rr__object *o) {
+    if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
+    else rr__abandon(cx, o);
+}
+
+// >>core/stocks
+
+/* Stocks: how much there is of each resource, how much of it is in use, and who waits for which set
+   of needs, its shape. Bookkeeping: what follows from it is core/resources.h.
+   Locks: rr__resources.lock, a leaf, held by the caller. */
+
+/* CPUs and what rr_config.resources names, in ten-thousandths, so that they add up. */
+typedef struct rr__stock {
+    const char *name;
+    int64_t total, used;
+    int64_t stuck; /* of those used: held by actors, or by tasks that wait for something */
+} rr__stock;
+
+enum { RR__CPU, RR__STOCKS = 1 + RR_RESOURCES, RR__WHOLE = 10000 };
+
+/* What tasks may need, and those that wait for just that: one for each such set in use. Under the
+   lock of the stocks. */
+typedef struct rr__shape {
+    struct rr__shape *next;
+    int64_t amounts[RR__STOCKS]; /* CPUs 0: nothing but the worker that runs it */
+    bool is_of_actors;           /* held while they live; CPUs: those beyond the first */
+    int overtaken;               /* so often since its first one waits */
+    size_t users;                /* controls that point to it */
+    rr__heap waiting;
+} rr__shape;
+
+typedef struct rr__resources {
+    rr__mutex lock; /* of all below; a leaf */
+    rr__stock stocks[RR__STOCKS];
+    int count;
+    char *names;
+    rr__shape *shapes;
+    rr__heap ready; /* QUEUED tasks that have a turn */
+
+    rr__control *first_chosen, *last_chosen; /* granted CPUs, but the roles are not there yet */
+    int64_t chosen_cpus;                     /* that those will run on */
+    int64_t apart_cpus;           /* on which tasks run that are not those of a worker, see below */
+    int64_t pot;                  /* roles for that */
+    bool has_given;               /* roles back to the game, see rr__apart_leave_locked */
+    int starting;                 /* taken from `chosen`, and not yet a thread's */
+    RR__ATOMIC(int) roles_wanted; /* that workers are to hand in; see rr__pot_settle_locked */
+} rr__resources;
+
+static bool rr__resources_init(rr__resources *r) { return rr__mutex_init(&r->lock); }
+
+static void rr__resources_free(rr__resources *r) {
+    RR_FREE(r->ready.entries);
+    for (rr__shape *shape = r->shapes, *next; shape; shape = next) {
+        next = shape->next;
+        RR_FREE(shape->waiting.entries);
+        RR_FREE(shape);
+    }
+    RR_FREE(r->names);
+    rr__mutex_destroy(&r->lock);
+}
+
+static bool rr__fits(const rr__resources *r, const rr__shape *shape, const int64_t *kept) {
+    for (int i = 0; i < r->count; i++) {
+        const rr__stock *stock = &r->stocks[i];
+        int64_t left = stock->total - stock->used - (kept ? kept[i] : 0);
+        if (shape->amounts[i] && shape->amounts[i] > left) return false;
+    }
+    int64_t most = r->stocks[RR__CPU].total - RR__WHOLE; /* of actors */
+    return !shape->is_of_actors || r->stocks[RR__CPU].stuck + shape->amounts[RR__CPU] <= most;
+}
+
+static bool rr__shapes_meet(const rr__shape *a, const rr__shape *b) {
+    for (int i = 0; i < RR__STOCKS; i++)
+        if (a->amounts[i] && b->amounts[i]) return true;
+    return false;
+}
+
+/* Can those that run make room for it, by ending? */
+static bool rr__can_fit(const rr__resources *r, const rr__shape *shape) {
+    for (int i = 0; i < r->count; i++)
+        if (shape->amounts[i] > r->stocks[i].total - r->stocks[i].stuck) return false;
+    return true;
+}
+
+/* The shape whose first task gets what it needs next: the oldest of those that fit. One that needs
+   much does not hold up others, but only so many may overtake it; then what it needs is kept,
+   unless what it lacks is held by some that wait, perhaps for those others. */
+static rr__shape *rr__shape_next_locked(rr__resources *r) {
+    enum { PATIENCE = 32 };
+    int64_t kept[RR__STOCKS] = {0};
+    rr__shape *best = NULL;
+    for (rr__shape *s = r->shapes; s; s = s->next) {
+        bool keeps = s->waiting.count && s->overtaken >= PATIENCE && rr__can_fit(r, s);
+        for (int i = 0; i < RR__STOCKS && keeps; i++) kept[i] += s->amounts[i];
+    }
+    for (rr__shape *s = r->shapes; s; s = s->next)
+        if (s->waiting.count && rr__fits(r, s, s->overtaken < PATIENCE ? kept : NULL) &&
+            (!best || rr__entry_before(s->waiting.entries[1], best->waiting.entries[1])))
+            best = s;
+    for (rr__shape *s = r->shapes; s && best; s = s->next)
+        if (s != best && s->waiting.count && rr__shapes_meet(s, best) &&
+            rr__entry_before(s->waiting.entries[1], best->waiting.entries[1]))
+            s->overtaken++;
+    return best;
+}
+
+/* Adds what a shape needs to what is used, or takes it off. */
+static void rr__stocks_use_locked(rr__resources *r, const rr__shape *shape, int sign) {
+    for (int i = 0; i < r->count; i++) {
+        r->stocks[i].used += sign * shape->amounts[i];
+        if (shape->is_of_actors) r->stocks[i].stuck += sign * shape->amounts[i];
+    }
+}
+
+static void rr__controls_add(rr__control **first, rr__control **last, rr__control *control) {
+    control->next = NULL;
+    if (*last) (*last)->next = control;
+    else *first = control;
+    *last = control;
+}
+
+static void rr__shape_leave_locked(rr__resources *r, rr__shape *shape) {
+    enum { MANY = 64 }; /* kept for the next call that needs the same */
+    rr__shape **at = &r->shapes;
+    int n = 0;
+    shape->waiting.promised--;
+    if (--shape->users) return;
+    for (rr__shape *s = r->shapes; s; s = s->next) n++;
+    if (n <= MANY) return;
+    while (*at != shape) at = &(*at)->next;
+    *at = shape->next;
+    RR_FREE(shape->waiting.entries);
+    RR_FREE(shape);
+}
+
+// >>core/resources
+
+/* Resources, and tasks that have a turn: those with a priority, or that need resources.
+
+       WAITING, in the heap of its shape --granted--> QUEUED, in rr__resources.ready -> RUNNING
+
+   There is one heap for each set of needs that is waited for, its shape. Workers look into
+   `ready` before their deques, if what is first there is due.
+   Rules  G1  A WAITING task with an entry belongs to who removes the entry; an entry in `ready` is
+              a hint, as those of deques are.
+          G2  What is granted is returned by the task's owner: between two attempts, or at its end,
+              before that is told.
+          G3  Who has put a task into the heap of a shape then looks whether it was decided, who has
+              decided one then looks for its entry: so one of them finds it.
+
+   CPUs other than one are roles, taken out of the game into a pot, from which tasks that run
+   apart, on threads without a role, live. So a task that needs none of this pays one load for
+   it.
+   Locks: rr__resources.lock, a leaf. */
+
+static void rr__hint_ready_locked(rr_runtime *rt) {
+    rr__store_seq_cst(&rt->has_ready, rt->resources->ready.count > 0); /* rules P1, P2 */
+}
+
+static void rr__turn_leave_locked(rr_runtime *rt, rr__control *control) {
+    if (!control->turn.at) return;
+    rr__heap_remove(control->turn_in, &control->turn);
+    if (control->turn_in == &rt->resources->ready) rr__hint_ready_locked(rt);
+}
+
+static void rr__turn_enter_locked(rr_runtime *rt, rr__control *control, rr__heap *heap) {
+    rr__turn_leave_locked(rt, control); /* a waiter may have claimed it without that */
+    control->turn_in = heap;
+    rr__heap_add(heap, &control->turn, control->due);
+    if (heap == &rt->resources->ready) rr__hint_ready_locked(rt);
+}
+
+/* A body that blocks begins on a thread of its own; false if it does not, or there is none. */
+static bool rr__begin_blocking(rr_runtime *rt, const rr__control *control) {
+    return control->is_blocking && rr__thread_begin(rt, control->task);
+}
+
+/* Makes a task that has its turn claimable. Its owner. */
+static void rr__make_ready(rr__context *cx, rr__object *task) {
+    rr_runtime *rt = cx->runtime;
+    rr__control *control = task->extra.control;
+    if (rr__begin_blocking(rt, control)) return;
+    rr__share(task); /* once QUEUED it may end under us */
+    if (rr__try_state(task, RR__WAITING, RR__QUEUED)) {
+        rr__lock(&rt->resources->lock);
+        if (!control->is_over && !control->turn.at)
+            rr__turn_enter_locked(rt, control, &rt->resources->ready);
+        rr__unlock(&rt->resources->lock);
+        rr__announce(rt);
+    } else {
+        rr__abandon(cx, task);
+    }
+    rr__drop(cx, task);
+}
+
+/* A worker runs on one role, and so does what it runs. Tasks that need other than one CPU run
+   apart, on threads without a role: for them roles are put into a pot, by workers that hand in
+   theirs between two tasks, or from those that sleep.
+
+       roles in the game = workers - pot,   apart_cpus <= pot,
+       and, as long as something is chosen, the pot is filled up to apart_cpus + chosen_cpus
+
+   The second holds when a task begins; one that has lent its CPUs takes them back at once, and the
+   roles follow. When one ends its roles go back first if other work is queued, so that this has its
+   turn. Actors hold what is beyond one CPU, and all of them leave one role: so the game goes on. */
+static int64_t rr__roles_for(int64_t cpus) { return (cpus + RR__WHOLE - 1) / RR__WHOLE; }
+
+static void rr__apart_leave_locked(rr_runtime *rt, int64_t cpus) {
+    rr__resources *r = rt->resources;
+    int64_t before = rr__roles_for(r->apart_cpus);
+    r->apart_cpus -= cpus;
+    if (!rr__has_work(rt)) return;
+    for (int64_t n = before - rr__roles_for(r->apart_cpus); n > 0 && r->pot > 0; n--, r->pot--) {
+        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
+        r->has_given = true;
+    }
+}
+
+/* Fills the pot, or empties it. True if roles went back. */
+static bool rr__pot_settle_locked(rr_runtime *rt) {
+    rr__resources *r = rt->resources;
+    int64_t all = rr__roles_for(r->apart_cpus + r->chosen_cpus);
+    for (; r->pot > all; r->pot--, r->has_given = true)
+        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
+    /* Pairs with rr__role_offer: who puts a role to sleep looks at what is wanted after that. */
+    rr__store_seq_cst(&r->roles_wanted, (int)(all - r->pot));
+    bool has_given = r->has_given;
+    r->has_given = false;
+    if (has_given) return true;
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    while (r->pot < all && RR__SLEEPING(idle))
+        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING)) r->pot++;
+    rr__store_seq_cst(&r->roles_wanted, (int)(all - r->pot));
+    return false;
+}
+
+/* Grants what can be granted now: what needs no CPUs goes to *granted, the rest waits for roles. */
+static void rr__grant_locked(rr_runtime *rt, rr__control **granted) {
+    rr__resources *r = rt->resources;
+    rr__control *last = NULL;
+    for (rr__shape *shape; (shape = rr__shape_next_locked(r));) {
+        rr__control *control = rr__heap_first(&shape->waiting)->control;
+        rr__turn_leave_locked(rt, control);
+        rr__stocks_use_locked(r, shape, 1);
+        control->is_granted = true, shape->overtaken = 0;
+        r->chosen_cpus += shape->amounts[RR__CPU];
+        if (shape->amounts[RR__CPU]) rr__controls_add(&r->first_chosen, &r->last_chosen, control);
+        else rr__controls_add(granted, &last, control);
+    }
+}
+
+/* Takes those that the pot has roles for. */
+static rr__control *rr__chosen_take_locked(rr__resources *r) {
+    rr__control *first = NULL, *last = NULL, *control;
+    while ((control = r->first_chosen)) {
+        int64_t cpus = control->shape->amounts[RR__CPU];
+        if (r->apart_cpus + cpus > r->pot * RR__WHOLE) break;
+        if (!(r->first_chosen = control->next)) r->last_chosen = NULL;
+        r->chosen_cpus -= cpus, r->apart_cpus += cpus, r->starting++;
+        control->is_apart = true;
+        rr__controls_add(&first, &last, control);
+    }
+    return first;
+}
+
+static void rr__begin_apart(rr__context *cx, rr__control *control);
+
+/* Ends a change of the stocks, or of who waits for them: what can begin now does. */
+static void rr__stock_unlock(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__control *granted = NULL, *next;
+    rr__grant_locked(rt, &granted);
+    bool has_more_roles = rr__pot_settle_locked(rt);
+    rr__control *chosen = rr__chosen_take_locked(rt->resources);
+    rr__unlock(&rt->resources->lock);
+    if (has_more_roles) rr__announce(rt);
+    for (; granted; granted = next) {
+        next = granted->next;
+        if (granted->task->kind == RR__CONSTRUCTOR) rr__make_claimable(cx, granted->task);
+        else rr__make_ready(cx, granted->task);
+    }
+    for (; chosen; chosen = next) {
+        next = chosen->next;
+        rr__begin_apart(cx, chosen);
+    }
+}
+
+/* Hands a task for which there are roles in the pot to a thread. Without one, to the workers, which
+   bring a role along (rr__apart_enter); an actor only holds its CPUs. */
+static void rr__begin_apart(rr__context *cx, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    rr__object *o = control->task;
+    bool is_actor = o->kind == RR__CONSTRUCTOR, has_thread = !is_actor && rr__thread_begin(rt, o);
+    rr__lock(&rt->resources->lock);
+    rt->resources->starting--;
+    if (!is_actor && !has_thread) {
+        control->is_apart = false;
+        rt->resources->apart_cpus -= control->shape->amounts[RR__CPU];
+    }
+    rr__stock_unlock(cx);
+    if (is_actor) rr__make_claimable(cx, o);
+    else if (!has_thread) rr__make_ready(cx, o);
+}
+
+/* Has its task, which was decided, waited for resources (G3)? Then it is the caller's now. */
+static bool rr__turn_revoke(rr_runtime *rt, rr__control *control) {
+    if (!control->shape) return false;
+    rr__lock(&rt->resources->lock);
+    bool is_ours = control->turn.at && control->turn_in == &control->shape->waiting;
+    if (is_ours) rr__turn_leave_locked(rt, control);
+    rr__unlock(&rt->resources->lock);
+    return is_ours;
+}
+
+/* Sends a WAITING task or actor to its turn. Its owner. */
+static void rr__admit(rr__context *cx, rr__object *o, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    if (!control->shape) {
+        rr__make_ready(cx, o);
+        return;
+    }
+    rr__share(o); /* once it lies in a heap it may end under us */
+    rr__lock(&rt->resources->lock);
+    rr__turn_enter_locked(rt, control, &control->shape->waiting);
+    rr__stock_unlock(cx);
+    RR__STRESS_POINT();
+    bool is_unwanted = (rr__load_seq_cst(&o->word) & (RR__IS_DECIDED | RR__IS_DOOMED)) != 0;
+    if (is_unwanted && rr__turn_revoke(rt, control)) {
+        if (o->kind == RR__CONSTRUCTOR) rr__make_claimable(cx, o);
+        else rr__abandon(cx, o);
+    }
+    rr__drop(cx, o);
+}
+
+static void rr__return_locked(rr_runtime *rt, rr__control *control) {
+    if (control->is_granted) rr__stocks_use_locked(rt->resources, control->shape, -1);
+    if (control->is_apart) rr__apart_leave_locked(rt, control->shape->amounts[RR__CPU]);
+    control->is_granted = control->is_apart = false;
+}
+
+/* Gives back what was granted (G2). */
+static void rr__grant_return(rr__context *cx, rr__control *control) {
+    if (!control->shape) return;
+    rr__lock(&cx->runtime->resources->lock);
+    rr__return_locked(cx->runtime, control);
+    rr__stock_unlock(cx);
+}
+
+/* A body that was granted CPUs begins: if there is no role for it, the worker's goes to the pot. */
+static void rr__apart_enter(rr__context *cx, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->resources->lock);
+    if (!control->is_apart) rt->resources->apart_cpus += control->shape->amounts[RR__CPU];
+    if (!control->is_apart && cx->has_role) cx->has_role = false, rt->resources->pot++;
+    control->is_apart = true;
+    rr__stock_unlock(cx);
+}
+
+static void rr__turn_end(rr__context *cx, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->resources->lock);
+    control->is_over = true;
+    rr__turn_leave_locked(rt, control);
+    rt->resources->ready.promised--;
+    rr__return_locked(rt, control);
+    if (control->shape) rr__shape_leave_locked(rt->resources, control->shape);
+    rr__stock_unlock(cx);
+}
+
+/* A body that waits lends its CPUs, and takes them back, whatever there is of them then. The rest
+   of what it has stays with it. */
+static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
+    for (rr__frame *frame = self->frame; frame; frame = frame->around) {
+        rr_runtime *rt = frame->runner->runtime;
+        if (!frame->granted || (!lends && !frame->lent)) continue;
+        if (lends ? frame->lent++ : --frame->lent) continue;
+        const int64_t *amounts = frame->granted->shape->amounts;
+        rr__lock(&rt->resources->lock);
+        rt->resources->stocks[RR__CPU].used += lends ? -amounts[RR__CPU] : amounts[RR__CPU];
+        for (int i = RR__CPU + 1; i < rt->resources->count; i++)
+            rt->resources->stocks[i].stuck += lends ? amounts[i] : -amounts[i];
+        if (amounts[RR__CPU]) frame->granted->is_apart = !lends;
+        if (lends) rr__apart_leave_locked(rt, amounts[RR__CPU]);
+        else rt->resources->apart_cpus += amounts[RR__CPU];
+        rr__stock_unlock(frame->runner);
+    }
+}
+
+/* Tasks before the own deque? What is older than now, less a second for each step of its priority,
+   goes first. But work without a priority that was passed over for a second gets every sixteenth
+   turn. */
+static bool rr__ready_is_due_locked(rr__context *cx, double now) {
+    rr__entry *first = rr__heap_first(&cx->runtime->resources->ready);
+    if (!first || first->when > now) {
+        cx->look.passed = 0;
+        return false;
+    }
+    if (cx->look.passed == 0) cx->look.passed_since = now;
+    return ++cx->look.passed % 16 || now - cx->look.passed_since < 1.0;
+}
+
+/* The next task with a turn, claimed: if it is due, or any. */
+static RR__NOINLINE rr__object *rr__ready_take(rr__context *cx, bool any) {
+    rr_runtime *rt = cx->runtime;
+    rr__object *task;
+    do {
+        double now = any ? 0 : rr_now();
+        task = NULL;
+        rr__lock(&rt->resources->lock);
+        if (any ? rt->resources->ready.count > 0 : rr__ready_is_due_locked(cx, now)) {
+            rr__control *control = rr__heap_first(&rt->resources->ready)->control;
+            rr__turn_leave_locked(rt, control);
+            task = control->task;
+        }
+        rr__unlock(&rt->resources->lock);
+    } while (task && !rr__claim(task)); /* a hint, from here on */
+    return task;
+}
+
+/* Sends a WAITING task or actor to where it is run. The caller owns the state (rule R1). */
+static void rr__enqueue(rr__context *cx, rr__object *o) {
+    rr__control *control = rr__control_of(o);
+    if (RR__UNLIKELY(control && control->has_turn)) rr__admit(cx, o, control);
+    else if (control && rr__begin_blocking(cx->runtime, control)) return;
+    else rr__make_claimable(cx, o);
+}
+
+// >>core/needs
+
+/* What a task or an actor says that it needs, checked against what there is, and its turn made from
+   that. Called before it is published, by its maker.
+   Locks: rr__resources.lock. */
+
+/* In ten-thousandths; negative if it is no amount. */
+static int64_t rr__amount_of(double amount) {
+    if (!(amount >= 0 && amount <= 1e12)) return -1; /* also NaN */
+    int64_t n = (int64_t)(amount * RR__WHOLE + 0.5);
+    return amount > 0 && n == 0 ? -1 : n;
+}
+
+static int rr__stock_find(const rr_runtime *rt, const char *name) {
+    for (int i = 0; i < rt->resources->count; i++)
+        if (strcmp(rt->resources->stocks[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* One thing that is needed, added to needs; or the error. */
+static rr__error *rr__need_add(rr_runtime *rt, const rr__object *about, const rr_resource *wanted,
+                               int at, int64_t *needs) {
+    int64_t amount = rr__amount_of(wanted->amount);
+    if (amount < 0)
+        return rr__error_new(rt, RR_ERR_INVALID, about,
+                             "%g is no amount of '%s': it must be 0.0001 or more", wanted->amount,
+                             wanted->name);
+    if (at < 0)
+        return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
+                             "it needs %g of '%s', of which there is none: name it in "
+                             "rr_config.resources",
+                             wanted->amount, wanted->name);
+    double total = (double)rt->resources->stocks[at].total / RR__WHOLE;
+    needs[at] += amount;
+    if (needs[at] <= rt->resources->stocks[at].total) return NULL;
+    return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
+                         "it needs %g of '%s', of which there is %g in all: raise rr_config.%s",
+                         wanted->amount, wanted->name, total, at ? "resources" : "workers");
+}
+
+static bool rr__has_needs(double num_cpus, const rr_resource *wanted) {
+    bool has = num_cpus != 0 && num_cpus != 1; /* also NaN */
+    for (int i = 0; i < RR_RESOURCES; i++) has |= wanted[i].name != NULL;
+    return has;
+}
+
+static rr__error *rr__needs_read(rr_runtime *rt, const rr__object *about, double num_cpus,
+                                 const rr_resource *wanted, int64_t *needs) {
+    rr_resource cpus = {"num_cpus", num_cpus};
+    rr__error *error = rr__need_add(rt, about, &cpus, RR__CPU, needs);
+    for (int i = 0; i < RR_RESOURCES && !error; i++) {
+        int at = wanted[i].name ? rr__stock_find(rt, wanted[i].name) : RR__CPU;
+        if (wanted[i].name && at == RR__CPU)
+            error = rr__error_new(rt, RR_ERR_INVALID, about,
+                                  "'cpu' is no name of a resource: use "
+                                  ".num_cpus");
+        else if (wanted[i].name) error = rr__need_add(rt, about, &wanted[i], at, needs);
+    }
+    if (needs[RR__CPU] == RR__WHOLE) needs[RR__CPU] = 0; /* the worker that runs it */
+    return error;
+}
+
+/* Finds or makes the shape of these needs; NULL without memory. */
+static rr__shape *rr__shape_enter_locked(rr__resources *r, const int64_t *needs,
+                                         bool is_of_actors) {
+    rr__shape *shape = r->shapes;
+    while (shape && (shape->is_of_actors != is_of_actors ||
+                     memcmp(shape->amounts, needs, sizeof shape->amounts) != 0))
+        shape = shape->next;
+    if (!shape) {
+        if (!(shape = RR_CALLOC(1, sizeof *shape))) return NULL;
+        memcpy(shape->amounts, needs, sizeof shape->amounts);
+        shape->is_of_actors = is_of_actors;
+        shape->next = r->shapes, r->shapes = shape;
+    }
+    bool has_room = rr__heap_promise(&shape->waiting, 1);
+    shape->users += has_room; /* an unused one stays, empty */
+    return has_room ? shape : NULL;
+}
+
+/* For who has a priority or needs: NULLs are no needs. False without memory. */
+static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *needs, int priority,
+                         bool is_of_actors) {
+    static const int64_t none[RR__STOCKS];
+    bool has_needs = memcmp(needs, none, sizeof none) != 0;
+    if (!has_needs && !priority) return true;
+    control->priority = priority, control->due = rr_now() - priority;
+    rr__lock(&rt->resources->lock);
+    bool ok = rr__heap_promise(&rt->resources->ready, 1);
+    if (ok && has_needs) {
+        control->shape = rr__shape_enter_locked(rt->resources, needs, is_of_actors);
+        if (!(ok = control->shape != NULL)) rt->resources->ready.promised--;
+    }
+    control->has_turn = ok;
+    rr__unlock(&rt->resources->lock);
+    return ok;
+}
+
+// >>base/tables
+
+/* Tables: stb_ds with its functions and types renamed and its short names off, so that a program
+   may use its own copy beside ours; undone at the end of the file (base/tables_end.h). */
+
+#ifndef INCLUDE_STB_DS_H
+#if defined(__has_include)
+#if !__has_include("stb_ds.h")
+#error "no stb_ds.h: apt-get install libstb-dev, compile with $(pkg-config --cflags stb)"
+#endif
+#endif
+#define RR__OWN_STB_DS 1
+#define stbds_rand_seed rr__stbds_rand_seed
+#define stbds_hash_bytes rr__stbds_hash_bytes
+#define stbds_hash_string rr__stbds_hash_string
+#define stbds_stralloc rr__stbds_stralloc
+#define stbds_strreset rr__stbds_strreset
+#define stbds_arrgrowf rr__stbds_arrgrowf
+#define stbds_arrfreef rr__stbds_arrfreef
+#define stbds_hmfree_func rr__stbds_hmfree_func
+#define stbds_hmget_key rr__stbds_hmget_key
+#define stbds_hmget_key_ts rr__stbds_hmget_key_ts
+#define stbds_hmput_default rr__stbds_hmput_default
+#define stbds_hmput_key rr__stbds_hmput_key
+#define stbds_hmdel_key rr__stbds_hmdel_key
+#define stbds_shmode_func rr__stbds_shmode_func
+#define stbds_array_header rr__stbds_array_header
+#define stbds_string_block rr__stbds_string_block
+#define stbds_string_arena rr__stbds_string_arena
+#define stbds_hash_bucket rr__stbds_hash_bucket
+#define stbds_hash_index rr__stbds_hash_index
+#define stbds_strdup rr__stbds_strdup
+#define stbds_hm_find_slot rr__stbds_hm_find_slot
+#define stbds_is_key_equal rr__stbds_is_key_equal
+#define stbds_siphash_bytes rr__stbds_siphash_bytes
+#define stbds_make_hash_index rr__stbds_make_hash_index
+#define stbds_log2 rr__stbds_log2
+#define stbds_probe_position rr__stbds_probe_position
+#define STBDS_SH_NONE RR__STBDS_SH_NONE
+#define STBDS_SH_DEFAULT RR__STBDS_SH_DEFAULT
+#define STBDS_SH_STRDUP RR__STBDS_SH_STRDUP
+#define STBDS_SH_ARENA RR__STBDS_SH_ARENA
+#define stbds_hash_seed rr__stbds_hash_seed
+#ifndef STBDS_NO_SHORT_NAMES
+#define STBDS_NO_SHORT_NAMES
+#define RR__OWN_SHORT_NAMES 1
+#endif
+#define STB_DS_IMPLEMENTATION
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+#endif
+#include "stb_ds.h"
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#undef STB_DS_IMPLEMENTATION
+#endif
+
+// >>core/types
+
+/* Types of values: which are the same, and a hash of a signature that every process which runs the
+   same program agrees on.
+   Locks: none. */
 
 /* "struct point" and "point" are one name; so are types with and without qualifiers. */
 static const char *rr__bare_name(const char *name) {
@@ -3557,6 +4854,27 @@ static uint64_t rr__signature(const rr_function *fn) {
     for (int i = 0; i < fn->arity; i++) hash = rr__hash_type(hash, fn->params[i]);
     return hash;
 }
+
+// >>core/registry
+
+/* The registry: remote functions by name, destructors by type. Constructors of the program push
+   descriptors on a list (rr__link), before main or inside dlopen; the first look at the tables
+   takes them over. A function is valid, or rejected with a reason; both for good.
+   Locks: the global one. stb_ds is used under it, and asked first whether there is memory. */
+
+static RR__ATOMIC(rr_function *) rr__functions; /* everything linked, the newest first */
+
+static struct {
+    char *key;
+    rr_function *value;
+} * rr__table; /* registered names */
+
+static struct {
+    char *key;
+    rr_function *value;
+} * rr__drops; /* destructors by type */
+
+static rr_function *rr__checked; /* registrations from here on are in the tables */
 
 enum rr__function_state { RR__NEW, RR__LINKED, RR__VALID, RR__REJECTED };
 
@@ -3730,2178 +5048,11 @@ static void rr__registry_suggest(const char *name, char *out, size_t size) {
     if (best[0] && used < size) snprintf(out + used, size - used, "?");
 }
 
-// >>store
-
-/* ---- errors ---- */
-
-static rr__error *rr__error_share(rr__error *error) {
-    if (rr__load_relaxed(&error->count)) rr__add_relaxed(&error->count, 1u); /* we hold one */
-    return error;
-}
-
-static void rr__error_drop(rr__error *error) {
-    while (error && rr__load_relaxed(&error->count)) { /* static ones stay 0 */
-        if (rr__sub_acq_rel(&error->count, 1u) != 1) return;
-        rr__error *cause = error->cause;
-        RR_FREE(rr__load_relaxed(&error->message)); /* the last holder */
-        RR_FREE(error);
-        error = cause; /* a loop: chains are long */
-    }
-}
-
-/* What has options of its own, or NULL. */
-static rr__control *rr__control_of(const rr__object *o) {
-    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* fixed */
-    return word & RR__HAS_CONTROL ? o->extra.control : NULL;
-}
-
-/* The same, also of an actor. */
-static rr__control *rr__options_of(const rr__object *o) {
-    if (o->kind != RR__CONSTRUCTOR) return rr__control_of(o);
-    return o->extra.own->care ? &o->extra.own->care->control : NULL;
-}
-
-/* For messages. The caller counts or owns the object. */
-static const char *rr__name_of(const rr__object *o) {
-    const rr__control *control = rr__control_of(o);
-    if (control && control->name) return control->name;
-    return o->kind <= RR__METHOD ? o->of.fn->name : o->site;
-}
-
-/* An error about a subject; takes over one count of the cause. Never NULL. */
-RR__PRINTF(6, 0)
-static rr__error *rr__error_make(rr_runtime *rt, rr_status status, int code,
-                                 const rr__object *about, rr__error *cause, const char *format,
-                                 va_list args) {
-    va_list again;
-    va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    size_t room = length > 0 ? (size_t)length + 1 : 1;
-    const char *subject = about ? rr__name_of(about) : NULL;
-    bool is_own = about && rr__control_of(about); /* its name may go before the error */
-    rr__error *error = RR_CALLOC(1, sizeof *error + room + (is_own ? strlen(subject) + 1 : 0));
-    if (!error) {
-        rr__error_drop(cause);
-        return rt->no_memory;
-    }
-    vsnprintf(error->text, room, format, args);
-    rr__store_relaxed(&error->count, 1u); /* not shared yet */
-    error->status = status, error->code = code, error->cause = cause;
-    error->subject = is_own ? strcpy(error->text + room, subject) : subject;
-    error->is_task = about && about->kind <= RR__METHOD;
-    return error;
-}
-
-RR__PRINTF(4, 5)
-static rr__error *rr__error_new(rr_runtime *rt, rr_status status, const rr__object *about,
-                                const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    rr__error *error = rr__error_make(rt, status, 0, about, NULL, format, args);
-    va_end(args);
-    return error;
-}
-
-/* The failure of `about` because of another one: its status and code are passed on. Takes over a
-   count of the cause. */
-RR__PRINTF(4, 5)
-static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__error *cause,
-                                  const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    rr__error *error = rr__error_make(rt, cause->status, cause->code, about, cause, format, args);
-    va_end(args);
-    return error;
-}
-
-static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
-    if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
-    return rr__error_new(rt, status, about, "%s", rr_status_text(status));
-}
-
-/* The message of a chain; of one longer than 24 links the middle is counted, not told. Call
-   with text NULL to measure. Returns the length. */
-static size_t rr__error_write(const rr__error *error, char *text, size_t size) {
-    enum { HEAD = 16, TAIL = 8 };
-    size_t links = 0, used = 0, i = 0;
-    for (const rr__error *e = error; e; e = e->cause) links++;
-    for (const rr__error *e = error; e; e = e->cause, i++) {
-        char *at = text && used < size ? text + used : NULL;
-        size_t left = at ? size - used : 0;
-        bool skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
-        if (skipped && i > HEAD) continue;
-        const char *before =
-            e->subject ? (e->is_task ? (i ? "'" : "task '") : (i ? "(" : "object (")) : "";
-        const char *after = e->subject ? (e->is_task ? "' failed: " : ") failed: ") : "";
-        int n = skipped ? snprintf(at, left, "... %zu more ... ", links - HEAD - TAIL)
-                        : snprintf(at, left, "%s%s%s%s", before, e->subject ? e->subject : "",
-                                   after, e->text);
-        used += n > 0 ? (size_t)n : 0;
-    }
-    return used;
-}
-
-/* Composed on the first request and kept with the error; whoever comes second uses it. */
-static const char *rr__error_message_of(rr__error *error) {
-    char *message = rr__load_acquire(&error->message);
-    if (message) return message;
-    size_t size = rr__error_write(error, NULL, 0) + 1;
-    char *made = RR_MALLOC(size);
-    if (!made) return error->text[0] ? error->text : rr_status_text(error->status);
-    rr__error_write(error, made, size);
-    if (rr__cas_seq_cst(&error->message, &message, made)) return made;
-    RR_FREE(made);
-    return message;
-}
-
-/* ---- slots ---- */
-
-/* Slots are numbered from 1. With n = number + 255, segment k holds n = 2^k to 2^(k+1) - 1, and
-   segments[k] is where n = 0 would lie, so that one shift and one addition find a slot. */
-static bool rr__segment_add_locked(rr_runtime *rt) {
-    rr__pool *pool = &rt->slot_pool;
-    for (int k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
-        if (rr__load_relaxed(&rt->segments[k])) continue; /* written under this lock */
-        size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
-        char *start = rr__aligned_zeros(bytes, rr__region_bytes(bytes), &rt->segment_memory[k]);
-        if (!start) return false;
-        if (bytes >= RR__HUGE) RR__PAGES_HUGE(start, bytes);
-        pool->fresh = start, pool->end = start + bytes;
-        rr__store_release(&rt->segments[k], (uintptr_t)start - bytes); /* pairs with rr__slot_at */
-        return true;
-    }
-    return false;
-}
-
-/* The slot of a number from a handle, live or not; NULL if there never was one. */
-static RR__INLINE rr__object *rr__slot_at(rr_runtime *rt, uint32_t slot) {
-    uint32_t n = slot + 255;
-    if (RR__UNLIKELY(n == 0)) return NULL;
-    uintptr_t base = rr__load_acquire(&rt->segments[rr__highest_bit(n)]);
-    return RR__LIKELY(base) ? (rr__object *)(base + (uintptr_t)n * sizeof(rr__object)) : NULL;
-}
-
-/* A slot that is used for the first time learns its number. */
-static RR__NOINLINE uint32_t rr__slot_number(rr_runtime *rt, rr__object *o) {
-    for (unsigned k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
-        uintptr_t base = rr__load_acquire(&rt->segments[k]);
-        size_t n = base ? ((uintptr_t)o - base) / sizeof(rr__object) : 0;
-        if (base && n >> k == 1) return (uint32_t)(n - 255);
-    }
-    return 0;
-}
-
-static RR__INLINE uint64_t rr__next_id(rr__context *cx) {
-    enum { STEP = 1024 };
-    if (RR__UNLIKELY(cx->next_id == cx->last_id)) {
-        cx->next_id =
-            rr__add_relaxed(&cx->runtime->next_id, (uint64_t)STEP); /* unique, not ordered */
-        cx->last_id = cx->next_id + STEP;
-    }
-    return cx->next_id++;
-}
-
-/* A slot for a new object, not published yet: its word is still 0. NULL without memory. */
-static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind,
-                                             const char *site) {
-    rr__object *o = rr__cache_take(&cx->runtime->slot_pool, &cx->slots, RR__SLOT_LINK);
-    if (RR__UNLIKELY(!o)) return NULL;
-    if (RR__UNLIKELY(!o->slot)) o->slot = rr__slot_number(cx->runtime, o);
-    o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
-    o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
-    rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
-    o->is_held = false, o->lane_flags = o->attempt = 0;
-    rr__store_relaxed(&o->flags, (uint8_t)0);              /* published with word */
-    rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
-    rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
-    rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
-                                                   before are gone */
-    rr__count(cx, kind == RR__CONSTRUCTOR ? RR__ACTORS_MADE : RR__OBJECTS_MADE);
-    return o;
-}
-
-/* From here on the object is found through its handle (release; pairs with rule R2's CAS). */
-static RR__INLINE void rr__publish_with(rr__object *o, enum rr__state state, uint32_t count,
-                                        int type_kind, uint64_t flags) {
-    rr__store_release(&o->word, RR__STATE(state) | RR__KIND_BITS(type_kind) | flags | count);
-}
-static RR__INLINE void rr__publish(rr__object *o, enum rr__state state, uint32_t count,
-                                   int type_kind) {
-    uint64_t flags = 0;
-    if (o->kind == RR__CONSTRUCTOR) flags = RR__IS_ACTOR | (o->extra.own->care ? RR__HAS_CARE : 0);
-    if (state == RR__READY && o->place == RR__IN_SLOT) flags = RR__IS_INLINE;
-    rr__publish_with(o, state, count, type_kind, flags);
-}
-
-static RR__INLINE void rr__object_free(rr__context *cx, rr__object *o) {
-    rr__store_relaxed(&o->id, (uint64_t)0); /* stale from now on; value words are stored release */
-    rr__store_release(&o->word, (uint64_t)0);
-    if (o->kind != RR__CONSTRUCTOR) rr__count(cx, RR__OBJECTS_GONE); /* an actor: when it ended */
-    rr__cache_give(&cx->runtime->slot_pool, &cx->slots, RR__SLOT_LINK, o);
-}
-
-static inline enum rr__state rr__state_of(uint64_t word) {
-    return (enum rr__state)((word >> 32) & 15);
-}
-static inline bool rr__is_complete(rr__object *o) {
-    return rr__state_of(rr__load_acquire(&o->word)) >= RR__READY; /* rule R3 */
-}
-static inline bool rr__has_failed(rr__object *o) {
-    return rr__state_of(rr__load_acquire(&o->word)) == RR__FAILED;
-}
-
-/* Values that own nothing outside their slot. */
-static inline bool rr__kind_is_plain(unsigned kind) {
-    return kind < RR__KIND_REF || kind >= RR__KIND_INTEGER;
-}
-static inline unsigned rr__kind_in(uint64_t word) { return (unsigned)(word >> 48) & 255; }
-
-/* Of values that are not complete those from rr_create are bytes, all others are watches. */
-static bool rr__is_unsealed(rr__object *o) {
-    uint64_t word = rr__load_acquire(&o->word);
-    return o->kind == RR__VALUE && rr__kind_in(word) == RR__KIND_BYTES &&
-           rr__state_of(word) == RR__WAITING;
-}
-static bool rr__is_watch(rr__object *o) {
-    uint64_t word = rr__load_acquire(&o->word);
-    return o->kind == RR__VALUE && rr__kind_in(word) != RR__KIND_BYTES &&
-           rr__state_of(word) < RR__READY;
-}
-
-static size_t rr__info_of(const rr__object *o) {
-    return (size_t)rr__load_relaxed(&((rr__object *)(uintptr_t)o)->info); /* fixed when complete */
-}
-
-static rr_type rr__type_of(const rr__object *o) {
-    static const rr_type many = {"rr_many", sizeof(rr_many), 8, RR__KIND_MANY};
-    static const rr_type bytes = {"rr_bytes", sizeof(rr_bytes), 8, RR__KIND_BYTES};
-    if (o->kind <= RR__METHOD) return o->of.fn->result;
-    if (o->kind == RR__GATHER) return many;
-    unsigned kind = rr__kind_in(rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word)); /* fixed */
-    if (kind == RR__KIND_BYTES) return bytes;
-    return (rr_type){o->of.type_name, (uint32_t)rr__info_of(o), 1, (uint16_t)kind};
-}
-
-static rr_ref rr__ref_to(rr__context *cx, rr__object *o) {
-    return (rr_ref){rr__load_relaxed(&o->id), o->slot, cx->runtime->home}; /* we hold a count */
-}
-static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
-    rr_ref ref = rr__ref_to(cx, o);
-    return (rr_actor){ref.id, ref.slot, ref.home};
-}
-
-/* ---- decided from outside (rule R4) ---- */
-
-static RR__INLINE bool rr__is_decided(rr__object *o) {
-    return (rr__load_seq_cst(&o->word) & RR__IS_DECIDED) != 0;
-}
-
-static rr_status rr__status_by(uint64_t word) {
-    return word & RR__IS_CANCELLED ? RR_ERR_CANCELLED : RR_ERR_TIMEOUT;
-}
-
-static rr_status rr__failure_status(rr__object *o) {
-    uint64_t word = rr__load_acquire(&o->word);
-    return word & RR__IS_DECIDED ? rr__status_by(word) : o->data.error->status;
-}
-
-/* Why an object has failed; counted for the caller. */
-static rr__error *rr__failure(rr_runtime *rt, rr__object *o) {
-    uint64_t word = rr__load_acquire(&o->word);
-    if (!(word & RR__IS_DECIDED)) return rr__error_share(o->data.error);
-    return rr__error_new(rt, rr__status_by(word), o, "%s", rr_status_text(rr__status_by(word)));
-}
-
-/* ---- counts ---- */
-
-/* The last count went; `word` is what it was before. The last count of an actor that has not ended
-   is no end of its slot: its runner frees that. The word as it was then decides, because the runner
-   may be about to. */
-static inline void rr__last_dropped(rr__context *cx, rr__object *o, uint64_t word) {
-    uint64_t flags = word & (RR__IS_INLINE | RR__HAS_CONTROL);
-    if (RR__LIKELY(flags == RR__IS_INLINE && rr__kind_is_plain(rr__kind_in(word))))
-        rr__object_free(cx, o);
-    else if ((word & RR__IS_ACTOR) && rr__state_of(word) != RR__FAILED) {
-        RR__STRESS_POINT();
-        rr__actor_poke(cx, o);
-    } else rr__bury(cx, o);
-}
-
-static inline void rr__drop(rr__context *cx, rr__object *o) {
-    uint64_t word = rr__sub_acq_rel(&o->word, (uint64_t)1);
-    if ((word & RR__COUNT_MASK) == 1) rr__last_dropped(cx, o, word);
-}
-
-/* The caller's pin and a count that it says it has; if two threads give the same count back, the
-   second finds nothing but its pin. */
-static void rr__drop_two(rr__context *cx, rr__object *o) {
-    uint64_t word = rr__load_relaxed(&o->word), counts; /* the CAS checks it */
-    do counts = (word & RR__COUNT_MASK) >= 2 ? 2 : 1;
-    while (!rr__cas_seq_cst(&o->word, &word, word - counts));
-    if ((word & RR__COUNT_MASK) == counts) rr__last_dropped(cx, o, word);
-}
-
-/* A further count, by one who holds one already. */
-static inline void rr__share(rr__object *o) { rr__add_relaxed(&o->word, (uint64_t)1); }
-
-/* Rule R2. False for a stale handle. */
-static bool rr__try_retain(rr__context *cx, rr__object *o, uint64_t id) {
-    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    do {
-        uint64_t count = word & RR__COUNT_MASK;
-        if (count == 0 || count == RR__COUNT_MASK >> 1) return false;
-    } while (!rr__cas_seq_cst(&o->word, &word, word + 1));
-    if (RR__LIKELY(rr__load_relaxed(&o->id) == id)) return true;
-    rr__drop(cx, o); /* it was another object's; put it back */
-    return false;
-}
-
-/* The slot that a handle speaks of, if it still does; no count is taken. */
-static RR__INLINE rr__object *rr__find(rr_runtime *rt, rr_ref ref) {
-    if (ref.home != rt->home || ref.id == 0) return NULL;
-    rr__object *o = rr__slot_at(rt, ref.slot);
-    return o && rr__load_acquire(&o->id) == ref.id ? o : NULL;
-}
-
-/* The same with a count, which keeps it. Actors and objects do not stand in for each other. */
-static rr__object *rr__pin(rr__context *cx, rr_ref ref, bool actor) {
-    rr__object *o = rr__find(cx->runtime, ref);
-    if (!o || !rr__try_retain(cx, o, ref.id)) return NULL;
-    if ((o->kind == RR__CONSTRUCTOR) == actor) return o;
-    rr__drop(cx, o);
-    return NULL;
-}
-static rr__object *rr__pin_actor(rr__context *cx, rr_actor a) {
-    return rr__pin(cx, (rr_ref){a.id, a.slot, a.home}, true);
-}
-
-/* ---- values ---- */
-
-static inline void *rr__data(rr__object *o) {
-    return o->place == RR__IN_SLOT ? (void *)o->words : o->data.block;
-}
-
-/* Small sizes without a call of memcpy. */
-static RR__INLINE void rr__copy(void *to, const void *from, size_t size) {
-    if (size == 8) memcpy(to, from, 8);
-    else if (size == 4) memcpy(to, from, 4);
-    else memcpy(to, from, size);
-}
-
-/* Its bytes come first in memory. Four not by way of that: a read of more than what was just
-   written waits until the write is over (no store forwarding). */
-static RR__INLINE uint64_t rr__word_from(const void *value, size_t size) {
-    uint64_t word = 0;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (size == 4) {
-        uint32_t half;
-        memcpy(&half, value, 4);
-        return half;
-    }
-#endif
-    rr__copy(&word, value, size);
-    return word;
-}
-
-/* Stores up to 32 bytes in the slot, as words, because a reader with a stale handle may look
-   at them at the same time (rr__get); release: it then sees that the id is another. */
-static RR__INLINE void rr__write_words(rr__object *o, const void *value, size_t size) {
-    if (RR__LIKELY(size <= 8)) {
-        rr__store_release(&o->words[0], rr__word_from(value, size));
-        return;
-    }
-    uint64_t words[4] = {0, 0, 0, 0};
-    memcpy(words, value, size);
-    for (size_t i = 0; i * 8 < size; i++) rr__store_release(&o->words[i], words[i]);
-}
-
-/* A complete object's. What a task left in its slot has the size of its type, so that finishing it
-   need not touch the second line. */
-static size_t rr__size_of(const rr__object *o) {
-    return o->kind <= RR__METHOD && o->place == RR__IN_SLOT ? o->of.fn->result.size
-                                                            : rr__info_of(o);
-}
-
-/* ---- room for more: what was not used for long leaves memory ---- */
-
-/* Only in a runtime whose store has a limit: rules E1 to E7. */
-
-static rr__stored *rr__stored_of(const rr__object *o) {
-    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
-    if ((word & RR__IS_INLINE) || o->kind == RR__GATHER || o->kind == RR__STREAM) return NULL;
-    return (rr__stored *)(uintptr_t)rr__load_relaxed(
-        &((rr__object *)(uintptr_t)o)->words[0]); /* fixed when complete */
-}
-
-/* Records are blocks of the arena, from the thread's cache. */
-static rr__stored *rr__stored_new(rr__context *cx) {
-    uint8_t place;
-    rr__stored *s = rr__block_new(cx, sizeof *s, &place);
-    return s ? memset(s, 0, sizeof *s) : NULL;
-}
-static void rr__stored_free(rr__context *cx, rr__stored *s) {
-    rr__block_free(cx, s, rr__class_of(sizeof *s));
-}
-
-/* By how much a value takes: the lists are for sizes of a factor of two. */
-static int rr__age_of(size_t size) {
-    size_t units = size / 64;
-    return (int)rr__highest_bit(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units | 1);
-}
-
-static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
-    rr__age_list *list = &rt->ages[rr__age_of(rr__info_of(s->object))];
-    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
-    rr__room_event(rt);                                  /* the lock is held */
-    s->used = ++rt->store_clock, s->is_listed = true;
-    s->newer = NULL, s->older = list->newest;
-    if (list->newest) list->newest->newer = s;
-    else list->oldest = s;
-    list->newest = s;
-}
-
-static void rr__age_remove_locked(rr_runtime *rt, rr__stored *s) {
-    rr__age_list *list = &rt->ages[rr__age_of(rr__info_of(s->object))];
-    if (!s->is_listed) return;
-    if (s->older) s->older->newer = s->newer;
-    else list->oldest = s->newer;
-    if (s->newer) s->newer->older = s->older;
-    else list->newest = s->older;
-    s->is_listed = false;
-}
-
-/* Who goes first: the one that was not used for the longest time, but a small one costs more for
-   each of its bytes to bring back, so its age counts less (after GreedyDual-Size: Cao and Irani,
-   "Cost-aware WWW proxy caching algorithms", 1997). Looks at the oldest of each list. */
-static rr__stored *rr__oldest_locked(rr_runtime *rt) {
-    const double seek = 65536; /* bytes that could be read in the time that one access takes */
-    rr__stored *best = NULL;
-    double most = 0;
-    for (int i = 0; i < RR__AGES; i++) {
-        rr__stored *s = rt->ages[i].oldest;
-        if (!s) continue;
-        double size = (double)rr__info_of(s->object);
-        double score = (double)(rt->store_clock - s->used + 1) * size / (size + seek);
-        if (score > most) most = score, best = s;
-    }
-    return best;
-}
-
-static void rr__store_signal_locked(rr_runtime *rt) {
-    if (!rt->store_waiters) return;
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        rr__store_seq_cst(&cx->awaits_value, (uint8_t)0); /* it is awake now: rr__is_still */
-    rr__cond_broadcast(&rt->store_moved);
-}
-
-static void rr__store_wait_locked(rr_runtime *rt) {
-    rt->store_waiters++;
-    rr__cond_wait(&rt->store_moved, &rt->store_lock);
-    rt->store_waiters--;
-}
-
-/* Its memory is given back; where it is now, residence says. */
-static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__residence residence) {
-    rr__object *o = s->object;
-    rr__store_return(cx->runtime, rr__info_of(o));
-    rr__block_free(cx, o->data.block, o->place);
-    o->data.block = NULL;
-    s->residence = (uint8_t)residence;
-}
-
-static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
-    s->residence = RR__LEAVING, s->older = NULL;
-    s->block = s->object->data.block, s->size = rr__info_of(s->object), s->place = s->object->place;
-    if (rt->leaving_last) rt->leaving_last->older = s;
-    else rt->leaving_first = s;
-    rt->leaving_last = s;
-    rt->leaving += s->size;
-    rr__cond_signal(&rt->spill_wake);
-}
-
-/* Most of what is in its file has ended. */
-static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
-    return s->file && s->file != rt->file && s->file->live < s->file->size / 4;
-}
-
-static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size);
-
-/* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
-   batches; not many more at once, for others wait for the lock. False if there are none. */
-static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
-    rr_runtime *rt = cx->runtime;
-    uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
-    rr__stored *s;
-    for (int n = 0; sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));
-         n++) {
-        rr__age_remove_locked(rt, s);
-        sum += rr__info_of(s->object);
-        if (rr__is_in_sparse_file(rt, s)) { /* written again, it no longer keeps that */
-            rr__file_drop_locked(rt, s->file, rr__info_of(s->object));
-            s->file = NULL;
-        }
-        if (s->file) {
-            rr__value_leave_locked(cx, s, RR__AWAY);
-            rt->store_stats.objects_spilled++;
-        } else if (rt->config.evict == RR_EVICT_SPILL) {
-            rr__spill_queue_locked(rt, s);
-        } else {
-            rr__value_leave_locked(cx, s, RR__LOST);
-            rt->store_stats.objects_dropped++;
-        }
-    }
-    if (sum) rr__store_signal_locked(rt);
-    return sum > 0;
-}
-
-static rr_status rr__spiller_start_locked(rr_runtime *rt);
-
-/* Admits so many bytes as soon as others have left; fails if none can. *may_come: bodies elsewhere
-   had room then. Under the lock, or one that takes room between two looks is seen by neither. */
-static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes, bool *may_come) {
-    rr_runtime *rt = cx->runtime;
-    uint64_t limit = rt->config.store_bytes;
-    if (!rt->evicts || bytes > limit) return RR_ERR_STORE_FULL;
-    bool may_spill = rt->config.evict == RR_EVICT_SPILL;
-    rr_status status = RR_OK;
-    RR__STRESS_POINT();
-    rr__lock(&rt->store_lock);
-    uint64_t failures = rt->spill_failures;
-    if (may_spill) status = rr__spiller_start_locked(rt);
-    while (status == RR_OK && !rr__store_admit(rt, bytes)) {
-        uint64_t used = rr__load_relaxed(&rt->store_used) + bytes; /* a counter */
-        uint64_t over = used > limit ? used - limit : 0;
-        if (rt->spill_failures != failures) status = rt->spill_status, *may_come = false;
-        else if (rt->leaving < over && rr__evict_locked(cx, over - rt->leaving)) continue;
-        else if (rt->leaving) rr__store_wait_locked(rt);
-        else {
-            *may_come = *may_come || rr__others_use_store(cx);
-            if (rr__store_admit(rt, bytes)) break;
-            status = RR_ERR_STORE_FULL;
-        }
-    }
-    rr__unlock(&rt->store_lock);
-    return status;
-}
-
-/* ---- files ---- */
-
-/* Tests replace them to fail. */
-#ifndef RR__FILE_WRITE
-#define RR__FILE_WRITE(fd, p, n) write((fd), (p), (n))
-#define RR__FILE_READ(fd, p, n) read((fd), (p), (n))
-#define RR__FILE_OPEN(path, flags) open((path), (flags), 0600)
-#endif
-#if RR__UNIX
-#define RR__CAN_WRITE(dir) (access((dir), W_OK | X_OK) == 0)
-#else
-#define RR__CAN_WRITE(dir) true
-#endif
-
-/* FNV-1a over words, in four lanes, so that it runs as fast as memory. */
-static uint64_t rr__checksum(const void *data, size_t size) {
-    const char *p = data;
-    uint64_t lanes[4] = {1, 2, 3, 4}, last[4] = {0, 0, 0, size};
-    size_t i = 0;
-    for (; i + 32 <= size; i += 32)
-        for (int k = 0; k < 4; k++) {
-            uint64_t word;
-            memcpy(&word, p + i + 8 * k, 8);
-            lanes[k] = (lanes[k] ^ word) * 0x9e3779b97f4a7c15u;
-            lanes[k] ^= lanes[k] >> 29;
-        }
-    memcpy(last, p + i, size - i);
-    for (int k = 0; k < 4; k++) lanes[k] = (lanes[k] ^ last[k] ^ size) * 0x9e3779b97f4a7c15u;
-    return lanes[0] ^ lanes[1] >> 7 ^ lanes[2] >> 17 ^ lanes[3] >> 27;
-}
-
-#if RR__UNIX
-#define RR__SPILL_PREFIX ".rustyray-spill-"
-
-static void rr__file_close(rr__file *file) {
-    if (file->to >= 0) close(file->to);
-    if (file->from >= 0) close(file->from);
-    rr__mutex_destroy(&file->lock);
-    RR_FREE(file);
-}
-
-/* Removes what processes left behind that ended between making a file and taking its name away.
-   If one is just doing that it makes another. Others' files the system keeps from us. */
-static void rr__files_sweep(const char *dir) {
-    size_t size = strlen(dir) + 300;
-    char *path = RR_MALLOC(size);
-    DIR *folder = path ? opendir(dir) : NULL;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (strncmp(entry->d_name, RR__SPILL_PREFIX, sizeof RR__SPILL_PREFIX - 1)) continue;
-        int n = snprintf(path, size, "%s/%s", dir, entry->d_name);
-        if (n > 0 && (size_t)n < size) unlink(path);
-    }
-    if (folder) closedir(folder);
-    RR_FREE(path);
-}
-
-/* A file without a name: nothing of it is left when the process ends, however it does. */
-static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t size) {
-    static RR__ATOMIC(uint32_t) serial;
-    for (int i = 0; i < 100 && file->from < 0; i++) {
-        snprintf(path, size, "%s/" RR__SPILL_PREFIX "%ld-%lx-%u", dir, (long)getpid(),
-                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u)); /* unique */
-        if (file->to >= 0) close(file->to);
-        file->to = RR__FILE_OPEN(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
-        if (file->to < 0 && errno == EEXIST) continue;
-        if (file->to < 0) return false;
-        file->from = RR__FILE_OPEN(path, O_RDONLY);
-        int error = errno;
-        unlink(path);
-        errno = error;
-        if (file->from < 0 && errno != ENOENT) return false; /* else another one's sweep took it */
-    }
-    if (file->from < 0) return false;
-    fcntl(file->to, F_SETFD, FD_CLOEXEC);
-    fcntl(file->from, F_SETFD, FD_CLOEXEC);
-    return true;
-}
-
-static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
-    size_t size = strlen(rt->spill_dir) + 80;
-    char *path = RR_MALLOC(size);
-    rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
-    rr_status status = file && rr__mutex_init(&file->lock) ? RR_OK : RR_ERR_NO_MEMORY;
-    if (file) file->to = file->from = -1;
-    if (status != RR_OK) {
-        RR_FREE(file);
-    } else if (rr__file_open(file, rt->spill_dir, path, size)) {
-        *out = file;
-    } else {
-        status = errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
-        rr__log(&rt->config, RR_LOG_ERROR,
-                "no file for spilled objects can be made in '%s': %s; set rr_config.spill_dir",
-                rt->spill_dir, strerror(errno));
-        rr__file_close(file);
-    }
-    RR_FREE(path);
-    return status;
-}
-
-/* Appends; on an error what was written before stays as it is, and the file is not used on. */
-static bool rr__file_append(rr__file *file, const void *data, size_t size) {
-    for (const char *p = data; size > 0;) {
-        ptrdiff_t n = RR__FILE_WRITE(file->to, p, size > (1 << 30) ? 1 << 30 : size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        p += n, size -= (size_t)n;
-    }
-    return true;
-}
-
-static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
-    rr__lock(&file->lock);
-    bool ok = lseek(file->from, (off_t)at, SEEK_SET) == (off_t)at;
-    for (char *p = data; ok && size > 0;) {
-        ptrdiff_t n = RR__FILE_READ(file->from, p, size > (1 << 30) ? 1 << 30 : size);
-        if (n < 0 && errno == EINTR) continue;
-        ok = n > 0;
-        if (ok) p += n, size -= (size_t)n;
-    }
-    rr__unlock(&file->lock);
-    return ok;
-}
-#else
-static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
-    rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system: set rr_config.evict");
-    return (void)out, RR_ERR_IO;
-}
-static void rr__files_sweep(const char *dir) { (void)dir; }
-static void rr__file_close(rr__file *file) { (void)file; } /* there is none */
-static bool rr__file_append(rr__file *file, const void *data, size_t size) {
-    return (void)file, (void)data, (void)size, false;
-}
-static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
-    return (void)file, (void)at, (void)data, (void)size, false;
-}
-#endif
-
-/* One value less lives in it; the last one closes it. */
-static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) {
-    if (!file || (file->live -= size)) return;
-    if (file == rt->file) rt->file = NULL;
-    rt->store_stats.spill_bytes_used -= file->size;
-    rr__file_close(file);
-}
-
-/* ---- the spiller ---- */
-
-/* The file to append to, which stays open until rr__file_drop_locked: a new one when the last is
-   long, so that files whose values have ended go soon, and the longer the more there is, so that
-   there are never many. */
-static rr_status rr__spill_file(rr_runtime *rt, rr__file **out) {
-    rr__lock(&rt->store_lock);
-    rr__file *file = rt->file;
-    uint64_t longest = rt->store_stats.spill_bytes_used / 32;
-    if (longest < RR__SPILL_FILE) longest = RR__SPILL_FILE;
-    if (file && file->size >= longest) file = rt->file = NULL; /* what lives in it closes it */
-    if (file) file->live++;
-    rr__unlock(&rt->store_lock);
-    bool is_new = !file;
-    rr_status status = is_new ? rr__file_new(rt, &file) : RR_OK;
-    if (status == RR_OK && is_new) {
-        rr__lock(&rt->store_lock);
-        rt->file = file, file->live = 1;
-        rr__unlock(&rt->store_lock);
-    }
-    *out = file;
-    return status;
-}
-
-/* Takes what is to be written next: one large value, or small ones up to a batch. */
-static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
-    rr__stored *first = rt->leaving_first, *last = NULL;
-    int n = 0;
-    *bytes = 0;
-    for (rr__stored *s = first; s; s = s->older) {
-        if (last && (*bytes + s->size > RR__SPILL_BATCH || ++n == RR__SPILL_COUNT)) break;
-        *bytes += s->size, last = s;
-    }
-    if (!last) return NULL;
-    if (!(rt->leaving_first = last->older)) rt->leaving_last = NULL;
-    last->older = NULL;
-    return first;
-}
-
-/* One after the other into the buffer, or, if there is none, straight. */
-static rr_status rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
-    uint64_t at = file->size;
-    size_t filled = 0;
-    bool ok = true;
-    for (rr__stored *s = batch; ok && s; s = s->older) {
-        s->at = at + filled, s->sum = rr__checksum(s->block, s->size);
-        if (buffer) memcpy(buffer + filled, s->block, s->size);
-        else ok = rr__file_append(file, s->block, s->size);
-        filled += s->size;
-    }
-    if (ok && buffer) ok = rr__file_append(file, buffer, bytes);
-    return ok ? RR_OK : errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
-}
-
-/* It is on disk, or could not be. */
-static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, bool ok) {
-    rr_runtime *rt = cx->runtime;
-    rt->leaving -= s->size;
-    if (!s->object) { /* it ended meanwhile */
-        rr__store_return(rt, s->size);
-        rr__block_free(cx, s->block, s->place);
-        rr__stored_free(cx, s);
-        return;
-    }
-    if (ok) s->file = file, file->live += s->size;
-    if (ok && !s->pins) {
-        rr__value_leave_locked(cx, s, RR__AWAY);
-        rt->store_stats.objects_spilled++;
-        return;
-    }
-    s->residence = RR__HERE;
-    if (!s->pins) rr__age_add_locked(rt, s);
-}
-
-/* Writes a batch, without the lock: rule E3. Large values straight from where they are. */
-static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, char *buffer) {
-    rr_runtime *rt = cx->runtime;
-    size_t n = 0;
-    for (rr__stored *s = batch; s; s = s->older) n++;
-    bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
-    double start = rr_now();
-    rr__file *file;
-    rr_status status = rr__spill_file(rt, &file);
-    if (status == RR_OK) status = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
-    RR__STRESS_POINT();
-    rr__lock(&rt->store_lock);
-    rt->store_stats.spill_seconds += rr_now() - start;
-    if (file) file->size += bytes, rt->store_stats.spill_bytes_used += bytes;
-    if (status == RR_OK) rt->store_stats.spill_bytes_written += bytes;
-    else rt->spill_failures++, rt->spill_status = status;
-    for (rr__stored *s = batch, *next; s; s = next) {
-        next = s->older;
-        rr__spilled_locked(cx, s, file, status == RR_OK);
-    }
-    if (status != RR_OK) rt->file = NULL; /* its end is not known */
-    if (file) rr__file_drop_locked(rt, file, 1);
-    rr__store_signal_locked(rt);
-    rr__unlock(&rt->store_lock);
-}
-
-static void rr__spiller_main(void *context) {
-    rr__context *cx = context;
-    rr_runtime *rt = cx->runtime;
-    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
-    char *buffer = RR_MALLOC(RR__SPILL_BATCH); /* without it each value is a write of its own */
-    rr__files_sweep(rt->spill_dir);
-    rr__lock(&rt->store_lock);
-    while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
-        size_t bytes;
-        rr__stored *batch = rr__spill_take_locked(rt, &bytes);
-        if (!batch) {
-            rr__cond_wait(&rt->spill_wake, &rt->store_lock);
-            continue;
-        }
-        rr__unlock(&rt->store_lock);
-        RR__STRESS_POINT();
-        rr__spill_batch(cx, batch, bytes, buffer);
-        rr__lock(&rt->store_lock);
-    }
-    for (rr__stored *s = rt->leaving_first, *next; s; s = next) { /* nobody needs its room now */
-        next = s->older;
-        rr__spilled_locked(cx, s, NULL, false);
-    }
-    rt->leaving_first = rt->leaving_last = NULL;
-    rt->spill_failures++, rt->spill_status = RR_ERR_NOT_RUNNING;
-    rr__store_signal_locked(rt); /* but threads outside that are late */
-    rr__unlock(&rt->store_lock);
-    RR_FREE(buffer);
-    rr__self()->context = NULL;
-    rr__local_clear(rr__self());
-}
-
-static rr_status rr__spiller_start_locked(rr_runtime *rt) {
-    if (rr__load_acquire(&rt->phase) == RR__STOPPED) return RR_ERR_NOT_RUNNING; /* it has ended */
-    if (rt->spiller) return RR_OK;
-    rr__lock(&rt->lock);
-    rt->spiller = rr__service_start_locked(rt, rr__spiller_main);
-    rr__unlock(&rt->lock);
-    return rt->spiller ? RR_OK : RR_ERR_NO_MEMORY;
-}
-
-static void rr__store_free(rr_runtime *rt) {
-    if (rt->file) rr__file_close(rt->file);
-    for (ptrdiff_t i = 0; i < stbds_shlen(rt->pinned); i++) RR_FREE(rt->pinned[i].key);
-    stbds_shfree(rt->pinned);
-    for (ptrdiff_t i = 0; i < stbds_shlen(rt->object_names); i++) RR_FREE(rt->object_names[i].key);
-    stbds_shfree(rt->object_names);
-    RR_FREE(rt->spill_dir);
-    rr__cond_destroy(&rt->spill_wake);
-    rr__mutex_destroy(&rt->census_lock);
-    rr__cond_destroy(&rt->store_moved);
-    rr__mutex_destroy(&rt->store_lock);
-}
-
-static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
-    rr__lock(&rt->store_lock);
-    const rr_stats *s = &rt->store_stats;
-    out->store_hits = s->store_hits;
-    out->objects_spilled = s->objects_spilled, out->objects_restored = s->objects_restored;
-    out->objects_dropped = s->objects_dropped, out->objects_rebuilt = s->objects_rebuilt;
-    out->spill_bytes_written = s->spill_bytes_written;
-    out->spill_bytes_read = s->spill_bytes_read;
-    out->spill_bytes_used = s->spill_bytes_used, out->spill_seconds = s->spill_seconds;
-    rr__unlock(&rt->store_lock);
-}
-
-/* ---- values ---- */
-
-/* The body that runs on this thread has values, or, outside of bodies, it copies one: rule E5. */
-static void rr__store_touch(rr__context *cx) {
-    if (!rr__load_relaxed(&cx->uses_store))             /* our own */
-        rr__store_seq_cst(&cx->uses_store, (uint8_t)1); /* pairs with rr__others_use_store */
-}
-
-/* The thread runs no body any more, or it still does. */
-static RR__NOINLINE void rr__store_leave(rr__context *cx) {
-    if (!rr__load_relaxed(&cx->frame)) rr__store_release(&cx->uses_store, (uint8_t)0); /* own */
-}
-
-/* What a thread outside of bodies copied is done: what it keeps now nobody waits for. */
-static RR__INLINE void rr__store_copied(rr__context *cx) {
-    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
-}
-
-/* Memory of the store for a value that does not fit into the slot. */
-static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
-    *room = NULL;
-    if (size > PTRDIFF_MAX) return RR_ERR_STORE_FULL;
-    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_touch(cx);
-    if (RR__UNLIKELY(!rr__store_admit(cx->runtime, size))) {
-        rr_status status = rr__store_wait_room(cx, size);
-        if (status != RR_OK) return status;
-    }
-    *room = rr__block_new(cx, size, place);
-    if (*room) return RR_OK;
-    rr__store_return(cx->runtime, size);
-    return RR_ERR_NO_MEMORY;
-}
-
-/* The bytes of an object; of an empty one, too, an address that may be computed with. */
-static rr_bytes rr__bytes_in(rr__object *o) {
-    static _Alignas(64) const char nothing[64];
-    size_t size = rr__size_of(o);
-    return rr_bytes_of(size ? rr__data(o) : nothing, size);
-}
-
-static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {
-    if (!room) return;
-    rr__store_return(cx->runtime, size); /* first: what is kept depends on the rest */
-    rr__block_free(cx, room, place);
-}
-
-/* ---- values that may leave memory ---- */
-
-/* Its value is in place, outside the slot: from now on it may leave. Its owner, before it is READY.
-   Takes over the recipe. Without memory for the record it stays, for good. */
-static RR__NOINLINE void rr__stored_make(rr__context *cx, rr__object *o, rr__object *recipe) {
-    rr_runtime *rt = cx->runtime;
-    rr__stored *s = o->data.block ? rr__stored_new(cx) : NULL;
-    rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s);
-    if (!s) {
-        if (recipe) rr__recipe_end(cx, recipe);
-        return;
-    }
-    s->object = o, s->recipe = recipe;
-    s->may_leave = rr__info_of(o) > 0 && (rt->config.evict != RR_EVICT_REBUILD || recipe);
-    rr__lock(&rt->store_lock);
-    rr__age_add_locked(rt, s);
-    rr__unlock(&rt->store_lock);
-    RR__STRESS_POINT();
-}
-
-static RR__INLINE void rr__stored_begin(rr__context *cx, rr__object *o) {
-    if (RR__UNLIKELY(cx->runtime->evicts) && o->place != RR__IN_SLOT) rr__stored_make(cx, o, NULL);
-}
-
-/* The object ends. What the spiller writes at the moment stays until it is done. */
-static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    rr__stored *s = rr__stored_of(o);
-    if (!s) return;
-    rr__object *recipe = s->recipe;
-    RR__STRESS_POINT();
-    rr__lock(&rt->store_lock);
-    rr__age_remove_locked(rt, s);
-    rr__file_drop_locked(rt, s->file, rr__info_of(o));
-    bool is_leaving = s->residence == RR__LEAVING;
-    if (is_leaving) s->object = NULL, o->data.block = NULL; /* the spiller frees it */
-    rr__unlock(&rt->store_lock);
-    if (!is_leaving) rr__stored_free(cx, s);
-    if (recipe) rr__recipe_end(cx, recipe);
-}
-
-/* The same when the runtime's memory goes. */
-static void rr__stored_dispose(rr_runtime *rt, rr__object *o) {
-    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
-    if (s) rr__file_drop_locked(rt, s->file, rr__info_of(o));
-}
-
-/* Reads it from its file. It is RETURNING, and the caller's. */
-static rr_status rr__restore(rr__context *cx, rr__stored *s) {
-    rr_runtime *rt = cx->runtime;
-    rr__object *o = s->object;
-    size_t size = rr__info_of(o);
-    void *block;
-    uint8_t place;
-    rr_status status = rr__value_room(cx, size, &block, &place);
-    if (status != RR_OK) return status;
-    double start = rr_now();
-    if (!rr__file_read(s->file, s->at, block, size) || rr__checksum(block, size) != s->sum) {
-        rr__value_return(cx, block, size, place);
-        return RR_ERR_IO;
-    }
-    rr__lock(&rt->store_lock);
-    o->data.block = block, o->place = place;
-    rt->store_stats.objects_restored++;
-    rt->store_stats.spill_bytes_read += size;
-    rt->store_stats.spill_seconds += rr_now() - start;
-    rr__unlock(&rt->store_lock);
-    return RR_OK;
-}
-
-/* False: it is not here. */
-static bool rr__pin_locked(rr_runtime *rt, rr__stored *s) {
-    if (s->residence != RR__HERE && s->residence != RR__LEAVING) return false;
-    rr__age_remove_locked(rt, s);
-    s->pins++, rt->store_stats.store_hits++;
-    return true;
-}
-
-static void rr__unpin_locked(rr_runtime *rt, rr__stored *s) {
-    if (--s->pins) return;
-    if (s->residence == RR__HERE) rr__age_add_locked(rt, s);
-    rr__store_signal_locked(rt);
-}
-
-/* The same for the next of many objects, up to one that is not here, or is a gather. Returns for
-   how many; not very many at once, because others want the lock. */
-static size_t rr__pin_some(rr_runtime *rt, rr__object **objects, size_t n, bool is_pin) {
-    enum { SOME = 64 };
-    size_t i = 0;
-    rr__lock(&rt->store_lock);
-    for (; i < n && i < SOME && objects[i]->kind != RR__GATHER; i++) {
-        rr__stored *s = rr__stored_of(objects[i]);
-        if (s && !is_pin) rr__unpin_locked(rt, s);
-        else if (s && !rr__pin_locked(rt, s)) break;
-    }
-    rr__unlock(&rt->store_lock);
-    return i;
-}
-
-/* Waits while another thread brings something back: without the role, which that may need, and seen
-   to stand still (awaits_value), because that may wait for what this one has. The store's lock is
-   given up for a while before and after. */
-static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
-                                            uint8_t while_is) {
-    rr_runtime *rt = cx->runtime;
-    rr__unlock(&rt->store_lock);
-    rr_runtime *ending = rr__store_wait_begin(cx);
-    rr__lock(&rt->store_lock);
-    while (*what == while_is) {
-        rr__store_seq_cst(&cx->awaits_value, (uint8_t)1);
-        rr__store_wait_locked(rt);
-    }
-    rr__unlock(&rt->store_lock);
-    RR__STRESS_POINT();
-    rr__store_wait_end(ending);
-    rr__lock(&rt->store_lock);
-}
-
-/* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another thread does, and the caller is in haste.
-   RR_ERR_DEADLOCK: this thread does, and the body that makes it again asks for it. */
-static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
-                                  bool *is_claimed) {
-    rr_runtime *rt = cx->runtime;
-    rr_status status = RR_OK;
-    *is_claimed = false;
-    rr__lock(&rt->store_lock);
-    while (s->residence == RR__RETURNING && s->claimer != cx && !cx->is_hasty)
-        rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
-    *was = (enum rr__residence)s->residence;
-    if (*was == RR__RETURNING) {
-        status = s->claimer == cx ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
-    } else if (!rr__pin_locked(rt, s)) {
-        s->residence = RR__RETURNING, s->claimer = cx, *is_claimed = true;
-    }
-    rr__unlock(&rt->store_lock);
-    return status;
-}
-
-/* It was brought back, and is pinned, or could not be. */
-static void rr__claim_end(rr_runtime *rt, rr__stored *s, enum rr__residence was, rr_status status) {
-    rr__lock(&rt->store_lock);
-    s->residence = (uint8_t)(status == RR_OK ? RR__HERE : was);
-    s->pins += status == RR_OK;
-    rr__store_signal_locked(rt);
-    rr__unlock(&rt->store_lock);
-}
-
-static rr_status rr__parts_use(rr__context *cx, rr__object *gather);
-static void rr__parts_unuse(rr__context *cx, rr__object *gather);
-
-/* Sees to it that the value of a complete object is in memory, and stays there until rr__unuse. */
-static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
-    rr__store_touch(cx);
-    if (o->kind == RR__GATHER) return rr__parts_use(cx, o);
-    rr__stored *s = rr__stored_of(o);
-    enum rr__residence was;
-    bool is_claimed = false;
-    rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
-    if (!is_claimed) return status;
-    RR__STRESS_POINT();
-    status = was == RR__AWAY ? rr__restore(cx, s)
-             : s->recipe     ? rr__rebuild(cx, s)
-                             : RR_ERR_OBJECT_LOST;
-    RR__STRESS_POINT();
-    rr__claim_end(cx->runtime, s, was, status);
-    return status;
-}
-
-static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    rr__stored *s = rr__stored_of(o);
-    if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
-    if (!s) return;
-    rr__lock(&rt->store_lock);
-    rr__unpin_locked(rt, s);
-    rr__unlock(&rt->store_lock);
-}
-
-static RR__INLINE rr_status rr__use(rr__context *cx, rr__object *o) {
-    return RR__LIKELY(!cx->runtime->evicts) ? RR_OK : rr__use_slowly(cx, o);
-}
-static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
-    if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_slowly(cx, o);
-}
-
-/* Pins a gather that is pinned; else the caller pins the parts. As rr__pin_or_claim. */
-static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->store_lock);
-    while (parts->is_filling && !cx->is_hasty)
-        rr__store_wait_returning_locked(cx, &parts->is_filling, true);
-    bool is_busy = parts->is_filling;
-    *is_claimed = !is_busy && parts->pins == 0;
-    if (*is_claimed) parts->is_filling = true;
-    else parts->pins += !is_busy;
-    rr__unlock(&rt->store_lock);
-    return is_busy ? RR_ERR_STORE_FULL : RR_OK;
-}
-
-/* The first n of the parts are pinned no more. */
-static void rr__parts_unpin(rr__context *cx, rr__parts *parts, size_t n) {
-    for (size_t i = 0, some; i < n; i += some) {
-        some = rr__pin_some(cx->runtime, parts->objects + i, n - i, false);
-        if (!some) rr__unuse(cx, parts->objects[i]), some = 1;
-    }
-}
-
-/* All its parts are pinned, and so it is; or the first n are, and the next cannot be. */
-static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, rr_status status) {
-    rr_runtime *rt = cx->runtime;
-    rr__parts *parts = gather->extra.parts;
-    for (size_t i = 0; status == RR_OK && i < n; i++)
-        parts->items[i] = rr__part_bytes(parts->objects[i]);
-    if (status != RR_OK) rr__parts_unpin(cx, parts, n);
-    RR__STRESS_POINT();
-    rr__lock(&rt->store_lock);
-    parts->is_filling = false, parts->pins = status == RR_OK;
-    rr__store_signal_locked(rt);
-    rr__unlock(&rt->store_lock);
-}
-
-/* A gather's items are right while it is pinned, and with it its parts. */
-static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
-    rr__parts *parts = gather->extra.parts;
-    bool is_claimed;
-    size_t n = 0;
-    rr_status status = rr__parts_claim(cx, parts, &is_claimed);
-    if (!is_claimed) return status;
-    while (n < parts->count && status == RR_OK) {
-        size_t some = rr__pin_some(cx->runtime, parts->objects + n, parts->count - n, true);
-        if (!some && (status = rr__use(cx, parts->objects[n])) == RR_OK) some = 1;
-        n += some;
-    }
-    rr__parts_claim_end(cx, gather, n, status);
-    return status;
-}
-
-static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
-    rr__parts *parts = gather->extra.parts;
-    rr__lock(&cx->runtime->store_lock);
-    bool is_last = --parts->pins == 0;
-    rr__unlock(&cx->runtime->store_lock);
-    RR__STRESS_POINT();
-    if (is_last) rr__parts_unpin(cx, parts, parts->count);
-}
-
-/* The caller's pin becomes that of the views without a scope, which stays until the object ends:
-   nobody knows whose release is the last of those who view it. One is enough for all of them. */
-static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    rr__stored *s = rr__stored_of(o);
-    bool *outside = s ? &s->is_outside : o->kind == RR__GATHER ? &o->extra.parts->is_outside : NULL;
-    if (!outside) return;
-    rr__lock(&rt->store_lock);
-    bool is_second = *outside;
-    *outside = true;
-    rr__unlock(&rt->store_lock);
-    if (is_second) rr__unuse(cx, o);
-}
-
-/* The object that a stored handle counts; NULL for the null handle. */
-static rr__object *rr__contained(rr__context *cx, rr__object *o) {
-    rr_ref inner; /* rr_actor has the same layout */
-    memcpy(&inner, rr__data(o), sizeof inner);
-    return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
-}
-
-/* With the slot; what it has set or taken went before, and what is unread with the reader's end. */
-static void rr__control_free(rr__control *control) {
-    if (control && control->stream) RR_FREE(control->stream->items);
-    if (control) RR_FREE(control->stream);
-    RR_FREE(control);
-}
-
-static void rr__parts_free(rr__context *cx, rr__parts *parts) {
-    bool is_pinned = cx->runtime->evicts && parts && parts->pins; /* by views outside every scope */
-    for (size_t i = 0; parts && i < parts->count; i++) {
-        if (is_pinned) rr__unuse(cx, parts->objects[i]);
-        rr__drop(cx, parts->objects[i]);
-    }
-    RR_FREE(parts);
-}
-
-static void rr__value_free(rr__context *cx, rr__object *o) {
-    unsigned kind = rr__kind_in(rr__load_relaxed(&o->word)); /* fixed since it was published */
-    if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR) {
-        rr__object *inner = rr__contained(cx, o);
-        if (inner) rr__drop(cx, inner);
-    } else if (o->kind == RR__GATHER) {
-        rr__parts_free(cx, o->extra.parts);
-    } else if (o->place != RR__IN_SLOT) {
-        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_end(cx, o);
-        rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
-    }
-}
-
-/* Nothing counts it any more: frees it and, as a loop, what only it kept. */
-static void rr__bury_one(rr__context *cx, rr__object *o) {
-    enum rr__state state = rr__state_of(rr__load_relaxed(&o->word)); /* count 0: ours, rule R2 */
-    if (state == RR__FAILED && !rr__is_decided(o)) rr__error_drop(o->data.error);
-    rr__control_free(rr__control_of(o));
-    if (o->kind == RR__CONSTRUCTOR) {
-        rr__actor *actor = o->extra.own;
-        rr__error_drop(rr__load_relaxed(&actor->death)); /* its last user */
-        RR_FREE(actor->care);
-        rr__block_free(cx, actor, actor->place);
-    } else if (o->kind == RR__STREAM) {
-        rr__stream_close(cx, o);
-    } else if (state != RR__FAILED || o->kind == RR__GATHER) {
-        rr__value_free(cx, o);
-    }
-    rr__object_free(cx, o);
-}
-
-static RR__NOINLINE void rr__bury(rr__context *cx, rr__object *o) {
-    o->next = cx->dead;
-    cx->dead = o;
-    if (cx->is_burying) return;
-    cx->is_burying = true;
-    while ((o = cx->dead)) {
-        cx->dead = o->next;
-        rr__bury_one(cx, o);
-    }
-    cx->is_burying = false;
-}
-
-// >>refs
-
-/* The thread's end will be noticed, so that it may hold something. */
-static bool rr__local_hook(rr__local *self) {
-    RR__ONCE(rr__global_start);
-    if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
-    return self->is_hooked;
-}
-
-static bool rr__held_grow(rr__local *self) {
-    size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
-    if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
-    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
-    if (!held) return false;
-    self->held = held, self->held_capacity = capacity;
-    return true;
-}
-
-/* Closes gaps in the innermost scope when it has grown to the brim with released ones, as in a
-   long loop that releases the oldest of a window. */
-static void rr__held_compact(rr__local *self) {
-    size_t to = self->scope_start;
-    for (size_t i = to; i < self->held_count; i++) {
-        if (!self->held[i].object) continue;
-        rr__store_relaxed(&self->held[i].object->held_at, (uint32_t)to); /* a hint */
-        self->held[to++] = self->held[i];
-    }
-    self->held_count = to;
-}
-
-/* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
-   closing the gaps did not free half of it, so that both cost a constant time for each handle. */
-static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
-    rr__held_compact(self);
-    if (self->held_count < self->held_capacity / 2) return true;
-    return rr__held_grow(self) || self->held_count < self->held_capacity;
-}
-
-static RR__INLINE bool rr__scope_ready(rr__local *self) {
-    if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
-    return rr__scope_make_room(self);
-}
-
-/* Gives a count to the innermost scope. After rr__scope_ready. */
-static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o,
-                                      bool is_view) {
-    if (self->scope_depth == 0) return;
-    rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
-    self->held[self->held_count++] = (rr__held){o, {cx}, 0, is_view, false};
-}
-
-/* The newest entry of the running body that holds a handle of the object; NULL if none does. Scope
-   by scope: the hint may have been overwritten by another thread, so it counts only when no newer
-   entry can be missed. */
-static rr__held *rr__held_find(rr__local *self, rr__object *o) {
-    uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
-    size_t start = self->scope_start, end = self->held_count;
-    while (self->scope_depth > 0) {
-        if (hint >= start && hint < end && self->held[hint].object == o &&
-            !self->held[hint].is_view)
-            return &self->held[hint];
-        for (size_t i = end; i-- > start;)
-            if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
-        if (start <= self->floor) break;
-        end = start - 1;
-        start = self->held[end].of.outer;
-    }
-    return NULL;
-}
-
-static void rr__held_clear(rr__local *self, rr__held *held) {
-    held->object = NULL;
-    while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
-        self->held_count--;
-}
-
-/* After a burst: the stack of a scope that held very many goes back, but for what `start` needs. */
-static RR__NOINLINE void rr__held_shrink(rr__local *self, size_t start) {
-    size_t capacity = 2 * start + 4096;
-    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
-    if (held) self->held = held, self->held_capacity = capacity;
-}
-
-static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
-    enum { LARGE = 1 << 16 };
-    while (self->held_count > start) {
-        rr__held held = self->held[--self->held_count];
-        if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
-        if (held.object) rr__drop(held.of.context, held.object);
-    }
-    if (RR__UNLIKELY(self->held_capacity > LARGE && start < self->held_capacity / 8))
-        rr__held_shrink(self, start);
-}
-
-// >>scheduler
-
-/* ---- queues and waking ---- */
-
-static void rr__quiet_signal(rr_runtime *rt) {
-    rr__lock(&rt->lock);
-    rr__cond_signal(&rt->quiet);
-    rr__unlock(&rt->lock);
-}
-
-static void rr__signal_if_stopping(rr_runtime *rt) {
-    if (rr__load_seq_cst(&rt->idle) & RR__STOP) rr__quiet_signal(rt);
-}
-
-static void rr__worker_main(void *context);
-static rr__context *rr__context_new(rr_runtime *rt, bool is_worker);
-
-static void rr__context_wake(rr__context *cx) {
-    rr__lock(&cx->lock);
-    cx->is_woken = true;
-    rr__unlock(&cx->lock);
-    rr__cond_signal(&cx->wake); /* it is not freed before the runtime; with the lock held the thread
-                                   would wake only to wait for that */
-}
-
-/* A new pool thread: with a role, searching, or with a task to run apart. Under the runtime's
-   lock. */
-static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
-    if (rt->threads >= rt->max_threads || rr__load_relaxed(&rt->phase) == RR__STOPPED) return false;
-    rr__context *cx = rt->rested;
-    if (cx) rt->rested = cx->listed;
-    else if (!(cx = rr__context_new(rt, true))) return false;
-    if (cx->has_thread) rr__thread_join(cx->thread); /* it needs no lock any more */
-    cx->has_role = cx->is_searching = !task;
-    cx->assigned = task, cx->is_parked = false;
-    rt->threads++;
-    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__worker_main, cx))) return true;
-    rt->threads--;
-    cx->assigned = NULL, cx->has_role = cx->is_searching = false, cx->is_parked = true;
-    cx->listed = rt->rested, rt->rested = cx; /* for the next try */
-    return false;
-}
-
-/* Every thread waits and there may be no more (rr_config.max_threads). Rather than that nothing
-   goes on any more, one of them works on top of its wait, whatever there is. Under the runtime's
-   lock. */
-static rr__context *rr__sleeper_call(rr_runtime *rt) {
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
-        rr__lock(&cx->lock);
-        bool is_called = cx->sleeper && cx->sleeper->is_idle;
-        if (is_called) cx->sleeper->is_idle = false, cx->sleeper->is_called = true;
-        rr__unlock(&cx->lock);
-        if (is_called) return cx;
-    }
-    return NULL;
-}
-
-/* Hands a role that was just taken from sleep to a thread. If there is none for it, the role sleeps
-   on: the first thread that stops waiting takes it. Under the lock, so that no thread parks unseen
-   in between. */
-static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
-    rr__context *called = NULL;
-    rr__lock(&rt->lock);
-    rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed, cx->is_parked = false;
-    else if (!rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
-        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
-        rr__cond_signal(&rt->quiet);
-    }
-    rr__unlock(&rt->lock);
-    if (cx) rr__context_wake(cx);
-    if (called) rr__cond_signal(&called->wake);
-}
-
-/* Has a thread without a role run a task; false if there is none for it. */
-static bool rr__thread_begin(rr_runtime *rt, rr__object *task) {
-    rr__lock(&rt->lock);
-    rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed, cx->is_parked = false, cx->assigned = task;
-    bool is_new = !cx && rr__worker_add_locked(rt, task);
-    rr__unlock(&rt->lock);
-    if (cx) rr__context_wake(cx);
-    return cx || is_new;
-}
-
-/* Rule P3. */
-static void rr__wake_one(rr_runtime *rt) {
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    while (RR__SLEEPING(idle) && !RR__SEARCHING(idle))
-        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING + RR__ONE_SEARCHING)) {
-            rr__role_hand_over(rt);
-            return;
-        }
-}
-
-static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 */
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
-}
-
-static void rr__list_add(rr__object **first, rr__object **last, rr__object *o) {
-    o->next = NULL;
-    if (*last) (*last)->next = o;
-    else *first = o;
-    *last = o;
-}
-
-/* FIFO. Two kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
-   claimable all the time, so that a waiter need not wait for the inbox; and tasks for which a deque
-   had no memory, WAITING, that is, claimable by nobody until they are taken out. */
-static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->lock);
-    if (!is_actor || !o->is_listed) {
-        o->is_listed = is_actor;
-        if (is_actor) rr__share(o);
-        rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
-        rr__store_seq_cst(&rt->has_inbox, 1);
-    }
-    rr__unlock(&rt->lock);
-    rr__announce(rt);
-}
-
-static bool rr__claim(rr__object *o);
-
-/* The owner's change of a pending state; false if the task was decided meanwhile (rule R4). */
-static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr__state to) {
-    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    do {
-        if (RR__UNLIKELY(word & RR__IS_DECIDED)) return false;
-    } while (!rr__cas_seq_cst(&o->word, &word, word + RR__STATE(to) - RR__STATE(from)));
-    return true;
-}
-
-static rr__object *rr__inbox_take(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
-    rr__lock(&rt->lock);
-    rr__object *o = rt->inbox_first;
-    bool is_actor = o && o->is_listed;
-    if (is_actor) o->is_listed = false;
-    if (o && !(rt->inbox_first = o->next)) {
-        rt->inbox_last = NULL;
-        rr__store_seq_cst(&rt->has_inbox, 0);
-    }
-    rr__unlock(&rt->lock);
-    if (!o) return NULL;
-    if (!is_actor) {
-        if (rr__try_state(o, RR__WAITING, RR__RUNNING)) return o;
-        rr__abandon(cx, o);
-        return NULL;
-    }
-    bool is_ours = rr__claim(o);
-    rr__drop(cx, o);
-    return is_ours ? o : NULL;
-}
-
-/* No memory for the deque: what is QUEUED goes to the inbox, unless a waiter was faster. */
-static RR__NOINLINE void rr__shelve(rr__context *cx, rr__object *o) {
-    if (!rr__claim(o)) return;
-    bool is_actor = o->kind == RR__CONSTRUCTOR;
-    if (is_actor) rr__share(o); /* once QUEUED it may end under us */
-    if (rr__try_state(o, RR__RUNNING, is_actor ? RR__QUEUED : RR__WAITING))
-        rr__inbox_put(cx, o, is_actor);
-    else rr__abandon(cx, o);
-    if (is_actor) rr__drop(cx, o);
-}
-
-/* Puts what is QUEUED where workers find it. */
-static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
-    if (RR__LIKELY(rr__deque_push(&cx->deque, o))) rr__announce(cx->runtime);
-    else rr__shelve(cx, o);
-}
-
-/* The one arbiter of who runs a task or an actor. */
-static RR__INLINE bool rr__claim(rr__object *o) {
-    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    while (rr__state_of(word) == RR__QUEUED)
-        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__QUEUED)))
-            return true;
-    return false;
-}
-
-static bool rr__has_work(rr_runtime *rt) {
-    if (rr__load_seq_cst(&rt->has_inbox) || rr__load_seq_cst(&rt->has_ready)) return true;
-    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
-        if (!rr__deque_is_empty(&cx->deque)) return true;
-    return false;
-}
-
-/* ---- priorities and resources ---- */
-
-/* A task with a priority, or that needs resources, has a turn:
-
-       WAITING, in the heap of its shape --granted--> QUEUED, in rr_runtime.ready -> RUNNING
-
-   Workers look into `ready` before their deques, if what is first there is due.
-   Rules  G1  A WAITING task with an entry belongs to who removes the entry; an entry in `ready` is
-              a hint, as those of deques are.
-          G2  What is granted is returned by the task's owner: between two attempts, or at its end,
-              before that is told.
-          G3  Who has put a task into the heap of a shape then looks whether it was decided, who has
-              decided one then looks for its entry: so one of them finds it. */
-
-static void rr__hint_ready_locked(rr_runtime *rt) {
-    rr__store_seq_cst(&rt->has_ready, rt->ready.count > 0); /* rules P1, P2 */
-}
-
-static void rr__turn_leave_locked(rr_runtime *rt, rr__control *control) {
-    if (!control->turn.at) return;
-    rr__heap_remove(control->turn_in, &control->turn);
-    if (control->turn_in == &rt->ready) rr__hint_ready_locked(rt);
-}
-
-static void rr__turn_enter_locked(rr_runtime *rt, rr__control *control, rr__heap *heap) {
-    rr__turn_leave_locked(rt, control); /* a waiter may have claimed it without that */
-    control->turn_in = heap;
-    rr__heap_add(heap, &control->turn, control->due);
-    if (heap == &rt->ready) rr__hint_ready_locked(rt);
-}
-
-/* A body that blocks begins on a thread of its own; false if it does not, or there is none. */
-static bool rr__begin_blocking(rr_runtime *rt, const rr__control *control) {
-    return control->is_blocking && rr__thread_begin(rt, control->task);
-}
-
-/* Makes a task that has its turn claimable. Its owner. */
-static void rr__make_ready(rr__context *cx, rr__object *task) {
-    rr_runtime *rt = cx->runtime;
-    rr__control *control = task->extra.control;
-    if (rr__begin_blocking(rt, control)) return;
-    rr__share(task); /* once QUEUED it may end under us */
-    if (rr__try_state(task, RR__WAITING, RR__QUEUED)) {
-        rr__lock(&rt->stock_lock);
-        if (!control->is_over && !control->turn.at) rr__turn_enter_locked(rt, control, &rt->ready);
-        rr__unlock(&rt->stock_lock);
-        rr__announce(rt);
-    } else {
-        rr__abandon(cx, task);
-    }
-    rr__drop(cx, task);
-}
-
-/* A worker runs on one role, and so does what it runs. Tasks that need other than one CPU run
-   apart, on threads without a role: for them roles are put into a pot, by workers that hand in
-   theirs between two tasks, or from those that sleep.
-
-       roles in the game = workers - pot,   apart_cpus <= pot,
-       and, as long as something is chosen, the pot is filled up to apart_cpus + chosen_cpus
-
-   The second holds when a task begins; one that has lent its CPUs takes them back at once, and the
-   roles follow. When one ends its roles go back first if other work is queued, so that this has its
-   turn. Actors hold what is beyond one CPU, and all of them leave one role: so the game goes on. */
-static int64_t rr__roles_for(int64_t cpus) { return (cpus + RR__WHOLE - 1) / RR__WHOLE; }
-
-static void rr__apart_leave_locked(rr_runtime *rt, int64_t cpus) {
-    int64_t before = rr__roles_for(rt->apart_cpus);
-    rt->apart_cpus -= cpus;
-    if (!rr__has_work(rt)) return;
-    for (int64_t n = before - rr__roles_for(rt->apart_cpus); n > 0 && rt->pot > 0; n--, rt->pot--) {
-        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
-        rt->has_given = true;
-    }
-}
-
-/* Fills the pot, or empties it. True if roles went back. */
-static bool rr__pot_settle_locked(rr_runtime *rt) {
-    int64_t all = rr__roles_for(rt->apart_cpus + rt->chosen_cpus);
-    for (; rt->pot > all; rt->pot--, rt->has_given = true)
-        rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING);
-    /* Pairs with rr__role_offer: who puts a role to sleep looks at what is wanted after that. */
-    rr__store_seq_cst(&rt->roles_wanted, (int)(all - rt->pot));
-    bool has_given = rt->has_given;
-    rt->has_given = false;
-    if (has_given) return true;
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    while (rt->pot < all && RR__SLEEPING(idle))
-        if (rr__cas_seq_cst(&rt->idle, &idle, idle - RR__ONE_SLEEPING)) rt->pot++;
-    rr__store_seq_cst(&rt->roles_wanted, (int)(all - rt->pot));
-    return false;
-}
-
-static bool rr__fits(const rr_runtime *rt, const rr__shape *shape, const int64_t *kept) {
-    for (int i = 0; i < rt->stock_count; i++) {
-        const rr__stock *stock = &rt->stocks[i];
-        int64_t left = stock->total - stock->used - (kept ? kept[i] : 0);
-        if (shape->amounts[i] && shape->amounts[i] > left) return false;
-    }
-    int64_t most = rt->stocks[RR__CPU].total - RR__WHOLE; /* of actors */
-    return !shape->is_of_actors || rt->stocks[RR__CPU].stuck + shape->amounts[RR__CPU] <= most;
-}
-
-static bool rr__shapes_meet(const rr__shape *a, const rr__shape *b) {
-    for (int i = 0; i < RR__STOCKS; i++)
-        if (a->amounts[i] && b->amounts[i]) return true;
-    return false;
-}
-
-/* Can those that run make room for it, by ending? */
-static bool rr__can_fit(const rr_runtime *rt, const rr__shape *shape) {
-    for (int i = 0; i < rt->stock_count; i++)
-        if (shape->amounts[i] > rt->stocks[i].total - rt->stocks[i].stuck) return false;
-    return true;
-}
-
-/* The shape whose first task gets what it needs next: the oldest of those that fit. One that needs
-   much does not hold up others, but only so many may overtake it; then what it needs is kept,
-   unless what it lacks is held by some that wait, perhaps for those others. */
-static rr__shape *rr__shape_next_locked(rr_runtime *rt) {
-    enum { PATIENCE = 32 };
-    int64_t kept[RR__STOCKS] = {0};
-    rr__shape *best = NULL;
-    for (rr__shape *s = rt->shapes; s; s = s->next) {
-        bool keeps = s->waiting.count && s->overtaken >= PATIENCE && rr__can_fit(rt, s);
-        for (int i = 0; i < RR__STOCKS && keeps; i++) kept[i] += s->amounts[i];
-    }
-    for (rr__shape *s = rt->shapes; s; s = s->next)
-        if (s->waiting.count && rr__fits(rt, s, s->overtaken < PATIENCE ? kept : NULL) &&
-            (!best || rr__entry_before(s->waiting.entries[1], best->waiting.entries[1])))
-            best = s;
-    for (rr__shape *s = rt->shapes; s && best; s = s->next)
-        if (s != best && s->waiting.count && rr__shapes_meet(s, best) &&
-            rr__entry_before(s->waiting.entries[1], best->waiting.entries[1]))
-            s->overtaken++;
-    return best;
-}
-
-/* Adds what a shape needs to what is used, or takes it off. */
-static void rr__stocks_use_locked(rr_runtime *rt, const rr__shape *shape, int sign) {
-    for (int i = 0; i < rt->stock_count; i++) {
-        rt->stocks[i].used += sign * shape->amounts[i];
-        if (shape->is_of_actors) rt->stocks[i].stuck += sign * shape->amounts[i];
-    }
-}
-
-/* Grants what can be granted now: what needs no CPUs goes to *granted, the rest waits for roles. */
-static void rr__grant_locked(rr_runtime *rt, rr__object **granted) {
-    rr__object *last = NULL;
-    for (rr__shape *shape; (shape = rr__shape_next_locked(rt));) {
-        rr__control *control = rr__heap_first(&shape->waiting)->control;
-        rr__turn_leave_locked(rt, control);
-        rr__stocks_use_locked(rt, shape, 1);
-        control->is_granted = true, shape->overtaken = 0;
-        rt->chosen_cpus += shape->amounts[RR__CPU];
-        if (shape->amounts[RR__CPU])
-            rr__list_add(&rt->first_chosen, &rt->last_chosen, control->task);
-        else rr__list_add(granted, &last, control->task);
-    }
-}
-
-/* Takes those that the pot has roles for. */
-static rr__object *rr__chosen_take_locked(rr_runtime *rt) {
-    rr__object *first = NULL, *last = NULL, *o;
-    while ((o = rt->first_chosen)) {
-        rr__control *control = rr__options_of(o);
-        int64_t cpus = control->shape->amounts[RR__CPU];
-        if (rt->apart_cpus + cpus > rt->pot * RR__WHOLE) break;
-        if (!(rt->first_chosen = o->next)) rt->last_chosen = NULL;
-        rt->chosen_cpus -= cpus, rt->apart_cpus += cpus, rt->starting++;
-        control->is_apart = true;
-        rr__list_add(&first, &last, o);
-    }
-    return first;
-}
-
-static void rr__begin_apart(rr__context *cx, rr__object *o);
-
-/* Ends a change of the stocks, or of who waits for them: what can begin now does. */
-static void rr__stock_unlock(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__object *granted = NULL, *next;
-    rr__grant_locked(rt, &granted);
-    bool has_more_roles = rr__pot_settle_locked(rt);
-    rr__object *chosen = rr__chosen_take_locked(rt);
-    rr__unlock(&rt->stock_lock);
-    if (has_more_roles) rr__announce(rt);
-    for (; granted; granted = next) {
-        next = granted->next;
-        if (granted->kind == RR__CONSTRUCTOR) rr__enqueue(cx, granted);
-        else rr__make_ready(cx, granted);
-    }
-    for (; chosen; chosen = next) {
-        next = chosen->next;
-        rr__begin_apart(cx, chosen);
-    }
-}
-
-/* Hands a task for which there are roles in the pot to a thread. Without one, to the workers, which
-   bring a role along (rr__apart_enter); an actor only holds its CPUs. */
-static void rr__begin_apart(rr__context *cx, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    bool is_actor = o->kind == RR__CONSTRUCTOR, has_thread = !is_actor && rr__thread_begin(rt, o);
-    rr__lock(&rt->stock_lock);
-    rt->starting--;
-    if (!is_actor && !has_thread) {
-        o->extra.control->is_apart = false;
-        rt->apart_cpus -= o->extra.control->shape->amounts[RR__CPU];
-    }
-    rr__stock_unlock(cx);
-    if (is_actor) rr__enqueue(cx, o);
-    else if (!has_thread) rr__make_ready(cx, o);
-}
-
-/* Has its task, which was decided, waited for resources (G3)? Then it is the caller's now. */
-static bool rr__turn_revoke(rr_runtime *rt, rr__control *control) {
-    if (!control->shape) return false;
-    rr__lock(&rt->stock_lock);
-    bool is_ours = control->turn.at && control->turn_in == &control->shape->waiting;
-    if (is_ours) rr__turn_leave_locked(rt, control);
-    rr__unlock(&rt->stock_lock);
-    return is_ours;
-}
-
-/* Sends a WAITING task or actor to its turn. Its owner. */
-static void rr__admit(rr__context *cx, rr__object *o, rr__control *control) {
-    rr_runtime *rt = cx->runtime;
-    if (!control->shape) {
-        rr__make_ready(cx, o);
-        return;
-    }
-    rr__share(o); /* once it lies in a heap it may end under us */
-    rr__lock(&rt->stock_lock);
-    rr__turn_enter_locked(rt, control, &control->shape->waiting);
-    rr__stock_unlock(cx);
-    RR__STRESS_POINT();
-    bool is_unwanted = (rr__load_seq_cst(&o->word) & (RR__IS_DECIDED | RR__IS_DOOMED)) != 0;
-    if (is_unwanted && rr__turn_revoke(rt, control)) {
-        if (o->kind == RR__CONSTRUCTOR) rr__enqueue(cx, o);
-        else rr__abandon(cx, o);
-    }
-    rr__drop(cx, o);
-}
-
-static void rr__return_locked(rr_runtime *rt, rr__control *control) {
-    if (control->is_granted) rr__stocks_use_locked(rt, control->shape, -1);
-    if (control->is_apart) rr__apart_leave_locked(rt, control->shape->amounts[RR__CPU]);
-    control->is_granted = control->is_apart = false;
-}
-
-/* Gives back what was granted (G2). */
-static void rr__grant_return(rr__context *cx, rr__control *control) {
-    if (!control->shape) return;
-    rr__lock(&cx->runtime->stock_lock);
-    rr__return_locked(cx->runtime, control);
-    rr__stock_unlock(cx);
-}
-
-/* A body that was granted CPUs begins: if there is no role for it, the worker's goes to the pot. */
-static void rr__apart_enter(rr__context *cx, rr__control *control) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->stock_lock);
-    if (!control->is_apart) rt->apart_cpus += control->shape->amounts[RR__CPU];
-    if (!control->is_apart && cx->has_role) cx->has_role = false, rt->pot++;
-    control->is_apart = true;
-    rr__stock_unlock(cx);
-}
-
-static void rr__shape_leave_locked(rr_runtime *rt, rr__shape *shape) {
-    enum { MANY = 64 }; /* kept for the next call that needs the same */
-    rr__shape **at = &rt->shapes;
-    int n = 0;
-    shape->waiting.promised--;
-    if (--shape->users) return;
-    for (rr__shape *s = rt->shapes; s; s = s->next) n++;
-    if (n <= MANY) return;
-    while (*at != shape) at = &(*at)->next;
-    *at = shape->next;
-    RR_FREE(shape->waiting.entries);
-    RR_FREE(shape);
-}
-
-static void rr__turn_end(rr__context *cx, rr__control *control) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->stock_lock);
-    control->is_over = true;
-    rr__turn_leave_locked(rt, control);
-    rt->ready.promised--;
-    rr__return_locked(rt, control);
-    if (control->shape) rr__shape_leave_locked(rt, control->shape);
-    rr__stock_unlock(cx);
-}
-
-/* A body that waits lends its CPUs, and takes them back, whatever there is of them then. The rest
-   of what it has stays with it. */
-static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
-    for (rr__frame *frame = self->frame; frame; frame = frame->around) {
-        rr_runtime *rt = frame->runner->runtime;
-        if (!frame->granted || (!lends && !frame->lent)) continue;
-        if (lends ? frame->lent++ : --frame->lent) continue;
-        const int64_t *amounts = frame->granted->shape->amounts;
-        rr__lock(&rt->stock_lock);
-        rt->stocks[RR__CPU].used += lends ? -amounts[RR__CPU] : amounts[RR__CPU];
-        for (int i = RR__CPU + 1; i < rt->stock_count; i++)
-            rt->stocks[i].stuck += lends ? amounts[i] : -amounts[i];
-        if (amounts[RR__CPU]) frame->granted->is_apart = !lends;
-        if (lends) rr__apart_leave_locked(rt, amounts[RR__CPU]);
-        else rt->apart_cpus += amounts[RR__CPU];
-        rr__stock_unlock(frame->runner);
-    }
-}
-
-/* Tasks before the own deque? What is older than now, less a second for each step of its priority,
-   goes first. But work without a priority that was passed over for a second gets every sixteenth
-   turn. */
-static bool rr__ready_is_due_locked(rr__context *cx, double now) {
-    rr__entry *first = rr__heap_first(&cx->runtime->ready);
-    if (!first || first->when > now) {
-        cx->passed = 0;
-        return false;
-    }
-    if (cx->passed == 0) cx->passed_since = now;
-    return ++cx->passed % 16 || now - cx->passed_since < 1.0;
-}
-
-/* The next task with a turn, claimed: if it is due, or any. */
-static RR__NOINLINE rr__object *rr__ready_take(rr__context *cx, bool any) {
-    rr_runtime *rt = cx->runtime;
-    rr__object *task;
-    do {
-        double now = any ? 0 : rr_now();
-        task = NULL;
-        rr__lock(&rt->stock_lock);
-        if (any ? rt->ready.count > 0 : rr__ready_is_due_locked(cx, now)) {
-            rr__control *control = rr__heap_first(&rt->ready)->control;
-            rr__turn_leave_locked(rt, control);
-            task = control->task;
-        }
-        rr__unlock(&rt->stock_lock);
-    } while (task && !rr__claim(task)); /* a hint, from here on */
-    return task;
-}
-
-/* Makes a WAITING task or actor claimable. The caller owns the state (rule R1). */
-static void rr__enqueue(rr__context *cx, rr__object *o) {
-    rr__control *control = rr__control_of(o);
-    if (RR__UNLIKELY(control && control->has_turn)) rr__admit(cx, o, control);
-    else if (control && rr__begin_blocking(cx->runtime, control)) return;
-    else if (rr__try_state(o, RR__WAITING, RR__QUEUED)) rr__push(cx, o);
-    else rr__abandon(cx, o);
-}
-
-/* Has it one entry, of which its owner is likely to think next? Hints, all of them. */
-static bool rr__has_single(rr__context *cx) {
-    rr__deque *deque = &cx->deque;
-    return rr__load_relaxed(&deque->bottom) - rr__load_relaxed(&deque->top) == 1 &&
-           rr__load_relaxed(&deque->is_served);
-}
-
-/* The only entry of a thread that runs bodies, put there just now: its owner is likely to take it
-   next, with all it needs in its cache, and a theft would make a chain of tasks, or two actors that
-   talk, wander between cores. So a thief leaves it for two microseconds. It watches one such entry
-   at a time, and the others not before that has gone or been stolen: so each has its turn. */
-static bool rr__is_lone(rr__context *cx, rr__context *victim) {
-    if (!rr__has_single(victim)) return false;
-    bool is_watched = cx->lone && cx->lone_pushes == rr__load_relaxed(&cx->lone->deque.pushes);
-    if (is_watched && cx->lone == victim) return rr_now() - cx->lone_since < 2e-6;
-    if (is_watched && rr__has_single(cx->lone)) return true;
-    cx->lone = victim, cx->lone_pushes = rr__load_relaxed(&victim->deque.pushes);
-    cx->lone_since = rr_now();
-    return true;
-}
-
-/* Claims the first of the hints that still can be, and takes over the rest: the oldest lies at the
-   bottom of the own deque, to be run next. */
-static rr__object *rr__loot(rr__context *cx, rr__object **hints, size_t n) {
-    rr__object *found = NULL;
-    size_t first = 0, moved = 0;
-    for (size_t i = 0; i < n; i++)
-        if (hints[i]) RR__PREFETCH(hints[i]); /* they lie in another core's cache */
-    while (first < n && !found) {
-        rr__object *o = hints[first++];
-        if (o && rr__claim(o)) found = o;
-    }
-    for (size_t i = n; i-- > first;) {
-        if (!hints[i] || !rr__is_claimable(hints[i])) continue;
-        if (!rr__deque_push(&cx->deque, hints[i])) rr__shelve(cx, hints[i]);
-        moved++;
-    }
-    if (moved) rr__announce(cx->runtime);
-    for (moved += found != NULL; moved > 0; moved--) rr__count(cx, RR__STOLEN);
-    return found;
-}
-
-/* One round over everybody's deque, beginning where the last theft worked. */
-static rr__object *rr__steal(rr__context *cx) {
-    rr__context *start = cx->victim ? cx->victim : cx, *victim = start;
-    rr__object *hints[RR__HINTS];
-    do {
-        size_t n;
-        while (victim != cx && !rr__is_lone(cx, victim) &&
-               (n = rr__deque_steal(&victim->deque, hints))) {
-            rr__object *o = rr__loot(cx, hints, n);
-            if (!o) continue; /* old entries: the next ones */
-            cx->victim = victim;
-            return o;
-        }
-        victim = victim->next ? victim->next : rr__load_acquire(&cx->runtime->contexts);
-    } while (victim != start);
-    return NULL;
-}
-
-static rr__object *rr__pop(rr__context *cx) {
-    rr__object *o;
-    while ((o = rr__deque_pop(&cx->deque)))
-        if (rr__claim(o)) return o;
-    return NULL;
-}
-
-/* ---- roles ---- */
-
-/* A role was put to sleep: is it wanted in the pot? */
-static void rr__role_offer(rr__context *cx) {
-    if (RR__LIKELY(!rr__load_seq_cst(&cx->runtime->roles_wanted))) return;
-    rr__lock(&cx->runtime->stock_lock);
-    rr__stock_unlock(cx);
-}
-
-/* The thread will wait: its right to run passes to another one, if there is work. */
-static void rr__role_give(rr__context *cx) {
-    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
-    if (!cx->has_role && !RR__SLEEPING(idle)) return;
-    if (cx->has_role) {
-        cx->has_role = false;
-        idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
-        rr__role_offer(cx);
-    } /* else a role may sleep because there was no thread for it: now there is this one */
-    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
-    if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
-}
-
-/* Takes a sleeping role, if there is one. Without one a body goes on all the same and its
-   thread parks after it. */
-static bool rr__role_take(rr__context *cx) {
-    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
-    while (cx->is_worker && !cx->has_role && RR__SLEEPING(idle))
-        if (rr__cas_seq_cst(&cx->runtime->idle, &idle, idle - RR__ONE_SLEEPING))
-            cx->has_role = true;
-    return cx->has_role;
-}
-
-/* The same for the calling thread, if it is a worker, in whatever runtime it waits or blocks. */
-static RR__NOINLINE void rr__own_role_give(void) {
-    rr__local *self = rr__self();
-    if (self->own) rr__role_give(self->own);
-    if (self->granted) rr__grants_lend(self, true);
-}
-static RR__NOINLINE void rr__own_role_take(void) {
-    rr__local *self = rr__self();
-    if (self->own && self->apart) rr__role_give(self->own); /* it was called while it waited */
-    else if (self->own) rr__role_take(self->own);
-    if (self->granted) rr__grants_lend(self, false);
-}
-
-/* Between two tasks, where roles are wanted: the worker goes on without one. */
-static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->stock_lock);
-    bool is_wanted = rr__load_relaxed(&rt->roles_wanted) > 0; /* written under this lock */
-    if (is_wanted && cx->has_role) cx->has_role = false, rt->pot++;
-    rr__stock_unlock(cx);
-}
-
-static void rr__search_begin(rr__context *cx) {
-    if (cx->is_searching) return;
-    cx->is_searching = true;
-    rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
-}
-
-static void rr__search_end(rr__context *cx) { /* found something: rule P3 */
-    if (!cx->is_searching) return;
-    cx->is_searching = false;
-    uint64_t idle = rr__sub_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
-    if (RR__SEARCHING(idle) != 1 || !RR__SLEEPING(idle)) return;
-    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
-    else rr__role_offer(cx); /* roles that were given back for other work, and are left over */
-}
-
-/* Lists the thread as parked and puts its role to sleep. False if there is no need to.
-   *may_leave: it is one too many. */
-static bool rr__park_begin(rr__context *cx, bool *may_leave) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->lock);
-    if (rr__load_relaxed(&rt->phase) == RR__STOPPED || (!cx->has_role && rr__role_take(cx))) {
-        rr__unlock(&rt->lock);
-        return false;
-    }
-    cx->listed = rt->parked, rt->parked = cx, cx->is_parked = true;
-    *may_leave = rt->threads > rt->workers;
-    rr__unlock(&rt->lock);
-    if (!cx->has_role) rr__signal_if_stopping(rt);
-    if (!cx->has_role) return true;
-    cx->has_role = cx->is_searching = false;
-    uint64_t idle = rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
-    rr__role_offer(cx);
-    if (rr__has_work(rt)) rr__wake_one(rt); /* rule P2 */
-    if (idle & RR__STOP) rr__quiet_signal(rt);
-    return true;
-}
-
-/* Waits to be woken, for so long (negative: for ever). False if the time is over. */
-static bool rr__park_wait(rr__context *cx, double seconds) {
-    double end = rr_now() + seconds, left = seconds;
-    rr__lock(&cx->lock);
-    while (!cx->is_woken && (seconds < 0 || (left = end - rr_now()) > 0)) {
-        if (seconds < 0) rr__cond_wait(&cx->wake, &cx->lock);
-        else rr__cond_wait_for(&cx->wake, &cx->lock, left);
-    }
-    bool is_woken = cx->is_woken;
-    cx->is_woken = false;
-    rr__unlock(&cx->lock);
-    return is_woken;
-}
-
-/* A parked thread beyond the workers leaves if nobody needed it for a while. False: it was woken
-   just now, or is no longer one too many. */
-static bool rr__park_leave(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->lock);
-    rr__context **at = &rt->parked;
-    while (*at && *at != cx) at = &(*at)->listed;
-    bool leaves = *at && rt->threads > rt->workers;
-    if (leaves) *at = cx->listed, rt->threads--;
-    rr__unlock(&rt->lock);
-    return leaves;
-}
-
-/* False: the thread leaves. */
-static bool rr__park(rr__context *cx) {
-    if (cx->has_role) rr__search_begin(cx); /* so that giving it up is one change of idle */
-    bool may_leave;
-    if (!rr__park_begin(cx, &may_leave)) return true;
-    if (!rr__park_wait(cx, may_leave ? RUSTYRAY_KEEP_SECONDS : -1)) {
-        if (rr__park_leave(cx)) return false;
-        rr__park_wait(cx, -1);
-    }
-    cx->has_role = cx->is_searching = !cx->assigned; /* handed over by rr__role_hand_over */
-    return true;
-}
-
-/* What is not in the thread's own deque. In turns, or an actor that has always more to do would
-   keep others from theirs. */
-static RR__NOINLINE rr__object *rr__find_elsewhere(rr__context *cx) {
-    rr__object *o = NULL;
-    cx->steals_first = !cx->steals_first;
-    if (!cx->steals_first) o = rr__inbox_take(cx);
-    if (!o) o = rr__steal(cx);
-    return !o && cx->steals_first ? rr__inbox_take(cx) : o;
-}
-
-/* Something to run, claimed, from wherever there is some; NULL if there is none. */
-static RR__INLINE rr__object *rr__find_work(rr__context *cx) {
-    bool has_ready = rr__load_relaxed(&cx->runtime->has_ready); /* P2 looks again */
-    rr__object *o = RR__UNLIKELY(has_ready) ? rr__ready_take(cx, false) : NULL;
-    if (!o) o = rr__pop(cx);
-    if (!o) o = rr__find_elsewhere(cx);
-    return RR__UNLIKELY(!o && has_ready) ? rr__ready_take(cx, true) : o;
-}
-
-/* How long a thread looks, and a waiter waits, before it sleeps: about what sleeping and being
-   woken cost together, so that at most twice the least possible is spent (Karlin, Li, Manasse and
-   Owicki, "Empirical studies of competitive spinning", 1991). In seconds. */
-#define RR__SEARCH_TIME 50e-6
-#define RR__SPIN_TIME 10e-6
-
-/* One round of waiting for other cores: the first ones keep the core, the others offer it. */
-static bool rr__pause(int round, double *end, double seconds) {
-    enum { QUICK = 32 };
-    if (round < QUICK) {
-        RR__PAUSE();
-        return true;
-    }
-    double now = rr_now();
-    if (round == QUICK) *end = now + seconds;
-    rr__thread_yield();
-    return now < *end;
-}
-
-static RR__NOINLINE rr__object *rr__search(rr__context *cx) {
-    double end = 0;
-    for (int round = 0;; round++) {
-        rr__search_begin(cx);
-        if (!rr__pause(round, &end, RR__SEARCH_TIME)) return NULL;
-        rr__object *o = rr__find_work(cx);
-        if (o || rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return o;
-    }
-}
-
-/* The next task for a worker, claimed; NULL after a bounded search. The first round is silent:
-   only who has found nothing says that it searches. */
-static RR__INLINE rr__object *rr__next_task(rr__context *cx) {
-    rr__object *o = rr__find_work(cx);
-    return RR__LIKELY(o != NULL) ? o : rr__search(cx);
-}
-
-/* The thread's last words: it lets go of all it has before it lists itself, because who takes its
-   context then joins it under the lock. */
-static void rr__worker_leave(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__local *self = rr__self();
-    self->own = self->context = NULL;
-    rr__local_clear(self);
-    rr__lock(&rt->lock);
-    cx->listed = rt->rested, rt->rested = cx;
-    rr__unlock(&rt->lock);
-}
-
-/* Runs what the thread was woken or made for: on roles of the pot, or, if it blocks, on none. */
-static void rr__run_assigned(rr__context *cx) {
-    rr__object *task = cx->assigned;
-    cx->assigned = NULL;
-    if (rr__try_state(task, RR__WAITING, RR__RUNNING)) rr__run(cx, task, NULL);
-    else rr__abandon(cx, task);
-}
-
-static void rr__worker_main(void *context) {
-    rr__context *cx = context;
-    rr__local *self = rr__self();
-    self->context = self->own = cx, self->stack = RR__STACK_NOW();
-    while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
-        if (RR__UNLIKELY(cx->assigned != NULL)) {
-            rr__run_assigned(cx);
-            continue;
-        }
-        bool has_role = cx->has_role || rr__role_take(cx);
-        rr__object *o = has_role ? rr__next_task(cx) : NULL;
-        if (!o) {
-            if (rr__park(cx)) continue;
-            rr__worker_leave(cx);
-            return;
-        }
-        rr__search_end(cx);
-        rr__run(cx, o, NULL);
-        if (RR__UNLIKELY(rr__load_relaxed(&cx->runtime->roles_wanted) > 0)) rr__role_hand_in(cx);
-    }
-    self->own = self->context = NULL;
-    rr__local_clear(self);
-}
-
-/* ---- waiting ---- */
+// >>core/links
+
+/* Who waits for whom: one link for each object that cannot go on, which a walk follows to find work
+   for a waiter, and rings.
+   Locks: ring_lock, then a context's. */
 
 /* waits_on links everything that cannot go on to what must happen first:
 
@@ -6014,72 +5165,523 @@ static void rr__ring_check(rr_runtime *rt, rr__object *o) {
     if (found == RR__WALK_OTHER_RING) rr__ring_tell(rt, other);
 }
 
-static rr__shard *rr__shard_of(rr_runtime *rt, const rr__object *o) {
-    return &rt->shards[(o->slot ^ (o->slot >> 6)) % RR__SHARDS];
+// >>core/dependencies
+
+/* Dependencies. A task waits in the list of one missing argument at a time, and goes on to the
+   next when that is complete: no counter, one link, and one edge for the walk. What a kind of
+   object misses, and what it does when nothing is missing, its class says. Rules of the list:
+   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
+       the same step: so who completes takes the list, or the push came after that.
+   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
+       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
+       the object.
+   D3  From the push on the task belongs to who takes the list.
+   Locks: none. */
+
+/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
+   is still the caller's. */
+static bool rr__depend(rr__object *task, rr__object *on) {
+    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
+        return false;                       /* D1 */
+    rr__store_release(&task->waits_on, on); /* rule W1 */
+    rr__object *head = rr__load_acquire(&on->dependents);
+    do {
+        if (head == RR__CLOSED) return false; /* D2 */
+        task->next = head;
+    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
+    return true;
 }
 
-/* Lists a node. False if the object is complete. Setting the flag and completing change the
-   same word: so the one that comes second sees the other. */
-static bool rr__node_add(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_of(rt, node->object);
-    rr__lock(&shard->lock);
-    uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
-    bool waits = rr__state_of(word) < RR__READY;
-    if (waits) {
-        node->next = shard->sleepers, node->previous = NULL;
-        if (shard->sleepers) shard->sleepers->previous = node;
-        shard->sleepers = node, node->is_linked = true;
+/* Sends a WAITING object on: into the list of something that it misses (true), or, if it misses
+   nothing, to where it goes on. It is no longer the caller's. */
+static bool rr__proceed(rr__context *cx, rr__object *o) {
+    const rr__ops *ops = rr__ops_of(o);
+    rr__object *missing;
+    while ((missing = ops->missing(o)))
+        if (rr__depend(o, missing)) return true;
+    if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
+        rr__store_release(&o->waits_on, (rr__object *)NULL);
+    ops->ready(cx, o);
+    return false;
+}
+
+/* An argument that the task waited for is complete. */
+static void rr__advance(rr__context *cx, rr__object *task) {
+    /* Rule W2. The task may be gone already; then the walk finds nothing. */
+    if (rr__proceed(cx, task)) rr__ring_check(cx->runtime, task);
+}
+
+/* The object is complete: everything that waited for it goes on. */
+static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
+    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx->runtime, o);
+    if (!(word & RR__HAS_DEPENDENTS)) return;
+    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
+    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
+        next = task->next;
+        rr__advance(cx, task);
     }
-    rr__unlock(&shard->lock);
-    return waits;
 }
 
-static void rr__node_unlink(rr__shard *shard, rr__node *node) {
-    if (node->previous) node->previous->next = node->next;
-    else shard->sleepers = node->next;
-    if (node->next) node->next->previous = node->previous;
-    node->is_linked = false;
+// >>core/timers
+
+/* Timers: time limits, retries, restarts, and the runtime's own sweep of free memory. One
+   thread, made with the first timer, sleeps until the next one is due and tells its object's
+   class. Room in the heap is promised when a task is made, so that setting a timer cannot fail.
+   Locks: rr__timers.lock, a leaf. */
+
+struct rr__timers {
+    rr__mutex lock; /* of all below; a leaf */
+    rr__cond wake;  /* the first timer has changed */
+    rr__heap heap;
+    size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
+    rr__entry sweep;              /* beside those that are promised */
+    RR__ATOMIC(int) sweep_is_set; /* or firing */
+    rr__context *context;         /* of the thread; made when it is needed first */
+};
+
+static bool rr__timers_init(rr__timers *timers) {
+    return rr__mutex_init(&timers->lock) && rr__cond_init(&timers->wake);
 }
 
-/* After this no other thread touches the node: who fires it does so under the shard's lock. */
-static void rr__node_remove(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_of(rt, node->object);
-    rr__lock(&shard->lock);
-    if (node->is_linked) rr__node_unlink(shard, node);
-    rr__unlock(&shard->lock);
+static void rr__timers_free(rr__timers *timers) {
+    RR_FREE(timers->heap.entries);
+    rr__cond_destroy(&timers->wake);
+    rr__mutex_destroy(&timers->lock);
 }
 
-/* Returns the context to be signalled, or NULL. */
-static rr__context *rr__node_fire(rr__node *node) {
-    rr__sleeper *s = node->sleeper;
-    rr__context *cx = s->context; /* never freed before the runtime; the sleeper may go at once */
+static bool rr__timer_is_retry(const rr__entry *timer) {
+    return timer->control && timer == &timer->control->retry;
+}
+
+/* There is room: it was promised. */
+static void rr__timer_set(rr_runtime *rt, rr__entry *timer, double when) {
+    rr__lock(&rt->timers->lock);
+    rr__heap_add(&rt->timers->heap, timer, when);
+    rt->timers->retries += rr__timer_is_retry(timer);
+    bool is_first = timer->at == 1;
+    rr__unlock(&rt->timers->lock);
+    if (is_first) rr__cond_signal(&rt->timers->wake);
+}
+
+static bool rr__timer_unset_locked(rr_runtime *rt, rr__entry *timer) {
+    if (!timer->at) return false;
+    rr__heap_remove(&rt->timers->heap, timer);
+    rt->timers->retries -= rr__timer_is_retry(timer);
+    return true;
+}
+
+/* When what was free a while ago may still be. */
+static void rr__sweep(rr__context *cx) {
+    rr__store_release(&cx->runtime->timers->sweep_is_set, 0); /* from now on it may be set again */
+    rr__pool_sweep(&cx->runtime->slots.pool, &cx->slots);
+    rr__arena_sweep(&cx->runtime->arena, cx->blocks);
+}
+
+/* The first timer is due. The lock is given up meanwhile. */
+static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
+    rr__timers *timers = cx->runtime->timers;
+    /* Its task is not over, because the timer is still set. */
+    rr__object *task = timer->control ? timer->control->task : NULL;
+    bool is_retry = rr__timer_is_retry(timer);
+    rr__timer_unset_locked(cx->runtime, timer);
+    timers->firing++;
+    if (task) rr__share(task);
+    rr__unlock(&timers->lock);
+    if (task) {
+        rr__ops_of(task)->due(cx, task, is_retry);
+        rr__drop(cx, task);
+    } else {
+        rr__sweep(cx);
+    }
+    rr__lock(&timers->lock);
+    timers->firing--;
+    rr__unlock(&timers->lock);
+    rr__signal_if_stopping(cx->runtime);
+    rr__lock(&timers->lock);
+}
+
+static void rr__timer_main(void *context) {
+    rr__context *cx = context;
+    rr_runtime *rt = cx->runtime;
+    rr__timers *timers = rt->timers;
+    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
+    rr__lock(&timers->lock);
+    while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
+        rr__entry *next = rr__heap_first(&timers->heap);
+        double left = next ? next->when - rr_now() : 0;
+        if (!next) rr__cond_wait(&timers->wake, &timers->lock);
+        else if (left > 0) rr__cond_wait_for(&timers->wake, &timers->lock, left);
+        else rr__timer_fire_locked(cx, next);
+    }
+    rr__unlock(&timers->lock);
+    rr__self()->context = NULL;
+    rr__above.thread_ends(rr__self());
+}
+
+static bool rr__timers_start_locked(rr_runtime *rt) {
+    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timer_main);
+    return rt->timers->context != NULL;
+}
+
+/* Sees to it that so many more timers can be set at any time, and the runtime's own. */
+static bool rr__timers_promise(rr_runtime *rt, size_t more) {
+    rr__lock(&rt->lock);
+    bool ok = rr__timers_start_locked(rt);
+    rr__unlock(&rt->lock);
+    if (!ok) return false;
+    rr__lock(&rt->timers->lock);
+    ok = rr__heap_promise(&rt->timers->heap, more + 1);
+    if (ok) rt->timers->heap.promised--;
+    rr__unlock(&rt->timers->lock);
+    return ok;
+}
+
+/* Of a pool: much is free. Without memory or a thread for the timer the pools stay as they are. */
+static RR__NOINLINE void rr__sweep_later(void *runtime) {
+    rr_runtime *rt = runtime;
+    int none = 0;
+    if (rr__load_relaxed(&rt->phase) != RR__OPEN) return;
+    if (rr__load_relaxed(&rt->timers->sweep_is_set)) return;
+    if (!rr__cas_seq_cst(&rt->timers->sweep_is_set, &none, 1)) return;
+    if (rr__timers_promise(rt, 0))
+        rr__timer_set(rt, &rt->timers->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
+    else rr__store_release(&rt->timers->sweep_is_set, 0);
+}
+
+/* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
+   the caller's. */
+static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tried) {
+    rr__lock(&rt->timers->lock);
+    rr__timer_unset_locked(rt, &control->limit);
+    bool is_ours = rr__timer_unset_locked(rt, &control->retry);
+    *was_tried = control->attempt > 0;
+    rr__unlock(&rt->timers->lock);
+    return is_ours;
+}
+
+// >>core/workers
+
+/* Workers: threads that run what they find. A worker pops its own deque's newest entry, so that
+   its work stays hot; without one it takes from the inbox or steals others' oldest, searches for
+   a bounded time, and then parks, its role asleep. P1 to P3 stand in core/queues.h.
+   Locks: rr_runtime.lock while it parks; that of the resources where roles are handed in. */
+
+/* Has it one entry, of which its owner is likely to think next? Hints, all of them. */
+static bool rr__has_single(rr__context *cx) {
+    rr__deque *deque = &cx->deque;
+    return rr__load_relaxed(&deque->bottom) - rr__load_relaxed(&deque->top) == 1 &&
+           rr__load_relaxed(&deque->is_served);
+}
+
+/* The only entry of a thread that runs bodies, put there just now: its owner is likely to take it
+   next, with all it needs in its cache, and a theft would make a chain of tasks, or two actors that
+   talk, wander between cores. So a thief leaves it for two microseconds. It watches one such entry
+   at a time, and the others not before that has gone or been stolen: so each has its turn. */
+static bool rr__is_lone(rr__context *cx, rr__context *victim) {
+    if (!rr__has_single(victim)) return false;
+    rr__context *lone = cx->look.lone;
+    bool is_watched = lone && cx->look.lone_pushes == rr__load_relaxed(&lone->deque.pushes);
+    if (is_watched && cx->look.lone == victim) return rr_now() - cx->look.lone_since < 2e-6;
+    if (is_watched && rr__has_single(cx->look.lone)) return true;
+    cx->look.lone = victim, cx->look.lone_pushes = rr__load_relaxed(&victim->deque.pushes);
+    cx->look.lone_since = rr_now();
+    return true;
+}
+
+/* Claims the first of the hints that still can be, and takes over the rest: the oldest lies at the
+   bottom of the own deque, to be run next. */
+static rr__object *rr__loot(rr__context *cx, rr__object **hints, size_t n) {
+    rr__object *found = NULL;
+    size_t first = 0, moved = 0;
+    for (size_t i = 0; i < n; i++)
+        if (hints[i]) RR__PREFETCH(hints[i]); /* they lie in another core's cache */
+    while (first < n && !found) {
+        rr__object *o = hints[first++];
+        if (o && rr__claim(o)) found = o;
+    }
+    for (size_t i = n; i-- > first;) {
+        if (!hints[i] || !rr__is_claimable(hints[i])) continue;
+        if (!rr__deque_push(&cx->deque, hints[i])) rr__shelve(cx, hints[i]);
+        moved++;
+    }
+    if (moved) rr__announce(cx->runtime);
+    for (moved += found != NULL; moved > 0; moved--) rr__count(cx, RR__STOLEN);
+    return found;
+}
+
+/* One round over everybody's deque, beginning where the last theft worked. */
+static rr__object *rr__steal(rr__context *cx) {
+    rr__context *start = cx->look.victim ? cx->look.victim : cx, *victim = start;
+    rr__object *hints[RR__HINTS];
+    do {
+        size_t n;
+        while (victim != cx && !rr__is_lone(cx, victim) &&
+               (n = rr__deque_steal(&victim->deque, hints))) {
+            rr__object *o = rr__loot(cx, hints, n);
+            if (!o) continue; /* old entries: the next ones */
+            cx->look.victim = victim;
+            return o;
+        }
+        victim = victim->next ? victim->next : rr__load_acquire(&cx->runtime->contexts);
+    } while (victim != start);
+    return NULL;
+}
+
+static rr__object *rr__pop(rr__context *cx) {
+    rr__object *o;
+    while ((o = rr__deque_pop(&cx->deque)))
+        if (rr__claim(o)) return o;
+    return NULL;
+}
+
+/* ---- roles ---- */
+
+/* A role was put to sleep: is it wanted in the pot? */
+static void rr__role_offer(rr__context *cx) {
+    if (RR__LIKELY(!rr__load_seq_cst(&cx->runtime->resources->roles_wanted))) return;
+    rr__lock(&cx->runtime->resources->lock);
+    rr__stock_unlock(cx);
+}
+
+/* The thread will wait: its right to run passes to another one, if there is work. */
+static void rr__role_give(rr__context *cx) {
+    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
+    if (!cx->has_role && !RR__SLEEPING(idle)) return;
+    if (cx->has_role) {
+        cx->has_role = false;
+        idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
+        rr__role_offer(cx);
+    } /* else a role may sleep because there was no thread for it: now there is this one */
+    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
+    if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
+}
+
+/* Takes a sleeping role, if there is one. Without one a body goes on all the same and its
+   thread parks after it. */
+static bool rr__role_take(rr__context *cx) {
+    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
+    while (cx->is_worker && !cx->has_role && RR__SLEEPING(idle))
+        if (rr__cas_seq_cst(&cx->runtime->idle, &idle, idle - RR__ONE_SLEEPING))
+            cx->has_role = true;
+    return cx->has_role;
+}
+
+/* The same for the calling thread, if it is a worker, in whatever runtime it waits or blocks. */
+static RR__NOINLINE void rr__own_role_give(void) {
+    rr__local *self = rr__self();
+    if (self->own) rr__role_give(self->own);
+    if (self->granted) rr__grants_lend(self, true);
+}
+static RR__NOINLINE void rr__own_role_take(void) {
+    rr__local *self = rr__self();
+    if (self->own && self->apart) rr__role_give(self->own); /* it was called while it waited */
+    else if (self->own) rr__role_take(self->own);
+    if (self->granted) rr__grants_lend(self, false);
+}
+
+/* Between two tasks, where roles are wanted: the worker goes on without one. */
+static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->resources->lock);
+    bool is_wanted = rr__load_relaxed(&rt->resources->roles_wanted) > 0; /* under this lock */
+    if (is_wanted && cx->has_role) cx->has_role = false, rt->resources->pot++;
+    rr__stock_unlock(cx);
+}
+
+static void rr__search_begin(rr__context *cx) {
+    if (cx->is_searching) return;
+    cx->is_searching = true;
+    rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
+}
+
+static void rr__search_end(rr__context *cx) { /* found something: rule P3 */
+    if (!cx->is_searching) return;
+    cx->is_searching = false;
+    uint64_t idle = rr__sub_seq_cst(&cx->runtime->idle, RR__ONE_SEARCHING);
+    if (RR__SEARCHING(idle) != 1 || !RR__SLEEPING(idle)) return;
+    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
+    else rr__role_offer(cx); /* roles that were given back for other work, and are left over */
+}
+
+/* ---- parking ---- */
+
+/* Lists the thread as parked and puts its role to sleep. False if there is no need to.
+   *may_leave: it is one too many. */
+static bool rr__park_begin(rr__context *cx, bool *may_leave) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->lock);
+    if (rr__load_relaxed(&rt->phase) == RR__STOPPED || (!cx->has_role && rr__role_take(cx))) {
+        rr__unlock(&rt->lock);
+        return false;
+    }
+    cx->listed = rt->parked, rt->parked = cx, cx->is_parked = true;
+    *may_leave = rt->threads > rt->workers;
+    rr__unlock(&rt->lock);
+    if (!cx->has_role) rr__signal_if_stopping(rt);
+    if (!cx->has_role) return true;
+    cx->has_role = cx->is_searching = false;
+    uint64_t idle = rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
+    rr__role_offer(cx);
+    if (rr__has_work(rt)) rr__wake_one(rt); /* rule P2 */
+    if (idle & RR__STOP) rr__quiet_signal(rt);
+    return true;
+}
+
+/* Waits to be woken, for so long (negative: for ever). False if the time is over. */
+static bool rr__park_wait(rr__context *cx, double seconds) {
+    double end = rr_now() + seconds, left = seconds;
     rr__lock(&cx->lock);
-    if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
-    s->fired++;
-    if (node->is_edge) s->edge_fired = true;
-    bool is_enough = s->fired >= s->need || node->is_edge;
+    while (!cx->is_woken && (seconds < 0 || (left = end - rr_now()) > 0)) {
+        if (seconds < 0) rr__cond_wait(&cx->wake, &cx->lock);
+        else rr__cond_wait_for(&cx->wake, &cx->lock, left);
+    }
+    bool is_woken = cx->is_woken;
+    cx->is_woken = false;
     rr__unlock(&cx->lock);
-    return is_enough ? cx : NULL;
+    return is_woken;
 }
 
-/* Signals after the locks are let go of, which the woken thread needs at once. */
-static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
-    enum { FEW = 16 };
-    rr__context *woken[FEW], *cx;
-    int n = 0;
-    rr__shard *shard = rr__shard_of(rt, o);
-    rr__lock(&shard->lock);
-    for (rr__node *node = shard->sleepers, *next; node; node = next) {
-        next = node->next;
-        if (node->object != o) continue;
-        rr__node_unlink(shard, node);
-        if (!(cx = rr__node_fire(node))) continue;
-        if (n < FEW) woken[n++] = cx;
-        else rr__cond_signal(&cx->wake);
-    }
-    rr__unlock(&shard->lock);
-    while (n > 0) rr__cond_signal(&woken[--n]->wake);
+/* A parked thread beyond the workers leaves if nobody needed it for a while. False: it was woken
+   just now, or is no longer one too many. */
+static bool rr__park_leave(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->lock);
+    rr__context **at = &rt->parked;
+    while (*at && *at != cx) at = &(*at)->listed;
+    bool leaves = *at && rt->threads > rt->workers;
+    if (leaves) *at = cx->listed, rt->threads--;
+    rr__unlock(&rt->lock);
+    return leaves;
 }
+
+/* False: the thread leaves. */
+static bool rr__park(rr__context *cx) {
+    if (cx->has_role) rr__search_begin(cx); /* so that giving it up is one change of idle */
+    bool may_leave;
+    if (!rr__park_begin(cx, &may_leave)) return true;
+    if (!rr__park_wait(cx, may_leave ? RUSTYRAY_KEEP_SECONDS : -1)) {
+        if (rr__park_leave(cx)) return false;
+        rr__park_wait(cx, -1);
+    }
+    cx->has_role = cx->is_searching = !cx->assigned; /* handed over by rr__role_hand_over */
+    return true;
+}
+
+/* ---- looking for work ---- */
+
+/* What is not in the thread's own deque. In turns, or an actor that has always more to do would
+   keep others from theirs. */
+static RR__NOINLINE rr__object *rr__find_elsewhere(rr__context *cx) {
+    rr__object *o = NULL;
+    cx->look.steals_first = !cx->look.steals_first;
+    if (!cx->look.steals_first) o = rr__inbox_take(cx);
+    if (!o) o = rr__steal(cx);
+    return !o && cx->look.steals_first ? rr__inbox_take(cx) : o;
+}
+
+/* Something to run, claimed, from wherever there is some; NULL if there is none. */
+static RR__INLINE rr__object *rr__find_work(rr__context *cx) {
+    bool has_ready = rr__load_relaxed(&cx->runtime->has_ready); /* P2 looks again */
+    rr__object *o = RR__UNLIKELY(has_ready) ? rr__ready_take(cx, false) : NULL;
+    if (!o) o = rr__pop(cx);
+    if (!o) o = rr__find_elsewhere(cx);
+    return RR__UNLIKELY(!o && has_ready) ? rr__ready_take(cx, true) : o;
+}
+
+/* How long a thread looks, and a waiter waits, before it sleeps: about what sleeping and being
+   woken cost together, so that at most twice the least possible is spent (Karlin, Li, Manasse and
+   Owicki, "Empirical studies of competitive spinning", 1991). In seconds. */
+#define RR__SEARCH_TIME 50e-6
+#define RR__SPIN_TIME 10e-6
+
+/* One round of waiting for other cores: the first ones keep the core, the others offer it. */
+static bool rr__pause(int round, double *end, double seconds) {
+    enum { QUICK = 32 };
+    if (round < QUICK) {
+        RR__PAUSE();
+        return true;
+    }
+    double now = rr_now();
+    if (round == QUICK) *end = now + seconds;
+    rr__thread_yield();
+    return now < *end;
+}
+
+static RR__NOINLINE rr__object *rr__search(rr__context *cx) {
+    double end = 0;
+    for (int round = 0;; round++) {
+        rr__search_begin(cx);
+        if (!rr__pause(round, &end, RR__SEARCH_TIME)) return NULL;
+        rr__object *o = rr__find_work(cx);
+        if (o || rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return o;
+    }
+}
+
+/* The next task for a worker, claimed; NULL after a bounded search. The first round is silent:
+   only who has found nothing says that it searches. */
+static RR__INLINE rr__object *rr__next_task(rr__context *cx) {
+    rr__object *o = rr__find_work(cx);
+    return RR__LIKELY(o != NULL) ? o : rr__search(cx);
+}
+
+/* ---- the thread ---- */
+
+/* The thread's last words: it lets go of all it has before it lists itself, because who takes its
+   context then joins it under the lock. */
+static void rr__worker_leave(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__local *self = rr__self();
+    self->own = self->context = NULL;
+    rr__above.thread_ends(self);
+    rr__lock(&rt->lock);
+    cx->listed = rt->rested, rt->rested = cx;
+    rr__unlock(&rt->lock);
+}
+
+/* Runs what the thread was woken or made for: on roles of the pot, or, if it blocks, on none. */
+static void rr__run_assigned(rr__context *cx) {
+    rr__object *task = cx->assigned;
+    cx->assigned = NULL;
+    if (rr__try_state(task, RR__WAITING, RR__RUNNING)) rr__run(cx, task, NULL);
+    else rr__abandon(cx, task);
+}
+
+static void rr__worker_main(void *context) {
+    rr__context *cx = context;
+    rr__local *self = rr__self();
+    self->context = self->own = cx, self->stack = RR__STACK_NOW();
+    while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
+        if (RR__UNLIKELY(cx->assigned != NULL)) {
+            rr__run_assigned(cx);
+            continue;
+        }
+        bool has_role = cx->has_role || rr__role_take(cx);
+        rr__object *o = has_role ? rr__next_task(cx) : NULL;
+        if (!o) {
+            if (rr__park(cx)) continue;
+            rr__worker_leave(cx);
+            return;
+        }
+        rr__search_end(cx);
+        rr__run(cx, o, NULL);
+        bool is_wanted = rr__load_relaxed(&cx->runtime->resources->roles_wanted) > 0; /* a hint */
+        if (RR__UNLIKELY(is_wanted)) rr__role_hand_in(cx);
+    }
+    self->own = self->context = NULL;
+    rr__above.thread_ends(self);
+}
+
+// >>core/helping
+
+/* Helping: a waiter runs what it waits for, or what that waits for, on its own stack, if nobody has
+   begun it (leapfrogging: Wagner and Calder 1993). It depends on it anyway.
+   Locks: rr_runtime.lock, to see whether there are threads. */
+
+/* A link that a waiter followed. */
+typedef struct rr__step {
+    rr__object *object;
+    uint64_t id; /* is it still the same? */
+} rr__step;
 
 /* May this thread take another body on its stack? When no further thread can be had, up to eight
    times as much as otherwise. */
@@ -6101,17 +5703,6 @@ static bool rr__has_threads(rr__context *cx) {
     bool has = rt->threads < rt->max_threads || rt->parked;
     rr__unlock(&rt->lock);
     return has || RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
-}
-
-static rr__object *rr__current_task(rr__context *cx) {
-    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
-    return frame ? frame->task : NULL;
-}
-
-/* The task of the body that is running was cancelled. */
-static bool rr__must_stop(rr__context *cx) {
-    rr__object *task = rr__current_task(cx);
-    return task && rr__is_decided(task);
 }
 
 /* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns
@@ -6199,52 +5790,11 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
     self->path_count = base;
 }
 
-/* Enough has fired, or something else has happened that ends its sleep. */
-static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
-    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled;
-}
+// >>core/waiting
 
-/* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
-static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
-    rr__context *cx = s->context;
-    rr__lock(&cx->lock);
-    s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
-    while (!rr__sleeper_is_over_locked(s) && !s->is_called) {
-        if (!s->has_limit) {
-            rr__cond_wait(&cx->wake, &cx->lock);
-        } else {
-            double left = deadline - rr_now();
-            if (left <= 0) break;
-            rr__cond_wait_for(&cx->wake, &cx->lock, left);
-        }
-    }
-    s->is_idle = false;
-    rr__unlock(&cx->lock);
-}
-
-/* The body of a task that was decided need not sleep any more. */
-static void rr__body_wake(rr_runtime *rt, const rr__object *task) {
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
-        rr__lock(&cx->lock);
-        bool sleeps = cx->sleeper && cx->sleeper->task == task;
-        if (sleeps) cx->sleeper->is_cancelled = true;
-        rr__unlock(&cx->lock);
-        if (sleeps) rr__cond_signal(&cx->wake);
-    }
-}
-
-static bool rr__sleeper_is_done(rr__sleeper *s) {
-    rr__lock(&s->context->lock);
-    bool is_done = rr__sleeper_is_over_locked(s);
-    rr__unlock(&s->context->lock);
-    return is_done;
-}
-
-static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
-    rr__lock(&cx->lock);
-    cx->sleeper = s;
-    rr__unlock(&cx->lock);
-}
+/* Waiting: spin a moment, help, and then sleep without the role, so that another thread takes it.
+   Ready is one load. One sleep serves for all objects that are waited for.
+   Locks: those of core/sleepers.h and core/links.h; end_lock is let go of around a sleep. */
 
 /* Can be called to work from now on until it stops sleeping: a worker that waits without a limit.
    Before the role is given away, so that what the last one awake leaves behind is seen. */
@@ -6345,134 +5895,7 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__own_role_take();
 }
 
-/* ---- waiting for room in the store (rules E5 to E7) ---- */
-
-typedef struct rr__patience {
-    uint64_t seen; /* room_events before the last look */
-    int rounds;    /* looks at which all stood still */
-    int unchanged; /* looks since the last event */
-    double length; /* of the last sleep */
-} rr__patience;
-/* More of them keep their roles, or there would be no end of threads. */
-enum { RR__ROOM_WAITERS = 64 };
-
-/* Outside of bodies, and not waiting itself: it will be over soon. */
-static bool rr__is_copying(rr__context *cx) {
-    return rr__load_seq_cst(&cx->uses_store) && !rr__load_acquire(&cx->frame) &&
-           !rr__load_seq_cst(&cx->wants_room) && !rr__load_seq_cst(&cx->awaits_value);
-}
-
-/* A body of another thread has values in use, or a thread outside of bodies copies one, or
-   rr_write_memory counts all of them for a moment. */
-static bool rr__others_use_store(rr__context *self) {
-    if (rr__load_seq_cst(&self->runtime->has_census)) return true;
-    for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next) {
-        bool has_body = rr__load_acquire(&cx->frame) && rr__load_seq_cst(&cx->uses_store);
-        if (cx != self && (has_body || rr__is_copying(cx))) return true;
-    }
-    return false;
-}
-
-/* Nothing has changed since the last look, nobody runs, and who else waits for room has seen it. */
-static bool rr__all_wait_for_room(rr__context *self, uint64_t seen, bool may_have_work) {
-    rr_runtime *rt = self->runtime;
-    bool is_still = rr__load_seq_cst(&rt->room_events) == seen;
-    is_still = is_still && (may_have_work || !rr__has_work(rt));
-    rr__lock(&rt->lock); /* for rr__is_still */
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        if (cx != self && rr__load_seq_cst(&cx->wants_room))
-            is_still = rr__load_seq_cst(&cx->looked) == seen;
-        else is_still = cx == self || (rr__is_still(cx) && !rr__is_copying(cx));
-    rr__unlock(&rt->lock);
-    rr__lock(&rt->timer_lock);
-    is_still = is_still && rt->retries == 0 && rt->firing == 0;
-    rr__unlock(&rt->timer_lock);
-    return is_still && !rr__load_seq_cst(&rt->has_census);
-}
-
-/* All those that could give room wait, too. One of them gives up, and the others see what comes of
-   that; if it is not much, the next does. */
-static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
-    enum { SURE = 3, LONG = 30 };
-    rr_runtime *rt = cx->runtime;
-    bool is_full = rr__load_seq_cst(&rt->room_waiters) > RR__ROOM_WAITERS;
-    bool may_have_work = is_full || p->unchanged > LONG; /* for which no thread can be made */
-    p->rounds = rr__all_wait_for_room(cx, p->seen, may_have_work) ? p->rounds + 1 : 0;
-    if (p->rounds < SURE) return false;
-    rr__lock(&rt->store_lock);
-    bool is_mine = rt->room_refused != p->seen || p->rounds >= LONG;
-    if (is_mine) rt->room_refused = p->seen;
-    rr__unlock(&rt->store_lock);
-    return is_mine;
-}
-
-/* Around a wait for another thread that uses the store, see rr__store_wait_returning_locked. */
-static rr_runtime *rr__store_wait_begin(rr__context *cx) {
-    rr__own_role_give();
-    rr__signal_if_stopping(cx->runtime);
-    return rr__end_turn(NULL);
-}
-static void rr__store_wait_end(rr_runtime *ending) {
-    rr__end_turn(ending);
-    rr__own_role_take();
-}
-
-/* Sleeps, longer each time, and without the role unless many do. RR_OK: time to look again. */
-static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
-    rr_runtime *rt = cx->runtime;
-    if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
-    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
-    p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    rr__store_seq_cst(&cx->looked, p->seen); /* pairs with rr__all_wait_for_room, as the next */
-    rr__store_seq_cst(&cx->wants_room, (uint8_t)1);
-    rr__sleeper_set(cx, &s);
-    bool is_one_of_few = rr__add_seq_cst(&rt->room_waiters, 1) < RR__ROOM_WAITERS;
-    if (is_one_of_few) rr__sleep_free(&s, rr_now() + p->length);
-    else rr__sleeper_wait(&s, rr_now() + p->length);
-    rr__sub_seq_cst(&rt->room_waiters, 1);
-    rr__sleeper_set(cx, NULL);
-    rr__store_seq_cst(&cx->wants_room, (uint8_t)0);
-    return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
-}
-
-/* Before each attempt: what changes from here on another one will see. */
-static void rr__room_look(rr__context *cx, rr__patience *p) {
-    uint64_t seen = rr__load_seq_cst(&cx->runtime->room_events);
-    p->unchanged = seen == p->seen ? p->unchanged + 1 : 0;
-    p->seen = seen;
-}
-
-/* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
-static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
-    rr__patience patience = {0};
-    for (;;) {
-        rr__room_look(cx, &patience);
-        bool may_come = rr__others_use_store(cx); /* before, or one could end between */
-        rr_status status = rr__store_make_room(cx, bytes, &may_come);
-        may_come = may_come && !cx->is_hasty && bytes <= cx->runtime->config.store_bytes;
-        if (status != RR_ERR_STORE_FULL || !may_come) return status;
-        if ((status = rr__room_wait(cx, &patience)) != RR_OK) return status;
-    }
-}
-
-/* The turn of this thread, if it has it, goes to the next. */
-static void rr__loader_end(rr__context *cx) {
-    rr__context *self = cx;
-    if (rr__cas_seq_cst(&cx->runtime->loader, &self, (rr__context *)NULL))
-        rr__room_event(cx->runtime);
-}
-
-/* Waits for its turn to keep arguments while it waits for room. */
-static rr_status rr__loader_begin(rr__context *cx) {
-    rr__patience patience = {0};
-    rr_status status = RR_OK;
-    for (rr__context *none = NULL; status == RR_OK; none = NULL) {
-        rr__room_look(cx, &patience);
-        if (rr__cas_seq_cst(&cx->runtime->loader, &none, cx)) return RR_OK;
-        status = rr__room_wait(cx, &patience);
-    }
-    return status;
-}
+/* ---- for objects ---- */
 
 /* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
 static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
@@ -6680,242 +6103,1367 @@ void rr_sleep_ms(int64_t milliseconds) {
     rr__sleeper_set(frame->runner, NULL);
 }
 
-/* ---- timers ---- */
+// >>core/stillness
 
-/* One thread, made with the first timer, sleeps until the next one. All under timer_lock. */
+/* Does the runtime stand still: nothing runs, nothing is queued, and nobody is about to do
+   something? Asked by who waits for room, by rr_config.max_pending, and by rr_shutdown.
+   Locks: one after the other those of the resources, the timers and the contexts. */
 
-static bool rr__timer_is_retry(const rr__entry *timer) {
-    return timer->control && timer == &timer->control->retry;
+/* Does this thread stand still for as long as nobody else does something? Services count what they
+   do. Under the runtime's lock. */
+static bool rr__is_still(rr__context *cx) {
+    rr__lock(&cx->lock);
+    rr__sleeper *s = cx->sleeper;
+    bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
+    rr__unlock(&cx->lock);
+    sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
+    if (cx->is_worker) return sleeps || cx->is_parked || cx->is_service;
+    return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
 }
 
-/* There is room: it was promised. */
-static void rr__timer_set(rr_runtime *rt, rr__entry *timer, double when) {
-    rr__lock(&rt->timer_lock);
-    rr__heap_add(&rt->timers, timer, when);
-    rt->retries += rr__timer_is_retry(timer);
-    bool is_first = timer->at == 1;
-    rr__unlock(&rt->timer_lock);
-    if (is_first) rr__cond_signal(&rt->timer_wake);
+/* Nothing runs and nothing is queued: what is pending waits for something else. */
+static bool rr__stands_still(rr_runtime *rt) {
+    rr__lock(&rt->resources->lock);
+    int64_t roles = rt->workers - rt->resources->pot;
+    bool starts = rt->resources->starting > 0;
+    rr__unlock(&rt->resources->lock);
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
-static bool rr__timer_unset_locked(rr_runtime *rt, rr__entry *timer) {
-    if (!timer->at) return false;
-    rr__heap_remove(&rt->timers, timer);
-    rt->retries -= rr__timer_is_retry(timer);
+/* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
+   created and never sealed. */
+static bool rr__is_stuck(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    if (!rr__stands_still(rt)) return false;
+    rr__lock(&rt->timers->lock);
+    bool goes_on = rt->timers->retries > 0 || rt->timers->firing > 0; /* a limit alone does not */
+    rr__unlock(&rt->timers->lock);
+    if (goes_on) return false;
+    for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
+        for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+            if (!rr__is_still(cx)) return false;
+    return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
+}
+
+// >>store/records
+
+/* The store: values that lie outside their slots, and, if rr_config.store_bytes sets a limit,
+   where each of them is. A value that may leave memory has a record beside its slot: where it
+   is, who pins it, its place in a list by age. There is one list for each power of two of sizes,
+   and eviction compares the oldest of each, so it costs the same however many there are. Without
+   a limit none of it exists.
+   Locks: rr__store.lock; before rr_runtime.lock and the pools'. */
+
+typedef struct rr__file rr__file;
+
+/* Where a value is that may leave memory.
+   Rules  E1  All of it is under the store's lock, but for reading the value: who has a pin reads
+              the block without the lock. Only a value that is HERE, or about to leave, has pins.
+          E2  Unpinned values that are HERE and may leave lie in a list by age, and in no other
+              state. Eviction takes them from there.
+          E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
+              pinned meanwhile, and then stays; when its object ends, the spiller frees it.
+          E4  RETURNING: one thread brings it back, who has set that; others wait for it.
+          E5  Who lacks room that only others can give back, bodies by ending or threads outside
+              that copy a value just now, waits as long as one of them may. uses_store says that a
+              thread may: set before it takes room or a pin, cleared when it runs no body.
+          E6  A task takes its arguments and the room for its result together or not at all; one at
+              a time (loader) keeps what it has while it waits for the rest. Else two would wait,
+              each with what the other lacks in hand.
+          E7  Bodies can still do that with what they make. Then one of them gives up: when nobody
+              runs, and all who wait have looked since the last of room_events. */
+enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
+
+struct rr__stored {
+    rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
+    rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
+    uint64_t used;             /* rr_runtime.store_clock when it was last */
+    uint32_t pins;
+    uint8_t residence, place; /* place, size, block: of the value, while it is LEAVING */
+    bool is_listed, may_leave;
+    bool is_outside; /* one pin is that of the views taken outside every scope */
+    size_t size;
+    void *block;
+    rr__file *file; /* has a copy; NULL: none does */
+    uint64_t at, sum;
+    rr__object *recipe;   /* a task that was never submitted, with the arguments: rr__rebuild */
+    rr__context *claimer; /* RETURNING: of the thread that brings it back */
+};
+
+typedef struct rr__age_list {
+    rr__stored *oldest, *newest;
+} rr__age_list;
+
+enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
+
+/* An object with a name, or that is pinned by hand. */
+typedef struct rr__object_name {
+    char *key;
+    rr__object *value;
+} rr__object_name;
+typedef struct rr__pinned {
+    char *key; /* the id as text, ours; stb_ds needs typeof for others */
+    int64_t value;
+} rr__pinned;
+
+struct rr__store {
+    rr__mutex lock;              /* of those below, but for names and pins */
+    rr__cond moved;              /* room was made, a value has come back or could not */
+    rr__cond spill_wake;         /* something is to be written */
+    rr__mutex census_lock;       /* while the arguments of a task are looked at; a leaf */
+    RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
+    rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
+    uint64_t clock;
+    int waiters;
+    rr__stored *leaving_first, *leaving_last; /* for the spiller */
+    uint64_t leaving;                         /* bytes of those, and of what it writes now */
+    char *spill_dir;
+    rr__context *spiller; /* of the thread that writes; made when it is needed first */
+    rr__file *file;       /* that it appends to */
+
+    uint64_t spill_failures;
+    rr_status spill_status;           /* of the last one */
+    rr_stats stats;                   /* those of its numbers that are the store's */
+    RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
+    RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
+    RR__ATOMIC(int) room_waiters;
+    uint64_t room_refused; /* room_events when one last gave up: rr__room_is_hopeless */
+    size_t lineage_used;
+    rr__object_name *names; /* under the global lock */
+    rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
+};
+
+/* What the store keeps of a thread. The owner writes. */
+struct rr__store_thread {
+    bool is_hasty;                        /* it does not wait for room, see rr__args_load */
+    RR__ATOMIC(uint8_t) uses, wants_room; /* rule E5 */
+    RR__ATOMIC(uint64_t) looked;          /* for room, when there had been so many events */
+};
+
+/* ---- counting bytes ---- */
+
+/* Admission: bytes of live objects outside their slots never exceed the limit. */
+static bool rr__store_admit(rr_runtime *rt, size_t bytes) {
+    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter; orders nothing */
+    do {
+        if (bytes > rt->config.store_bytes || used > rt->config.store_bytes - bytes) return false;
+    } while (!rr__cas_seq_cst(&rt->memory.live, &used, used + bytes));
     return true;
 }
 
-static void rr__timer_fire(rr__context *cx, rr__object *task, bool is_retry);
+/* Who waits for room should look again. After what it sees then. */
+static void rr__room_event(rr_runtime *rt) {
+    if (RR__UNLIKELY(rt->evicts)) rr__add_seq_cst(&rt->store->room_events, (uint64_t)1);
+}
 
-static void rr__timer_main(void *context) {
+static void rr__store_return(rr_runtime *rt, size_t bytes) {
+    rr__sub_acq_rel(&rt->memory.live, (uint64_t)bytes);
+    rr__room_event(rt);
+}
+
+/* ---- records ---- */
+
+static rr__stored *rr__stored_of(const rr__object *o) {
+    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
+    if ((word & RR__IS_INLINE) || o->kind == RR__GATHER || o->kind == RR__STREAM) return NULL;
+    return (rr__stored *)(uintptr_t)rr__load_relaxed(
+        &((rr__object *)(uintptr_t)o)->words[0]); /* fixed when complete */
+}
+
+/* Records are blocks of the arena, from the thread's cache. */
+static rr__stored *rr__stored_new(rr__context *cx) {
+    uint8_t place;
+    rr__stored *s = rr__block_new(cx, sizeof *s, &place);
+    return s ? memset(s, 0, sizeof *s) : NULL;
+}
+static void rr__stored_free(rr__context *cx, rr__stored *s) {
+    rr__block_free(cx, s, rr__class_of(sizeof *s));
+}
+
+/* By how much a value takes: the lists are for sizes of a factor of two. */
+static int rr__age_of(size_t size) {
+    size_t units = size / 64;
+    return (int)rr__highest_bit(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units | 1);
+}
+
+static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
+    rr__age_list *list = &rt->store->ages[rr__age_of(rr__info_of(s->object))];
+    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
+    rr__room_event(rt);                                  /* the lock is held */
+    s->used = ++rt->store->clock, s->is_listed = true;
+    s->newer = NULL, s->older = list->newest;
+    if (list->newest) list->newest->newer = s;
+    else list->oldest = s;
+    list->newest = s;
+}
+
+static void rr__age_remove_locked(rr_runtime *rt, rr__stored *s) {
+    rr__age_list *list = &rt->store->ages[rr__age_of(rr__info_of(s->object))];
+    if (!s->is_listed) return;
+    if (s->older) s->older->newer = s->newer;
+    else list->oldest = s->newer;
+    if (s->newer) s->newer->older = s->older;
+    else list->newest = s->older;
+    s->is_listed = false;
+}
+
+/* Who goes first: the one that was not used for the longest time, but a small one costs more for
+   each of its bytes to bring back, so its age counts less (after GreedyDual-Size: Cao and Irani,
+   "Cost-aware WWW proxy caching algorithms", 1997). Looks at the oldest of each list. */
+static rr__stored *rr__oldest_locked(rr_runtime *rt) {
+    const double seek = 65536; /* bytes that could be read in the time that one access takes */
+    rr__stored *best = NULL;
+    double most = 0;
+    for (int i = 0; i < RR__AGES; i++) {
+        rr__stored *s = rt->store->ages[i].oldest;
+        if (!s) continue;
+        double size = (double)rr__info_of(s->object);
+        double score = (double)(rt->store->clock - s->used + 1) * size / (size + seek);
+        if (score > most) most = score, best = s;
+    }
+    return best;
+}
+
+static void rr__store_signal_locked(rr_runtime *rt) {
+    if (!rt->store->waiters) return;
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        rr__store_seq_cst(&cx->awaits_value, (uint8_t)0); /* it is awake now: rr__is_still */
+    rr__cond_broadcast(&rt->store->moved);
+}
+
+static void rr__store_wait_locked(rr_runtime *rt) {
+    rt->store->waiters++;
+    rr__cond_wait(&rt->store->moved, &rt->store->lock);
+    rt->store->waiters--;
+}
+
+/* Its memory is given back; where it is now, residence says. */
+static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__residence residence) {
+    rr__object *o = s->object;
+    rr__store_return(cx->runtime, rr__info_of(o));
+    rr__block_free(cx, o->data.block, o->place);
+    o->data.block = NULL;
+    s->residence = (uint8_t)residence;
+}
+
+/* ---- who uses the store (rule E5) ---- */
+
+/* The body that runs on this thread has values, or, outside of bodies, it copies one: rule E5. */
+static void rr__store_touch(rr__context *cx) {
+    if (!rr__load_relaxed(&cx->store->uses))             /* our own */
+        rr__store_seq_cst(&cx->store->uses, (uint8_t)1); /* pairs with rr__others_use_store */
+}
+
+/* The thread runs no body any more, or it still does. */
+static RR__NOINLINE void rr__store_leave(rr__context *cx) {
+    if (!rr__load_relaxed(&cx->frame)) rr__store_release(&cx->store->uses, (uint8_t)0); /* own */
+}
+
+/* What a thread outside of bodies copied is done: what it keeps now nobody waits for. */
+static RR__INLINE void rr__store_copied(rr__context *cx) {
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
+}
+
+/* Outside of bodies, and not waiting itself: it will be over soon. */
+static bool rr__is_copying(rr__context *cx) {
+    return rr__load_seq_cst(&cx->store->uses) && !rr__load_acquire(&cx->frame) &&
+           !rr__load_seq_cst(&cx->store->wants_room) && !rr__load_seq_cst(&cx->awaits_value);
+}
+
+/* A body of another thread has values in use, or a thread outside of bodies copies one, or
+   rr_write_memory counts all of them for a moment. */
+static bool rr__others_use_store(rr__context *self) {
+    if (rr__load_seq_cst(&self->runtime->store->has_census)) return true;
+    for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next) {
+        bool has_body = rr__load_acquire(&cx->frame) && rr__load_seq_cst(&cx->store->uses);
+        if (cx != self && (has_body || rr__is_copying(cx))) return true;
+    }
+    return false;
+}
+
+static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
+    rr__lock(&rt->store->lock);
+    const rr_stats *s = &rt->store->stats;
+    out->store_hits = s->store_hits;
+    out->objects_spilled = s->objects_spilled, out->objects_restored = s->objects_restored;
+    out->objects_dropped = s->objects_dropped, out->objects_rebuilt = s->objects_rebuilt;
+    out->spill_bytes_written = s->spill_bytes_written;
+    out->spill_bytes_read = s->spill_bytes_read;
+    out->spill_bytes_used = s->spill_bytes_used, out->spill_seconds = s->spill_seconds;
+    rr__unlock(&rt->store->lock);
+}
+
+// >>store/files
+
+/* Files of spilled values, one value behind the other. They have no names: so nothing of them
+   outlives the process, however that ends. Only the spiller appends; all read.
+   Locks: a file's own, for its place; the store's for its counts. */
+
+/* A file of spilled values, one behind the other. It has no name any more: so it goes with the
+   process, however that ends. */
+typedef struct rr__file {
+    int to, from;        /* descriptors: only appended to by the spiller; read by all */
+    rr__mutex lock;      /* of the place in `from`; a leaf */
+    uint64_t size, live; /* bytes in it; those of values that live, and 1 while it is written to; 0
+                            closes it. Under the store's lock */
+} rr__file;
+
+/* Tests replace them to fail. */
+#ifndef RR__FILE_WRITE
+#define RR__FILE_WRITE(fd, p, n) write((fd), (p), (n))
+#define RR__FILE_READ(fd, p, n) read((fd), (p), (n))
+#define RR__FILE_OPEN(path, flags) open((path), (flags), 0600)
+#endif
+
+#if RR__UNIX
+#define RR__CAN_WRITE(dir) (access((dir), W_OK | X_OK) == 0)
+#else
+#define RR__CAN_WRITE(dir) true
+#endif
+
+/* FNV-1a over words, in four lanes, so that it runs as fast as memory. */
+static uint64_t rr__checksum(const void *data, size_t size) {
+    const char *p = data;
+    uint64_t lanes[4] = {1, 2, 3, 4}, last[4] = {0, 0, 0, size};
+    size_t i = 0;
+    for (; i + 32 <= size; i += 32)
+        for (int k = 0; k < 4; k++) {
+            uint64_t word;
+            memcpy(&word, p + i + 8 * k, 8);
+            lanes[k] = (lanes[k] ^ word) * 0x9e3779b97f4a7c15u;
+            lanes[k] ^= lanes[k] >> 29;
+        }
+    memcpy(last, p + i, size - i);
+    for (int k = 0; k < 4; k++) lanes[k] = (lanes[k] ^ last[k] ^ size) * 0x9e3779b97f4a7c15u;
+    return lanes[0] ^ lanes[1] >> 7 ^ lanes[2] >> 17 ^ lanes[3] >> 27;
+}
+
+#if RR__UNIX
+#define RR__SPILL_PREFIX ".rustyray-spill-"
+
+static void rr__file_close(rr__file *file) {
+    if (file->to >= 0) close(file->to);
+    if (file->from >= 0) close(file->from);
+    rr__mutex_destroy(&file->lock);
+    RR_FREE(file);
+}
+
+/* Removes what processes left behind that ended between making a file and taking its name away.
+   If one is just doing that it makes another. Others' files the system keeps from us. */
+static void rr__files_sweep(const char *dir) {
+    size_t size = strlen(dir) + 300;
+    char *path = RR_MALLOC(size);
+    DIR *folder = path ? opendir(dir) : NULL;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (strncmp(entry->d_name, RR__SPILL_PREFIX, sizeof RR__SPILL_PREFIX - 1)) continue;
+        int n = snprintf(path, size, "%s/%s", dir, entry->d_name);
+        if (n > 0 && (size_t)n < size) unlink(path);
+    }
+    if (folder) closedir(folder);
+    RR_FREE(path);
+}
+
+/* A file without a name: nothing of it is left when the process ends, however it does. */
+static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t size) {
+    static RR__ATOMIC(uint32_t) serial;
+    for (int i = 0; i < 100 && file->from < 0; i++) {
+        snprintf(path, size, "%s/" RR__SPILL_PREFIX "%ld-%lx-%u", dir, (long)getpid(),
+                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u)); /* unique */
+        if (file->to >= 0) close(file->to);
+        file->to = RR__FILE_OPEN(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
+        if (file->to < 0 && errno == EEXIST) continue;
+        if (file->to < 0) return false;
+        file->from = RR__FILE_OPEN(path, O_RDONLY);
+        int error = errno;
+        unlink(path);
+        errno = error;
+        if (file->from < 0 && errno != ENOENT) return false; /* else another one's sweep took it */
+    }
+    if (file->from < 0) return false;
+    fcntl(file->to, F_SETFD, FD_CLOEXEC);
+    fcntl(file->from, F_SETFD, FD_CLOEXEC);
+    return true;
+}
+
+static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
+    size_t size = strlen(rt->store->spill_dir) + 80;
+    char *path = RR_MALLOC(size);
+    rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
+    rr_status status = file && rr__mutex_init(&file->lock) ? RR_OK : RR_ERR_NO_MEMORY;
+    if (file) file->to = file->from = -1;
+    if (status != RR_OK) {
+        RR_FREE(file);
+    } else if (rr__file_open(file, rt->store->spill_dir, path, size)) {
+        *out = file;
+    } else {
+        status = errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
+        rr__log(&rt->config, RR_LOG_ERROR,
+                "no file for spilled objects can be made in '%s': %s; set rr_config.spill_dir",
+                rt->store->spill_dir, strerror(errno));
+        rr__file_close(file);
+    }
+    RR_FREE(path);
+    return status;
+}
+
+/* Appends; on an error what was written before stays as it is, and the file is not used on. */
+static bool rr__file_append(rr__file *file, const void *data, size_t size) {
+    for (const char *p = data; size > 0;) {
+        ptrdiff_t n = RR__FILE_WRITE(file->to, p, size > (1 << 30) ? 1 << 30 : size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        p += n, size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
+    rr__lock(&file->lock);
+    bool ok = lseek(file->from, (off_t)at, SEEK_SET) == (off_t)at;
+    for (char *p = data; ok && size > 0;) {
+        ptrdiff_t n = RR__FILE_READ(file->from, p, size > (1 << 30) ? 1 << 30 : size);
+        if (n < 0 && errno == EINTR) continue;
+        ok = n > 0;
+        if (ok) p += n, size -= (size_t)n;
+    }
+    rr__unlock(&file->lock);
+    return ok;
+}
+#else
+static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
+    rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system: set rr_config.evict");
+    return (void)out, RR_ERR_IO;
+}
+static void rr__files_sweep(const char *dir) { (void)dir; }
+static void rr__file_close(rr__file *file) { (void)file; } /* there is none */
+static bool rr__file_append(rr__file *file, const void *data, size_t size) {
+    return (void)file, (void)data, (void)size, false;
+}
+static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
+    return (void)file, (void)at, (void)data, (void)size, false;
+}
+#endif
+
+/* One value less lives in it; the last one closes it. */
+static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) {
+    if (!file || (file->live -= size)) return;
+    if (file == rt->store->file) rt->store->file = NULL;
+    rt->store->stats.spill_bytes_used -= file->size;
+    rr__file_close(file);
+}
+
+// >>store/spiller
+
+/* The spiller: one thread, made when it is needed first, that writes values which leave memory, in
+   batches of 8 MiB, small ones together (rule E3 at struct rr__stored).
+   Locks: the store's; none while it writes. */
+
+enum { RR__SPILL_COUNT = 4096 };        /* values at once, so that the lock is not held for long */
+enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
+
+static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
+    s->residence = RR__LEAVING, s->older = NULL;
+    s->block = s->object->data.block, s->size = rr__info_of(s->object), s->place = s->object->place;
+    if (rt->store->leaving_last) rt->store->leaving_last->older = s;
+    else rt->store->leaving_first = s;
+    rt->store->leaving_last = s;
+    rt->store->leaving += s->size;
+    rr__cond_signal(&rt->store->spill_wake);
+}
+
+/* The file to append to, which stays open until rr__file_drop_locked: a new one when the last is
+   long, so that files whose values have ended go soon, and the longer the more there is, so that
+   there are never many. */
+static rr_status rr__spill_file(rr_runtime *rt, rr__file **out) {
+    rr__lock(&rt->store->lock);
+    rr__file *file = rt->store->file;
+    uint64_t longest = rt->store->stats.spill_bytes_used / 32;
+    if (longest < RR__SPILL_FILE) longest = RR__SPILL_FILE;
+    if (file && file->size >= longest)
+        file = rt->store->file = NULL; /* what lives in it closes it */
+    if (file) file->live++;
+    rr__unlock(&rt->store->lock);
+    bool is_new = !file;
+    rr_status status = is_new ? rr__file_new(rt, &file) : RR_OK;
+    if (status == RR_OK && is_new) {
+        rr__lock(&rt->store->lock);
+        rt->store->file = file, file->live = 1;
+        rr__unlock(&rt->store->lock);
+    }
+    *out = file;
+    return status;
+}
+
+/* Takes what is to be written next: one large value, or small ones up to a batch. */
+static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
+    rr__stored *first = rt->store->leaving_first, *last = NULL;
+    int n = 0;
+    *bytes = 0;
+    for (rr__stored *s = first; s; s = s->older) {
+        if (last && (*bytes + s->size > RR__SPILL_BATCH || ++n == RR__SPILL_COUNT)) break;
+        *bytes += s->size, last = s;
+    }
+    if (!last) return NULL;
+    if (!(rt->store->leaving_first = last->older)) rt->store->leaving_last = NULL;
+    last->older = NULL;
+    return first;
+}
+
+/* One after the other into the buffer, or, if there is none, straight. */
+static rr_status rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
+    uint64_t at = file->size;
+    size_t filled = 0;
+    bool ok = true;
+    for (rr__stored *s = batch; ok && s; s = s->older) {
+        s->at = at + filled, s->sum = rr__checksum(s->block, s->size);
+        if (buffer) memcpy(buffer + filled, s->block, s->size);
+        else ok = rr__file_append(file, s->block, s->size);
+        filled += s->size;
+    }
+    if (ok && buffer) ok = rr__file_append(file, buffer, bytes);
+    return ok ? RR_OK : errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
+}
+
+/* It is on disk, or could not be. */
+static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, bool ok) {
+    rr_runtime *rt = cx->runtime;
+    rt->store->leaving -= s->size;
+    if (!s->object) { /* it ended meanwhile */
+        rr__store_return(rt, s->size);
+        rr__block_free(cx, s->block, s->place);
+        rr__stored_free(cx, s);
+        return;
+    }
+    if (ok) s->file = file, file->live += s->size;
+    if (ok && !s->pins) {
+        rr__value_leave_locked(cx, s, RR__AWAY);
+        rt->store->stats.objects_spilled++;
+        return;
+    }
+    s->residence = RR__HERE;
+    if (!s->pins) rr__age_add_locked(rt, s);
+}
+
+/* Writes a batch, without the lock: rule E3. Large values straight from where they are. */
+static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, char *buffer) {
+    rr_runtime *rt = cx->runtime;
+    size_t n = 0;
+    for (rr__stored *s = batch; s; s = s->older) n++;
+    bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
+    double start = rr_now();
+    rr__file *file;
+    rr_status status = rr__spill_file(rt, &file);
+    if (status == RR_OK) status = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
+    RR__STRESS_POINT();
+    rr__lock(&rt->store->lock);
+    rt->store->stats.spill_seconds += rr_now() - start;
+    if (file) file->size += bytes, rt->store->stats.spill_bytes_used += bytes;
+    if (status == RR_OK) rt->store->stats.spill_bytes_written += bytes;
+    else rt->store->spill_failures++, rt->store->spill_status = status;
+    for (rr__stored *s = batch, *next; s; s = next) {
+        next = s->older;
+        rr__spilled_locked(cx, s, file, status == RR_OK);
+    }
+    if (status != RR_OK) rt->store->file = NULL; /* its end is not known */
+    if (file) rr__file_drop_locked(rt, file, 1);
+    rr__store_signal_locked(rt);
+    rr__unlock(&rt->store->lock);
+}
+
+static void rr__spiller_main(void *context) {
     rr__context *cx = context;
     rr_runtime *rt = cx->runtime;
     rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
-    rr__lock(&rt->timer_lock);
+    char *buffer = RR_MALLOC(RR__SPILL_BATCH); /* without it each value is a write of its own */
+    rr__files_sweep(rt->store->spill_dir);
+    rr__lock(&rt->store->lock);
     while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
-        rr__entry *next = rr__heap_first(&rt->timers);
-        double left = next ? next->when - rr_now() : 0;
-        if (!next) {
-            rr__cond_wait(&rt->timer_wake, &rt->timer_lock);
-        } else if (left > 0) {
-            rr__cond_wait_for(&rt->timer_wake, &rt->timer_lock, left);
-        } else {
-            /* Its task is not over, because the timer is still set. */
-            rr__object *task = next->control ? next->control->task : NULL;
-            bool is_retry = rr__timer_is_retry(next);
-            rr__timer_unset_locked(rt, next);
-            rt->firing++;
-            if (task) rr__share(task);
-            rr__unlock(&rt->timer_lock);
-            rr__timer_fire(cx, task, is_retry);
-            rr__lock(&rt->timer_lock);
-            rt->firing--;
-            rr__unlock(&rt->timer_lock);
-            rr__signal_if_stopping(rt);
-            rr__lock(&rt->timer_lock);
+        size_t bytes;
+        rr__stored *batch = rr__spill_take_locked(rt, &bytes);
+        if (!batch) {
+            rr__cond_wait(&rt->store->spill_wake, &rt->store->lock);
+            continue;
         }
+        rr__unlock(&rt->store->lock);
+        RR__STRESS_POINT();
+        rr__spill_batch(cx, batch, bytes, buffer);
+        rr__lock(&rt->store->lock);
     }
-    rr__unlock(&rt->timer_lock);
+    for (rr__stored *s = rt->store->leaving_first, *next; s; s = next) { /* nobody needs the room */
+        next = s->older;
+        rr__spilled_locked(cx, s, NULL, false);
+    }
+    rt->store->leaving_first = rt->store->leaving_last = NULL;
+    rt->store->spill_failures++, rt->store->spill_status = RR_ERR_NOT_RUNNING;
+    rr__store_signal_locked(rt); /* but threads outside that are late */
+    rr__unlock(&rt->store->lock);
+    RR_FREE(buffer);
     rr__self()->context = NULL;
-    rr__local_clear(rr__self());
+    rr__above.thread_ends(rr__self());
 }
 
-/* A thread for the runtime itself; NULL if there is none. Under the runtime's lock. */
-static rr__context *rr__service_start_locked(rr_runtime *rt, void (*run)(void *)) {
-    rr__context *cx = rr__context_new(rt, true);
-    if (!cx) return NULL;
-    rr__store_relaxed(&cx->deque.is_served, 0); /* it never comes back for what it puts there */
-    if ((cx->has_thread = rr__thread_start(&cx->thread, run, cx))) return cx;
-    cx->is_worker = false;
-    cx->listed = rt->vacant, rt->vacant = cx;
+static rr_status rr__spiller_start_locked(rr_runtime *rt) {
+    if (rr__load_acquire(&rt->phase) == RR__STOPPED) return RR_ERR_NOT_RUNNING; /* it has ended */
+    if (rt->store->spiller) return RR_OK;
+    rr__lock(&rt->lock);
+    rt->store->spiller = rr__service_start_locked(rt, rr__spiller_main);
+    rr__unlock(&rt->lock);
+    return rt->store->spiller ? RR_OK : RR_ERR_NO_MEMORY;
+}
+
+// >>store/room
+
+/* Room: a value is admitted if it fits; else others leave, those first that were not used for
+   the longest time, and if none can, the request waits for bodies that have values in use (rules
+   E5 to E7 at struct rr__stored).
+   Locks: the store's; rr_runtime.lock and the timers' to see whether all wait. */
+
+/* Most of what is in its file has ended. */
+static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
+    return s->file && s->file != rt->store->file && s->file->live < s->file->size / 4;
+}
+
+/* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
+   batches; not many more at once, for others wait for the lock. False if there are none. */
+static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
+    rr_runtime *rt = cx->runtime;
+    uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
+    rr__stored *s;
+    for (int n = 0; sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));
+         n++) {
+        rr__age_remove_locked(rt, s);
+        sum += rr__info_of(s->object);
+        if (rr__is_in_sparse_file(rt, s)) { /* written again, it no longer keeps that */
+            rr__file_drop_locked(rt, s->file, rr__info_of(s->object));
+            s->file = NULL;
+        }
+        if (s->file) {
+            rr__value_leave_locked(cx, s, RR__AWAY);
+            rt->store->stats.objects_spilled++;
+        } else if (rt->config.evict == RR_EVICT_SPILL) {
+            rr__spill_queue_locked(rt, s);
+        } else {
+            rr__value_leave_locked(cx, s, RR__LOST);
+            rt->store->stats.objects_dropped++;
+        }
+    }
+    if (sum) rr__store_signal_locked(rt);
+    return sum > 0;
+}
+
+/* Admits so many bytes as soon as others have left; fails if none can. *may_come: bodies elsewhere
+   had room then. Under the lock, or one that takes room between two looks is seen by neither. */
+static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes, bool *may_come) {
+    rr_runtime *rt = cx->runtime;
+    uint64_t limit = rt->config.store_bytes;
+    if (!rt->evicts || bytes > limit) return RR_ERR_STORE_FULL;
+    bool may_spill = rt->config.evict == RR_EVICT_SPILL;
+    rr_status status = RR_OK;
+    RR__STRESS_POINT();
+    rr__lock(&rt->store->lock);
+    uint64_t failures = rt->store->spill_failures;
+    if (may_spill) status = rr__spiller_start_locked(rt);
+    while (status == RR_OK && !rr__store_admit(rt, bytes)) {
+        uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
+        uint64_t over = used > limit ? used - limit : 0;
+        uint64_t leaving = rt->store->leaving;
+        if (rt->store->spill_failures != failures)
+            status = rt->store->spill_status, *may_come = false;
+        else if (leaving < over && rr__evict_locked(cx, over - leaving)) continue;
+        else if (rt->store->leaving) rr__store_wait_locked(rt);
+        else {
+            *may_come = *may_come || rr__others_use_store(cx);
+            if (rr__store_admit(rt, bytes)) break;
+            status = RR_ERR_STORE_FULL;
+        }
+    }
+    rr__unlock(&rt->store->lock);
+    return status;
+}
+
+/* ---- waiting for it ---- */
+
+typedef struct rr__patience {
+    uint64_t seen; /* room_events before the last look */
+    int rounds;    /* looks at which all stood still */
+    int unchanged; /* looks since the last event */
+    double length; /* of the last sleep */
+} rr__patience;
+/* More of them keep their roles, or there would be no end of threads. */
+enum { RR__ROOM_WAITERS = 64 };
+
+/* Nothing has changed since the last look, nobody runs, and who else waits for room has seen it. */
+static bool rr__all_wait_for_room(rr__context *self, uint64_t seen, bool may_have_work) {
+    rr_runtime *rt = self->runtime;
+    bool is_still = rr__load_seq_cst(&rt->store->room_events) == seen;
+    is_still = is_still && (may_have_work || !rr__has_work(rt));
+    rr__lock(&rt->lock); /* for rr__is_still */
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
+        if (cx != self && rr__load_seq_cst(&cx->store->wants_room))
+            is_still = rr__load_seq_cst(&cx->store->looked) == seen;
+        else is_still = cx == self || (rr__is_still(cx) && !rr__is_copying(cx));
+    rr__unlock(&rt->lock);
+    rr__lock(&rt->timers->lock);
+    is_still = is_still && rt->timers->retries == 0 && rt->timers->firing == 0;
+    rr__unlock(&rt->timers->lock);
+    return is_still && !rr__load_seq_cst(&rt->store->has_census);
+}
+
+/* All those that could give room wait, too. One of them gives up, and the others see what comes of
+   that; if it is not much, the next does. */
+static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
+    enum { SURE = 3, LONG = 30 };
+    rr_runtime *rt = cx->runtime;
+    bool is_full = rr__load_seq_cst(&rt->store->room_waiters) > RR__ROOM_WAITERS;
+    bool may_have_work = is_full || p->unchanged > LONG; /* for which no thread can be made */
+    p->rounds = rr__all_wait_for_room(cx, p->seen, may_have_work) ? p->rounds + 1 : 0;
+    if (p->rounds < SURE) return false;
+    rr__lock(&rt->store->lock);
+    bool is_mine = rt->store->room_refused != p->seen || p->rounds >= LONG;
+    if (is_mine) rt->store->room_refused = p->seen;
+    rr__unlock(&rt->store->lock);
+    return is_mine;
+}
+
+/* Around a wait for another thread that uses the store, see rr__store_wait_returning_locked. */
+static rr_runtime *rr__store_wait_begin(rr__context *cx) {
+    rr__own_role_give();
+    rr__signal_if_stopping(cx->runtime);
+    return rr__end_turn(NULL);
+}
+static void rr__store_wait_end(rr_runtime *ending) {
+    rr__end_turn(ending);
+    rr__own_role_take();
+}
+
+/* Sleeps, longer each time, and without the role unless many do. RR_OK: time to look again. */
+static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
+    rr_runtime *rt = cx->runtime;
+    if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
+    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
+    p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
+    rr__store_seq_cst(&cx->store->looked,
+                      p->seen); /* pairs with rr__all_wait_for_room, as the next */
+    rr__store_seq_cst(&cx->store->wants_room, (uint8_t)1);
+    rr__sleeper_set(cx, &s);
+    bool is_one_of_few = rr__add_seq_cst(&rt->store->room_waiters, 1) < RR__ROOM_WAITERS;
+    if (is_one_of_few) rr__sleep_free(&s, rr_now() + p->length);
+    else rr__sleeper_wait(&s, rr_now() + p->length);
+    rr__sub_seq_cst(&rt->store->room_waiters, 1);
+    rr__sleeper_set(cx, NULL);
+    rr__store_seq_cst(&cx->store->wants_room, (uint8_t)0);
+    return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
+}
+
+/* Before each attempt: what changes from here on another one will see. */
+static void rr__room_look(rr__context *cx, rr__patience *p) {
+    uint64_t seen = rr__load_seq_cst(&cx->runtime->store->room_events);
+    p->unchanged = seen == p->seen ? p->unchanged + 1 : 0;
+    p->seen = seen;
+}
+
+/* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
+static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
+    rr__patience patience = {0};
+    for (;;) {
+        rr__room_look(cx, &patience);
+        bool may_come = rr__others_use_store(cx); /* before, or one could end between */
+        rr_status status = rr__store_make_room(cx, bytes, &may_come);
+        may_come = may_come && !cx->store->is_hasty && bytes <= cx->runtime->config.store_bytes;
+        if (status != RR_ERR_STORE_FULL || !may_come) return status;
+        if ((status = rr__room_wait(cx, &patience)) != RR_OK) return status;
+    }
+}
+
+/* The turn of this thread, if it has it, goes to the next. */
+static void rr__loader_end(rr__context *cx) {
+    rr__context *self = cx;
+    if (rr__cas_seq_cst(&cx->runtime->store->loader, &self, (rr__context *)NULL))
+        rr__room_event(cx->runtime);
+}
+
+/* Waits for its turn to keep arguments while it waits for room. */
+static rr_status rr__loader_begin(rr__context *cx) {
+    rr__patience patience = {0};
+    rr_status status = RR_OK;
+    for (rr__context *none = NULL; status == RR_OK; none = NULL) {
+        rr__room_look(cx, &patience);
+        if (rr__cas_seq_cst(&cx->runtime->store->loader, &none, cx)) return RR_OK;
+        status = rr__room_wait(cx, &patience);
+    }
+    return status;
+}
+
+/* ---- rooms ---- */
+
+/* Memory of the store for a value that does not fit into the slot. */
+static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
+    *room = NULL;
+    if (size > PTRDIFF_MAX) return RR_ERR_STORE_FULL;
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_touch(cx);
+    if (RR__UNLIKELY(!rr__store_admit(cx->runtime, size))) {
+        rr_status status = rr__store_wait_room(cx, size);
+        if (status != RR_OK) return status;
+    }
+    *room = rr__block_new(cx, size, place);
+    if (*room) return RR_OK;
+    rr__store_return(cx->runtime, size);
+    return RR_ERR_NO_MEMORY;
+}
+
+static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {
+    if (!room) return;
+    rr__store_return(cx->runtime, size); /* first: what is kept depends on the rest */
+    rr__block_free(cx, room, place);
+}
+
+// >>store/pins
+
+/* Pins: who reads a value pins it first and brings it back if it is not here, so what is looked at
+   never moves (rules E1 to E4 at struct rr__stored). Without a limit a pin is nothing.
+   Locks: the store's. */
+
+/* The parts of a gather. */
+/* The parts of a gather. */
+struct rr__parts {
+    size_t count, seen; /* parts below seen are complete */
+    uint32_t pins;      /* items are valid; if values may leave. The store's lock */
+    bool is_outside;    /* one of them is that of the views taken outside every scope */
+    uint8_t is_filling; /* one thread brings its parts back */
+    rr__object **objects;
+    rr_bytes items[];
+};
+
+/* Its value is in place, outside the slot: from now on it may leave. Its owner, before it is READY.
+   Takes over the recipe. Without memory for the record it stays, for good. */
+static RR__NOINLINE void rr__stored_make(rr__context *cx, rr__object *o, rr__object *recipe) {
+    rr_runtime *rt = cx->runtime;
+    rr__stored *s = o->data.block ? rr__stored_new(cx) : NULL;
+    rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s);
+    if (!s) {
+        if (recipe) rr__above.recipe_end(cx, recipe);
+        return;
+    }
+    s->object = o, s->recipe = recipe;
+    s->may_leave = rr__info_of(o) > 0 && (rt->config.evict != RR_EVICT_REBUILD || recipe);
+    rr__lock(&rt->store->lock);
+    rr__age_add_locked(rt, s);
+    rr__unlock(&rt->store->lock);
+    RR__STRESS_POINT();
+}
+
+static RR__INLINE void rr__stored_begin(rr__context *cx, rr__object *o) {
+    if (RR__UNLIKELY(cx->runtime->evicts) && o->place != RR__IN_SLOT) rr__stored_make(cx, o, NULL);
+}
+
+/* The object ends. What the spiller writes at the moment stays until it is done. */
+static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    rr__stored *s = rr__stored_of(o);
+    if (!s) return;
+    rr__object *recipe = s->recipe;
+    RR__STRESS_POINT();
+    rr__lock(&rt->store->lock);
+    rr__age_remove_locked(rt, s);
+    rr__file_drop_locked(rt, s->file, rr__info_of(o));
+    bool is_leaving = s->residence == RR__LEAVING;
+    if (is_leaving) s->object = NULL, o->data.block = NULL; /* the spiller frees it */
+    rr__unlock(&rt->store->lock);
+    if (!is_leaving) rr__stored_free(cx, s);
+    if (recipe) rr__above.recipe_end(cx, recipe);
+}
+
+/* The same when the runtime's memory goes. */
+static void rr__stored_dispose(rr_runtime *rt, rr__object *o) {
+    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
+    if (s) rr__file_drop_locked(rt, s->file, rr__info_of(o));
+}
+
+/* Reads it from its file. It is RETURNING, and the caller's. */
+static rr_status rr__restore(rr__context *cx, rr__stored *s) {
+    rr_runtime *rt = cx->runtime;
+    rr__object *o = s->object;
+    size_t size = rr__info_of(o);
+    void *block;
+    uint8_t place;
+    rr_status status = rr__value_room(cx, size, &block, &place);
+    if (status != RR_OK) return status;
+    double start = rr_now();
+    if (!rr__file_read(s->file, s->at, block, size) || rr__checksum(block, size) != s->sum) {
+        rr__value_return(cx, block, size, place);
+        return RR_ERR_IO;
+    }
+    rr__lock(&rt->store->lock);
+    o->data.block = block, o->place = place;
+    rt->store->stats.objects_restored++;
+    rt->store->stats.spill_bytes_read += size;
+    rt->store->stats.spill_seconds += rr_now() - start;
+    rr__unlock(&rt->store->lock);
+    return RR_OK;
+}
+
+/* False: it is not here. */
+static bool rr__pin_locked(rr_runtime *rt, rr__stored *s) {
+    if (s->residence != RR__HERE && s->residence != RR__LEAVING) return false;
+    rr__age_remove_locked(rt, s);
+    s->pins++, rt->store->stats.store_hits++;
+    return true;
+}
+
+static void rr__unpin_locked(rr_runtime *rt, rr__stored *s) {
+    if (--s->pins) return;
+    if (s->residence == RR__HERE) rr__age_add_locked(rt, s);
+    rr__store_signal_locked(rt);
+}
+
+/* The same for the next of many objects, up to one that is not here, or is a gather. Returns for
+   how many; not very many at once, because others want the lock. */
+static size_t rr__pin_some(rr_runtime *rt, rr__object **objects, size_t n, bool is_pin) {
+    enum { SOME = 64 };
+    size_t i = 0;
+    rr__lock(&rt->store->lock);
+    for (; i < n && i < SOME && objects[i]->kind != RR__GATHER; i++) {
+        rr__stored *s = rr__stored_of(objects[i]);
+        if (s && !is_pin) rr__unpin_locked(rt, s);
+        else if (s && !rr__pin_locked(rt, s)) break;
+    }
+    rr__unlock(&rt->store->lock);
+    return i;
+}
+
+/* Waits while another thread brings something back: without the role, which that may need, and seen
+   to stand still (awaits_value), because that may wait for what this one has. The store's lock is
+   given up for a while before and after. */
+static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
+                                            uint8_t while_is) {
+    rr_runtime *rt = cx->runtime;
+    rr__unlock(&rt->store->lock);
+    rr_runtime *ending = rr__store_wait_begin(cx);
+    rr__lock(&rt->store->lock);
+    while (*what == while_is) {
+        rr__store_seq_cst(&cx->awaits_value, (uint8_t)1);
+        rr__store_wait_locked(rt);
+    }
+    rr__unlock(&rt->store->lock);
+    RR__STRESS_POINT();
+    rr__store_wait_end(ending);
+    rr__lock(&rt->store->lock);
+}
+
+/* Pins a value that is here; else *was tells from where it has to be brought back first, and the
+   caller does. RR_ERR_STORE_FULL: another thread does, and the caller is in haste.
+   RR_ERR_DEADLOCK: this thread does, and the body that makes it again asks for it. */
+static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
+                                  bool *is_claimed) {
+    rr_runtime *rt = cx->runtime;
+    rr_status status = RR_OK;
+    *is_claimed = false;
+    rr__lock(&rt->store->lock);
+    while (s->residence == RR__RETURNING && s->claimer != cx && !cx->store->is_hasty)
+        rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
+    *was = (enum rr__residence)s->residence;
+    if (*was == RR__RETURNING) {
+        status = s->claimer == cx ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
+    } else if (!rr__pin_locked(rt, s)) {
+        s->residence = RR__RETURNING, s->claimer = cx, *is_claimed = true;
+    }
+    rr__unlock(&rt->store->lock);
+    return status;
+}
+
+/* It was brought back, and is pinned, or could not be. */
+static void rr__claim_end(rr_runtime *rt, rr__stored *s, enum rr__residence was, rr_status status) {
+    rr__lock(&rt->store->lock);
+    s->residence = (uint8_t)(status == RR_OK ? RR__HERE : was);
+    s->pins += status == RR_OK;
+    rr__store_signal_locked(rt);
+    rr__unlock(&rt->store->lock);
+}
+
+/* Sees to it that the value of a complete object is in memory, and stays there until rr__unuse. */
+static rr_status rr__parts_use(rr__context *cx, rr__object *gather);
+static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
+    rr__store_touch(cx);
+    if (o->kind == RR__GATHER) return rr__parts_use(cx, o);
+    rr__stored *s = rr__stored_of(o);
+    enum rr__residence was;
+    bool is_claimed = false;
+    rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
+    if (!is_claimed) return status;
+    RR__STRESS_POINT();
+    status = was == RR__AWAY ? rr__restore(cx, s)
+             : s->recipe     ? rr__above.rebuild(cx, s)
+                             : RR_ERR_OBJECT_LOST;
+    RR__STRESS_POINT();
+    rr__claim_end(cx->runtime, s, was, status);
+    return status;
+}
+
+static void rr__parts_unuse(rr__context *cx, rr__object *gather);
+static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    rr__stored *s = rr__stored_of(o);
+    if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
+    if (!s) return;
+    rr__lock(&rt->store->lock);
+    rr__unpin_locked(rt, s);
+    rr__unlock(&rt->store->lock);
+}
+
+static RR__INLINE rr_status rr__use(rr__context *cx, rr__object *o) {
+    return RR__LIKELY(!cx->runtime->evicts) ? RR_OK : rr__use_slowly(cx, o);
+}
+static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_slowly(cx, o);
+}
+
+/* ---- gathers ---- */
+
+static rr_bytes rr__part_bytes(rr__object *part) {
+    if (part->kind == RR__GATHER) {
+        rr__parts *parts = part->extra.parts;
+        return rr_bytes_of(parts->items, parts->count * sizeof parts->items[0]);
+    }
+    return rr__bytes_in(part);
+}
+
+/* Pins a gather that is pinned; else the caller pins the parts. As rr__pin_or_claim. */
+static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->store->lock);
+    while (parts->is_filling && !cx->store->is_hasty)
+        rr__store_wait_returning_locked(cx, &parts->is_filling, true);
+    bool is_busy = parts->is_filling;
+    *is_claimed = !is_busy && parts->pins == 0;
+    if (*is_claimed) parts->is_filling = true;
+    else parts->pins += !is_busy;
+    rr__unlock(&rt->store->lock);
+    return is_busy ? RR_ERR_STORE_FULL : RR_OK;
+}
+
+/* The first n of the parts are pinned no more. */
+static void rr__parts_unpin(rr__context *cx, rr__parts *parts, size_t n) {
+    for (size_t i = 0, some; i < n; i += some) {
+        some = rr__pin_some(cx->runtime, parts->objects + i, n - i, false);
+        if (!some) rr__unuse(cx, parts->objects[i]), some = 1;
+    }
+}
+
+/* All its parts are pinned, and so it is; or the first n are, and the next cannot be. */
+static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, rr_status status) {
+    rr_runtime *rt = cx->runtime;
+    rr__parts *parts = gather->extra.parts;
+    for (size_t i = 0; status == RR_OK && i < n; i++)
+        parts->items[i] = rr__part_bytes(parts->objects[i]);
+    if (status != RR_OK) rr__parts_unpin(cx, parts, n);
+    RR__STRESS_POINT();
+    rr__lock(&rt->store->lock);
+    parts->is_filling = false, parts->pins = status == RR_OK;
+    rr__store_signal_locked(rt);
+    rr__unlock(&rt->store->lock);
+}
+
+/* A gather's items are right while it is pinned, and with it its parts. */
+static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    bool is_claimed;
+    size_t n = 0;
+    rr_status status = rr__parts_claim(cx, parts, &is_claimed);
+    if (!is_claimed) return status;
+    while (n < parts->count && status == RR_OK) {
+        size_t some = rr__pin_some(cx->runtime, parts->objects + n, parts->count - n, true);
+        if (!some && (status = rr__use(cx, parts->objects[n])) == RR_OK) some = 1;
+        n += some;
+    }
+    rr__parts_claim_end(cx, gather, n, status);
+    return status;
+}
+
+static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    rr__lock(&cx->runtime->store->lock);
+    bool is_last = --parts->pins == 0;
+    rr__unlock(&cx->runtime->store->lock);
+    RR__STRESS_POINT();
+    if (is_last) rr__parts_unpin(cx, parts, parts->count);
+}
+
+/* The caller's pin becomes that of the views without a scope, which stays until the object ends:
+   nobody knows whose release is the last of those who view it. One is enough for all of them. */
+static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    rr__stored *s = rr__stored_of(o);
+    bool *outside = s ? &s->is_outside : o->kind == RR__GATHER ? &o->extra.parts->is_outside : NULL;
+    if (!outside) return;
+    rr__lock(&rt->store->lock);
+    bool is_second = *outside;
+    *outside = true;
+    rr__unlock(&rt->store->lock);
+    if (is_second) rr__unuse(cx, o);
+}
+
+// >>store/scopes
+
+/* Scopes: a stack in each thread of the handles and views that it has received, which the end of a
+   scope gives back. In front of what a scope holds lies a mark with its serial.
+
+       held   [mark][handle][view][mark][handle] ...
+                   ^ an outer scope     ^ scope_start: the innermost one
+
+   Locks: none; a thread's own. */
+
+/* A handle or view that an open scope holds. */
+typedef struct rr__held {
+    rr__object *object; /* NULL: released or kept early, or the mark in front of a scope */
+    union {
+        rr__context *context;
+        size_t outer; /* mark: where the scope around it starts */
+    } of;
+    uint32_t retained; /* counts from rr_retain, the user's own, on top of the scope's one;
+                          mark: the scope's serial */
+    bool is_view, is_mark;
+} rr__held;
+
+static bool rr__held_grow(rr__local *self) {
+    size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
+    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
+    if (!held) return false;
+    self->held = held, self->held_capacity = capacity;
+    return true;
+}
+
+/* Closes gaps in the innermost scope when it has grown to the brim with released ones, as in a
+   long loop that releases the oldest of a window. */
+static void rr__held_compact(rr__local *self) {
+    size_t to = self->scope_start;
+    for (size_t i = to; i < self->held_count; i++) {
+        if (!self->held[i].object) continue;
+        rr__store_relaxed(&self->held[i].object->held_at, (uint32_t)to); /* a hint */
+        self->held[to++] = self->held[i];
+    }
+    self->held_count = to;
+}
+
+/* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
+   closing the gaps did not free half of it, so that both cost a constant time for each handle. */
+static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
+    rr__held_compact(self);
+    if (self->held_count < self->held_capacity / 2) return true;
+    return rr__held_grow(self) || self->held_count < self->held_capacity;
+}
+
+static RR__INLINE bool rr__scope_ready(rr__local *self) {
+    if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
+    return rr__scope_make_room(self);
+}
+
+/* Gives a count to the innermost scope. After rr__scope_ready. */
+static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o,
+                                      bool is_view) {
+    if (self->scope_depth == 0) return;
+    rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
+    self->held[self->held_count++] = (rr__held){o, {cx}, 0, is_view, false};
+}
+
+/* The newest entry of the running body that holds a handle of the object; NULL if none does. Scope
+   by scope: the hint may have been overwritten by another thread, so it counts only when no newer
+   entry can be missed. */
+static rr__held *rr__held_find(rr__local *self, rr__object *o) {
+    uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
+    size_t start = self->scope_start, end = self->held_count;
+    while (self->scope_depth > 0) {
+        if (hint >= start && hint < end && self->held[hint].object == o &&
+            !self->held[hint].is_view)
+            return &self->held[hint];
+        for (size_t i = end; i-- > start;)
+            if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
+        if (start <= self->floor) break;
+        end = start - 1;
+        start = self->held[end].of.outer;
+    }
     return NULL;
 }
 
-static bool rr__timers_start_locked(rr_runtime *rt) {
-    if (!rt->timer_context) rt->timer_context = rr__service_start_locked(rt, rr__timer_main);
-    return rt->timer_context != NULL;
+static void rr__held_clear(rr__local *self, rr__held *held) {
+    held->object = NULL;
+    while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
+        self->held_count--;
 }
 
-/* Sees to it that so many more timers can be set at any time, and the runtime's own. */
-static bool rr__timers_promise(rr_runtime *rt, size_t more) {
-    rr__lock(&rt->lock);
-    bool ok = rr__timers_start_locked(rt);
-    rr__unlock(&rt->lock);
-    if (!ok) return false;
-    rr__lock(&rt->timer_lock);
-    ok = rr__heap_promise(&rt->timers, more + 1);
-    if (ok) rt->timers.promised--;
-    rr__unlock(&rt->timer_lock);
-    return ok;
+/* After a burst: the stack of a scope that held very many goes back, but for what `start` needs. */
+static RR__NOINLINE void rr__held_shrink(rr__local *self, size_t start) {
+    size_t capacity = 2 * start + 4096;
+    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
+    if (held) self->held = held, self->held_capacity = capacity;
 }
 
-/* Without memory or a thread for the timer the pools stay as they are. */
-static RR__NOINLINE void rr__sweep_later(rr_runtime *rt) {
-    int none = 0;
-    if (rr__load_relaxed(&rt->phase) != RR__OPEN || rr__load_relaxed(&rt->sweep_is_set)) return;
-    if (!rr__cas_seq_cst(&rt->sweep_is_set, &none, 1)) return;
-    if (rr__timers_promise(rt, 0)) rr__timer_set(rt, &rt->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
-    else rr__store_release(&rt->sweep_is_set, 0);
-}
-
-// >>tasks
-
-/* ---- completing ---- */
-
-static void rr__advance(rr__context *cx, rr__object *task);
-
-static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
-    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx->runtime, o);
-    if (!(word & RR__HAS_DEPENDENTS)) return;
-    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
-    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
-        next = task->next;
-        rr__advance(cx, task);
+static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
+    enum { LARGE = 1 << 16 };
+    while (self->held_count > start) {
+        rr__held held = self->held[--self->held_count];
+        if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
+        if (held.object) rr__drop(held.of.context, held.object);
     }
+    if (RR__UNLIKELY(self->held_capacity > LARGE && start < self->held_capacity / 8))
+        rr__held_shrink(self, start);
 }
 
-/* The list of what is to be settled. What failed has no size, and may still lie in another list by
-   next (rr__held_refuse). */
-static void rr__settled_push(rr__context *cx, rr__object *o, enum rr__state state) {
-    if (state == RR__FAILED) rr__store_relaxed(&o->info, (uint64_t)(uintptr_t)cx->settled);
-    else o->next = cx->settled;
-    cx->settled = o;
+// >>store/values
+
+/* Values on their way into objects, and what becomes of them at the end.
+   Locks: none of its own. */
+
+/* What a body returned, on its way into the slot. */
+typedef struct rr__result {
+    union {
+        uint64_t words[4];
+        rr_bytes bytes;
+        rr_ref ref;
+    } small;
+    void *block; /* for what does not fit */
+    size_t size;
+    uint8_t place;
+} rr__result;
+
+/* Handles that are returned are handed over: the object holds a count of its own. False if the
+   handle is stale. */
+static bool rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
+    rr_ref ref = result->small.ref;
+    return ref.id == 0 || rr__pin(cx, ref, actor);
 }
 
-static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
-    return state == RR__FAILED ? (rr__object *)(uintptr_t)rr__info_of(o) : o->next;
+/* ---- into a new object ---- */
+
+/* A new complete or unsealed object with one count, the caller's, in its scope. */
+static rr__object *rr__value_new(rr__context *cx, const char *site, rr_status *status) {
+    rr__object *o = rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__VALUE, site) : NULL;
+    *status = o ? RR_OK : RR_ERR_NO_MEMORY;
+    return o;
 }
 
-/* One more cancellation has left nothing behind. */
-static void rr__cancel_is_over(rr_runtime *rt) {
-    rr__add_seq_cst(&rt->cancels_over, (uint64_t)1);
-    rr__signal_if_stopping(rt);
-}
-
-/* The owner comes with an outcome and finds that it was decided from outside (rule R4). */
-static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state state) {
-    enum rr__counter counter = state == RR__READY ? RR__FINISHED : RR__ERRORS;
-    uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
-    rr__store_release(&cx->counters[counter], n - 1);      /* see rr__is_quiet */
-    if (state == RR__READY) rr__value_free(cx, o);
-    else rr__error_drop(o->data.error);
-    rr__cancel_is_over(cx->runtime);
-    rr__drop(cx, o);
-}
-
-/* What a task with options has set or taken goes. Once, by the task's owner. */
-static RR__NOINLINE void rr__control_end(rr__context *cx, rr__control *control) {
-    rr_runtime *rt = cx->runtime;
-    if (control->timers) {
-        rr__lock(&rt->timer_lock);
-        rr__timer_unset_locked(rt, &control->limit);
-        rr__timer_unset_locked(rt, &control->retry);
-        rt->timers.promised -= control->timers;
-        rr__unlock(&rt->timer_lock);
+/* Failed objects still have a reference, which tells why. */
+static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status, int kind,
+                                enum rr__state state) {
+    rr_ref ref = rr__ref_to(cx, o);
+    if (status != RR_OK) {
+        rr__error *error = rr__error_of_status(cx->runtime, status, o);
+        o->data.error = error, o->place = RR__IN_SLOT, state = RR__FAILED;
     }
-    if (control->has_turn) rr__turn_end(cx, control);
+    rr__scope_hold(rr__self(), cx, o, false);
+    if (state == RR__READY) rr__stored_begin(cx, o);
+    rr__store_copied(cx);
+    rr__publish(o, state, 1, kind);
+    return ref;
 }
 
-static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
-    rr__settled_push(cx, o, state);
-    if (cx->is_settling) return; /* a failure that passes down a chain: a loop, not a recursion */
-    cx->is_settling = true;
-    while ((o = cx->settled)) {
-        uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
-        cx->settled = rr__settled_next(o, rr__state_of(settled));
-        rr__notify(cx, o, settled);
-        rr__drop(cx, o);
+/* Bytes into a new object. */
+static rr_status rr__bytes_fill(rr__context *cx, rr__object *o, rr_bytes bytes) {
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->info, (uint64_t)bytes.size); /* published with word */
+    if (bytes.size == 0) return RR_OK;
+    if (!bytes.data) return RR_ERR_INVALID;
+    rr_status status = rr__value_room(cx, bytes.size, &o->data.block, &o->place);
+    if (status == RR_OK) memcpy(o->data.block, bytes.data, bytes.size);
+    return status;
+}
+
+/* A handle or a large value into a new object. */
+static RR__NOINLINE rr_status rr__value_fill_any(rr__context *cx, rr__object *o, rr_type type,
+                                                 const void *value) {
+    rr__result small;
+    if (type.kind == RR__KIND_MANY) return RR_ERR_INVALID; /* rr_gather makes one */
+    if (type.size > RR__INLINE_BYTES) {
+        rr_status status = rr__value_room(cx, type.size, &o->data.block, &o->place);
+        if (status == RR_OK) memcpy(o->data.block, value, type.size);
+        return status;
     }
-    cx->is_settling = false;
+    memcpy(&small.small, value, type.size);
+    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, small.small.bytes);
+    if (!rr__result_handle(cx, &small, type.kind == RR__KIND_ACTOR)) return RR_ERR_STALE;
+    rr__write_words(o, &small.small, type.size);
+    return RR_OK;
 }
 
-/* READY or FAILED, once; takes over one count of the caller's (a task's own, the pin of rr_seal).
-   The value or error is in place (R3).
-   With nobody waiting both happen in one step, and nothing of the object is touched after it. */
-static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
-    bool is_inline = state == RR__READY && o->place == RR__IN_SLOT;
-    uint64_t add = RR__STATE(state) | (is_inline ? RR__IS_INLINE : 0);
-    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
-    bool watched;
-    if (RR__UNLIKELY(word & RR__HAS_CONTROL)) rr__control_end(cx, o->extra.control);
-    do {
-        if (RR__UNLIKELY(word & RR__IS_DECIDED)) {
-            rr__lost(cx, o, state);
-            return;
-        }
-        watched = (word & (RR__HAS_SLEEPERS | RR__HAS_DEPENDENTS)) != 0;
-        next = ((word & ~RR__STATE_MASK) | add) - (watched ? 0 : 1);
-    } while (!rr__cas_seq_cst(&o->word, &word, next));
-    if (watched) rr__settle(cx, o, state);
-    else if (RR__UNLIKELY((next & RR__COUNT_MASK) == 0)) rr__last_dropped(cx, o, next);
+/* A value of any type into a new object. */
+static RR__INLINE rr_status rr__value_fill(rr__context *cx, rr__object *o, rr_type type,
+                                           const void *value) {
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
+    if (RR__UNLIKELY(type.size > RR__INLINE_BYTES || !rr__kind_is_plain(type.kind)))
+        return rr__value_fill_any(cx, o, type, value);
+    rr__write_words(o, value, type.size);
+    return RR_OK;
 }
 
-static void rr__args_release(rr__context *cx, rr__object *task);
-
-/* A task or message has begun, or ends without. */
-static void rr__pending_end(rr__context *cx, rr__object *o) {
-    uint8_t flags = rr__load_relaxed(&o->flags); /* its owner's */
-    if (!(flags & RR__IS_PENDING)) return;
-    rr__store_relaxed(&o->flags, (uint8_t)(flags & ~RR__IS_PENDING));
-    if (o->kind == RR__FUNCTION) rr__sub_seq_cst(&cx->runtime->pending, (int64_t)1);
-    else rr__sub_seq_cst(&o->extra.actor->extra.own->care->pending, 1);
+static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
+                                    rr_status *status) {
+    rr__object *o = rr__object_new(cx, RR__VALUE, site);
+    *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
+    if (*status == RR_OK) rr__stored_begin(cx, o);
+    rr__store_copied(cx);
+    if (*status == RR_OK) {
+        rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
+        return o;
+    }
+    if (o) rr__object_free(cx, o);
+    return NULL;
 }
 
-/* Gives up what a decided task has, for its owner, which was about to do something with it. */
-static void rr__abandon(rr__context *cx, rr__object *o) {
-    rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
-    if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
-    rr__pending_end(cx, o);
-    rr__args_release(cx, o);
-    rr__cancel_is_over(cx->runtime);
-    if (o->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, o);
-    rr__drop(cx, o);
-    if (actor) rr__drop(cx, actor);
-}
-
-/* Ends a task, message or object with an error; takes over one count of it. The caller owns the
-   state. */
-static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
-    if (RR__UNLIKELY(rr__is_decided(o))) {
+/* A reference that holds an error which no object of a task could. */
+static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site) {
+    rr_status status;
+    rr__object *o = rr__value_new(cx, site, &status);
+    if (!o) {
         rr__error_drop(error);
-        rr__abandon(cx, o);
-        return;
+        return rr__status_ref(status);
     }
-    if (o->kind <= RR__METHOD) {
-        rr__args_release(cx, o);
-        rr__count(cx, RR__ERRORS);
-        rr__pending_end(cx, o);
-    }
-    if ((rr__load_relaxed(&o->flags) & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
-        rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
-    rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
-    o->data.error = error, o->place = RR__IN_SLOT;
-    rr__complete(cx, o, RR__FAILED);
-    if (actor) rr__drop(cx, actor);
-    if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
+    o->of.type_name = "void", o->data.error = error;
+    rr_ref ref = rr__ref_to(cx, o);
+    rr__scope_hold(rr__self(), cx, o, false);
+    rr__publish(o, RR__FAILED, 1, RR__KIND_VOID);
+    return ref;
 }
 
-/* ---- arguments ---- */
+/* ---- the end ---- */
+
+static void rr__parts_free(rr__context *cx, rr__parts *parts) {
+    bool is_pinned = cx->runtime->evicts && parts && parts->pins; /* by views outside every scope */
+    for (size_t i = 0; parts && i < parts->count; i++) {
+        if (is_pinned) rr__unuse(cx, parts->objects[i]);
+        rr__drop(cx, parts->objects[i]);
+    }
+    RR_FREE(parts);
+}
+
+static void rr__value_free(rr__context *cx, rr__object *o) {
+    unsigned kind = rr__kind_in(rr__load_relaxed(&o->word)); /* fixed since it was published */
+    if (kind == RR__KIND_REF || kind == RR__KIND_ACTOR) {
+        rr__object *inner = rr__contained(cx, o);
+        if (inner) rr__drop(cx, inner);
+    } else if (o->kind == RR__GATHER) {
+        rr__parts_free(cx, o->extra.parts);
+    } else if (o->place != RR__IN_SLOT) {
+        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_end(cx, o);
+        rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
+    }
+}
+
+/* What a complete object holds, a value or an error, goes with it. */
+static void rr__outcome_free(rr__context *cx, rr__object *o) {
+    bool has_failed = rr__state_of(rr__load_relaxed(&o->word)) == RR__FAILED; /* ours, rule R2 */
+    if (!has_failed) rr__value_free(cx, o);
+    else if (!rr__is_decided(o)) rr__error_drop(o->data.error);
+}
+
+// >>tasks/arguments
+
+/* Arguments: from a call into the slot, and from there to the body. They lie one behind the
+   other in steps of 8 bytes, in the slot's words if they fit: a value as itself, everything
+   counted as the address of its slot. Of a wordy function (at most four parameters, none larger
+   than 8 bytes) argument i is word i, however it came.
+   Locks: that of the census, where rr_write_memory may be reading. */
 
 /* Arguments lie one behind the other in steps of 8 bytes, in the slot's words if they fit: a
    value as itself, everything counted as the address of its slot. Of a wordy function (at most four
@@ -6950,10 +7498,10 @@ static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
     uint8_t place = task->args_place;
     if (place == RR__IN_SLOT) return;
     bool has_begun = rr__state_of(rr__load_relaxed(&task->word)) >= RR__RUNNING; /* our own */
-    if (RR__UNLIKELY(!has_begun || rr__load_seq_cst(&cx->runtime->has_census))) {
-        rr__lock(&cx->runtime->census_lock); /* somebody may read it, see rr__census_args */
+    if (RR__UNLIKELY(!has_begun || rr__load_seq_cst(&cx->runtime->store->has_census))) {
+        rr__lock(&cx->runtime->store->census_lock); /* somebody may read it, see rr__census_args */
         if (!has_begun) task->args_place = RR__IN_SLOT;
-        rr__unlock(&cx->runtime->census_lock);
+        rr__unlock(&cx->runtime->store->census_lock);
     }
     rr__block_free(cx, args, place);
 }
@@ -6967,15 +7515,22 @@ static RR__INLINE void rr__args_release(rr__context *cx, rr__object *task) {
     if (!rr__args_are_plain(task)) rr__args_drop(cx, task);
 }
 
+/* Bytes of the arguments beside the slot. */
+static size_t rr__args_size(rr__object *task) {
+    size_t size = 0;
+    for (int i = 0; task->args_place != RR__IN_SLOT && i < task->of.fn->arity; i++)
+        size += rr__arg_bytes(task->of.fn, task->by_ref, i);
+    return size;
+}
+
+/* ---- packing ---- */
+
 /* An argument while a call is being checked. */
 typedef struct rr__packed {
     const void *value;   /* or NULL */
     rr__object *counted; /* or NULL: the null handle */
     bool is_ref;         /* an object stands for the value */
 } rr__packed;
-
-static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
-                                    rr_status *status);
 
 /* Looks at one argument and takes the count that the task will hold. */
 static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, const rr__arg *arg,
@@ -7114,33 +7669,9 @@ static RR__INLINE rr__error *rr__args_pack(rr__context *cx, rr__object *task, co
     return NULL;
 }
 
-/* ---- dependencies ---- */
+/* ---- what is missing, what has failed ---- */
 
-/* A task waits in the list of one missing argument at a time, and goes on to the next when that
-   is complete: no counter, one link, and one edge for the walk. Rules of the list:
-   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
-       the same step: so who completes takes the list, or the push came after that.
-   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
-       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
-       the object.
-   D3  From the push on the task belongs to who takes the list. */
-
-static rr__object *rr__missing_part(rr__object *gather) {
-    rr__parts *parts = gather->extra.parts;
-    for (; parts->seen < parts->count; parts->seen++)
-        if (!rr__is_complete(parts->objects[parts->seen])) return parts->objects[parts->seen];
-    return NULL;
-}
-
-/* The object that a field is a member of, counted by it until it is complete. */
-static rr__object *rr__whole_of(rr__object *field) {
-    return (rr__object *)(uintptr_t)rr__load_relaxed(&field->words[0]); /* the owner's own */
-}
-
-static rr__object *rr__missing(rr__object *task) {
-    if (task->kind == RR__GATHER) return rr__missing_part(task);
-    if (task->kind == RR__FIELD)
-        return rr__is_complete(rr__whole_of(task)) ? NULL : rr__whole_of(task);
+static rr__object *rr__args_missing(rr__object *task) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++)
@@ -7149,21 +7680,7 @@ static rr__object *rr__missing(rr__object *task) {
     return NULL;
 }
 
-/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
-   is still the caller's. */
-static bool rr__depend(rr__object *task, rr__object *on) {
-    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
-        return false;                       /* D1 */
-    rr__store_release(&task->waits_on, on); /* rule W1 */
-    rr__object *head = rr__load_acquire(&on->dependents);
-    do {
-        if (head == RR__CLOSED) return false; /* D2 */
-        task->next = head;
-    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
-    return true;
-}
-
-/* Every argument is complete: runs the task, delivers the message, or passes a failure on. */
+/* The failure that one of its arguments passes on; NULL if none has failed. */
 static rr__error *rr__failed_argument(rr__context *cx, rr__object *task) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
@@ -7175,146 +7692,7 @@ static rr__error *rr__failed_argument(rr__context *cx, rr__object *task) {
     return NULL;
 }
 
-static rr_bytes rr__part_bytes(rr__object *part) {
-    if (part->kind == RR__GATHER) {
-        rr__parts *parts = part->extra.parts;
-        return rr_bytes_of(parts->items, parts->count * sizeof parts->items[0]);
-    }
-    return rr__bytes_in(part);
-}
-
-static void rr__gather_finish(rr__context *cx, rr__object *gather) {
-    rr__parts *parts = gather->extra.parts;
-    for (size_t i = 0; i < parts->count; i++) {
-        rr__object *part = parts->objects[i];
-        if (rr__has_failed(part)) {
-            rr__fail_with(cx, gather,
-                          rr__error_after(cx->runtime, gather, rr__failure(cx->runtime, part),
-                                          "its part %zu ", i + 1));
-            return;
-        }
-        if (!cx->runtime->evicts) parts->items[i] = rr__part_bytes(part);
-    }
-    rr__complete(cx, gather, RR__READY);
-}
-
-/* A field keeps, until it is complete, in its words: the whole, where in that it lies, and the name
-   and size of the struct that it should be. */
-static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object *whole) {
-    uint64_t words[4]; /* the owner's own */
-    for (int i = 0; i < 4; i++) words[i] = rr__load_relaxed(&field->words[i]);
-    rr_type held = rr__type_of(whole);
-    rr_type wanted = {(const char *)(uintptr_t)words[2], (uint32_t)words[3], 1, RR__KIND_OTHER};
-    size_t size = rr__info_of(field);
-    if (rr__has_failed(whole))
-        return rr__error_after(cx->runtime, field, rr__failure(cx->runtime, whole), "its struct ");
-    if (!rr__type_equal(held, wanted))
-        return rr__error_new(cx->runtime, RR_ERR_TYPE, field,
-                             "a member of %s was asked for, but the reference holds %s '%s' "
-                             "(made at %s)",
-                             wanted.name, held.name, rr__name_of(whole), whole->site);
-    rr_status status = rr__use(cx, whole);
-    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, field);
-    const char *from = (const char *)rr__data(whole) + words[1];
-    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
-    else status = rr__value_room(cx, size, &field->data.block, &field->place);
-    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
-    rr__unuse(cx, whole);
-    return status == RR_OK ? NULL : rr__error_of_status(cx->runtime, status, field);
-}
-
-static void rr__field_finish(rr__context *cx, rr__object *field) {
-    rr__object *whole = rr__whole_of(field);
-    rr__error *error = rr__field_take(cx, field, whole);
-    rr__drop(cx, whole);
-    if (!error) rr__stored_begin(cx, field);
-    rr__store_copied(cx);
-    if (error) rr__fail_with(cx, field, error);
-    else rr__complete(cx, field, RR__READY);
-}
-
-static void rr__dispatch(rr__context *cx, rr__object *task) {
-    if (rr__load_relaxed(&task->waits_on)) /* the caller's own link */
-        rr__store_release(&task->waits_on, (rr__object *)NULL);
-    if (task->kind == RR__GATHER || task->kind == RR__FIELD) {
-        if (task->kind == RR__GATHER) rr__gather_finish(cx, task);
-        else rr__field_finish(cx, task);
-        return;
-    }
-    rr__error *error = rr__failed_argument(cx, task);
-    if (task->kind == RR__CONSTRUCTOR) {
-        rr__control *control = rr__options_of(task);
-        if (error) rr__actor_doom(cx, task, error); /* never born */
-        /* The actor, with its creation as the first thing to do. */
-        if (control && control->has_turn && !error) rr__admit(cx, task, control);
-        else rr__enqueue(cx, task);
-    } else if (error) {
-        if (task->kind != RR__METHOD || rr__lane_leave(cx, task)) rr__fail_with(cx, task, error);
-        else rr__error_drop(error);
-    } else if (task->kind == RR__METHOD) {
-        rr__actor_deliver(cx, task);
-    } else {
-        rr__enqueue(cx, task);
-    }
-}
-
-/* Sends a WAITING task on: into the list of something that it misses (true), or, if it misses
-   nothing, to where it runs. It is no longer the caller's. */
-static bool rr__proceed(rr__context *cx, rr__object *task) {
-    rr__object *missing;
-    while ((missing = rr__missing(task)))
-        if (rr__depend(task, missing)) return true;
-    rr__dispatch(cx, task);
-    return false;
-}
-
-/* An argument that the task waited for is complete. */
-static void rr__advance(rr__context *cx, rr__object *task) {
-    /* Rule W2. The task may be gone already; then the walk finds nothing. */
-    if (rr__proceed(cx, task)) rr__ring_check(cx->runtime, task);
-}
-
-/* ---- running ---- */
-
-static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
-                                      bool is_actor) {
-    frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
-    frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
-    frame->lent = 0, frame->granted = NULL, frame->crash = NULL;
-}
-
-static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
-    rr__local *self = rr__self();
-    frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
-    frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
-    frame->floor = self->floor;
-    frame->context = self->context, frame->chosen = self->chosen;
-    self->context = cx, self->chosen = cx->runtime;
-    self->scope_start = self->floor = self->held_count;
-    self->scope_depth++;
-    frame->around = self->frame, self->frame = frame;
-    rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
-}
-
-/* It blocks no more, and its thread takes a role again. */
-static RR__NOINLINE void rr__block_over(rr__frame *frame) {
-    frame->blocking = 0;
-    rr__self()->apart--;
-    rr__own_role_take();
-}
-
-/* Ends the body's scopes. */
-static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
-    rr__local *self = rr__self();
-    rr__held_release_to(self, self->floor);
-    self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
-    self->floor = frame->floor;
-    self->context = frame->context, self->chosen = frame->chosen;
-    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
-    self->frame = frame->around;
-    rr__store_release(&cx->frame, frame->outer);
-    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
-}
+/* ---- to the body ---- */
 
 /* The temporaries that stand for arguments which are not plain values. */
 typedef union rr__view {
@@ -7412,17 +7790,405 @@ static RR__INLINE rr__error *rr__args_unpack(rr__context *cx, rr__object *task, 
     return NULL;
 }
 
-/* What a body returned, on its way into the slot. */
-typedef struct rr__result {
-    union {
-        uint64_t words[4];
-        rr_bytes bytes;
-        rr_ref ref;
-    } small;
-    void *block; /* for what does not fit */
-    size_t size;
-    uint8_t place;
-} rr__result;
+// >>tasks/complete
+
+/* Completing: an object gets its value or error, once, and whoever waits for it goes on. What
+   has gone before is given up here, too: what a task with options has set or taken, and what one
+   has that was decided from outside (rule R4 at struct rr__object).
+   Locks: the timers' and the resources', for tasks with options. */
+
+struct rr__tasks {
+    RR__ATOMIC(int64_t) pending; /* tasks that have not begun; counted only if there is a limit */
+    RR__ATOMIC(uint64_t) cancels_begun, cancels_over; /* see rr__is_quiet */
+};
+
+/* What tasks keep of a thread. The owner's. */
+struct rr__tasks_thread {
+    rr__lane *lanes;      /* as a caller from outside, see tasks/lanes.h */
+    rr__worklist settled; /* completed objects, whose dependents go on */
+};
+
+/* The list of what is to be settled. What failed has no size, and may still lie in another list by
+   next (rr__held_refuse). */
+static void rr__settled_push(rr__context *cx, rr__object *o, enum rr__state state) {
+    rr__object *next = cx->tasks->settled.first;
+    if (state == RR__FAILED) rr__store_relaxed(&o->info, (uint64_t)(uintptr_t)next);
+    else o->next = next;
+    cx->tasks->settled.first = o;
+}
+
+static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
+    return state == RR__FAILED ? (rr__object *)(uintptr_t)rr__info_of(o) : o->next;
+}
+
+/* One more cancellation has left nothing behind. */
+static void rr__cancel_is_over(rr_runtime *rt) {
+    rr__add_seq_cst(&rt->tasks->cancels_over, (uint64_t)1);
+    rr__signal_if_stopping(rt);
+}
+
+/* The owner comes with an outcome and finds that it was decided from outside (rule R4). */
+static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state state) {
+    enum rr__counter counter = state == RR__READY ? RR__FINISHED : RR__ERRORS;
+    uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
+    rr__store_release(&cx->counters[counter], n - 1);      /* see rr__is_quiet */
+    if (state == RR__READY) rr__value_free(cx, o);
+    else rr__error_drop(o->data.error);
+    rr__cancel_is_over(cx->runtime);
+    rr__drop(cx, o);
+}
+
+/* What a task with options has set or taken goes. Once, by the task's owner. */
+static RR__NOINLINE void rr__control_end(rr__context *cx, rr__control *control) {
+    rr_runtime *rt = cx->runtime;
+    if (control->timers) {
+        rr__lock(&rt->timers->lock);
+        rr__timer_unset_locked(rt, &control->limit);
+        rr__timer_unset_locked(rt, &control->retry);
+        rt->timers->heap.promised -= control->timers;
+        rr__unlock(&rt->timers->lock);
+    }
+    if (control->has_turn) rr__turn_end(cx, control);
+}
+
+static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
+    rr__settled_push(cx, o, state);
+    if (cx->tasks->settled.is_running) return; /* a failure passes down a chain as a loop */
+    cx->tasks->settled.is_running = true;
+    while ((o = cx->tasks->settled.first)) {
+        uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
+        cx->tasks->settled.first = rr__settled_next(o, rr__state_of(settled));
+        rr__notify(cx, o, settled);
+        rr__drop(cx, o);
+    }
+    cx->tasks->settled.is_running = false;
+}
+
+/* READY or FAILED, once; takes over one count of the caller's (a task's own, the pin of rr_seal).
+   The value or error is in place (R3).
+   With nobody waiting both happen in one step, and nothing of the object is touched after it. */
+static RR__INLINE void rr__complete(rr__context *cx, rr__object *o, enum rr__state state) {
+    bool is_inline = state == RR__READY && o->place == RR__IN_SLOT;
+    uint64_t add = RR__STATE(state) | (is_inline ? RR__IS_INLINE : 0);
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    bool watched;
+    if (RR__UNLIKELY(word & RR__HAS_CONTROL)) rr__control_end(cx, o->extra.control);
+    do {
+        if (RR__UNLIKELY(word & RR__IS_DECIDED)) {
+            rr__lost(cx, o, state);
+            return;
+        }
+        watched = (word & (RR__HAS_SLEEPERS | RR__HAS_DEPENDENTS)) != 0;
+        next = ((word & ~RR__STATE_MASK) | add) - (watched ? 0 : 1);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    if (watched) rr__settle(cx, o, state);
+    else if (RR__UNLIKELY((next & RR__COUNT_MASK) == 0)) rr__last_dropped(cx, o, next);
+}
+
+/* A task or message has begun, or ends without. */
+static void rr__pending_end(rr__context *cx, rr__object *o) {
+    uint8_t flags = rr__load_relaxed(&o->flags); /* its owner's */
+    if (!(flags & RR__IS_PENDING)) return;
+    rr__store_relaxed(&o->flags, (uint8_t)(flags & ~RR__IS_PENDING));
+    rr__ops_of(o)->begun(cx, o);
+}
+
+/* Gives up what a decided task or message has, but for its counts. */
+static void rr__task_give_up(rr__context *cx, rr__object *o) {
+    if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
+    rr__pending_end(cx, o);
+    rr__args_release(cx, o);
+    rr__cancel_is_over(cx->runtime);
+}
+
+/* Ends a task, message or object with an error; takes over one count of it. The caller owns the
+   state. */
+static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
+    if (RR__UNLIKELY(rr__is_decided(o))) {
+        rr__error_drop(error);
+        rr__abandon(cx, o);
+        return;
+    }
+    if (o->kind <= RR__METHOD) {
+        rr__args_release(cx, o);
+        rr__count(cx, RR__ERRORS);
+        rr__pending_end(cx, o);
+    }
+    if ((rr__load_relaxed(&o->flags) & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
+        rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
+    rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
+    o->data.error = error, o->place = RR__IN_SLOT;
+    rr__complete(cx, o, RR__FAILED);
+    if (actor) rr__drop(cx, actor);
+    if (!cx->is_worker) rr__signal_if_stopping(cx->runtime);
+}
+
+// >>tasks/cancelling
+
+/* Cancelling. Who cancels does not own the task: it sets a flag in the task's word, by which the
+   outcome is decided, and wakes who waits; whoever has the task (a list, a mailbox, a lane, a
+   timer, the thread that runs its body) finds the flag with its next change of the state and
+   gives up what the task has (rule R4 at struct rr__object). What is queued is claimed in the
+   same step. What a body has called is found by a look at all slots, in each of which the
+   maker's number stands: so a call only notes that, and looks whether its maker was cancelled;
+   cancelling costs some ns a slot.
+   Locks: the timers' and the resources', one after the other. */
+
+/* How a task tells who made it: by slot and half of the id, which is enough as long as the maker
+   is there. */
+static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
+    return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
+}
+
+/* Sets the flag of a pending task, and claims what is queued in the same step. Returns the state in
+   which it was, READY if it is too late. */
+static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    enum rr__state state;
+    do {
+        state = rr__state_of(word);
+        if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
+        next = word | flag;
+        if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    return state;
+}
+
+/* Decides a pending task from outside (rule R4); the caller counts it. False if it is too late.
+   Counted before the state tells it. *has_begun: it may have called others. */
+static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_begun) {
+    rr_runtime *rt = cx->runtime;
+    rr__add_seq_cst(&rt->tasks->cancels_begun, (uint64_t)1);
+    enum rr__state state = rr__decide_word(o, flag);
+    if (state == RR__READY) {
+        rr__cancel_is_over(rt);
+        return false;
+    }
+    rr__count(cx, RR__ERRORS);
+    enum rr__state now = state == RR__QUEUED ? RR__RUNNING : state;
+    uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
+    rr__notify(cx, o, word);
+    bool was_tried = false, is_ours = false;
+    if (word & RR__HAS_CONTROL)
+        is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
+                  rr__turn_revoke(rt, o->extra.control);
+    *has_begun = state == RR__RUNNING || was_tried;
+    if (state == RR__RUNNING) rr__body_wake(rt, o);
+    else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
+    else rr__ops_of(o)->decided(cx, o);
+    rr__signal_if_stopping(rt);
+    return true;
+}
+
+/* Cancels a task, and, if its body runs, what that has called, which is found by looking at all
+   slots: so that a call only notes who made it. Recursion as deep as running bodies are nested. */
+static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
+    bool has_begun = false;
+    if (!rr__decide(cx, o, flag, &has_begun)) return false;
+    uint64_t parent = rr__parent_key(o);
+    rr__object *child = NULL;
+    for (uint32_t slot = 1; has_begun && !(flag & RR__IS_ALONE); slot++) {
+        if (!(child = rr__slot_at(cx->runtime, slot))) break;
+        if (rr__load_acquire(&child->info) != parent) continue;
+        uint64_t id = rr__load_acquire(&child->id);
+        if (!id || !rr__try_retain(cx, child, id)) continue;
+        bool is_task = child->kind == RR__FUNCTION || child->kind == RR__METHOD;
+        if (is_task && rr__load_acquire(&child->info) == parent && !rr__is_complete(child))
+            rr__cancel_tree(cx, child, RR__IS_CANCELLED);
+        rr__drop(cx, child);
+    }
+    return true;
+}
+
+static RR__NOINLINE void rr__cancel_new(rr__context *cx, rr_ref ref) {
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return;
+    rr__cancel_tree(cx, o, RR__IS_CANCELLED);
+    rr__drop(cx, o);
+}
+
+/* ---- a body that was cancelled while it called ---- */
+
+/* What it called is cancelled, too. Its flag is set before who cancels looks for what it called,
+   and looked at after that is published (both seq_cst). */
+static RR__INLINE bool rr__parent_is_cancelled(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    uint64_t word = frame ? rr__load_seq_cst(&frame->task->word) : 0;
+    return RR__UNLIKELY(word & RR__IS_DECIDED) && !(word & RR__IS_ALONE);
+}
+static RR__INLINE void rr__heed_parent(rr__context *cx, rr_ref ref) {
+    if (rr__parent_is_cancelled(cx)) rr__cancel_new(cx, ref);
+}
+static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object *task) {
+    if (!rr__parent_is_cancelled(cx)) return NULL;
+    return rr__error_new(cx->runtime, RR_ERR_CANCELLED, task,
+                         "the task that called it was cancelled");
+}
+
+// >>tasks/lanes
+
+/* Lanes: messages of one caller to one actor, from the first that waits for an argument on; so
+   that messages arrive in the order in which they were sent (rule A4 in actors/mailbox.h). A
+   caller has a list of its lanes: a thread from outside, a task, an actor. Here is what callers
+   do with that; what goes through a lane is actors/held.h.
+   Locks: the shard lock of the actor. */
+
+/* Messages that one caller sent to one actor, from the first that waits for an argument
+   on. Under the shard lock of the actor. Freed by the caller, or, if that is gone, by who
+   empties it. */
+struct rr__lane {
+    rr__lane *next;           /* of the same caller; caller only */
+    rr__lane *after, *before; /* of the same actor; for who ends it */
+    rr__object *actor;
+    uint64_t actor_id;
+    rr__object *first, *last;
+    bool is_orphan;
+};
+
+enum rr__lane_flags {
+    RR__IN_LANE = 1,
+    RR__HAS_ARRIVED = 2, /* its arguments are complete */
+    RR__IS_REFUSED = 4,  /* its actor died before that */
+    RR__IS_INSIDE = 8    /* in no lane any more: handed out by rr__crew_run */
+};
+
+/* What a message has while it is in a lane. */
+struct rr__hold {
+    rr__lane *lane;
+    rr__object *next; /* in the lane, or, taken out of it by who ends the actor, in a list */
+};
+
+static rr__lane *rr__lane_find(rr__lane *lanes, rr__object *actor) {
+    uint64_t id = rr__load_relaxed(&actor->id); /* the caller counts it */
+    while (lanes && (lanes->actor != actor || lanes->actor_id != id)) lanes = lanes->next;
+    return lanes;
+}
+
+/* Frees the lanes of a caller that are empty; all of them, or leaves them to who empties them, if
+   the caller itself is gone. A lane that is not empty counts its actor, by its messages. */
+static void rr__lanes_clean(rr__context *cx, rr__lane **lanes, bool gone) {
+    while (*lanes) {
+        rr__lane *lane = *lanes;
+        rr__shard *shard = rr__shard_of(cx->runtime, lane->actor);
+        rr__lock(&shard->lock);
+        bool empty = !lane->first;
+        if (gone || empty) *lanes = lane->next;
+        else lanes = &lane->next;
+        if (gone && !empty) lane->is_orphan = true;
+        rr__unlock(&shard->lock);
+        if (empty) RR_FREE(lane);
+    }
+}
+
+static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes) {
+    rr__lanes_clean(cx, &lanes, true);
+}
+
+static rr__lane **rr__caller_lanes(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame);
+    return frame ? frame->lanes : &cx->tasks->lanes;
+}
+
+// >>tasks/recipes
+
+/* Recipes: what it takes to run a task again, for results that may be dropped (RR_EVICT_REBUILD): a
+   task of its own that is never submitted, with the arguments of the one that has run. They have a
+   budget, rr_config.lineage_bytes.
+   Locks: the store's; the census'. */
+
+static void rr__recipe_return(rr_runtime *rt, size_t bytes) {
+    rr__lock(&rt->store->lock);
+    rt->store->lineage_used -= bytes;
+    rr__unlock(&rt->store->lock);
+}
+
+/* What it takes to run a task again: a task of its own that is never submitted, with the arguments
+   of this one, which it takes over. NULL if there is no need, or no memory for it. */
+static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
+                                              const rr__result *result) {
+    rr_runtime *rt = cx->runtime;
+    const rr__control *control = rr__control_of(task);
+    if (rt->config.evict != RR_EVICT_REBUILD || task->kind != RR__FUNCTION || !result->block)
+        return NULL;
+    if (task->of.fn->item.size || (control && control->no_rebuild)) return NULL;
+    size_t bytes = sizeof *task + sizeof(rr__stored) + rr__args_size(task);
+    rr__lock(&rt->store->lock);
+    bool fits = bytes <= rt->config.lineage_bytes - rt->store->lineage_used;
+    if (fits) rt->store->lineage_used += bytes;
+    rr__unlock(&rt->store->lock);
+    rr__object *recipe = fits ? rr__object_new(cx, RR__FUNCTION, task->site) : NULL;
+    if (!recipe) {
+        if (fits) rr__recipe_return(rt, bytes);
+        return NULL;
+    }
+    rr__count(cx, RR__OBJECTS_GONE); /* it is not the user's */
+    for (int i = 0; i < 4; i++)
+        rr__store_relaxed(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
+    recipe->of.fn = task->of.fn, recipe->by_ref = task->by_ref;
+    recipe->args_place = task->args_place;
+    rr__store_relaxed(&recipe->flags, (uint8_t)RR__IS_RECIPE);
+    rr__lock(&rt->store->census_lock);
+    task->by_ref = 0, task->args_place = RR__IN_SLOT;
+    rr__unlock(&rt->store->census_lock);
+    RR__STRESS_POINT();
+    rr__publish_with(recipe, RR__WAITING, 1, task->of.fn->result.kind, 0);
+    return recipe;
+}
+
+static void rr__recipe_end(rr__context *cx, rr__object *recipe) {
+    rr__recipe_return(cx->runtime, sizeof *recipe + sizeof(rr__stored) + rr__args_size(recipe));
+    rr__args_release(cx, recipe);
+    rr__count(cx, RR__OBJECTS_MADE); /* for the one that is counted as gone now */
+    rr__drop(cx, recipe);
+}
+
+// >>tasks/running
+
+/* Running a body: a frame on the stack of the thread, a scope, the arguments, the call, and what it
+   returned.
+   Locks: none of its own. */
+
+static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
+                                      bool is_actor) {
+    frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
+    frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
+    frame->lent = 0, frame->granted = NULL, frame->crash = NULL;
+}
+
+static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
+    rr__local *self = rr__self();
+    frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
+    frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
+    frame->floor = self->floor;
+    frame->context = self->context, frame->chosen = self->chosen;
+    self->context = cx, self->chosen = cx->runtime;
+    self->scope_start = self->floor = self->held_count;
+    self->scope_depth++;
+    frame->around = self->frame, self->frame = frame;
+    rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
+}
+
+/* It blocks no more, and its thread takes a role again. */
+static RR__NOINLINE void rr__block_over(rr__frame *frame) {
+    frame->blocking = 0;
+    rr__self()->apart--;
+    rr__own_role_take();
+}
+
+/* Ends the body's scopes. */
+static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
+    rr__local *self = rr__self();
+    rr__held_release_to(self, self->floor);
+    self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
+    self->floor = frame->floor;
+    self->context = frame->context, self->chosen = frame->chosen;
+    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
+    self->frame = frame->around;
+    rr__store_release(&cx->frame, frame->outer);
+    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+}
+
+/* ---- results ---- */
 
 static RR__INLINE rr_status rr__result_prepare(rr__context *cx, const rr_function *fn,
                                                rr__result *result) {
@@ -7467,13 +8233,6 @@ static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result
     return NULL;
 }
 
-/* Handles that are returned are handed over: the object holds a count of its own. False if the
-   handle is stale. */
-static bool rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
-    rr_ref ref = result->small.ref;
-    return ref.id == 0 || rr__pin(cx, ref, actor);
-}
-
 static rr__error *rr__result_refuse(rr__context *cx, rr__result *result, rr__error *error) {
     rr__value_return(cx, result->block, result->size, result->place);
     return error;
@@ -7493,6 +8252,8 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     return NULL;
 }
 
+/* ---- arguments and room together (rule E6) ---- */
+
 /* Room for the result, and the arguments (rule E6). Returns as rr__args_pass, and -1 for the
    result. */
 static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr__view *views,
@@ -7510,10 +8271,10 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
    that it has (rule E6). */
 static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
                          rr__result *result, rr_status *status) {
-    bool was_hasty = cx->is_hasty;
-    cx->is_hasty = task->by_ref || was_hasty;
+    bool was_hasty = cx->store->is_hasty;
+    cx->store->is_hasty = task->by_ref || was_hasty;
     int at = rr__args_and_room(cx, task, args, views, result, status);
-    cx->is_hasty = was_hasty;
+    cx->store->is_hasty = was_hasty;
     if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
     rr_status turn = rr__loader_begin(cx);
     if (turn == RR_OK) at = rr__args_and_room(cx, task, args, views, result, status);
@@ -7529,6 +8290,8 @@ static RR__NOINLINE rr__error *rr__load(rr__context *cx, rr__object *task, void 
     int i = rr__args_load(cx, task, args, views, result, &status);
     return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(cx, task, i, status);
 }
+
+/* ---- the call ---- */
 
 /* Runs a body; on success *result holds what it returned. */
 static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn,
@@ -7556,76 +8319,50 @@ static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const
     return error;
 }
 
-/* ---- making values again ---- */
-
-/* Bytes of the arguments beside the slot. */
-static size_t rr__args_size(rr__object *task) {
-    size_t size = 0;
-    for (int i = 0; task->args_place != RR__IN_SLOT && i < task->of.fn->arity; i++)
-        size += rr__arg_bytes(task->of.fn, task->by_ref, i);
-    return size;
-}
-
-static void rr__recipe_return(rr_runtime *rt, size_t bytes) {
-    rr__lock(&rt->store_lock);
-    rt->lineage_used -= bytes;
-    rr__unlock(&rt->store_lock);
-}
-
-/* What it takes to run a task again: a task of its own that is never submitted, with the arguments
-   of this one, which it takes over. NULL if there is no need, or no memory for it. */
-static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
-                                              const rr__result *result) {
-    rr_runtime *rt = cx->runtime;
-    const rr__control *control = rr__control_of(task);
-    if (rt->config.evict != RR_EVICT_REBUILD || task->kind != RR__FUNCTION || !result->block)
-        return NULL;
-    if (task->of.fn->item.size || (control && control->no_rebuild)) return NULL;
-    size_t bytes = sizeof *task + sizeof(rr__stored) + rr__args_size(task);
-    rr__lock(&rt->store_lock);
-    bool fits = bytes <= rt->config.lineage_bytes - rt->lineage_used;
-    if (fits) rt->lineage_used += bytes;
-    rr__unlock(&rt->store_lock);
-    rr__object *recipe = fits ? rr__object_new(cx, RR__FUNCTION, task->site) : NULL;
-    if (!recipe) {
-        if (fits) rr__recipe_return(rt, bytes);
-        return NULL;
+/* After the body: a task's or message's arguments go, its value or error is stored. */
+static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *error,
+                                  rr__result *result) {
+    if (error) {
+        rr__fail_with(cx, task, error);
+        return;
     }
-    rr__count(cx, RR__OBJECTS_GONE); /* it is not the user's */
-    for (int i = 0; i < 4; i++)
-        rr__store_relaxed(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
-    recipe->of.fn = task->of.fn, recipe->by_ref = task->by_ref;
-    recipe->args_place = task->args_place;
-    rr__store_relaxed(&recipe->flags, (uint8_t)RR__IS_RECIPE);
-    rr__lock(&rt->census_lock);
-    task->by_ref = 0, task->args_place = RR__IN_SLOT;
-    rr__unlock(&rt->census_lock);
-    RR__STRESS_POINT();
-    rr__publish_with(recipe, RR__WAITING, 1, task->of.fn->result.kind, 0);
-    return recipe;
+    rr__object *recipe = NULL;
+    if (RR__UNLIKELY(cx->runtime->evicts)) recipe = rr__recipe_of(cx, task, result);
+    if (!recipe) rr__args_release(cx, task);
+    task->place = result->place;
+    if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
+    else {
+        rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
+        task->data.block = result->block;
+        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_make(cx, task, recipe);
+    }
+    rr__count(cx, RR__FINISHED);
+    rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
+    rr__complete(cx, task, RR__READY);
+    if (actor) rr__drop(cx, actor);
 }
 
-static void rr__recipe_end(rr__context *cx, rr__object *recipe) {
-    rr__recipe_return(cx->runtime, sizeof *recipe + sizeof(rr__stored) + rr__args_size(recipe));
-    rr__args_release(cx, recipe);
-    rr__count(cx, RR__OBJECTS_MADE); /* for the one that is counted as gone now */
-    rr__drop(cx, recipe);
-}
+// >>tasks/rebuilding
+
+/* Making dropped values again, by running their recipes on the thread that needs them; with what
+   those need, as a loop, because a chain of them may be long.
+   Locks: the store's. */
 
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
-    bool was_hasty = cx->is_hasty, was_settling = cx->is_settling;
-    rr__object *o = s->object, *settled = cx->settled;
+    bool was_hasty = cx->store->is_hasty;
+    rr__object *o = s->object;
+    rr__worklist settled = cx->tasks->settled;
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, s->recipe, &lanes, false);
-    rr__loader_end(cx);                          /* what the body waits for may need the turn */
-    cx->is_hasty = false;                        /* the body is not what waits in haste */
-    cx->is_settling = false, cx->settled = NULL; /* nor may what it waits for come after this */
+    rr__loader_end(cx);          /* what the body waits for may need the turn */
+    cx->store->is_hasty = false; /* the body is not what waits in haste */
+    cx->tasks->settled = (rr__worklist){NULL, false}; /* nor may what it waits for come later */
     rr__error *error = rr__invoke(cx, &frame, s->recipe->of.fn, NULL, &result);
-    cx->is_hasty = was_hasty, cx->is_settling = was_settling, cx->settled = settled;
+    cx->store->is_hasty = was_hasty, cx->tasks->settled = settled;
     if (lanes) rr__lanes_abandon(cx, lanes);
     RR__STRESS_POINT();
     if (error) {
@@ -7638,11 +8375,11 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
         rr__error_drop(error);
         return is_lost ? RR_ERR_OBJECT_LOST : status;
     }
-    rr__lock(&rt->store_lock);
+    rr__lock(&rt->store->lock);
     o->data.block = result.block, o->place = result.place;
     rr__store_relaxed(&o->info, (uint64_t)result.size); /* as before, if it is a function at all */
-    rt->store_stats.objects_rebuilt++;
-    rr__unlock(&rt->store_lock);
+    rt->store->stats.objects_rebuilt++;
+    rr__unlock(&rt->store->lock);
     return RR_OK;
 }
 
@@ -7735,39 +8472,10 @@ static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
     return status;
 }
 
-/* After the body: a task's or message's arguments go, its value or error is stored. */
-static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *error,
-                                  rr__result *result) {
-    if (error) {
-        rr__fail_with(cx, task, error);
-        return;
-    }
-    rr__object *recipe = NULL;
-    if (RR__UNLIKELY(cx->runtime->evicts)) recipe = rr__recipe_of(cx, task, result);
-    if (!recipe) rr__args_release(cx, task);
-    task->place = result->place;
-    if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
-    else {
-        rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
-        task->data.block = result->block;
-        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_make(cx, task, recipe);
-    }
-    rr__count(cx, RR__FINISHED);
-    rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
-    rr__complete(cx, task, RR__READY);
-    if (actor) rr__drop(cx, actor);
-}
+// >>tasks/retries
 
-/* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
-   the caller's. */
-static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tried) {
-    rr__lock(&rt->timer_lock);
-    rr__timer_unset_locked(rt, &control->limit);
-    bool is_ours = rr__timer_unset_locked(rt, &control->retry);
-    *was_tried = control->attempt > 0;
-    rr__unlock(&rt->timer_lock);
-    return is_ours;
-}
+/* Retries: a task whose body has failed is tried again, after a while.
+   Locks: the timers'. */
 
 /* How long to wait before the next attempt, in seconds: doubled each time, at most a minute, less
    up to a quarter, so that what failed together is not tried together. */
@@ -7780,9 +8488,9 @@ static double rr__retry_delay(const rr__control *control) {
 }
 
 static void rr__attempt_add(rr_runtime *rt, rr__control *control) {
-    rr__lock(&rt->timer_lock); /* for rr__timers_revoke */
+    rr__lock(&rt->timers->lock); /* for rr__timers_revoke */
     control->attempt += control->attempt < INT_MAX - 1;
-    rr__unlock(&rt->timer_lock);
+    rr__unlock(&rt->timers->lock);
 }
 
 /* The body has failed. Tries it again, if its options say so (true: it is no longer the caller's);
@@ -7814,192 +8522,156 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
     return true;
 }
 
-static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *control) {
-    if (control->is_blocking) {
-        frame->blocking = 1, rr__self()->apart++;
-        rr__own_role_give();
+// >>tasks/stream_queue
+
+/* The queue of a stream: between a body that yields and its readers, in the control block of the
+   body's task. Its two sides sleep on objects that the other side completes, so that there is
+   one way to wait.
+   Locks: the shard lock of the task. */
+
+/* Between a body that yields and its readers: a queue that grows, in the control of the body's
+   task. Under the shard lock of that. The reader's end, an object, counts the task; what is unread
+   is counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body
+   that finds the queue full on `space`: objects that the other side completes. */
+struct rr__stream {
+    rr__object **items;
+    size_t first, count, room; /* a ring; room: 0 or a power of two */
+    size_t max_unread;         /* SIZE_MAX: no limit */
+    uint64_t made, now;        /* so far: by all attempts, by this one; body only */
+    bool is_closed;            /* nobody reads any more */
+    rr__object *more, *space;  /* NULL: nobody sleeps */
+};
+
+/* A queue that grows; NULL without memory. max_unread 0: no limit. */
+static rr__stream *rr__stream_new(int max_unread) {
+    rr__stream *stream = RR_CALLOC(1, sizeof *stream);
+    if (stream) stream->max_unread = max_unread ? (size_t)max_unread : SIZE_MAX;
+    return stream;
+}
+
+/* With the slot of its task; what is unread went with the reader's end. */
+static void rr__stream_free(rr__stream *stream) {
+    if (stream) RR_FREE(stream->items);
+    RR_FREE(stream);
+}
+
+static rr__stream *rr__stream_of(const rr__object *task) {
+    const rr__control *control = rr__control_of(task);
+    return control ? control->stream : NULL;
+}
+
+/* ---- signals ---- */
+
+/* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
+static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
+    rr__object *o = rr__object_new(cx, RR__VALUE, site);
+    if (!o) return NULL;
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->flags, (uint8_t)what);
+    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
+    rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
+    return o;
+}
+
+/* Takes over a count. */
+static void rr__signal_fire(rr__context *cx, rr__object *signal) {
+    if (!signal) return;
+    if (rr__unseal(signal)) rr__complete(cx, signal, RR__READY);
+    else rr__drop(cx, signal);
+}
+
+/* The signal in *place, for the caller to wait for, counted: the one that is there, or the
+   caller's, which it gives away. Under the lock. */
+static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
+    if (!*place) *place = *own, *own = NULL;
+    rr__share(*place);
+    return *place;
+}
+
+/* ---- the queue ---- */
+
+static bool rr__stream_grow_locked(rr__stream *stream) {
+    size_t room = stream->room ? 2 * stream->room : 8;
+    rr__object **items = RR_MALLOC(room * sizeof *items);
+    if (!items) return false;
+    for (size_t i = 0; i < stream->count; i++)
+        items[i] = stream->items[(stream->first + i) & (stream->room - 1)];
+    RR_FREE(stream->items);
+    stream->items = items, stream->room = room, stream->first = 0;
+    return true;
+}
+
+/* Puts an object into the queue; takes over its count if it returns RR_OK. */
+static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *more = NULL;
+    rr__lock(&shard->lock);
+    rr_status status = stream->is_closed ? RR_ERR_CANCELLED : RR_OK;
+    if (status == RR_OK && stream->count == stream->room && !rr__stream_grow_locked(stream))
+        status = RR_ERR_NO_MEMORY;
+    if (status == RR_OK) {
+        stream->items[(stream->first + stream->count++) & (stream->room - 1)] = item;
+        more = stream->more, stream->more = NULL, stream->made++;
     }
-    if (control->stream) control->stream->now = 0;
-    if (!control->shape) return;
-    frame->granted = control;
-    rr__self()->granted++;
-    if (!control->shape->amounts[RR__CPU]) return;
-    rr__self()->apart++;
-    rr__apart_enter(cx, control);
+    rr__unlock(&shard->lock);
+    rr__signal_fire(cx, more);
+    return status;
 }
 
-/* Also when there was no room for a result, and the frame was never opened. */
-static void rr__run_end(rr__frame *frame) {
-    rr__local *self = rr__self();
-    if (frame->blocking) rr__block_over(frame);
-    if (!frame->granted) return;
-    self->granted--;
-    if (frame->granted->shape->amounts[RR__CPU]) self->apart--;
+/* A signal to wait for, counted, if the queue is full; made when it is needed first. */
+static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object **space) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *own = NULL;
+    *space = NULL;
+    for (bool is_full = true; is_full && !*space;) {
+        rr__lock(&shard->lock);
+        is_full = stream->count >= stream->max_unread && !stream->is_closed;
+        if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
+        rr__unlock(&shard->lock);
+        if (is_full && !*space && !(own = rr__signal_new(cx, task->site, RR__IS_SPACE)))
+            return RR_ERR_NO_MEMORY;
+    }
+    if (own) rr__drop(cx, own);
+    return RR_OK;
 }
 
-static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
-    rr__lane *lanes = NULL;
-    rr__frame frame;
-    rr__result result;
-    rr__frame_init(&frame, task, &lanes, false);
-    bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
-    if (RR__UNLIKELY(has_control)) rr__run_begin(cx, &frame, task->extra.control);
-    if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_end(cx, task);
-    rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
-    if (lanes) rr__lanes_abandon(cx, lanes);
-    if (RR__UNLIKELY(has_control)) rr__run_end(&frame);
-    if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
-    rr__finish(cx, task, error, &result);
+/* The next object, which the caller then counts; or NULL, and then a signal to wait for, if the
+   caller has brought one. */
+static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object **own,
+                                  rr__object **more) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *item = NULL, *space = NULL;
+    rr__lock(&shard->lock);
+    if (stream->count) {
+        item = stream->items[stream->first];
+        stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
+        space = stream->space, stream->space = NULL;
+    } else if (*own && !stream->is_closed) {
+        *more = rr__signal_share_locked(&stream->more, own);
+    }
+    rr__unlock(&shard->lock);
+    rr__signal_fire(cx, space);
+    return item;
 }
 
-/* Runs what was claimed. `until`: stop an actor when this object is complete. */
-static void rr__run(rr__context *cx, rr__object *task, rr__object *until) {
-    if (RR__LIKELY(task->kind == RR__FUNCTION)) rr__run_function(cx, task);
-    else if (task->kind == RR__CONSTRUCTOR) rr__actor_run(cx, task, until);
-    else rr__run_inside(cx, task);
-    if (RR__UNLIKELY(rr__load_relaxed(&cx->uses_store))) rr__store_leave(cx); /* the owner's own */
+static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__lock(&shard->lock);
+    bool is_closed = stream && stream->is_closed;
+    rr__unlock(&shard->lock);
+    return is_closed;
 }
 
-/* ---- submitting ---- */
+// >>tasks/functions
 
-/* Stopping and submitting from outside go on at the same time. rr__quiesce adds up what was
-   submitted and what has ended, sets has_quiesced when that is the same, and adds up again; a
-   submitter counts first and then looks at has_quiesced (all seq_cst). So either rr__quiesce sees
-   the count and waits for the task, or the submitter sees has_quiesced and fails it. */
-static bool rr__is_too_late(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->has_quiesced) && !rr__load_relaxed(&cx->frame);
-}
-
-/* How a task tells who made it: by slot and half of the id, which is enough as long as the maker
-   is there. */
-static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
-    return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
-}
-
-/* A task that is complete but for its arguments: counts 2 (the caller's and its own), or 1. */
-static RR__INLINE rr__object *rr__task_new(rr__context *cx, enum rr__kind kind,
-                                           const rr_function *fn, const char *site) {
-    rr__object *task = rr__object_new(cx, kind, site);
-    if (!task) return NULL;
-    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
-    task->of.fn = fn;
-    if (frame)
-        rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
-    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]);     /* only the owner writes */
-    if (!cx->is_worker) rr__store_seq_cst(&cx->counters[RR__SUBMITTED], n + 1); /* see above */
-    else rr__store_release(&cx->counters[RR__SUBMITTED], n + 1);
-    return task;
-}
-
-static rr__error *rr__call_error(rr__context *cx, rr_function *fn, rr__object *task) {
-    if (rr__load_acquire(&fn->state) != RR__VALID)
-        return rr__error_new(cx->runtime, RR_ERR_DUPLICATE, task,
-                             "another remote function has this name; this one is at %s", fn->site);
-    if (rr__is_too_late(cx)) return rr__error_of_status(cx->runtime, RR_ERR_NOT_RUNNING, task);
-    return NULL;
-}
-
-static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *error, uint32_t count) {
-    uint64_t flag = rr__load_relaxed(&task->word); /* RR__HAS_CONTROL; nobody else is here yet */
-    if (flag) rr__control_end(cx, task->extra.control);
-    task->data.error = error;
-    rr__count(cx, RR__ERRORS);
-    rr__publish_with(task, RR__FAILED, count - 1, task->of.fn->result.kind, flag);
-    rr__signal_if_stopping(cx->runtime);
-}
+/* Calls of remote functions: what their options ask for, submitting, and running.
+   Locks: none of its own. */
 
 /* ---- options ---- */
-
-/* In ten-thousandths; negative if it is no amount. */
-static int64_t rr__amount_of(double amount) {
-    if (!(amount >= 0 && amount <= 1e12)) return -1; /* also NaN */
-    int64_t n = (int64_t)(amount * RR__WHOLE + 0.5);
-    return amount > 0 && n == 0 ? -1 : n;
-}
-
-static int rr__stock_find(const rr_runtime *rt, const char *name) {
-    for (int i = 0; i < rt->stock_count; i++)
-        if (strcmp(rt->stocks[i].name, name) == 0) return i;
-    return -1;
-}
-
-/* One thing that is needed, added to needs; or the error. */
-static rr__error *rr__need_add(rr_runtime *rt, const rr__object *about, const rr_resource *wanted,
-                               int at, int64_t *needs) {
-    int64_t amount = rr__amount_of(wanted->amount);
-    if (amount < 0)
-        return rr__error_new(rt, RR_ERR_INVALID, about,
-                             "%g is no amount of '%s': it must be 0.0001 or more", wanted->amount,
-                             wanted->name);
-    if (at < 0)
-        return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
-                             "it needs %g of '%s', of which there is none: name it in "
-                             "rr_config.resources",
-                             wanted->amount, wanted->name);
-    double total = (double)rt->stocks[at].total / RR__WHOLE;
-    needs[at] += amount;
-    if (needs[at] <= rt->stocks[at].total) return NULL;
-    return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
-                         "it needs %g of '%s', of which there is %g in all: raise rr_config.%s",
-                         wanted->amount, wanted->name, total, at ? "resources" : "workers");
-}
-
-static bool rr__has_needs(double num_cpus, const rr_resource *wanted) {
-    bool has = num_cpus != 0 && num_cpus != 1; /* also NaN */
-    for (int i = 0; i < RR_RESOURCES; i++) has |= wanted[i].name != NULL;
-    return has;
-}
-
-static rr__error *rr__needs_read(rr_runtime *rt, const rr__object *about, double num_cpus,
-                                 const rr_resource *wanted, int64_t *needs) {
-    rr_resource cpus = {"num_cpus", num_cpus};
-    rr__error *error = rr__need_add(rt, about, &cpus, RR__CPU, needs);
-    for (int i = 0; i < RR_RESOURCES && !error; i++) {
-        int at = wanted[i].name ? rr__stock_find(rt, wanted[i].name) : RR__CPU;
-        if (wanted[i].name && at == RR__CPU)
-            error = rr__error_new(rt, RR_ERR_INVALID, about,
-                                  "'cpu' is no name of a resource: use "
-                                  ".num_cpus");
-        else if (wanted[i].name) error = rr__need_add(rt, about, &wanted[i], at, needs);
-    }
-    if (needs[RR__CPU] == RR__WHOLE) needs[RR__CPU] = 0; /* the worker that runs it */
-    return error;
-}
-
-/* Finds or makes the shape of these needs; NULL without memory. */
-static rr__shape *rr__shape_enter_locked(rr_runtime *rt, const int64_t *needs, bool is_of_actors) {
-    rr__shape *shape = rt->shapes;
-    while (shape && (shape->is_of_actors != is_of_actors ||
-                     memcmp(shape->amounts, needs, sizeof shape->amounts) != 0))
-        shape = shape->next;
-    if (!shape) {
-        if (!(shape = RR_CALLOC(1, sizeof *shape))) return NULL;
-        memcpy(shape->amounts, needs, sizeof shape->amounts);
-        shape->is_of_actors = is_of_actors;
-        shape->next = rt->shapes, rt->shapes = shape;
-    }
-    bool has_room = rr__heap_promise(&shape->waiting, 1);
-    shape->users += has_room; /* an unused one stays, empty */
-    return has_room ? shape : NULL;
-}
-
-/* For who has a priority or needs: NULLs are no needs. False without memory. */
-static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *needs, int priority,
-                         bool is_of_actors) {
-    static const int64_t none[RR__STOCKS];
-    bool has_needs = memcmp(needs, none, sizeof none) != 0;
-    if (!has_needs && !priority) return true;
-    control->priority = priority, control->due = rr_now() - priority;
-    rr__lock(&rt->stock_lock);
-    bool ok = rr__heap_promise(&rt->ready, 1);
-    if (ok && has_needs) {
-        control->shape = rr__shape_enter_locked(rt, needs, is_of_actors);
-        if (!(ok = control->shape != NULL)) rt->ready.promised--;
-    }
-    control->has_turn = ok;
-    rr__unlock(&rt->stock_lock);
-    return ok;
-}
 
 static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
                                     const rr_options *options) {
@@ -8034,8 +8706,8 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     control->max_retries = options->max_retries, control->retry_delay_ms = options->retry_delay_ms;
     control->is_blocking = options->blocking, control->no_rebuild = options->no_rebuild;
     if (task->of.fn->item.size) {
-        if (!(control->stream = RR_CALLOC(1, sizeof *control->stream))) return rt->no_memory;
-        control->stream->max_unread = options->max_unread ? (size_t)options->max_unread : SIZE_MAX;
+        control->stream = rr__stream_new(options->max_unread);
+        if (!control->stream) return rt->no_memory;
     }
     if (options->timeout_ms || (options->max_retries && options->retry_delay_ms)) {
         if (!rr__timers_promise(rt, 2)) return rt->no_memory;
@@ -8044,37 +8716,135 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     return rr__turn_new(rt, control, needs, options->priority, false) ? NULL : rt->no_memory;
 }
 
-/* A body that was cancelled while it called: what it called is, too. Its flag is set before who
-   cancels looks for what it called, and looked at after that is published (both seq_cst). */
-static RR__NOINLINE void rr__cancel_new(rr__context *cx, rr_ref ref);
+/* With the slot; what it has set or taken went before. */
+static void rr__control_free(rr__control *control) {
+    if (control) rr__stream_free(control->stream);
+    RR_FREE(control);
+}
 
-static RR__INLINE bool rr__parent_is_cancelled(rr__context *cx) {
+/* ---- running ---- */
+
+static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *control) {
+    if (control->is_blocking) {
+        frame->blocking = 1, rr__self()->apart++;
+        rr__own_role_give();
+    }
+    if (control->stream) control->stream->now = 0;
+    if (!control->shape) return;
+    frame->granted = control;
+    rr__self()->granted++;
+    if (!control->shape->amounts[RR__CPU]) return;
+    rr__self()->apart++;
+    rr__apart_enter(cx, control);
+}
+
+/* Also when there was no room for a result, and the frame was never opened. */
+static void rr__run_end(rr__frame *frame) {
+    rr__local *self = rr__self();
+    if (frame->blocking) rr__block_over(frame);
+    if (!frame->granted) return;
+    self->granted--;
+    if (frame->granted->shape->amounts[RR__CPU]) self->apart--;
+}
+
+static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
+    rr__lane *lanes = NULL;
+    rr__frame frame;
+    rr__result result;
+    rr__frame_init(&frame, task, &lanes, false);
+    bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
+    if (RR__UNLIKELY(has_control)) rr__run_begin(cx, &frame, task->extra.control);
+    if (RR__UNLIKELY(cx->runtime->config.max_pending)) rr__pending_end(cx, task);
+    rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
+    if (lanes) rr__lanes_abandon(cx, lanes);
+    if (RR__UNLIKELY(has_control)) rr__run_end(&frame);
+    if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
+    rr__finish(cx, task, error, &result);
+}
+
+/* ---- as a class ---- */
+
+/* Every argument is complete: to the queue, or the failure is passed on. */
+static void rr__function_ready(rr__context *cx, rr__object *task) {
+    rr__error *error = rr__failed_argument(cx, task);
+    if (error) rr__fail_with(cx, task, error);
+    else rr__enqueue(cx, task);
+}
+
+static void rr__function_run(rr__context *cx, rr__object *task, rr__object *until) {
+    (void)until;
+    rr__run_function(cx, task);
+    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+}
+
+static void rr__function_abandon(rr__context *cx, rr__object *task) {
+    rr__task_give_up(cx, task);
+    rr__drop(cx, task);
+}
+
+/* It waits in the list of an argument, which gives it up when that is complete. */
+static void rr__function_decided(rr__context *cx, rr__object *task) { (void)cx, (void)task; }
+
+static void rr__function_due(rr__context *cx, rr__object *task, bool is_retry) {
+    if (is_retry) rr__enqueue(cx, task);
+    else rr__cancel_tree(cx, task, RR__IS_LATE);
+}
+
+static void rr__function_begun(rr__context *cx, rr__object *task) {
+    (void)task;
+    rr__sub_seq_cst(&cx->runtime->tasks->pending, (int64_t)1);
+}
+
+static void rr__function_end(rr__context *cx, rr__object *task) {
+    rr__control_free(rr__control_of(task));
+    rr__outcome_free(cx, task);
+}
+
+/* ---- submitting ---- */
+
+/* Stopping and submitting from outside go on at the same time. rr__quiesce adds up what was
+   submitted and what has ended, sets has_quiesced when that is the same, and adds up again; a
+   submitter counts first and then looks at has_quiesced (all seq_cst). So either rr__quiesce sees
+   the count and waits for the task, or the submitter sees has_quiesced and fails it. */
+static bool rr__is_too_late(rr__context *cx) {
+    return rr__load_seq_cst(&cx->runtime->has_quiesced) && !rr__load_relaxed(&cx->frame);
+}
+
+/* A task that is complete but for its arguments: counts 2 (the caller's and its own), or 1. */
+static RR__INLINE rr__object *rr__task_new(rr__context *cx, enum rr__kind kind,
+                                           const rr_function *fn, const char *site) {
+    rr__object *task = rr__object_new(cx, kind, site);
+    if (!task) return NULL;
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
-    uint64_t word = frame ? rr__load_seq_cst(&frame->task->word) : 0;
-    return RR__UNLIKELY(word & RR__IS_DECIDED) && !(word & RR__IS_ALONE);
+    task->of.fn = fn;
+    if (frame)
+        rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
+    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]);     /* only the owner writes */
+    if (!cx->is_worker) rr__store_seq_cst(&cx->counters[RR__SUBMITTED], n + 1); /* see above */
+    else rr__store_release(&cx->counters[RR__SUBMITTED], n + 1);
+    return task;
 }
-static RR__INLINE void rr__heed_parent(rr__context *cx, rr_ref ref) {
-    if (rr__parent_is_cancelled(cx)) rr__cancel_new(cx, ref);
+
+static rr__error *rr__call_error(rr__context *cx, rr_function *fn, rr__object *task) {
+    if (rr__load_acquire(&fn->state) != RR__VALID)
+        return rr__error_new(cx->runtime, RR_ERR_DUPLICATE, task,
+                             "another remote function has this name; this one is at %s", fn->site);
+    if (rr__is_too_late(cx)) return rr__error_of_status(cx->runtime, RR_ERR_NOT_RUNNING, task);
+    return NULL;
 }
-static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object *task) {
-    if (!rr__parent_is_cancelled(cx)) return NULL;
-    return rr__error_new(cx->runtime, RR_ERR_CANCELLED, task,
-                         "the task that called it was cancelled");
+
+static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *error, uint32_t count) {
+    uint64_t flag = rr__load_relaxed(&task->word); /* RR__HAS_CONTROL; nobody else is here yet */
+    if (flag) rr__control_end(cx, task->extra.control);
+    task->data.error = error;
+    rr__count(cx, RR__ERRORS);
+    rr__publish_with(task, RR__FAILED, count - 1, task->of.fn->result.kind, flag);
+    rr__signal_if_stopping(cx->runtime);
 }
 
 static void rr__pending_begin(rr__context *cx, rr__object *task) {
     rr__store_relaxed(&task->flags, (uint8_t)(rr__load_relaxed(&task->flags) | RR__IS_PENDING));
-    rr__add_seq_cst(&cx->runtime->pending, (int64_t)1);
-}
-
-/* Nothing runs and nothing is queued: what is pending waits for something else. */
-static bool rr__stands_still(rr_runtime *rt) {
-    rr__lock(&rt->stock_lock);
-    int64_t roles = rt->workers - rt->pot;
-    bool starts = rt->starting > 0;
-    rr__unlock(&rt->stock_lock);
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
+    rr__add_seq_cst(&cx->runtime->tasks->pending, (int64_t)1);
 }
 
 /* rr_config.max_pending: a caller from outside runs tasks, or waits, until fewer are pending. A
@@ -8084,7 +8854,7 @@ static RR__NOINLINE void rr__make_way(rr__context *cx) {
     double length = 50e-6;
     if (rr__load_relaxed(&cx->frame)) return; /* the owner's own */
     bool began = rr__serve_begin(cx);
-    while (rr__load_relaxed(&rt->pending) >= rt->max_pending) { /* a counter */
+    while (rr__load_relaxed(&rt->tasks->pending) >= rt->config.max_pending) { /* a counter */
         rr__object *o = rr__find_work(cx);
         if (o) {
             rr__run(cx, o, NULL);
@@ -8118,7 +8888,7 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
         rr__submit_failed(cx, task, error, 2);
         return ref;
     }
-    if (RR__UNLIKELY(cx->runtime->max_pending)) rr__pending_begin(cx, task);
+    if (RR__UNLIKELY(cx->runtime->config.max_pending)) rr__pending_begin(cx, task);
     /* With options it is not queued before its timer is set: who cancels it may not end it. */
     bool is_ready = !task->by_ref && !options;
     rr__publish_with(task, is_ready ? RR__QUEUED : RR__WAITING, 2, fn->result.kind,
@@ -8131,92 +8901,13 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
     return ref;
 }
 
-/* ---- cancelling ---- */
+// >>actors/mailbox
 
-/* Sets the flag of a pending task, and claims what is queued in the same step. Returns the state in
-   which it was, READY if it is too late. */
-static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
-    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
-    enum rr__state state;
-    do {
-        state = rr__state_of(word);
-        if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
-        next = word | flag;
-        if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
-    } while (!rr__cas_seq_cst(&o->word, &word, next));
-    return state;
-}
-
-/* Decides a pending task from outside (rule R4); the caller counts it. False if it is too late.
-   Counted before the state tells it. *has_begun: it may have called others. */
-static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_begun) {
-    rr_runtime *rt = cx->runtime;
-    rr__add_seq_cst(&rt->cancels_begun, (uint64_t)1);
-    enum rr__state state = rr__decide_word(o, flag);
-    if (state == RR__READY) {
-        rr__cancel_is_over(rt);
-        return false;
-    }
-    rr__count(cx, RR__ERRORS);
-    enum rr__state now = state == RR__QUEUED ? RR__RUNNING : state;
-    uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
-    rr__notify(cx, o, word);
-    bool was_tried = false, is_ours = false;
-    if (word & RR__HAS_CONTROL)
-        is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
-                  rr__turn_revoke(rt, o->extra.control);
-    *has_begun = state == RR__RUNNING || was_tried;
-    if (state == RR__RUNNING) rr__body_wake(rt, o);
-    else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
-    else if (o->kind == RR__METHOD) rr__lane_forget(cx, o);
-    rr__signal_if_stopping(rt);
-    return true;
-}
-
-/* Cancels a task, and, if its body runs, what that has called, which is found by looking at all
-   slots: so that a call only notes who made it. Recursion as deep as running bodies are nested. */
-static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
-    bool has_begun = false;
-    if (!rr__decide(cx, o, flag, &has_begun)) return false;
-    uint64_t parent = rr__parent_key(o);
-    rr__object *child = NULL;
-    for (uint32_t slot = 1; has_begun && !(flag & RR__IS_ALONE); slot++) {
-        if (!(child = rr__slot_at(cx->runtime, slot))) break;
-        if (rr__load_acquire(&child->info) != parent) continue;
-        uint64_t id = rr__load_acquire(&child->id);
-        if (!id || !rr__try_retain(cx, child, id)) continue;
-        bool is_task = child->kind == RR__FUNCTION || child->kind == RR__METHOD;
-        if (is_task && rr__load_acquire(&child->info) == parent && !rr__is_complete(child))
-            rr__cancel_tree(cx, child, RR__IS_CANCELLED);
-        rr__drop(cx, child);
-    }
-    return true;
-}
-
-static RR__NOINLINE void rr__cancel_new(rr__context *cx, rr_ref ref) {
-    rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return;
-    rr__cancel_tree(cx, o, RR__IS_CANCELLED);
-    rr__drop(cx, o);
-}
-
-static void rr__timer_fire(rr__context *cx, rr__object *task, bool is_retry) {
-    if (!task) {
-        rr__store_release(&cx->runtime->sweep_is_set, 0); /* from now on it may be set again */
-        rr__sweep(cx);
-        return;
-    }
-    if (is_retry && task->kind == RR__CONSTRUCTOR) rr__actor_resume(cx, task);
-    else if (is_retry) rr__enqueue(cx, task);
-    else rr__cancel_tree(cx, task, RR__IS_LATE);
-    rr__drop(cx, task);
-}
-
-// >>actors
-
-/* ---- mailboxes ---- */
-
-/* Rules  A1  A message holds a count of its actor until it has ended and the runner has settled: so
+/* Mailboxes. The mailbox is one word in the slot: a stack of messages (Treiber 1986) that the
+   runner takes whole and reverses, or the mark IDLE, whose change schedules the actor. Vyukov's
+   queue would save the reversal, but needs two words and a node of its own, and a push that is
+   seen only half.
+   Rules  A1  A message holds a count of its actor until it has ended and the runner has settled: so
               an actor whose count is 0 has no messages, and nobody can send it one.
           A2  Who changes the mailbox from IDLE to anything else schedules the actor, and only then
               is it scheduled: so it is in one place at a time.
@@ -8225,7 +8916,53 @@ static void rr__timer_fire(rr__context *cx, rr__object *task, bool is_retry) {
               count, touches it once more (rr__actor_poke), when the slot may be another's.
           A4  Messages of one caller enter the mailbox in the order in which they were sent: those
               behind one that waits for an argument queue in the caller's lane, and leave it for the
-              mailbox under the lane's lock. */
+              mailbox under the lane's lock.
+   Locks: the shard lock of the actor. */
+
+typedef struct rr__care rr__care;
+
+/* The mailbox is actor->dependents: NULL (claimed by a runner, empty), a stack of messages
+   (newest first), or one of these two. Pushing onto IDLE schedules the actor. */
+#define RR__IDLE ((rr__object *)(uintptr_t)1)
+
+enum { RR__MANY_MESSAGES = 10000 }; /* the log warns of them */
+
+#define RR__ENDED UINT32_MAX /* nobody can watch it any more */
+
+/* What an actor has beside its slot, in front of its state and in one block with that. Small: there
+   may be a million of them. */
+struct rr__actor {
+    rr__object *first;             /* taken out of the mailbox, in order; shard lock */
+    rr__lane *lanes;               /* of calls that its bodies made; runner only */
+    rr__lane *senders;             /* lanes of messages to it; shard lock */
+    RR__ATOMIC(rr__error *) death; /* set once, by who ends it */
+
+    rr__care *care;              /* its options; NULL: none; fixed when it is published */
+    uint32_t watch;              /* slot of the one for all who watch; 0: none; ENDED; shard lock */
+    uint32_t owed;               /* counts of messages that have begun; runner only */
+    RR__ATOMIC(uint16_t) others; /* counts that were no messages when last counted */
+    RR__ATOMIC(uint8_t) warned;  /* so often about the length of its mailbox */
+    uint8_t place;
+    bool is_doomed;  /* the queue is closed for the runner; shard lock */
+    bool is_counted; /* its creation has ended, one way or the other; below: runner only */
+    bool is_born;    /* there is a state */
+    bool has_args;   /* the constructor's arguments are still there */
+};
+
+/* What an actor with options has. Of the control: the name, the restarts (max_retries, attempt,
+   retry) and what it needs. */
+struct rr__care {
+    rr__control control;
+    int max_method_retries;
+    int max_pending;         /* 0: no limit */
+    RR__ATOMIC(int) pending; /* messages that have not begun, if there is a limit */
+    int max_concurrency;     /* at least 1; with more: see rr__crew_run */
+    int inside;              /* methods that were handed out and have not left; shard lock */
+    bool is_parked;          /* the runner waits for one of them to leave; shard lock */
+    int restarts;            /* so often it was made anew; runner only */
+    bool has_waited;         /* for the restart; runner only */
+    rr__error *crash;        /* of one of them; shard lock */
+};
 
 /* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
@@ -8305,13 +9042,92 @@ static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
     return has;
 }
 
-/* ---- lanes ---- */
-
-static rr__lane *rr__lane_find(rr__lane *lanes, rr__object *actor) {
-    uint64_t id = rr__load_relaxed(&actor->id); /* the caller counts it */
-    while (lanes && (lanes->actor != actor || lanes->actor_id != id)) lanes = lanes->next;
-    return lanes;
+/* Puts a message back to where it was taken from. It is WAITING, and the mailbox's again. */
+static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *message) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    if (!rr__try_state(message, RR__RUNNING, RR__WAITING)) {
+        rr__abandon(cx, message);
+        return;
+    }
+    rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__lock(&shard->lock);
+    bool is_closed = a->is_doomed;
+    if (!is_closed) message->next = a->first, a->first = message;
+    rr__unlock(&shard->lock);
+    if (is_closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
+
+/* ---- how long it is ---- */
+
+/* Messages that have not begun. Under the shard lock, without which none leaves. */
+static size_t rr__mailbox_length_locked(rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__object *head = rr__load_acquire(&actor->dependents);
+    size_t n = 0;
+    if (head == RR__IDLE || head == RR__CLOSED) head = NULL;
+    for (rr__object *message = head; message; message = message->next) n++;
+    for (rr__object *message = a->first; message; message = message->next) n++;
+    for (rr__lane *lane = a->senders; lane; lane = lane->after)
+        for (rr__object *m = lane->first; m; m = m->data.hold->next) n++;
+    return n;
+}
+
+static size_t rr__mailbox_length(rr__context *cx, rr__object *actor) {
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    size_t n = rr__mailbox_length_locked(actor);
+    rr__unlock(&shard->lock);
+    return n;
+}
+
+/* An actor with so many counts may have as many messages: says so once for 10,000, and again for
+   each time twice as many; looks eight times on the way to that. Only the first time they are
+   counted one by one, later what was counted beside them is taken off: that takes the lock, which
+   the runner needs for each message, and their lines out of its cache. */
+static RR__NOINLINE void rr__mailbox_watch(rr__context *cx, rr__object *actor, uint32_t count) {
+    rr__actor *a = actor->extra.own;
+    uint32_t eighth = (uint32_t)1 << (rr__highest_bit(count) - 3);
+    uint8_t warned = rr__load_relaxed(&a->warned); /* counters, as all here */
+    uint16_t others = rr__load_relaxed(&a->others);
+    size_t limit = (size_t)RR__MANY_MESSAGES << warned, n = count > others ? count - others : 0;
+    if (count % eighth || n < limit) return;
+    if (!warned || others == UINT16_MAX) {
+        n = rr__mailbox_length(cx, actor);
+        size_t beside = count > n ? count - n : 0;
+        rr__store_relaxed(&a->others, (uint16_t)(beside < UINT16_MAX ? beside : UINT16_MAX));
+    }
+    if (n < limit || !rr__cas_seq_cst(&a->warned, &warned, (uint8_t)(warned + 1))) return;
+    rr__log(&cx->runtime->config, RR_LOG_WARN,
+            "about %zu messages wait at the actor '%s' (spawned at %s): they come faster than it "
+            "runs them; .max_pending is a limit",
+            n, actor->of.fn->self.name, actor->site);
+}
+
+/* One more message, if there may be one (rr_actor_options.max_pending). */
+static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__object *message) {
+    /* The actor's block is its runner's: senders look at the slot. */
+    if (RR__LIKELY(!(rr__load_relaxed(&actor->word) & RR__HAS_CARE))) return NULL; /* fixed */
+    rr__care *care = actor->extra.own->care;
+    if (!care->max_pending) return NULL;
+    if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
+        rr__store_relaxed(&message->flags,
+                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_PENDING));
+        return NULL;
+    }
+    rr__sub_seq_cst(&care->pending, 1);
+    return rr__error_new(
+        cx->runtime, RR_ERR_MAILBOX_FULL, message,
+        "it was not executed: %d messages wait at its actor (spawned at %s), which "
+        "is its .max_pending: send later, or raise that",
+        care->max_pending, actor->site);
+}
+
+// >>actors/held
+
+/* Held messages: those that went through a lane, because they wait for an argument or stand
+   behind one that does (tasks/lanes.h). They arrive, fail, are cancelled, or their actor dies.
+   Locks: the shard lock of the actor. */
 
 /* Under the shard lock of the actor. */
 static void rr__lane_unlink_locked(rr__lane *lane) {
@@ -8319,31 +9135,6 @@ static void rr__lane_unlink_locked(rr__lane *lane) {
     if (lane->before) lane->before->after = lane->after;
     else a->senders = lane->after;
     if (lane->after) lane->after->before = lane->before;
-}
-
-/* Frees the lanes of a caller that are empty; all of them, or leaves them to who empties them, if
-   the caller itself is gone. A lane that is not empty counts its actor, by its messages. */
-static void rr__lanes_clean(rr__context *cx, rr__lane **lanes, bool gone) {
-    while (*lanes) {
-        rr__lane *lane = *lanes;
-        rr__shard *shard = rr__shard_of(cx->runtime, lane->actor);
-        rr__lock(&shard->lock);
-        bool empty = !lane->first;
-        if (gone || empty) *lanes = lane->next;
-        else lanes = &lane->next;
-        if (gone && !empty) lane->is_orphan = true;
-        rr__unlock(&shard->lock);
-        if (empty) RR_FREE(lane);
-    }
-}
-
-static void rr__lanes_abandon(rr__context *cx, rr__lane *lanes) {
-    rr__lanes_clean(cx, &lanes, true);
-}
-
-static rr__lane **rr__caller_lanes(rr__context *cx) {
-    rr__frame *frame = rr__load_relaxed(&cx->frame);
-    return frame ? frame->lanes : &cx->lanes;
 }
 
 /* The message leaves its lane; returns the one that was behind it there. Under the shard lock. */
@@ -8397,7 +9188,7 @@ static void rr__held_bury(rr__context *cx, rr__object *message) {
 static void rr__lane_settle(rr__context *cx, rr__object *actor, rr__lane *unused, bool schedule,
                             rr__object *late) {
     RR_FREE(unused);
-    if (schedule) rr__enqueue(cx, actor);
+    if (schedule) rr__make_claimable(cx, actor);
     rr__refuse_all(cx, actor, late);
 }
 
@@ -8511,7 +9302,7 @@ static void rr__actor_deliver(rr__context *cx, rr__object *message) {
     }
     rr__object *actor = message->extra.actor;
     bool closed;
-    if (rr__mailbox_push(actor, message, &closed)) rr__enqueue(cx, actor);
+    if (rr__mailbox_push(actor, message, &closed)) rr__make_claimable(cx, actor);
     else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
@@ -8570,13 +9361,113 @@ static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_r
     return is_doomed ? rr__dead_error(cx, message, actor) : NULL;
 }
 
+// >>actors/names
+
+/* Names of actors.
+   Locks: the global one. */
+
+typedef struct rr__name {
+    char *key;
+    rr__object *value;
+} rr__name;
+
+struct rr__actors {
+    rr__name *names; /* of living actors; under the global lock */
+};
+
+static void rr__name_remove(rr__context *cx, rr__object *actor) {
+    rr__care *care = actor->extra.own->care;
+    const char *name = care ? care->control.name : NULL;
+    rr_runtime *rt = cx->runtime;
+    if (!name) return;
+    rr__global_lock();
+    /* Only its own entry: after its death another actor may bear the name. */
+    if (stbds_shget(rt->actors->names, name) == actor) (void)stbds_shdel(rt->actors->names, name);
+    rr__global_unlock();
+}
+
+/* Enters the name; returns an error if a living actor has it. */
+static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
+    rr__care *care = actor->extra.own->care;
+    rr_runtime *rt = cx->runtime;
+    care->control.name = strcpy((char *)(care + 1), name);
+    rr__global_lock();
+    rr__object *other = stbds_shget(rt->actors->names, name);
+    bool room = rr__has_room_for((size_t)stbds_shlen(rt->actors->names));
+    if (!other && room) stbds_shput(rt->actors->names, (char *)(care + 1), actor);
+    rr__global_unlock();
+    if (!other && room) return NULL;
+    if (!other) return rt->no_memory;
+    return rr__error_new(rt, RR_ERR_DUPLICATE, actor, "the name '%s' is taken by a living actor",
+                         name);
+}
+
+// >>actors/watching
+
+/* Watches: objects that are complete when an actor has ended. One serves for all who watch.
+   Locks: the shard lock of the actor. */
+
+/* The watch that the actor has, counted for the caller; else, if it lives, it has this one now. */
+static rr__object *rr__watch_share(rr__context *cx, rr__object *actor, rr__object *own,
+                                   bool *lives) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    *lives = a->watch != RR__ENDED;
+    rr__object *watch = *lives && a->watch ? rr__slot_at(cx->runtime, a->watch) : own;
+    if (*lives && watch) {
+        rr__share(watch); /* for the caller, or for the actor */
+        a->watch = watch->slot;
+    }
+    rr__unlock(&shard->lock);
+    return watch;
+}
+
+/* A new watch, that nobody has a handle of yet; or NULL. */
+static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *status) {
+    rr__object *watch = rr__object_new(cx, RR__VALUE, site);
+    *status = RR_ERR_NO_MEMORY;
+    if (!watch) return NULL;
+    watch->of.type_name = "rr_exit";
+    rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
+    *status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
+    rr__store_copied(cx);
+    if (*status != RR_OK) {
+        rr__object_free(cx, watch);
+        return NULL;
+    }
+    rr__store_relaxed(&watch->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    memset(watch->data.block, 0, sizeof(rr_exit));
+    rr__publish(watch, RR__WAITING, 1, RR__KIND_OTHER);
+    return watch;
+}
+
+/* Completes a watch; takes over the actor's count of it. */
+static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__error *death = rr__load_acquire(&a->death);
+    rr_exit *end = watch->data.block;
+    end->status = death ? death->status : RR_OK;
+    end->restarts = a->care ? a->care->restarts : 0;
+    snprintf(end->reason, sizeof end->reason, "%s",
+             death ? rr__error_message_of(death) : "its last handle was released");
+    rr__stored_begin(cx, watch);
+    rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
+    rr__complete(cx, watch, RR__READY);
+}
+
+// >>actors/life
+
 /* The life of an actor:
 
        spawned --arguments--> QUEUED -> RUNNING (constructor) -> WAITING (idle) <-> QUEUED <-> ...
                                                                      |
        doomed (rr_kill, rr_exit_actor, failed constructor, shutdown) or its last count given back:
        the runner, set going by rr__actor_poke if need be, runs the destructor and ends it (FAILED).
-       The slot stays as a grave for the handles that are left. */
+       The slot stays as a grave for the handles that are left.
+
+   Destructors of a runtime run one at a time (rr__end_turn).
+   Locks: end_lock around a destructor; the shard lock of the actor. */
 
 /* The bytes in front of an actor's state. */
 static size_t rr__actor_head(const rr_function *fn) {
@@ -8587,8 +9478,6 @@ static size_t rr__actor_head(const rr_function *fn) {
 static void *rr__state_of_actor(rr__object *actor) {
     return (char *)actor->extra.own + rr__actor_head(actor->of.fn);
 }
-
-/* ---- life and death ---- */
 
 /* Ends everything that is queued or held, for who ends the actor. */
 static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
@@ -8605,17 +9494,6 @@ static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
     rr__unlock(&shard->lock);
     rr__refuse_all(cx, actor, list);
     rr__held_refuse(cx, actor, waiting);
-}
-
-static void rr__name_remove(rr__context *cx, rr__object *actor) {
-    rr__care *care = actor->extra.own->care;
-    const char *name = care ? care->control.name : NULL;
-    rr_runtime *rt = cx->runtime;
-    if (!name) return;
-    rr__global_lock();
-    /* Only its own entry: after its death another actor may bear the name. */
-    if (stbds_shget(rt->names, name) == actor) (void)stbds_shdel(rt->names, name);
-    rr__global_unlock();
 }
 
 /* Declares an actor dead; takes over a count of the cause. Only the first one counts. What is
@@ -8662,7 +9540,8 @@ static void rr__actor_leave(rr__context *cx, rr__object *actor, rr__error *cause
    not in the middle of what the thread that gave back the last count was doing. */
 static void rr__actor_poke(rr__context *cx, rr__object *actor) {
     rr__object *idle = RR__IDLE;
-    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL)) rr__enqueue(cx, actor);
+    if (rr__cas_seq_cst(&actor->dependents, &idle, (rr__object *)NULL))
+        rr__make_claimable(cx, actor);
     else if (rr__actor_must_end(actor)) rr__actor_resume(cx, actor); /* or it is another one */
 }
 
@@ -8670,7 +9549,7 @@ static void rr__actor_poke(rr__context *cx, rr__object *actor) {
 static void rr__actor_rouse(rr__context *cx, rr__object *actor) {
     rr__care *care = actor->extra.own->care;
     rr__actor_poke(cx, actor);
-    if (care && rr__turn_revoke(cx->runtime, &care->control)) rr__enqueue(cx, actor);
+    if (care && rr__turn_revoke(cx->runtime, &care->control)) rr__make_claimable(cx, actor);
 }
 
 /* Runs the constructor or destructor. */
@@ -8749,20 +9628,6 @@ static void rr__actor_create(rr__context *cx, rr__object *actor) {
                        rr__error_new(cx->runtime, RR_OK, NULL, "it left in its constructor"));
 }
 
-/* Completes a watch; takes over the actor's count of it. */
-static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor) {
-    rr__actor *a = actor->extra.own;
-    rr__error *death = rr__load_acquire(&a->death);
-    rr_exit *end = watch->data.block;
-    end->status = death ? death->status : RR_OK;
-    end->restarts = a->care ? a->care->restarts : 0;
-    snprintf(end->reason, sizeof end->reason, "%s",
-             death ? rr__error_message_of(death) : "its last handle was released");
-    rr__stored_begin(cx, watch);
-    rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
-    rr__complete(cx, watch, RR__READY);
-}
-
 /* The end, once: destructor, what still came, and the slot as a grave for the handles left. */
 static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
@@ -8826,68 +9691,7 @@ static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
     rr__drop(cx, actor);
 }
 
-/* The body of a message has run: what it asked for, and its outcome. The actor crashed in it:
-   *crash says why. True: it is to run again, in front of what is queued. Counted by the message. */
-static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *frame,
-                           rr__error **error, rr__error **crash) {
-    rr__object *actor = message->extra.actor;
-    rr__actor *a = actor->extra.own;
-    rr_runtime *rt = cx->runtime;
-    if (frame->wants_exit)
-        rr__actor_leave(cx, actor,
-                        rr__error_new(rt, RR_OK, NULL, "it left in '%s'", message->of.fn->name));
-    *crash = frame->crash;
-    if (!frame->crash) return false;
-    rr__error_drop(*error);
-    int most = rr__can_restart(a) && !rr__load_acquire(&a->death) ? a->care->max_method_retries : 0;
-    *error = NULL;
-    if (most < 0 || message->attempt < most) {
-        message->attempt += message->attempt < UINT8_MAX;
-        return true;
-    }
-    int times = message->attempt + 1;
-    *error = rr__error_after(rt, message, rr__error_share(frame->crash),
-                             "its actor crashed in it (it was executed, %d time%s): ", times,
-                             times == 1 ? "" : "s");
-    return false;
-}
-
-/* Puts a message back to where it was taken from. It is WAITING, and the mailbox's again. */
-static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *message) {
-    rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    if (!rr__try_state(message, RR__RUNNING, RR__WAITING)) {
-        rr__abandon(cx, message);
-        return;
-    }
-    rr__store_release(&message->waits_on, actor); /* rule W1 */
-    rr__lock(&shard->lock);
-    bool is_closed = a->is_doomed;
-    if (!is_closed) message->next = a->first, a->first = message;
-    rr__unlock(&shard->lock);
-    if (is_closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
-}
-
-static void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
-    rr__actor *a = actor->extra.own;
-    rr__frame frame;
-    rr__result result;
-    rr__error *crash;
-    rr__frame_init(&frame, message, &a->lanes, true);
-    rr__store_release(&message->waits_on, (rr__object *)NULL);
-    rr__store_release(&actor->waits_on, message); /* rule W1 */
-    if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
-    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
-    rr__store_release(&actor->waits_on, (rr__object *)NULL);
-    if (RR__UNLIKELY(frame.wants_exit || frame.crash) &&
-        rr__method_end(cx, message, &frame, &error, &crash)) {
-        rr__mailbox_return(cx, actor, message);
-    } else {
-        message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
-        rr__finish(cx, message, error, &result);
-    }
-    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
-}
+/* ---- made anew ---- */
 
 /* The actor waits to be made anew, WAITING and not idle. Its timer is set before it can be set
    going, and may therefore fire too early. */
@@ -8901,9 +9705,9 @@ static void rr__actor_postpone(rr__context *cx, rr__object *actor, double second
     RR__STRESS_POINT();
     rr__add_seq_cst(&actor->word, RR__IS_POSTPONED - RR__STATE(RR__RUNNING - RR__WAITING) - owed);
     RR__STRESS_POINT();
-    rr__lock(&rt->timer_lock);
+    rr__lock(&rt->timers->lock);
     bool is_over = !timer->at;
-    rr__unlock(&rt->timer_lock);
+    rr__unlock(&rt->timers->lock);
     if (is_over || (rr__load_seq_cst(&actor->word) & RR__IS_DOOMED)) rr__actor_resume(cx, actor);
     rr__drop(cx, actor);
 }
@@ -8941,15 +9745,69 @@ static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
     return true;
 }
 
-/* ---- several methods at once ---- */
+// >>actors/methods
 
-/* The runner of an actor with max_concurrency does not run messages: it hands them out as tasks,
-   so many that that number are `inside`, from then until their bodies have ended.
+/* Running a message.
+   Locks: none of its own. */
+
+/* The body of a message has run: what it asked for, and its outcome. The actor crashed in it:
+   *crash says why. True: it is to run again, in front of what is queued. Counted by the message. */
+static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *frame,
+                           rr__error **error, rr__error **crash) {
+    rr__object *actor = message->extra.actor;
+    rr__actor *a = actor->extra.own;
+    rr_runtime *rt = cx->runtime;
+    if (frame->wants_exit)
+        rr__actor_leave(cx, actor,
+                        rr__error_new(rt, RR_OK, NULL, "it left in '%s'", message->of.fn->name));
+    *crash = frame->crash;
+    if (!frame->crash) return false;
+    rr__error_drop(*error);
+    int most = rr__can_restart(a) && !rr__load_acquire(&a->death) ? a->care->max_method_retries : 0;
+    *error = NULL;
+    if (most < 0 || message->attempt < most) {
+        message->attempt += message->attempt < UINT8_MAX;
+        return true;
+    }
+    int times = message->attempt + 1;
+    *error = rr__error_after(rt, message, rr__error_share(frame->crash),
+                             "its actor crashed in it (it was executed, %d time%s): ", times,
+                             times == 1 ? "" : "s");
+    return false;
+}
+
+static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
+    rr__actor *a = actor->extra.own;
+    rr__frame frame;
+    rr__result result;
+    rr__error *crash;
+    rr__frame_init(&frame, message, &a->lanes, true);
+    rr__store_release(&message->waits_on, (rr__object *)NULL);
+    rr__store_release(&actor->waits_on, message); /* rule W1 */
+    if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
+    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    rr__store_release(&actor->waits_on, (rr__object *)NULL);
+    if (RR__UNLIKELY(frame.wants_exit || frame.crash) &&
+        rr__method_end(cx, message, &frame, &error, &crash)) {
+        rr__mailbox_return(cx, actor, message);
+    } else {
+        message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
+        rr__finish(cx, message, error, &result);
+    }
+    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
+}
+
+// >>actors/crew
+
+/* Several methods at once. The runner of an actor with max_concurrency does not run messages: it
+   hands them out as tasks, so many that that number are `inside`, from then until their bodies
+   have ended.
    Rules  C1  `inside` changes under the shard lock. A runner that finds enough inside, or that must
               end or make the state anew while some are, parks: WAITING and not idle. Who leaves
               next sets it going again.
           C2  A message inside counts the actor, so that this cannot be freed, nor end by its last
-              count, before the message has left. */
+              count, before the message has left.
+   Locks: the shard lock of the actor. */
 
 /* What the runner does next, under the shard lock: true if it has to park. *ends: the actor must
    end, and nobody is inside; what is asked without the lock may have become so just then. */
@@ -8998,7 +9856,7 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
         rr__unlock(&shard->lock);
         RR__STRESS_POINT();
         if (parks) return;
-        if (message) rr__enqueue(cx, message); /* if it was cancelled it leaves at once */
+        if (message) rr__make_claimable(cx, message); /* if it was cancelled it leaves at once */
         else if (crash) rr__actor_crashed(cx, actor, crash);
         else if (ends) break;
         else if (rr__crew_rest(cx, actor)) return;
@@ -9017,7 +9875,7 @@ static void rr__crew_leave(rr__context *cx, rr__object *message) {
     bool was_parked = care->is_parked, has_crashed = care->crash != NULL;
     care->is_parked = false;
     rr__unlock(&shard->lock);
-    if (was_parked) rr__enqueue(cx, actor);
+    if (was_parked) rr__make_claimable(cx, actor);
     else if (has_crashed || rr__actor_must_end(actor)) rr__actor_poke(cx, actor);
 }
 
@@ -9066,7 +9924,10 @@ static void rr__run_inside(rr__context *cx, rr__object *message) {
     rr__finish(cx, message, error, &result);
 }
 
-/* ---- running an actor ---- */
+// >>actors/turns
+
+/* Turns: an actor that was claimed runs messages; and what actors and messages do as classes.
+   Locks: none of its own. */
 
 /* Runs an actor that was claimed: messages until none is left, `until` is complete, or others
    should have a turn. While it is RUNNING it cannot be freed, whatever its count. */
@@ -9093,7 +9954,67 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until)
     rr__actor_end(cx, actor);
 }
 
-/* ---- creating and sending ---- */
+/* ---- the class of actors ---- */
+
+/* The arguments of its constructor are there: its creation is the first thing that it does. */
+static void rr__actor_ready(rr__context *cx, rr__object *actor) {
+    rr__error *error = rr__failed_argument(cx, actor);
+    rr__care *care = actor->extra.own->care;
+    if (error) rr__actor_doom(cx, actor, error); /* never born */
+    if (care && care->control.has_turn && !error) rr__admit(cx, actor, &care->control);
+    else rr__make_claimable(cx, actor);
+}
+
+static void rr__actor_run_class(rr__context *cx, rr__object *actor, rr__object *until) {
+    rr__actor_run(cx, actor, until);
+    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+}
+
+static void rr__actor_due(rr__context *cx, rr__object *actor, bool is_retry) {
+    (void)is_retry; /* it has no other */
+    rr__actor_resume(cx, actor);
+}
+
+static void rr__actor_free(rr__context *cx, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__error_drop(rr__load_relaxed(&a->death)); /* its last user */
+    RR_FREE(a->care);
+    rr__block_free(cx, a, a->place);
+}
+
+/* ---- the class of messages ---- */
+
+/* Its arguments are there: to its actor, or the failure is passed on. */
+static void rr__message_ready(rr__context *cx, rr__object *message) {
+    rr__error *error = rr__failed_argument(cx, message);
+    if (!error) rr__actor_deliver(cx, message);
+    else if (rr__lane_leave(cx, message)) rr__fail_with(cx, message, error);
+    else rr__error_drop(error);
+}
+
+static void rr__message_run(rr__context *cx, rr__object *message, rr__object *until) {
+    (void)until;
+    rr__run_inside(cx, message);
+    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+}
+
+static void rr__message_abandon(rr__context *cx, rr__object *message) {
+    rr__object *actor = message->extra.actor;
+    rr__task_give_up(cx, message);
+    if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
+    rr__drop(cx, message);
+    rr__drop(cx, actor);
+}
+
+static void rr__message_begun(rr__context *cx, rr__object *message) {
+    (void)cx;
+    rr__sub_seq_cst(&message->extra.actor->extra.own->care->pending, 1);
+}
+
+// >>actors/spawning
+
+/* Making actors: what their options ask for, and the block with their state.
+   Locks: none of its own. */
 
 static rr__actor *rr__actor_block(rr__context *cx, const rr_function *fn) {
     uint8_t place;
@@ -9152,22 +10073,6 @@ static rr__error *rr__care_new(rr__context *cx, rr__object *actor,
     return rr__turn_new(rt, control, needs, 0, true) ? NULL : rt->no_memory;
 }
 
-/* Enters the name; returns an error if a living actor has it. */
-static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
-    rr__care *care = actor->extra.own->care;
-    rr_runtime *rt = cx->runtime;
-    care->control.name = strcpy((char *)(care + 1), name);
-    rr__global_lock();
-    rr__object *other = stbds_shget(rt->names, name);
-    bool room = rr__has_room_for((size_t)stbds_shlen(rt->names));
-    if (!other && room) stbds_shput(rt->names, (char *)(care + 1), actor);
-    rr__global_unlock();
-    if (!other && room) return NULL;
-    if (!other) return rt->no_memory;
-    return rr__error_new(rt, RR_ERR_DUPLICATE, actor, "the name '%s' is taken by a living actor",
-                         name);
-}
-
 static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                   const rr_actor_options *options, const rr__arg *args) {
     rr__error *error = rr__call_error(cx, fn, actor);
@@ -9176,6 +10081,12 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
     if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);
     return error;
+}
+
+/* Where it is in its slot's word. */
+static void rr__actor_publish(rr__object *actor, enum rr__state state) {
+    uint64_t care = actor->extra.own->care ? RR__HAS_CARE : 0;
+    rr__publish_with(actor, state, 1, RR__KIND_VOID, RR__IS_ACTOR | care);
 }
 
 /* An actor that cannot be is there all the same, dead: the calls on it tell why. */
@@ -9187,7 +10098,7 @@ static void rr__spawn_failed(rr__context *cx, rr__object *actor, rr__error *erro
     rr__store_release(&actor->dependents, RR__CLOSED);
     rr__count(cx, RR__ERRORS);
     rr__count(cx, RR__ACTORS_GONE);
-    rr__publish(actor, RR__FAILED, 1, RR__KIND_VOID);
+    rr__actor_publish(actor, RR__FAILED);
     rr__signal_if_stopping(cx->runtime);
 }
 
@@ -9211,72 +10122,21 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
         return handle;
     }
     a->has_args = true;
-    rr__publish(actor, RR__WAITING, 1, RR__KIND_VOID);
+    rr__actor_publish(actor, RR__WAITING);
     rr__proceed(cx, actor);
     return handle;
 }
 
-/* Messages that have not begun. Under the shard lock, without which none leaves. */
-static size_t rr__mailbox_length_locked(rr__object *actor) {
-    rr__actor *a = actor->extra.own;
-    rr__object *head = rr__load_acquire(&actor->dependents);
-    size_t n = 0;
-    if (head == RR__IDLE || head == RR__CLOSED) head = NULL;
-    for (rr__object *message = head; message; message = message->next) n++;
-    for (rr__object *message = a->first; message; message = message->next) n++;
-    for (rr__lane *lane = a->senders; lane; lane = lane->after)
-        for (rr__object *m = lane->first; m; m = m->data.hold->next) n++;
-    return n;
-}
+// >>actors/sending
 
-static size_t rr__mailbox_length(rr__context *cx, rr__object *actor) {
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
-    size_t n = rr__mailbox_length_locked(actor);
-    rr__unlock(&shard->lock);
-    return n;
-}
+/* Sending messages.
+   Locks: that of the actor's shard, for messages that go through a lane. */
 
-/* An actor with so many counts may have as many messages: says so once for 10,000, and again for
-   each time twice as many; looks eight times on the way to that. Only the first time they are
-   counted one by one, later what was counted beside them is taken off: that takes the lock, which
-   the runner needs for each message, and their lines out of its cache. */
-static RR__NOINLINE void rr__mailbox_watch(rr__context *cx, rr__object *actor, uint32_t count) {
-    rr__actor *a = actor->extra.own;
-    uint32_t eighth = (uint32_t)1 << (rr__highest_bit(count) - 3);
-    uint8_t warned = rr__load_relaxed(&a->warned); /* counters, as all here */
-    uint16_t others = rr__load_relaxed(&a->others);
-    size_t limit = (size_t)RR__MANY_MESSAGES << warned, n = count > others ? count - others : 0;
-    if (count % eighth || n < limit) return;
-    if (!warned || others == UINT16_MAX) {
-        n = rr__mailbox_length(cx, actor);
-        size_t beside = count > n ? count - n : 0;
-        rr__store_relaxed(&a->others, (uint16_t)(beside < UINT16_MAX ? beside : UINT16_MAX));
-    }
-    if (n < limit || !rr__cas_seq_cst(&a->warned, &warned, (uint8_t)(warned + 1))) return;
-    rr__log(&cx->runtime->config, RR_LOG_WARN,
-            "about %zu messages wait at the actor '%s' (spawned at %s): they come faster than it "
-            "runs them; .max_pending is a limit",
-            n, actor->of.fn->self.name, actor->site);
-}
-
-/* One more message, if there may be one (rr_actor_options.max_pending). */
-static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__object *message) {
-    /* The actor's block is its runner's: senders look at the slot. */
-    if (RR__LIKELY(!(rr__load_relaxed(&actor->word) & RR__HAS_CARE))) return NULL; /* fixed */
-    rr__care *care = actor->extra.own->care;
-    if (!care->max_pending) return NULL;
-    if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
-        rr__store_relaxed(&message->flags,
-                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_PENDING));
-        return NULL;
-    }
-    rr__sub_seq_cst(&care->pending, 1);
-    return rr__error_new(
-        cx->runtime, RR_ERR_MAILBOX_FULL, message,
-        "it was not executed: %d messages wait at its actor (spawned at %s), which "
-        "is its .max_pending: send later, or raise that",
-        care->max_pending, actor->site);
+/* The actor of a call, counted; or NULL and what is wrong with the handle. */
+static rr__object *rr__receiver(rr__context *cx, rr_actor handle, rr_status *status) {
+    rr__object *actor = handle.id ? rr__pin_actor(cx, handle) : NULL;
+    *status = actor ? RR_OK : handle.id ? RR_ERR_STALE : rr__status_of(handle.slot);
+    return actor;
 }
 
 /* Checks a message against its actor. */
@@ -9333,7 +10193,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
         rr__heed_parent(cx, ref);
         return message;
     }
-    rr__object *missing = rr__missing(message);
+    rr__object *missing = rr__args_missing(message);
     bool entered = false, is_ready = !missing;
     if (is_ready) error = rr__failed_argument(cx, message); /* it need not wait for its turn */
     /* What waits for the end of an actor is no part of any order: that may be for ever. */
@@ -9351,44 +10211,265 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     return message;
 }
 
-// >>insight
+// >>tasks/gathers
 
-void rr_get_stats(rr_stats *out) {
-    memset(out, 0, sizeof *out);
-    rr__context *cx = rr__self()->context;
-    rr__global_lock();
-    rr_runtime *rt = cx ? cx->runtime : rr__load_acquire(&rr__default);
-    if (rt && rr__load_acquire(&rt->phase) != RR__STOPPED) {
-        out->tasks_finished = rr__sum(rt, RR__FINISHED);
-        out->tasks_failed = rr__sum(rt, RR__ERRORS);
-        out->tasks_submitted = rr__sum(rt, RR__SUBMITTED);
-        out->tasks_stolen = rr__sum(rt, RR__STOLEN);
-        uint64_t gone = rr__sum(rt, RR__OBJECTS_GONE);
-        out->objects_live = rr__sum(rt, RR__OBJECTS_MADE) - gone;
-        gone = rr__sum(rt, RR__ACTORS_GONE);
-        out->actors_live = rr__sum(rt, RR__ACTORS_MADE) - gone;
-        rr__store_stats(rt, out);
-        out->store_bytes_used = rr__load_relaxed(&rt->store_used); /* a counter */
-        out->store_bytes_held = rr__store_held(rt);
-        out->workers = (uint64_t)rt->workers;
-        rr__lock(&rt->lock);
-        out->threads = (uint64_t)rt->threads;
-        rr__unlock(&rt->lock);
+/* Gathers, objects made of others, and fields, members of others: they wait for what they are
+   made of as tasks do for their arguments, and run no body.
+   Locks: none. */
+
+/* The parts of a gather, each counted; or NULL and the error. */
+static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const rr_ref *refs,
+                                size_t n, rr__error **error) {
+    size_t each = sizeof(rr_bytes) + sizeof(rr__object *);
+    rr__parts *parts =
+        n > (SIZE_MAX - sizeof *parts) / each ? NULL : RR_MALLOC(sizeof *parts + n * each);
+    *error = cx->runtime->no_memory;
+    if (!parts) return NULL;
+    memset(parts, 0, sizeof *parts);
+    parts->objects = (rr__object **)(parts->items + n);
+    for (size_t i = 0; i < n; i++) {
+        if ((parts->objects[i] = rr__pin(cx, refs[i], false))) {
+            parts->count++;
+            continue;
+        }
+        rr_status status = refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot);
+        *error = rr__error_new(cx->runtime, status, gather, "its part %zu: %s", i + 1,
+                               rr_status_text(status));
+        rr__parts_free(cx, parts);
+        return NULL;
     }
-    rr__global_unlock();
+    *error = NULL;
+    return parts;
 }
 
-/* Visits every live object: pinned, so that it may be looked at while others go on. */
-static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
-    for (uint32_t slot = 1;; slot++) {
-        rr__object *o = rr__slot_at(cx->runtime, slot);
-        if (!o) return;
-        uint64_t id = rr__load_acquire(&o->id);
-        if (!id || !rr__try_retain(cx, o, id)) continue;
-        visit(cx, o);
-        rr__drop(cx, o);
+static rr__object *rr__missing_part(rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    for (; parts->seen < parts->count; parts->seen++)
+        if (!rr__is_complete(parts->objects[parts->seen])) return parts->objects[parts->seen];
+    return NULL;
+}
+
+static void rr__gather_finish(rr__context *cx, rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    for (size_t i = 0; i < parts->count; i++) {
+        rr__object *part = parts->objects[i];
+        if (rr__has_failed(part)) {
+            rr__fail_with(cx, gather,
+                          rr__error_after(cx->runtime, gather, rr__failure(cx->runtime, part),
+                                          "its part %zu ", i + 1));
+            return;
+        }
+        if (!cx->runtime->evicts) parts->items[i] = rr__part_bytes(part);
+    }
+    rr__complete(cx, gather, RR__READY);
+}
+
+static void rr__gather_end(rr__context *cx, rr__object *gather) {
+    bool has_failed = rr__state_of(rr__load_relaxed(&gather->word)) == RR__FAILED; /* rule R2 */
+    if (has_failed && !rr__is_decided(gather)) rr__error_drop(gather->data.error);
+    rr__parts_free(cx, gather->extra.parts);
+}
+
+/* ---- fields ---- */
+
+/* The object that a field is a member of, counted by it until it is complete. */
+static rr__object *rr__whole_of(rr__object *field) {
+    return (rr__object *)(uintptr_t)rr__load_relaxed(&field->words[0]); /* the owner's own */
+}
+
+static rr__object *rr__field_missing(rr__object *field) {
+    rr__object *whole = rr__whole_of(field);
+    return rr__is_complete(whole) ? NULL : whole;
+}
+
+/* A field keeps, until it is complete, in its words: the whole, where in that it lies, and the name
+   and size of the struct that it should be. */
+static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object *whole) {
+    uint64_t words[4]; /* the owner's own */
+    for (int i = 0; i < 4; i++) words[i] = rr__load_relaxed(&field->words[i]);
+    rr_type held = rr__type_of(whole);
+    rr_type wanted = {(const char *)(uintptr_t)words[2], (uint32_t)words[3], 1, RR__KIND_OTHER};
+    size_t size = rr__info_of(field);
+    if (rr__has_failed(whole))
+        return rr__error_after(cx->runtime, field, rr__failure(cx->runtime, whole), "its struct ");
+    if (!rr__type_equal(held, wanted))
+        return rr__error_new(cx->runtime, RR_ERR_TYPE, field,
+                             "a member of %s was asked for, but the reference holds %s '%s' "
+                             "(made at %s)",
+                             wanted.name, held.name, rr__name_of(whole), whole->site);
+    rr_status status = rr__use(cx, whole);
+    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, field);
+    const char *from = (const char *)rr__data(whole) + words[1];
+    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
+    else status = rr__value_room(cx, size, &field->data.block, &field->place);
+    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
+    rr__unuse(cx, whole);
+    return status == RR_OK ? NULL : rr__error_of_status(cx->runtime, status, field);
+}
+
+static void rr__field_finish(rr__context *cx, rr__object *field) {
+    rr__object *whole = rr__whole_of(field);
+    rr__error *error = rr__field_take(cx, field, whole);
+    rr__drop(cx, whole);
+    if (!error) rr__stored_begin(cx, field);
+    rr__store_copied(cx);
+    if (error) rr__fail_with(cx, field, error);
+    else rr__complete(cx, field, RR__READY);
+}
+
+// >>tasks/streams
+
+/* Streams: what a body yields while it runs, and its readers. The reader's end is an object of
+   its own, which counts the task; when nobody counts that any more the body is cancelled.
+   Locks: the shard lock of the task. */
+
+/* A thread reads a stream: on its stack. */
+typedef struct rr__reading {
+    const rr__object *task; /* that yields */
+    struct rr__reading *outer;
+} rr__reading;
+
+/* The last handle of the reader's end went. */
+static void rr__stream_close(rr__context *cx, rr__object *reader) {
+    rr__object *task = reader->extra.producer;
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__cancel_tree(cx, task, RR__IS_CANCELLED); /* first: rr_yield says what rr_cancelled does */
+    RR__STRESS_POINT();
+    if (!stream) { /* it could not be submitted */
+        rr__drop(cx, task);
+        return;
+    }
+    rr__lock(&shard->lock);
+    rr__object *space = stream->space, *more = stream->more;
+    size_t first = stream->first, count = stream->count;
+    stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
+    rr__unlock(&shard->lock);
+    for (size_t i = 0; i < count; i++) /* nobody else touches them now */
+        rr__drop(cx, stream->items[(first + i) & (stream->room - 1)]);
+    rr__signal_fire(cx, space);
+    rr__signal_fire(cx, more);
+    rr__drop(cx, task);
+}
+
+/* The reader waits below on this stack, because there was no other thread for the body? */
+static bool rr__is_on_its_reader(const rr__object *task) {
+    const rr__reading *reading = rr__self()->reading;
+    while (reading && reading->task != task) reading = reading->outer;
+    return reading != NULL;
+}
+
+/* Waits until there is space. */
+static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
+    rr__object *space;
+    if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
+    rr_status status = rr__stream_full(cx, task, &space);
+    while (status == RR_OK && space) {
+        if (rr__is_on_its_reader(task)) status = RR_ERR_DEADLOCK;
+        else status = rr__await(cx, space, RR__NULL_REF, -1);
+        if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
+            rr__cancel_tree(cx, task, RR__IS_CANCELLED);
+            status = RR_ERR_CANCELLED;
+        }
+        rr__drop(cx, space);
+        if (status == RR_OK) status = rr__stream_full(cx, task, &space);
+    }
+    return status;
+}
+
+static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type, const void *value,
+                                const char *site) {
+    rr_status status = rr__stream_space(cx, task);
+    if (status != RR_OK) return status;
+    rr__object *item = rr__object_new(cx, RR__VALUE, site);
+    if (!item) return RR_ERR_NO_MEMORY;
+    if ((status = rr__value_fill(cx, item, type, value)) != RR_OK) {
+        rr__object_free(cx, item);
+        return status;
+    }
+    rr__stored_begin(cx, item);
+    rr__publish(item, RR__READY, 1, type.kind);
+    if ((status = rr__stream_push(cx, task, item)) != RR_OK) rr__drop(cx, item);
+    return status;
+}
+
+/* A yield that went wrong fails the body, because a gap would go unseen; further ones fail
+   likewise. */
+static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *site,
+                                const char *text) {
+    if (!frame->error)
+        frame->error = rr__error_new(frame->runner->runtime, status, frame->task,
+                                     "what it yielded at %s: %s", site, text);
+    return rr__note(RR__NULL_REF, status, "rr_yield at %s: %s", site, text);
+}
+
+static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char *site) {
+    char text[200];
+    snprintf(text, sizeof text, "it is a stream of %s, and this is %s",
+             frame->task->of.fn->item.name, type.name);
+    return rr__yield_fail(frame, RR_ERR_TYPE, site, text);
+}
+
+/* ---- reading ---- */
+
+/* Sleeps until there is more, or the body has ended. */
+static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
+                                  double deadline) {
+    rr__object *objects[2] = {more, task};
+    rr__node nodes[2];
+    rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
+    rr__reading reading = {task, rr__self()->reading};
+    rr__self()->reading = &reading;
+    rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
+    rr__self()->reading = reading.outer;
+    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
+}
+
+/* It has ended and nothing is unread. */
+static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
+    if (rr__stream_is_closed(cx, task)) /* while the caller was here */
+        return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
+    if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
+    rr__error *error = rr__failure(cx->runtime, task);
+    rr_status status = rr__note(RR__NULL_REF, error->status, "%s", rr__error_message_of(error));
+    rr__error_drop(error);
+    return status;
+}
+
+/* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
+static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
+                                 rr__object **item) {
+    double deadline = rr__deadline(milliseconds);
+    rr__object *more = NULL, *own = NULL;
+    if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
+    for (;;) {
+        bool has_ended = rr__is_complete(task); /* before the look at the queue */
+        RR__STRESS_POINT();
+        if ((*item = rr__stream_pop(cx, task, &own, &more)) || has_ended || !milliseconds) {
+            if (own) rr__drop(cx, own);
+            if (more) rr__drop(cx, more);
+            return *item       ? RR_OK
+                   : has_ended ? rr__stream_end(cx, task)
+                               : rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
+        }
+        if (!more) { /* another look, with a signal to leave there */
+            if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
+                return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+            continue;
+        }
+        if (own) rr__drop(cx, own);
+        rr_status status = rr__stream_sleep(cx, task, more, deadline);
+        if (status == RR_OK && rr__has_failed(more)) status = RR_ERR_NOT_RUNNING; /* shut down */
+        rr__drop(cx, more);
+        own = more = NULL;
+        if (status != RR_OK) return status;
     }
 }
+
+// >>insight/stats
+
+/* Counters, and the report of leaks.
+   Locks: the global one, and rr_runtime.lock. */
 
 /* Objects of our own the user does not see. */
 static bool rr__is_internal(const rr__object *o) {
@@ -9406,230 +10487,193 @@ static void rr__report_leak(rr__context *cx, rr__object *o) {
             (unsigned long long)count, count == 1 ? "" : "s");
 }
 
-/* ---- what keeps memory ---- */
+// >>store/names
 
-/* A live object in rr_write_memory, which counts it until the row is complete. */
-typedef struct rr__row {
-    rr__object *object;
-    size_t bytes;
-    uint64_t held, argument, contained, pinned; /* held: at first all but ours */
-    const char *state, *what, *site;            /* static; state NULL: it is not shown */
-} rr__row;
+/* Names of objects, and pins by hand, in tables of stb_ds.
+   Locks: the global one. */
 
-typedef struct rr__census {
-    rr_runtime *runtime;
-    rr__row *rows;
-    size_t count, room;
-    uint32_t *row_of, slots; /* by slot: 1 + its row, or 0 */
-} rr__census;
-
-/* Not by its place: that is written when a value comes back. */
-static size_t rr__bytes_seen(rr__object *o) {
-    bool is_inline = (rr__load_acquire(&o->word) & RR__IS_INLINE) != 0;
-    if (o->kind == RR__CONSTRUCTOR) return o->of.fn->self.size;
-    if (!rr__is_complete(o) || rr__has_failed(o)) return 0;
-    if (o->kind == RR__GATHER)
-        return sizeof(rr__parts) + o->extra.parts->count * (sizeof(rr_bytes) + sizeof(void *));
-    return is_inline && o->kind <= RR__METHOD ? o->of.fn->result.size : rr__info_of(o);
-}
-
-static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
-    if (c->count == c->room) {
-        size_t room = c->room ? 2 * c->room : 256;
-        rr__row *rows = RR_REALLOC(c->rows, room * sizeof *rows);
-        if (!rows) return false;
-        c->rows = rows, c->room = room;
-    }
-    uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less ours */
-    c->rows[c->count++] = (rr__row){.object = o, .bytes = rr__bytes_seen(o), .held = count};
-    c->slots = slot;
-    return true;
-}
-
-/* Takes a count of each live object. False: no memory for that. */
-static bool rr__census_begin(rr__context *cx, rr__census *c) {
-    for (uint32_t slot = 1;; slot++) {
-        rr__object *o = rr__slot_at(cx->runtime, slot);
-        if (!o) break;
-        uint64_t id = rr__load_acquire(&o->id);
-        if (!id || !rr__try_retain(cx, o, id)) continue;
-        if (rr__census_add(c, o, slot)) continue;
-        rr__drop(cx, o);
-        return false;
-    }
-    c->row_of = RR_CALLOC((size_t)c->slots + 1, sizeof *c->row_of);
-    for (size_t i = 0; c->row_of && i < c->count; i++)
-        c->row_of[c->rows[i].object->slot] = (uint32_t)i + 1;
-    return c->row_of != NULL;
-}
-
-/* The row of what lies there, if anything does: the address may be made of other data by now. */
-static rr__row *rr__row_at(rr__census *c, uint64_t address) {
-    uint32_t slot = rr__slot_number(c->runtime, (rr__object *)(uintptr_t)address);
-    uint32_t row = slot <= c->slots ? c->row_of[slot] : 0;
-    return row ? &c->rows[row - 1] : NULL;
-}
-
-static void rr__row_holds(rr__census *c, const void *object) {
-    rr__row *row = rr__row_at(c, (uint64_t)(uintptr_t)object);
-    if (row) row->contained++;
-}
-
-/* The arguments of a task that has not begun. If it begins meanwhile, the words of its slot are
-   overwritten at some time, and rr__args_drop lets a block be until we are done. */
-static void rr__census_args(rr__census *c, rr__object *task) {
-    const rr_function *fn = task->of.fn;
-    rr__lock(&c->runtime->census_lock);
-    enum rr__state state = rr__state_of(rr__load_seq_cst(&task->word)); /* after has_census */
-    bool has_begun = state != RR__WAITING && state != RR__QUEUED;
-    const char *block = has_begun || task->args_place == RR__IN_SLOT ? NULL : rr__args_of(task);
-    for (int i = 0, word = 0; !has_begun && i < fn->arity; i++) {
-        uint64_t address;
-        if (block) memcpy(&address, block + word * 8, sizeof address);
-        else address = rr__load_relaxed(&task->words[word < 4 ? word : 0]);
-        rr__row *row = rr__is_counted(fn, task->by_ref, i) ? rr__row_at(c, address) : NULL;
-        if (row) row->argument++;
-        word += (int)(rr__arg_bytes(fn, task->by_ref, i) / 8);
-    }
-    rr__unlock(&c->runtime->census_lock);
-}
-
-/* What an object counts. */
-static void rr__census_visit(rr__context *cx, rr__census *c, rr__object *o) {
-    if (o->kind == RR__FUNCTION || o->kind == RR__METHOD) rr__census_args(c, o);
-    if (o->kind == RR__GATHER && o->extra.parts)
-        for (size_t i = 0; i < o->extra.parts->count; i++)
-            rr__row_holds(c, o->extra.parts->objects[i]);
-    unsigned kind = rr__kind_in(rr__load_acquire(&o->word));
-    bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
-    if (is_handle && o->kind != RR__CONSTRUCTOR && rr__is_complete(o) && !rr__has_failed(o))
-        rr__row_holds(c, rr__contained(cx, o));
-}
-
-/* Names, and pins by hand. */
-static void rr__census_marks(rr__census *c) {
-    rr_runtime *rt = c->runtime;
-    char text[24];
+static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
+    rr_runtime *rt = cx->runtime;
+    char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *unused = copy;
+    if (o && !copy) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    for (ptrdiff_t i = 0; i < stbds_shlen(rt->object_names); i++)
-        rr__row_holds(c, rt->object_names[i].value);
-    for (size_t i = 0; i < c->count && stbds_shlen(rt->pinned) > 0; i++) {
-        uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
-        snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-        ptrdiff_t at = stbds_shgeti(rt->pinned, text);
-        if (at >= 0) c->rows[i].pinned = (uint64_t)rt->pinned[at].value;
+    ptrdiff_t at = stbds_shlen(rt->store->names) ? stbds_shgeti(rt->store->names, name) : -1;
+    rr__object *before = at >= 0 ? rt->store->names[at].value : NULL;
+    rr_status status = before ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
+    if (before && o) {
+        rt->store->names[at].value = o;
+    } else if (before) {
+        unused = rt->store->names[at].key;
+        (void)stbds_shdel(rt->store->names, name);
+    } else if (o && rr__has_room_for((size_t)stbds_shlen(rt->store->names))) {
+        stbds_shput(rt->store->names, strcpy(copy, name), o);
+        status = RR_OK, unused = NULL;
     }
     rr__global_unlock();
+    RR_FREE(unused);
+    if (before) rr__drop(cx, before);
+    return status;
 }
 
-/* Where a value outside its slot is; NULL: in memory. */
-static const char *rr__residence_text(rr_runtime *rt, rr__object *o) {
-    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
-    if (!s) return NULL;
-    rr__lock(&rt->store_lock);
-    bool is_here = s->residence == RR__HERE || s->residence == RR__LEAVING;
-    bool is_lost = s->residence == RR__LOST || (s->residence == RR__RETURNING && !s->file);
-    rr__unlock(&rt->store_lock);
-    return is_here ? NULL : is_lost ? "dropped" : "spilled";
+/* At the end of the runtime. */
+static void rr__object_names_clear(rr__context *cx) {
+    rr__global_lock(); /* threads outside may still ask, and give names: see rr__store_free */
+    rr__object_name *names = cx->runtime->store->names;
+    cx->runtime->store->names = NULL;
+    rr__global_unlock();
+    for (ptrdiff_t i = 0, n = stbds_shlen(names); i < n; i++) {
+        rr__drop(cx, names[i].value);
+        RR_FREE(names[i].key);
+    }
+    stbds_shfree(names);
 }
 
-static const char *rr__state_text(rr_runtime *rt, rr__object *o) {
-    uint64_t word = rr__load_acquire(&o->word);
-    enum rr__state state = rr__state_of(word);
-    if (o->kind == RR__CONSTRUCTOR) return state == RR__FAILED ? "ended" : "actor";
-    if (state == RR__FAILED) return "failed";
-    if (state != RR__READY) return state == RR__RUNNING ? "running" : "pending";
-    if (o->kind == RR__GATHER) return "gather";
-    if (word & RR__IS_INLINE) return "inline";
-    const char *elsewhere = rr__residence_text(rt, o);
-    return elsewhere ? elsewhere : "arena";
+/* Counts pins by hand: how many there are now, or -1: no memory, or none to take away. */
+static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
+    char text[24], *key = NULL;
+    snprintf(text, sizeof text, "%llx", (unsigned long long)id);
+    rr__global_lock();
+    ptrdiff_t at = stbds_shgeti(rt->store->pinned, text);
+    int64_t pins = (at >= 0 ? rt->store->pinned[at].value : 0) + by;
+    if (at >= 0) rt->store->pinned[at].value = pins, key = rt->store->pinned[at].key;
+    else if (pins > 0 && rr__has_room_for((size_t)stbds_shlen(rt->store->pinned)))
+        key = RR_MALLOC(strlen(text) + 1);
+    if (!key) pins = -1;
+    else if (at < 0) stbds_shput(rt->store->pinned, strcpy(key, text), pins);
+    else if (pins == 0) (void)stbds_shdel(rt->store->pinned, text);
+    rr__global_unlock();
+    if (pins == 0) RR_FREE(key);
+    return pins;
 }
 
-/* What is written of an object, which may go then. */
-static void rr__row_fill(rr_runtime *rt, rr__row *row) {
-    rr__object *o = row->object;
-    enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
-    uint64_t own = state < RR__READY && o->kind <= RR__METHOD && o->kind != RR__CONSTRUCTOR;
-    uint64_t known = own + row->argument + row->contained + row->pinned;
-    row->held = row->held > known ? row->held - known : 0;
-    row->state = rr__state_text(rt, o), row->site = o->site;
-    row->what = o->kind <= RR__METHOD ? o->of.fn->name : rr__type_of(o).name;
-    if (rr__is_internal(o)) row->state = NULL;
+/* ---- the store's own beginning and end ---- */
+
+static bool rr__store_init(rr__store *store) {
+    return rr__mutex_init(&store->lock) && rr__cond_init(&store->moved) &&
+           rr__cond_init(&store->spill_wake) && rr__mutex_init(&store->census_lock);
 }
 
-static int rr__row_order(const void *a, const void *b) {
-    const rr__row *left = a, *right = b;
-    if (left->bytes != right->bytes) return left->bytes > right->bytes ? -1 : 1;
-    return (uintptr_t)left->object < (uintptr_t)right->object ? -1 : 1;
+static void rr__store_free(rr__store *store) {
+    if (store->file) rr__file_close(store->file);
+    for (ptrdiff_t i = 0; i < stbds_shlen(store->pinned); i++) RR_FREE(store->pinned[i].key);
+    stbds_shfree(store->pinned);
+    for (ptrdiff_t i = 0; i < stbds_shlen(store->names); i++) RR_FREE(store->names[i].key);
+    stbds_shfree(store->names);
+    RR_FREE(store->spill_dir);
+    rr__cond_destroy(&store->spill_wake);
+    rr__mutex_destroy(&store->census_lock);
+    rr__cond_destroy(&store->moved);
+    rr__mutex_destroy(&store->lock);
 }
 
-static void rr__rows_write(rr_runtime *rt, rr__row *rows, size_t n, FILE *file) {
-    uint64_t limit = rt->evicts ? rt->config.store_bytes : 0;
-    rr__lock(&rt->store_lock);
-    uint64_t spilled = rt->store_stats.spill_bytes_used;
-    rr__unlock(&rt->store_lock);
-    if (n) qsort(rows, n, sizeof *rows, rr__row_order);
-    fprintf(file, "store: %llu bytes in memory, limit %llu (0: none), %llu in files\n",
-            (unsigned long long)rr__load_relaxed(&rt->store_used), /* a counter */
-            (unsigned long long)limit, (unsigned long long)spilled);
-    fprintf(file, "%12s %-8s %5s %8s %9s %6s %-16s %s\n", "bytes", "state", "held", "argument",
-            "contained", "pinned", "what", "made at");
-    for (size_t i = 0; i < n; i++) {
-        const rr__row *row = &rows[i];
-        if (row->state)
-            fprintf(file, "%12zu %-8s %5llu %8llu %9llu %6llu %-16s %s\n", row->bytes, row->state,
-                    (unsigned long long)row->held, (unsigned long long)row->argument,
-                    (unsigned long long)row->contained, (unsigned long long)row->pinned, row->what,
-                    row->site);
+// >>runtime/whole
+
+/* The memory of a runtime: what each part keeps there, in one block, and what is freed at the end.
+   Locks: none; nobody else knows the runtime yet, or any more. */
+
+/* A runtime, and a context, with what each part keeps there. */
+typedef struct rr__whole_runtime {
+    rr_runtime runtime;
+    rr__resources resources;
+    rr__timers timers;
+    rr__store store;
+    rr__tasks tasks;
+    rr__actors actors;
+} rr__whole_runtime;
+
+typedef struct rr__whole_context {
+    rr__context context;
+    rr__store_thread store;
+    rr__tasks_thread tasks;
+} rr__whole_context;
+
+static rr__context *rr__context_alloc(void) {
+    rr__whole_context *whole = RR_CALLOC(1, sizeof *whole);
+    if (!whole) return NULL;
+    whole->context.store = &whole->store, whole->context.tasks = &whole->tasks;
+    return &whole->context;
+}
+
+static rr_runtime *rr__runtime_alloc(void) {
+    rr__whole_runtime *whole = RR_CALLOC(1, sizeof *whole);
+    if (!whole) return NULL;
+    rr_runtime *rt = &whole->runtime;
+    rt->resources = &whole->resources, rt->timers = &whole->timers, rt->store = &whole->store;
+    rt->tasks = &whole->tasks, rt->actors = &whole->actors;
+    return rt;
+}
+
+/* Everything that may fail before a thread runs. */
+static bool rr__runtime_fill(rr_runtime *rt) {
+    const char *text = rr_status_text(RR_ERR_NO_MEMORY);
+    if (!(rt->no_memory = RR_CALLOC(1, sizeof *rt->no_memory + strlen(text) + 1))) return false;
+    rt->no_memory->status = RR_ERR_NO_MEMORY;
+    strcpy(rt->no_memory->text, text);
+    rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
+    rt->memory.surplus = rr__sweep_later, rt->memory.owner = rt;
+    bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
+              rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet) &&
+              rr__timers_init(rt->timers) && rr__resources_init(rt->resources) &&
+              rr__store_init(rt->store) && rr__slots_init(&rt->slots, &rt->memory) &&
+              rr__arena_init(&rt->arena, &rt->memory);
+    for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
+    return ok;
+}
+
+/* Frees what a live slot has outside the arena. No thread uses the runtime any more. */
+static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
+    enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
+    bool has_error = state == RR__FAILED && o->kind != RR__CONSTRUCTOR && !rr__is_decided(o);
+    if (has_error) rr__error_drop(o->data.error);
+    rr__control_free(rr__control_of(o));
+    if (o->kind == RR__CONSTRUCTOR) {
+        rr__actor *a = o->extra.own;
+        rr__error_drop(rr__load_relaxed(&a->death));
+        RR_FREE(a->care);
+        if (a->place == RR__ON_ITS_OWN) rr__big_free(a);
+    } else if (o->kind == RR__GATHER) {
+        RR_FREE(o->extra.parts);
+    } else if (o->flags & RR__IS_RECIPE) {
+        if (o->args_place == RR__ON_ITS_OWN) rr__big_free(rr__args_of(o));
+    } else if ((state == RR__READY && o->place != RR__IN_SLOT) || rr__is_unsealed(o)) {
+        if (o->place == RR__ON_ITS_OWN && o->data.block) rr__big_free(o->data.block);
+        rr__stored_dispose(rt, o);
     }
 }
 
-/* Nothing is kept alive, and nobody waits, while the file is written. */
-static rr_status rr__write_memory(rr__context *cx, FILE *file) {
-    rr_runtime *rt = cx->runtime;
-    rr__census c = {.runtime = rt};
-    rr__add_seq_cst(&rt->has_census, 1); /* pairs with rr__args_drop */
-    bool ok = rr__census_begin(cx, &c);
-    RR__STRESS_POINT();
-    for (size_t i = 0; ok && i < c.count; i++) rr__census_visit(cx, &c, c.rows[i].object);
-    if (ok) rr__census_marks(&c);
-    for (size_t i = 0; i < c.count; i++) {
-        rr__row_fill(rt, &c.rows[i]);
-        rr__drop(cx, c.rows[i].object);
+static void rr__runtime_free(rr_runtime *rt) {
+    for (uint32_t slot = 1;; slot++) {
+        rr__object *o = rr__slot_at(rt, slot);
+        if (!o) break;
+        if (rr__load_relaxed(&o->id)) rr__slot_dispose(rt, o);
     }
-    rr__sub_seq_cst(&rt->has_census, 1);
-    if (ok) rr__rows_write(rt, c.rows, c.count, file);
-    RR_FREE(c.rows);
-    RR_FREE(c.row_of);
-    return !ok ? RR_ERR_NO_MEMORY : fflush(file) || ferror(file) ? RR_ERR_IO : RR_OK;
+    for (rr__context *cx = rr__load_relaxed(&rt->contexts), *next; cx; cx = next) {
+        next = cx->next;
+        rr__context_free(cx);
+    }
+    rr__arena_free(&rt->arena);
+    rr__slots_free(&rt->slots);
+    for (int i = 0; i < RR__SHARDS; i++) rr__mutex_destroy(&rt->shards[i].lock);
+    rr__cond_destroy(&rt->quiet);
+    rr__mutex_destroy(&rt->lock);
+    rr__mutex_destroy(&rt->ring_lock);
+    rr__mutex_destroy(&rt->end_lock);
+    rr__timers_free(rt->timers);
+    rr__resources_free(rt->resources);
+    rr__store_free(rt->store);
+    rr__global_lock();
+    stbds_shfree(rt->actors->names);
+    rr__global_unlock();
+    RR_FREE(rt->no_memory);
+    RR_FREE(rt);
 }
 
-// >>runtime
+// >>runtime/attach
 
-/* ---- contexts ---- */
-
-static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) { /* under rt->lock */
-    rr__context *cx = is_worker ? NULL : rt->vacant;
-    if (cx) {
-        rt->vacant = cx->listed;
-        return cx;
-    }
-    if (!(cx = RR_CALLOC(1, sizeof *cx))) return NULL;
-    bool has_lock = rr__mutex_init(&cx->lock), has_cond = has_lock && rr__cond_init(&cx->wake);
-    if (!has_cond || !rr__deque_init(&cx->deque)) {
-        if (has_cond) rr__cond_destroy(&cx->wake);
-        if (has_lock) rr__mutex_destroy(&cx->lock);
-        RR_FREE(cx);
-        return NULL;
-    }
-    cx->runtime = rt, cx->is_worker = is_worker;
-    rr__store_relaxed(&cx->deque.is_served, (int)is_worker); /* published with the context */
-    cx->next = rr__load_relaxed(&rt->contexts);              /* written under this lock */
-    rr__store_seq_cst(&rt->contexts, cx); /* for P2 and rr__sum; pairs with all walks */
-    return cx;
-}
-
-static void rr__runtime_free(rr_runtime *rt);
+/* Attaching: a thread from outside gets a context in a runtime at its first call, and keeps the
+   runtime's memory until it lets go: at its next call after the runtime has stopped, or at its
+   end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
+   Locks: the global one, then rr_runtime.lock. */
 
 /* One thread less that may touch the runtime's memory; the last one frees it. */
 static void rr__runtime_let_go(rr_runtime *rt) {
@@ -9656,8 +10700,8 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
         if (o && is_open) rr__drop(cx, o);
         self->held[i].object = NULL, self->held[i].is_view = false;
     }
-    if (cx->lanes) rr__lanes_abandon(cx, cx->lanes);
-    cx->lanes = NULL;
+    if (cx->tasks->lanes) rr__lanes_abandon(cx, cx->tasks->lanes);
+    cx->tasks->lanes = NULL;
     rr__context **at = &self->attached;
     while (*at != cx) at = &(*at)->sibling;
     *at = cx->sibling;
@@ -9676,13 +10720,6 @@ static void rr__local_clear(rr__local *self) {
     self->path = NULL, self->path_count = self->path_capacity = 0;
     self->held = NULL, self->held_count = self->held_capacity = 0;
     self->scope_start = self->scope_depth = 0;
-}
-
-static void rr__thread_ends(void *local) {
-    rr__local *self = local;
-    rr__local_clear(self);
-    self->is_hooked = false;
-    if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
 }
 
 /* Attaches the calling thread to a runtime that the caller keeps; under the global lock. */
@@ -9752,7 +10789,11 @@ static RR__INLINE rr__context *rr__enter_to_submit(rr_status *status) {
     return cx;
 }
 
-/* ---- starting ---- */
+// >>runtime/configure
+
+/* Configuration: what the program gave, completed from the environment and the defaults, and
+   checked.
+   Locks: none; nobody else knows the runtime yet. */
 
 /* Reads a number from the environment into *out, if the program left it zero. */
 static rr_status rr__env_number(const rr_config *config, const char *name, uint64_t max,
@@ -9815,8 +10856,8 @@ static rr_status rr__resources_from_env(rr_runtime *rt) {
     for (int i = 0; i < RR_RESOURCES; i++)
         if (rt->config.resources[i].name) return RR_OK;
     if (!text || !*text) return RR_OK;
-    if (!(rt->stock_names = RR_MALLOC(strlen(text) + 1))) return RR_ERR_NO_MEMORY;
-    if (rr__resources_parse(&rt->config, strcpy(rt->stock_names, text))) return RR_OK;
+    if (!(rt->resources->names = RR_MALLOC(strlen(text) + 1))) return RR_ERR_NO_MEMORY;
+    if (rr__resources_parse(&rt->config, strcpy(rt->resources->names, text))) return RR_OK;
     rr__log(&rt->config, RR_LOG_ERROR,
             "the environment variable RUSTYRAY_RESOURCES is '%s': it must look like "
             "gpu=2,disk=0.5, with %d names at most",
@@ -9828,13 +10869,14 @@ static rr_status rr__resources_from_env(rr_runtime *rt) {
 /* The program's own names are copied, all into one block. */
 static rr_status rr__stock_names_copy(rr_runtime *rt) {
     size_t size = 0;
-    for (int i = 1; i < rt->stock_count; i++) size += strlen(rt->stocks[i].name) + 1;
-    char *to = rt->stock_names ? NULL : RR_MALLOC(size + 1);
-    if (rt->stock_names) return RR_OK; /* from the environment: ours already */
-    if (!(rt->stock_names = to)) return RR_ERR_NO_MEMORY;
-    for (int i = 1; i < rt->stock_count; i++) {
-        size_t n = strlen(rt->stocks[i].name) + 1;
-        rt->stocks[i].name = memcpy(to, rt->stocks[i].name, n);
+    for (int i = 1; i < rt->resources->count; i++)
+        size += strlen(rt->resources->stocks[i].name) + 1;
+    char *to = rt->resources->names ? NULL : RR_MALLOC(size + 1);
+    if (rt->resources->names) return RR_OK; /* from the environment: ours already */
+    if (!(rt->resources->names = to)) return RR_ERR_NO_MEMORY;
+    for (int i = 1; i < rt->resources->count; i++) {
+        size_t n = strlen(rt->resources->stocks[i].name) + 1;
+        rt->resources->stocks[i].name = memcpy(to, rt->resources->stocks[i].name, n);
         to += n;
     }
     return RR_OK;
@@ -9843,9 +10885,9 @@ static rr_status rr__stock_names_copy(rr_runtime *rt) {
 static rr_status rr__configure_stocks(rr_runtime *rt) {
     rr_status status = rr__resources_from_env(rt);
     if (status != RR_OK) return status;
-    const char *field = rt->stock_names ? "resources (RUSTYRAY_RESOURCES)" : "resources";
-    rt->stocks[RR__CPU] = (rr__stock){"cpu", (int64_t)rt->workers * RR__WHOLE, 0, 0};
-    rt->stock_count = 1;
+    const char *field = rt->resources->names ? "resources (RUSTYRAY_RESOURCES)" : "resources";
+    rt->resources->stocks[RR__CPU] = (rr__stock){"cpu", (int64_t)rt->workers * RR__WHOLE, 0, 0};
+    rt->resources->count = 1;
     for (int i = 0; i < RR_RESOURCES; i++) {
         const rr_resource *given = &rt->config.resources[i];
         if (!given->name) continue;
@@ -9854,7 +10896,7 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
         if (!*given->name || rr__stock_find(rt, given->name) >= 0)
             return rr__bad_config(&rt->config, field,
                                   "names that differ, and not 'cpu' (that is .workers)");
-        rt->stocks[rt->stock_count++] = (rr__stock){given->name, total, 0, 0};
+        rt->resources->stocks[rt->resources->count++] = (rr__stock){given->name, total, 0, 0};
     }
     return rr__stock_names_copy(rt);
 }
@@ -9868,8 +10910,8 @@ static rr_status rr__spill_dir_find(rr_runtime *rt) {
     if (!dir || !*dir) dir = "/tmp";
     if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__CAN_WRITE(dir))
         return rr__bad_config(&rt->config, "spill_dir", "a folder in which files can be made");
-    if (!(rt->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
-    strcpy(rt->spill_dir, dir);
+    if (!(rt->store->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
+    strcpy(rt->store->spill_dir, dir);
     return RR_OK;
 }
 
@@ -9899,104 +10941,14 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     status = rr__configure_store(rt);
     if (status != RR_OK) return status;
     if (c->max_pending < 0) return rr__bad_config(c, "max_pending", "0 (no limit) or more");
-    rt->max_pending = c->max_pending;
+    rt->config.max_pending = c->max_pending;
     return rr__configure_stocks(rt);
 }
 
-/* Everything that may fail before a thread runs. */
-static bool rr__runtime_fill(rr_runtime *rt) {
-    const char *text = rr_status_text(RR_ERR_NO_MEMORY);
-    if (!(rt->no_memory = RR_CALLOC(1, sizeof *rt->no_memory + strlen(text) + 1))) return false;
-    rt->no_memory->status = RR_ERR_NO_MEMORY;
-    strcpy(rt->no_memory->text, text);
-    rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
-    rr__store_relaxed(&rt->next_id, (uint64_t)1);                    /* nobody else is here yet */
-    bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
-              rr__mutex_init(&rt->end_lock) && rr__mutex_init(&rt->big_lock) &&
-              rr__cond_init(&rt->quiet) && rr__mutex_init(&rt->timer_lock) &&
-              rr__cond_init(&rt->timer_wake) && rr__mutex_init(&rt->stock_lock) &&
-              rr__mutex_init(&rt->store_lock) && rr__cond_init(&rt->store_moved) &&
-              rr__cond_init(&rt->spill_wake) && rr__mutex_init(&rt->census_lock);
-    ok = ok && rr__pool_init(&rt->slot_pool, sizeof(rr__object), RR__SLOT_LINK, 0);
-    rt->slot_pool.runtime = rt, rt->slot_pool.is_of_slots = true;
+// >>runtime/start
 
-    for (int i = 0; ok && i < RR__CLASSES; i++) {
-        ok = rr__pool_init(&rt->block_pools[i], rr__class_bytes(i), 0, (size_t)16 << 10);
-        rt->block_pools[i].runtime = rt;
-    }
-    for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
-    return ok;
-}
-
-static void rr__context_free(rr__context *cx) {
-    rr__deque_free(&cx->deque);
-    rr__cond_destroy(&cx->wake);
-    rr__mutex_destroy(&cx->lock);
-    RR_FREE(cx);
-}
-
-/* Frees what a live slot has outside the arena. No thread uses the runtime any more. */
-static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
-    enum rr__state state = rr__state_of(rr__load_relaxed(&o->word));
-    bool has_error = state == RR__FAILED && o->kind != RR__CONSTRUCTOR && !rr__is_decided(o);
-    if (has_error) rr__error_drop(o->data.error);
-    rr__control_free(rr__control_of(o));
-    if (o->kind == RR__CONSTRUCTOR) {
-        rr__actor *a = o->extra.own;
-        rr__error_drop(rr__load_relaxed(&a->death));
-        RR_FREE(a->care);
-        if (a->place == RR__ON_ITS_OWN) rr__big_free(a);
-    } else if (o->kind == RR__GATHER) {
-        RR_FREE(o->extra.parts);
-    } else if (o->flags & RR__IS_RECIPE) {
-        if (o->args_place == RR__ON_ITS_OWN) rr__big_free(rr__args_of(o));
-    } else if ((state == RR__READY && o->place != RR__IN_SLOT) || rr__is_unsealed(o)) {
-        if (o->place == RR__ON_ITS_OWN && o->data.block) rr__big_free(o->data.block);
-        rr__stored_dispose(rt, o);
-    }
-}
-
-static void rr__runtime_free(rr_runtime *rt) {
-    for (uint32_t slot = 1;; slot++) {
-        rr__object *o = rr__slot_at(rt, slot);
-        if (!o) break;
-        if (rr__load_relaxed(&o->id)) rr__slot_dispose(rt, o);
-    }
-    for (rr__context *cx = rr__load_relaxed(&rt->contexts), *next; cx; cx = next) {
-        next = cx->next;
-        rr__context_free(cx);
-    }
-    for (int i = 0; i < RR__CLASSES; i++) rr__pool_free(&rt->block_pools[i]);
-    rr__pool_free(&rt->slot_pool);
-    for (int k = 0; k < RR__SEGMENTS; k++) RR_FREE(rt->segment_memory[k]);
-    for (int i = 0; i < RR__SHARDS; i++) rr__mutex_destroy(&rt->shards[i].lock);
-    rr__cond_destroy(&rt->quiet);
-    rr__mutex_destroy(&rt->lock);
-    rr__mutex_destroy(&rt->ring_lock);
-    rr__mutex_destroy(&rt->end_lock);
-    rr__mutex_destroy(&rt->big_lock);
-    rr__cond_destroy(&rt->timer_wake);
-    rr__mutex_destroy(&rt->timer_lock);
-    rr__mutex_destroy(&rt->stock_lock);
-    rr__store_free(rt);
-    RR_FREE(rt->timers.entries);
-    RR_FREE(rt->ready.entries);
-    for (rr__shape *shape = rt->shapes, *next; shape; shape = next) {
-        next = shape->next;
-        RR_FREE(shape->waiting.entries);
-        RR_FREE(shape);
-    }
-    RR_FREE(rt->stock_names);
-
-    for (int i = 0; i < RR__BIGS; i++)
-        if (rt->bigs[i]) rr__big_free(rr__big_block(rt->bigs[i]));
-    rr__bigs_free(rt, rt->abandoned);
-    rr__global_lock();
-    stbds_shfree(rt->names);
-    rr__global_unlock();
-    RR_FREE(rt->no_memory);
-    RR_FREE(rt);
-}
+/* The start of a runtime.
+   Locks: the global one, then rr_runtime.lock. */
 
 static void rr__join_all(rr_runtime *rt) {
     rr__lock(&rt->lock);
@@ -10004,26 +10956,26 @@ static void rr__join_all(rr_runtime *rt) {
     for (rr__context *cx = rt->parked; cx; cx = cx->listed) rr__context_wake(cx);
     rt->parked = NULL;
     rr__unlock(&rt->lock);
-    rr__lock(&rt->timer_lock);
-    rr__cond_signal(&rt->timer_wake);
-    rr__unlock(&rt->timer_lock);
-    rr__lock(&rt->store_lock);
-    rr__cond_signal(&rt->spill_wake);
-    rr__unlock(&rt->store_lock);
+    rr__lock(&rt->timers->lock);
+    rr__cond_signal(&rt->timers->wake);
+    rr__unlock(&rt->timers->lock);
+    rr__lock(&rt->store->lock);
+    rr__cond_signal(&rt->store->spill_wake);
+    rr__unlock(&rt->store->lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         if (cx->has_thread) rr__thread_join(cx->thread);
 }
 
 /* Makes a runtime with its workers running, and lists it. */
 static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
-    rr_runtime *rt = RR_CALLOC(1, sizeof *rt);
+    rr_runtime *rt = rr__runtime_alloc();
     if (!rt) return RR_ERR_NO_MEMORY;
     rr_status status = rr__configure(rt, config);
     if (status == RR_OK && !rr__runtime_fill(rt)) status = RR_ERR_NO_MEMORY;
     if (status != RR_OK) {
         RR_FREE(rt->no_memory); /* mutexes hold no memory on the platforms that there are */
-        RR_FREE(rt->stock_names);
-        RR_FREE(rt->spill_dir);
+        RR_FREE(rt->resources->names);
+        RR_FREE(rt->store->spill_dir);
         RR_FREE(rt);
         return status;
     }
@@ -10070,65 +11022,32 @@ static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_
     return status;
 }
 
-/* ---- stopping ---- */
+// >>runtime/stop
+
+/* The end of a runtime. rr_shutdown adds up what the threads submitted and finished, each in
+   counters of its own, until both are the same; then actors are ended, and threads joined. What
+   stands still with something left is set going step by step.
+   Locks: rr_runtime.lock while it waits. */
 
 static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
     /* A cancellation is counted by who decides, while the owner may count, and take back, what it
        comes with: so there may be none on the way while the sums are made. */
-    uint64_t begun = rr__load_seq_cst(&rt->cancels_begun);
-    if (rr__load_seq_cst(&rt->cancels_over) != begun) return false;
+    uint64_t begun = rr__load_seq_cst(&rt->tasks->cancels_begun);
+    if (rr__load_seq_cst(&rt->tasks->cancels_over) != begun) return false;
     /* Ended before submitted: equal sums mean that there was a moment when all had ended. */
     uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
     uint64_t gone = rr__sum(rt, RR__ACTORS_GONE);
     if (ended != rr__sum(rt, RR__SUBMITTED)) return false;
-    if (rr__load_seq_cst(&rt->cancels_begun) != begun) return false;
+    if (rr__load_seq_cst(&rt->tasks->cancels_begun) != begun) return false;
     return !actors_too || gone == rr__sum(rt, RR__ACTORS_MADE);
 }
-
-/* Does this thread stand still for as long as nobody else does something? That of the timers counts
-   what it does. Under the runtime's lock. */
-static bool rr__is_still(rr__context *cx) {
-    rr__lock(&cx->lock);
-    rr__sleeper *s = cx->sleeper;
-    bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
-    rr__unlock(&cx->lock);
-    sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
-    if (cx->is_worker)
-        return sleeps || cx->is_parked || cx == cx->runtime->timer_context ||
-               cx == cx->runtime->spiller;
-    return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
-}
-
-/* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
-   created and never sealed. */
-static bool rr__is_stuck(rr_runtime *rt) {
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (!rr__stands_still(rt)) return false;
-    rr__lock(&rt->timer_lock);
-    bool goes_on =
-        rt->retries > 0 || rt->firing > 0; /* a time limit alone is nothing to wait for */
-    rr__unlock(&rt->timer_lock);
-    if (goes_on) return false;
-    for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
-        for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-            if (!rr__is_still(cx)) return false;
-    return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
-}
-
-static bool rr__unseal(rr__object *o);
-
-static void rr__object_names_clear(rr__context *cx);
 
 /* Who made it may still be writing to its room, until the next call that says that the runtime has
    ended: so that stays until its memory goes. */
 static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
     if (!o->data.block) return;
     rr__store_return(rt, rr__info_of(o));
-    if (o->place != RR__ON_ITS_OWN) return;
-    rr__big *big = rr__big_of(o->data.block);
-    rr__lock(&rt->big_lock);
-    big->next = rt->abandoned, rt->abandoned = big;
-    rr__unlock(&rt->big_lock);
+    rr__arena_abandon(&rt->arena, o->data.block, o->place);
 }
 
 static void rr__fail_object(rr__context *cx, rr__object *o) {
@@ -10240,7 +11159,55 @@ static rr_status rr__stop(rr__context *cx) {
     return RR_OK;
 }
 
-// >>public
+// >>runtime/above
+
+/* What the layers above do when a layer below finds that it is time: the table that core/context.h
+   declares.
+   Locks: none. */
+
+static const rr__hooks rr__above = {
+    .ops =
+        {
+            [RR__FUNCTION] = {.missing = rr__args_missing,
+                              .ready = rr__function_ready,
+                              .run = rr__function_run,
+                              .decided = rr__function_decided,
+                              .abandon = rr__function_abandon,
+                              .begun = rr__function_begun,
+                              .due = rr__function_due,
+                              .end = rr__function_end},
+            [RR__METHOD] = {.missing = rr__args_missing,
+                            .ready = rr__message_ready,
+                            .run = rr__message_run,
+                            .decided = rr__lane_forget,
+                            .abandon = rr__message_abandon,
+                            .begun = rr__message_begun,
+                            .end = rr__outcome_free},
+            [RR__CONSTRUCTOR] = {.missing = rr__args_missing,
+                                 .ready = rr__actor_ready,
+                                 .run = rr__actor_run_class,
+                                 .due = rr__actor_due,
+                                 .unheld = rr__actor_poke,
+                                 .end = rr__actor_free},
+            [RR__VALUE] = {.end = rr__outcome_free},
+            [RR__GATHER] = {.missing = rr__missing_part,
+                            .ready = rr__gather_finish,
+                            .end = rr__gather_end},
+            [RR__FIELD] = {.missing = rr__field_missing,
+                           .ready = rr__field_finish,
+                           .end = rr__outcome_free},
+            [RR__STREAM] = {.end = rr__stream_close},
+        },
+    .context_alloc = rr__context_alloc,
+    .work = rr__worker_main,
+    .thread_ends = rr__local_clear,
+    .rebuild = rr__rebuild,
+    .recipe_end = rr__recipe_end,
+};
+
+// >>public/runtime
+
+/* The public functions: checks, then one call. */
 
 static rr_status rr__explain_start(const rr_config *config, rr_status status) {
     if (status != RR_OK && status != RR_ERR_ALREADY_RUNNING && status != RR_ERR_INVALID &&
@@ -10290,7 +11257,9 @@ rr_runtime *rr_runtime_use(rr_runtime *runtime) {
     return before;
 }
 
-/* ---- errors ---- */
+// >>public/errors
+
+/* Errors: their messages and codes. */
 
 static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref ref) {
     if (!rr__is_decided(o)) return rr__error_message_of(o->data.error);
@@ -10326,7 +11295,9 @@ int rr_error_code(rr_ref ref) {
     return code;
 }
 
-/* ---- handles ---- */
+// >>public/handles
+
+/* Counts of handles, and scopes. */
 
 static void rr__retain(rr_ref ref, bool actor) {
     rr_status status;
@@ -10424,376 +11395,14 @@ void rr_scope_end(rr_scope scope) {
     self->scope_start = scope.outer;
 }
 
-/* ---- objects ---- */
+// >>public/reading
 
-/* A new complete or unsealed object with one count, the caller's, in its scope. */
-static rr__object *rr__value_new(rr__context *cx, const char *site, rr_status *status) {
-    rr__object *o = rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__VALUE, site) : NULL;
-    *status = o ? RR_OK : RR_ERR_NO_MEMORY;
-    return o;
-}
-
-/* Failed objects still have a reference, which tells why. */
-static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status, int kind,
-                                enum rr__state state) {
-    rr_ref ref = rr__ref_to(cx, o);
-    if (status != RR_OK) {
-        rr__error *error = rr__error_of_status(cx->runtime, status, o);
-        o->data.error = error, o->place = RR__IN_SLOT, state = RR__FAILED;
-    }
-    rr__scope_hold(rr__self(), cx, o, false);
-    if (state == RR__READY) rr__stored_begin(cx, o);
-    rr__store_copied(cx);
-    rr__publish(o, state, 1, kind);
-    return ref;
-}
-
-/* Bytes into a new object. */
-static rr_status rr__bytes_fill(rr__context *cx, rr__object *o, rr_bytes bytes) {
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
-    rr__store_relaxed(&o->info, (uint64_t)bytes.size); /* published with word */
-    if (bytes.size == 0) return RR_OK;
-    if (!bytes.data) return RR_ERR_INVALID;
-    rr_status status = rr__value_room(cx, bytes.size, &o->data.block, &o->place);
-    if (status == RR_OK) memcpy(o->data.block, bytes.data, bytes.size);
-    return status;
-}
-
-/* A handle or a large value into a new object. */
-static RR__NOINLINE rr_status rr__value_fill_any(rr__context *cx, rr__object *o, rr_type type,
-                                                 const void *value) {
-    rr__result small;
-    if (type.kind == RR__KIND_MANY) return RR_ERR_INVALID; /* rr_gather makes one */
-    if (type.size > RR__INLINE_BYTES) {
-        rr_status status = rr__value_room(cx, type.size, &o->data.block, &o->place);
-        if (status == RR_OK) memcpy(o->data.block, value, type.size);
-        return status;
-    }
-    memcpy(&small.small, value, type.size);
-    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, small.small.bytes);
-    if (!rr__result_handle(cx, &small, type.kind == RR__KIND_ACTOR)) return RR_ERR_STALE;
-    rr__write_words(o, &small.small, type.size);
-    return RR_OK;
-}
-
-/* A value of any type into a new object. */
-static RR__INLINE rr_status rr__value_fill(rr__context *cx, rr__object *o, rr_type type,
-                                           const void *value) {
-    o->of.type_name = type.name;
-    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
-    if (RR__UNLIKELY(type.size > RR__INLINE_BYTES || !rr__kind_is_plain(type.kind)))
-        return rr__value_fill_any(cx, o, type, value);
-    rr__write_words(o, value, type.size);
-    return RR_OK;
-}
-
-rr_ref rr__put(rr_type type, const void *value, const char *site) {
-    rr_status status;
-    rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
-    if (!o) return rr__status_ref(status);
-    status = rr__value_fill(cx, o, type, value);
-    return rr__value_publish(cx, o, status, type.kind, RR__READY);
-}
-
-static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char *site,
-                                    rr_status *status) {
-    rr__object *o = rr__object_new(cx, RR__VALUE, site);
-    *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
-    if (*status == RR_OK) rr__stored_begin(cx, o);
-    rr__store_copied(cx);
-    if (*status == RR_OK) {
-        rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
-        return o;
-    }
-    if (o) rr__object_free(cx, o);
-    return NULL;
-}
-
-rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
-    rr_status status;
-    rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
-    if (!o) return rr__status_ref(status);
-    status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
-    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
-}
-
-rr_ref rr__create(size_t size, void **room, const char *site) {
-    rr_status status;
-    void *nothing, **out = room ? room : &nothing;
-    *out = NULL;
-    rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
-    if (!o) return rr__status_ref(status);
-    /* Room to write to even for 0 bytes: NULL means failure. */
-    o->of.type_name = "rr_bytes";
-    rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
-    status = rr__value_room(cx, size, &o->data.block, &o->place);
-    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
-    if (status == RR_OK) *out = o->data.block;
-    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
-}
-
-/* Takes an unsealed object for its end; once (rule R1). */
-static bool rr__unseal(rr__object *o) {
-    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    while (rr__state_of(word) == RR__WAITING)
-        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__WAITING)))
-            return true;
-    return false;
-}
-
-rr_status rr_seal(rr_ref ref) {
-    rr_status status = RR_OK;
-    rr__context *cx = rr__enter(&status);
-    if (!cx) return status;
-    rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
-    if (!rr__is_unsealed(o) || !rr__unseal(o))
-        status = rr__note(ref, RR_ERR_INVALID,
-                          "rr_seal: the object of %s was sealed before, or was "
-                          "not made by rr_create",
-                          o->site);
-    if (status == RR_OK) {
-        rr__stored_begin(cx, o);
-        rr__complete(cx, o, RR__READY); /* gives the pin back */
-    } else rr__drop(cx, o);
-    return status;
-}
-
-void *rr_result(size_t size) {
-    rr__frame *frame = rr__self()->frame;
-    rr__context *cx = frame ? frame->runner : NULL;
-    if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
-        rr__log(rr__log_config(), RR_LOG_WARN,
-                "rr_result: only a body that returns rr_bytes has one");
-        return NULL;
-    }
-    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
-    frame->room_bytes = size;
-    rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
-    if (status != RR_OK && !frame->error)
-        frame->error = rr__error_of_status(cx->runtime, status, frame->task);
-    return frame->room;
-}
-
-/* The parts of a gather, each counted; or NULL and the error. */
-static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const rr_ref *refs,
-                                size_t n, rr__error **error) {
-    size_t each = sizeof(rr_bytes) + sizeof(rr__object *);
-    rr__parts *parts =
-        n > (SIZE_MAX - sizeof *parts) / each ? NULL : RR_MALLOC(sizeof *parts + n * each);
-    *error = cx->runtime->no_memory;
-    if (!parts) return NULL;
-    memset(parts, 0, sizeof *parts);
-    parts->objects = (rr__object **)(parts->items + n);
-    for (size_t i = 0; i < n; i++) {
-        if ((parts->objects[i] = rr__pin(cx, refs[i], false))) {
-            parts->count++;
-            continue;
-        }
-        rr_status status = refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot);
-        *error = rr__error_new(cx->runtime, status, gather, "its part %zu: %s", i + 1,
-                               rr_status_text(status));
-        rr__parts_free(cx, parts);
-        return NULL;
-    }
-    *error = NULL;
-    return parts;
-}
-
-rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
-    rr_status status;
-    rr__error *error;
-    rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
-    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
-    rr_ref ref = rr__ref_to(cx, o);
-    rr__scope_hold(rr__self(), cx, o, false);
-    o->of.type_name = "rr_many";
-    if (n && !refs) error = rr__error_of_status(cx->runtime, RR_ERR_INVALID, o);
-    else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
-    if (error) {
-        o->data.error = error;
-        rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
-        return ref;
-    }
-    rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
-    rr__proceed(cx, o);
-    return ref;
-}
-
-rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
-    rr_status status;
-    rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__FIELD, site) : NULL;
-    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
-    rr__object *of = rr__kind_is_plain(type.kind) ? rr__pin(cx, ref, false) : NULL;
-    rr_ref field = rr__ref_to(cx, o);
-    uint64_t words[4] = {(uintptr_t)of, offset, (uintptr_t)whole->name, whole->size};
-    rr__scope_hold(rr__self(), cx, o, false);
-    o->of.type_name = type.name;
-    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
-    if (!of) {
-        status = !rr__kind_is_plain(type.kind) ? RR_ERR_INVALID
-                 : ref.id                      ? RR_ERR_STALE
-                                               : rr__status_of(ref.slot);
-        o->data.error = rr__error_of_status(cx->runtime, status, o);
-        rr__publish(o, RR__FAILED, 1, type.kind);
-        return field;
-    }
-    for (int i = 0; i < 4; i++) rr__store_release(&o->words[i], words[i]); /* see rr__write_words */
-    rr__publish(o, RR__WAITING, 2, type.kind);
-    rr__proceed(cx, o);
-    return field;
-}
-
-static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site);
-
-/* ---- names and pins ---- */
-
-static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *unused = copy;
-    if (o && !copy) return RR_ERR_NO_MEMORY;
-    rr__global_lock();
-    ptrdiff_t at = stbds_shlen(rt->object_names) ? stbds_shgeti(rt->object_names, name) : -1;
-    rr__object *before = at >= 0 ? rt->object_names[at].value : NULL;
-    rr_status status = before ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
-    if (before && o) {
-        rt->object_names[at].value = o;
-    } else if (before) {
-        unused = rt->object_names[at].key;
-        (void)stbds_shdel(rt->object_names, name);
-    } else if (o && rr__has_room_for((size_t)stbds_shlen(rt->object_names))) {
-        stbds_shput(rt->object_names, strcpy(copy, name), o);
-        status = RR_OK, unused = NULL;
-    }
-    rr__global_unlock();
-    RR_FREE(unused);
-    if (before) rr__drop(cx, before);
-    return status;
-}
-
-rr_status rr_name(const char *name, rr_ref ref) {
-    rr_status status = RR_OK;
-    rr__context *cx = rr__enter(&status);
-    if (!cx) return status;
-    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
-    rr__object *o = ref.id ? rr__pin(cx, ref, false) : NULL;
-    if (!o && (ref.id || ref.slot))
-        return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
-    status = rr__name_object(cx, name, o);
-    if (status != RR_OK && o) rr__drop(cx, o);
-    return status == RR_OK ? status : rr__note_status(ref, status);
-}
-
-rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char *site) {
-    rr_ref ref = rr__put(type, value, site);
-    rr_status status = name && *name ? rr_get_void(ref) : RR_ERR_INVALID;
-    if (status == RR_OK) status = rr_name(name, ref);
-    else if (status != RR_ERR_INVALID) return ref; /* who had the name keeps it */
-    if (status == RR_OK) return ref;
-    rr__release_ref(ref);
-    rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__status_ref(status);
-    status = name && *name ? RR_ERR_NO_MEMORY : RR_ERR_INVALID;
-    return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
-}
-
-rr_status rr_find(const char *name, rr_ref *out) {
-    rr_status status = RR_OK;
-    rr__local *self = rr__self();
-    rr__context *cx = rr__enter(&status);
-    if (out) *out = RR__NULL_REF;
-    if (!cx) return status;
-    if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
-    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
-    rr__global_lock();
-    bool has_names = stbds_shlen(cx->runtime->object_names) > 0; /* to look makes a table */
-    rr__object *o = has_names ? stbds_shget(cx->runtime->object_names, name) : NULL;
-    if (o) rr__share(o); /* the name counts it */
-    rr__global_unlock();
-    if (!o)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
-    rr__scope_hold(self, cx, o, false);
-    *out = rr__ref_to(cx, o);
-    return RR_OK;
-}
-
-/* At the end of the runtime. */
-static void rr__object_names_clear(rr__context *cx) {
-    rr__global_lock(); /* threads outside may still ask, and give names: see rr__store_free */
-    rr__object_name *names = cx->runtime->object_names;
-    cx->runtime->object_names = NULL;
-    rr__global_unlock();
-    for (ptrdiff_t i = 0, n = stbds_shlen(names); i < n; i++) {
-        rr__drop(cx, names[i].value);
-        RR_FREE(names[i].key);
-    }
-    stbds_shfree(names);
-}
+/* Reading objects, and waiting for them. */
 
 static rr_status rr__note_unreadable(const rr__object *o, rr_ref ref, rr_status status) {
     return rr__note(ref, status, "'%s' (made at %s) could not be brought back into memory: %s",
                     rr__name_of(o), o->site, rr_status_text(status));
 }
-
-/* Counts pins by hand: how many there are now, or -1: no memory, or none to take away. */
-static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
-    char text[24], *key = NULL;
-    snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-    rr__global_lock();
-    ptrdiff_t at = stbds_shgeti(rt->pinned, text);
-    int64_t pins = (at >= 0 ? rt->pinned[at].value : 0) + by;
-    if (at >= 0) rt->pinned[at].value = pins, key = rt->pinned[at].key;
-    else if (pins > 0 && rr__has_room_for((size_t)stbds_shlen(rt->pinned)))
-        key = RR_MALLOC(strlen(text) + 1);
-    if (!key) pins = -1;
-    else if (at < 0) stbds_shput(rt->pinned, strcpy(key, text), pins);
-    else if (pins == 0) (void)stbds_shdel(rt->pinned, text);
-    rr__global_unlock();
-    if (pins == 0) RR_FREE(key);
-    return pins;
-}
-
-rr_status rr_pin(rr_ref ref) {
-    rr_status status = rr_get_void(ref);
-    rr__context *cx = status == RR_OK ? rr__enter(&status) : NULL;
-    if (!cx) return status;
-    rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
-    status = rr__use(cx, o);
-    rr__store_copied(cx);
-    if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
-    else if (rr__pins_change(cx->runtime, ref.id, 1) < 0) {
-        rr__unuse(cx, o);
-        status = rr__note_status(ref, RR_ERR_NO_MEMORY);
-    }
-    if (status != RR_OK) rr__drop(cx, o); /* else the count stays */
-    return status;
-}
-
-rr_status rr_unpin(rr_ref ref) {
-    rr_status status = RR_OK;
-    rr__context *cx = rr__enter(&status);
-    if (!cx) return status;
-    rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
-    if (rr__pins_change(cx->runtime, ref.id, -1) < 0) {
-        status = rr__note(ref, RR_ERR_INVALID, "rr_unpin: '%s' (made at %s) is not pinned",
-                          rr__name_of(o), o->site);
-        rr__drop(cx, o);
-        return status;
-    }
-    rr__unuse(cx, o);
-    rr__drop(cx, o);
-    rr__drop(cx, o);
-    return RR_OK;
-}
-
-/* ---- reading ---- */
 
 /* A scalar in its slot, without taking a count: copied, and valid if the id is still the same. */
 static RR__INLINE bool rr__read_scalar(rr__object *o, rr_ref ref, const rr_type *type, void *out) {
@@ -10927,8 +11536,6 @@ bool rr_ready(rr_ref ref) {
     return !o || rr__is_complete(o);
 }
 
-/* ---- waiting for many ---- */
-
 /* Pins what is not ready, NULLs for the rest; notes the indices of what is, and counts them. */
 static size_t rr__wait_look(rr__context *cx, const rr_ref *refs, size_t n, size_t k,
                             rr__object **objects, size_t *ready) {
@@ -11006,14 +11613,215 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
     return found;
 }
 
-/* ---- tasks ---- */
+// >>public/objects
+
+/* Making objects, naming and pinning them. */
+
+rr_ref rr__put(rr_type type, const void *value, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    status = rr__value_fill(cx, o, type, value);
+    return rr__value_publish(cx, o, status, type.kind, RR__READY);
+}
+
+rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
+    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
+}
+
+rr_ref rr__create(size_t size, void **room, const char *site) {
+    rr_status status;
+    void *nothing, **out = room ? room : &nothing;
+    *out = NULL;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    /* Room to write to even for 0 bytes: NULL means failure. */
+    o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
+    status = rr__value_room(cx, size, &o->data.block, &o->place);
+    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    if (status == RR_OK) *out = o->data.block;
+    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
+}
+
+rr_status rr_seal(rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!rr__is_unsealed(o) || !rr__unseal(o))
+        status = rr__note(ref, RR_ERR_INVALID,
+                          "rr_seal: the object of %s was sealed before, or was "
+                          "not made by rr_create",
+                          o->site);
+    if (status == RR_OK) {
+        rr__stored_begin(cx, o);
+        rr__complete(cx, o, RR__READY); /* gives the pin back */
+    } else rr__drop(cx, o);
+    return status;
+}
+
+void *rr_result(size_t size) {
+    rr__frame *frame = rr__self()->frame;
+    rr__context *cx = frame ? frame->runner : NULL;
+    if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
+        rr__log(rr__log_config(), RR_LOG_WARN,
+                "rr_result: only a body that returns rr_bytes has one");
+        return NULL;
+    }
+    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    frame->room_bytes = size;
+    rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
+    if (status != RR_OK && !frame->error)
+        frame->error = rr__error_of_status(cx->runtime, status, frame->task);
+    return frame->room;
+}
+
+rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
+    rr_status status;
+    rr__error *error;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
+    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+    rr_ref ref = rr__ref_to(cx, o);
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = "rr_many";
+    if (n && !refs) error = rr__error_of_status(cx->runtime, RR_ERR_INVALID, o);
+    else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
+    if (error) {
+        o->data.error = error;
+        rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
+        return ref;
+    }
+    rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
+    rr__proceed(cx, o);
+    return ref;
+}
+
+rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__FIELD, site) : NULL;
+    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+    rr__object *of = rr__kind_is_plain(type.kind) ? rr__pin(cx, ref, false) : NULL;
+    rr_ref field = rr__ref_to(cx, o);
+    uint64_t words[4] = {(uintptr_t)of, offset, (uintptr_t)whole->name, whole->size};
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
+    if (!of) {
+        status = !rr__kind_is_plain(type.kind) ? RR_ERR_INVALID
+                 : ref.id                      ? RR_ERR_STALE
+                                               : rr__status_of(ref.slot);
+        o->data.error = rr__error_of_status(cx->runtime, status, o);
+        rr__publish(o, RR__FAILED, 1, type.kind);
+        return field;
+    }
+    for (int i = 0; i < 4; i++) rr__store_release(&o->words[i], words[i]); /* see rr__write_words */
+    rr__publish(o, RR__WAITING, 2, type.kind);
+    rr__proceed(cx, o);
+    return field;
+}
+
+rr_status rr_name(const char *name, rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
+    rr__object *o = ref.id ? rr__pin(cx, ref, false) : NULL;
+    if (!o && (ref.id || ref.slot))
+        return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
+    status = rr__name_object(cx, name, o);
+    if (status != RR_OK && o) rr__drop(cx, o);
+    return status == RR_OK ? status : rr__note_status(ref, status);
+}
+
+rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char *site) {
+    rr_ref ref = rr__put(type, value, site);
+    rr_status status = name && *name ? rr_get_void(ref) : RR_ERR_INVALID;
+    if (status == RR_OK) status = rr_name(name, ref);
+    else if (status != RR_ERR_INVALID) return ref; /* who had the name keeps it */
+    if (status == RR_OK) return ref;
+    rr__release_ref(ref);
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return rr__status_ref(status);
+    status = name && *name ? RR_ERR_NO_MEMORY : RR_ERR_INVALID;
+    return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+}
+
+rr_status rr_find(const char *name, rr_ref *out) {
+    rr_status status = RR_OK;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter(&status);
+    if (out) *out = RR__NULL_REF;
+    if (!cx) return status;
+    if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
+    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    rr__global_lock();
+    bool has_names = stbds_shlen(cx->runtime->store->names) > 0; /* to look makes a table */
+    rr__object *o = has_names ? stbds_shget(cx->runtime->store->names, name) : NULL;
+    if (o) rr__share(o); /* the name counts it */
+    rr__global_unlock();
+    if (!o)
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
+    rr__scope_hold(self, cx, o, false);
+    *out = rr__ref_to(cx, o);
+    return RR_OK;
+}
+
+rr_status rr_pin(rr_ref ref) {
+    rr_status status = rr_get_void(ref);
+    rr__context *cx = status == RR_OK ? rr__enter(&status) : NULL;
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    status = rr__use(cx, o);
+    rr__store_copied(cx);
+    if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
+    else if (rr__pins_change(cx->runtime, ref.id, 1) < 0) {
+        rr__unuse(cx, o);
+        status = rr__note_status(ref, RR_ERR_NO_MEMORY);
+    }
+    if (status != RR_OK) rr__drop(cx, o); /* else the count stays */
+    return status;
+}
+
+rr_status rr_unpin(rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (rr__pins_change(cx->runtime, ref.id, -1) < 0) {
+        status = rr__note(ref, RR_ERR_INVALID, "rr_unpin: '%s' (made at %s) is not pinned",
+                          rr__name_of(o), o->site);
+        rr__drop(cx, o);
+        return status;
+    }
+    rr__unuse(cx, o);
+    rr__drop(cx, o);
+    rr__drop(cx, o);
+    return RR_OK;
+}
+
+// >>public/tasks
+
+/* Calling, cancelling, and what bodies ask. */
 
 rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site) {
     rr_status status;
     (void)n; /* checked when it was compiled */
     rr__context *cx = rr__enter_to_submit(&status);
     if (RR__UNLIKELY(!cx)) return rr__status_ref(status);
-    if (RR__UNLIKELY(cx->runtime->max_pending)) rr__make_way(cx);
+    if (RR__UNLIKELY(cx->runtime->config.max_pending)) rr__make_way(cx);
     return rr__submit(cx, fn, args, NULL, site);
 }
 
@@ -11029,7 +11837,7 @@ rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
-    if (cx->runtime->max_pending) rr__make_way(cx);
+    if (cx->runtime->config.max_pending) rr__make_way(cx);
     return rr__options_are_zero(options) ? rr__submit(cx, fn, args, NULL, site)
                                          : rr__submit(cx, fn, args, options, site);
 }
@@ -11077,21 +11885,6 @@ int rr_attempt(void) {
                                                       : 0;
 }
 
-/* A reference that holds an error which no object of a task could. */
-static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site) {
-    rr_status status;
-    rr__object *o = rr__value_new(cx, site, &status);
-    if (!o) {
-        rr__error_drop(error);
-        return rr__status_ref(status);
-    }
-    o->of.type_name = "void", o->data.error = error;
-    rr_ref ref = rr__ref_to(cx, o);
-    rr__scope_hold(rr__self(), cx, o, false);
-    rr__publish(o, RR__FAILED, 1, RR__KIND_VOID);
-    return ref;
-}
-
 static rr__error *rr__named_error(rr__context *cx, const rr_function *fn, const char *name,
                                   const rr__named_arg *args, size_t n) {
     char suggestion[200];
@@ -11124,7 +11917,7 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr__arg plain[8];
     for (size_t i = 0; i < n; i++)
         plain[i] = (rr__arg){args[i].value.type.name ? args[i].value.data : NULL, args[i].ref};
-    if (cx->runtime->max_pending) rr__make_way(cx);
+    if (cx->runtime->config.max_pending) rr__make_way(cx);
     return rr__submit(cx, fn, plain, NULL, site);
 }
 
@@ -11141,167 +11934,6 @@ void rr_fail(int code, const char *format, ...) {
                                       format, args);
     }
     va_end(args);
-}
-
-/* ---- streams ---- */
-
-/* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
-static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
-    rr__object *o = rr__object_new(cx, RR__VALUE, site);
-    if (!o) return NULL;
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
-    rr__store_relaxed(&o->flags, (uint8_t)what);
-    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
-    rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
-    return o;
-}
-
-/* Takes over a count. */
-static void rr__signal_fire(rr__context *cx, rr__object *signal) {
-    if (!signal) return;
-    if (rr__unseal(signal)) rr__complete(cx, signal, RR__READY);
-    else rr__drop(cx, signal);
-}
-
-/* The signal in *place, for the caller to wait for, counted: the one that is there, or the
-   caller's, which it gives away. Under the lock. */
-static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
-    if (!*place) *place = *own, *own = NULL;
-    rr__share(*place);
-    return *place;
-}
-
-static rr__stream *rr__stream_of(const rr__object *task) {
-    const rr__control *control = rr__control_of(task);
-    return control ? control->stream : NULL;
-}
-
-/* The last handle of the reader's end went. */
-static void rr__stream_close(rr__context *cx, rr__object *reader) {
-    rr__object *task = reader->extra.producer;
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__cancel_tree(cx, task, RR__IS_CANCELLED); /* first: rr_yield says what rr_cancelled does */
-    RR__STRESS_POINT();
-    if (!stream) { /* it could not be submitted */
-        rr__drop(cx, task);
-        return;
-    }
-    rr__lock(&shard->lock);
-    rr__object *space = stream->space, *more = stream->more;
-    size_t first = stream->first, count = stream->count;
-    stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
-    rr__unlock(&shard->lock);
-    for (size_t i = 0; i < count; i++) /* nobody else touches them now */
-        rr__drop(cx, stream->items[(first + i) & (stream->room - 1)]);
-    rr__signal_fire(cx, space);
-    rr__signal_fire(cx, more);
-    rr__drop(cx, task);
-}
-
-static bool rr__stream_grow_locked(rr__stream *stream) {
-    size_t room = stream->room ? 2 * stream->room : 8;
-    rr__object **items = RR_MALLOC(room * sizeof *items);
-    if (!items) return false;
-    for (size_t i = 0; i < stream->count; i++)
-        items[i] = stream->items[(stream->first + i) & (stream->room - 1)];
-    RR_FREE(stream->items);
-    stream->items = items, stream->room = room, stream->first = 0;
-    return true;
-}
-
-/* Puts an object into the queue; takes over its count if it returns RR_OK. */
-static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *more = NULL;
-    rr__lock(&shard->lock);
-    rr_status status = stream->is_closed ? RR_ERR_CANCELLED : RR_OK;
-    if (status == RR_OK && stream->count == stream->room && !rr__stream_grow_locked(stream))
-        status = RR_ERR_NO_MEMORY;
-    if (status == RR_OK) {
-        stream->items[(stream->first + stream->count++) & (stream->room - 1)] = item;
-        more = stream->more, stream->more = NULL, stream->made++;
-    }
-    rr__unlock(&shard->lock);
-    rr__signal_fire(cx, more);
-    return status;
-}
-
-/* The reader waits below on this stack, because there was no other thread for the body? */
-static bool rr__is_on_its_reader(const rr__object *task) {
-    const rr__reading *reading = rr__self()->reading;
-    while (reading && reading->task != task) reading = reading->outer;
-    return reading != NULL;
-}
-
-/* A signal to wait for, counted, if the queue is full; made when it is needed first. */
-static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object **space) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *own = NULL;
-    *space = NULL;
-    for (bool is_full = true; is_full && !*space;) {
-        rr__lock(&shard->lock);
-        is_full = stream->count >= stream->max_unread && !stream->is_closed;
-        if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
-        rr__unlock(&shard->lock);
-        if (is_full && !*space && !(own = rr__signal_new(cx, task->site, RR__IS_SPACE)))
-            return RR_ERR_NO_MEMORY;
-    }
-    if (own) rr__drop(cx, own);
-    return RR_OK;
-}
-
-/* Waits until there is space. */
-static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
-    rr__object *space;
-    if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
-    rr_status status = rr__stream_full(cx, task, &space);
-    while (status == RR_OK && space) {
-        if (rr__is_on_its_reader(task)) status = RR_ERR_DEADLOCK;
-        else status = rr__await(cx, space, RR__NULL_REF, -1);
-        if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
-            rr__cancel_tree(cx, task, RR__IS_CANCELLED);
-            status = RR_ERR_CANCELLED;
-        }
-        rr__drop(cx, space);
-        if (status == RR_OK) status = rr__stream_full(cx, task, &space);
-    }
-    return status;
-}
-
-static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type, const void *value,
-                                const char *site) {
-    rr_status status = rr__stream_space(cx, task);
-    if (status != RR_OK) return status;
-    rr__object *item = rr__object_new(cx, RR__VALUE, site);
-    if (!item) return RR_ERR_NO_MEMORY;
-    if ((status = rr__value_fill(cx, item, type, value)) != RR_OK) {
-        rr__object_free(cx, item);
-        return status;
-    }
-    rr__stored_begin(cx, item);
-    rr__publish(item, RR__READY, 1, type.kind);
-    if ((status = rr__stream_push(cx, task, item)) != RR_OK) rr__drop(cx, item);
-    return status;
-}
-
-/* A yield that went wrong fails the body, because a gap would go unseen; further ones fail
-   likewise. */
-static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *site,
-                                const char *text) {
-    if (!frame->error)
-        frame->error = rr__error_new(frame->runner->runtime, status, frame->task,
-                                     "what it yielded at %s: %s", site, text);
-    return rr__note(RR__NULL_REF, status, "rr_yield at %s: %s", site, text);
-}
-
-static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char *site) {
-    char text[200];
-    snprintf(text, sizeof text, "it is a stream of %s, and this is %s",
-             frame->task->of.fn->item.name, type.name);
-    return rr__yield_fail(frame, RR_ERR_TYPE, site, text);
 }
 
 rr_status rr__yield(rr_type type, const void *value, const char *site) {
@@ -11332,7 +11964,7 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
     (void)n;
     rr__local *self = rr__self();
     rr__context *cx = rr__enter_to_submit(&status);
-    if (cx && cx->runtime->max_pending) rr__make_way(cx);
+    if (cx && cx->runtime->config.max_pending) rr__make_way(cx);
     rr__object *reader = cx && rr__scope_ready(self) ? rr__object_new(cx, RR__STREAM, site) : NULL;
     if (!reader) return (rr_stream){0, (uint32_t)(cx ? RR_ERR_NO_MEMORY : status), 0};
     rr_ref ref = rr__submit(cx, fn, args, options ? options : &none, site);
@@ -11346,89 +11978,6 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
     ref = rr__ref_to(cx, reader);
     rr__publish_with(reader, RR__READY, 1, RR__KIND_VOID, 0);
     return (rr_stream){ref.id, ref.slot, ref.home};
-}
-
-/* The next object, which the caller then counts; or NULL, and then a signal to wait for, if the
-   caller has brought one. */
-static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object **own,
-                                  rr__object **more) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *item = NULL, *space = NULL;
-    rr__lock(&shard->lock);
-    if (stream->count) {
-        item = stream->items[stream->first];
-        stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
-        space = stream->space, stream->space = NULL;
-    } else if (*own && !stream->is_closed) {
-        *more = rr__signal_share_locked(&stream->more, own);
-    }
-    rr__unlock(&shard->lock);
-    rr__signal_fire(cx, space);
-    return item;
-}
-
-/* Sleeps until there is more, or the body has ended. */
-static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
-                                  double deadline) {
-    rr__object *objects[2] = {more, task};
-    rr__node nodes[2];
-    rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
-    rr__reading reading = {task, rr__self()->reading};
-    rr__self()->reading = &reading;
-    rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-    rr__self()->reading = reading.outer;
-    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
-}
-
-static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__lock(&shard->lock);
-    bool is_closed = stream && stream->is_closed;
-    rr__unlock(&shard->lock);
-    return is_closed;
-}
-
-/* It has ended and nothing is unread. */
-static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
-    if (rr__stream_is_closed(cx, task)) /* while the caller was here */
-        return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
-    if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
-    rr__error *error = rr__failure(cx->runtime, task);
-    rr_status status = rr__note(RR__NULL_REF, error->status, "%s", rr__error_message_of(error));
-    rr__error_drop(error);
-    return status;
-}
-
-/* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
-static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
-                                 rr__object **item) {
-    double deadline = rr__deadline(milliseconds);
-    rr__object *more = NULL, *own = NULL;
-    if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
-    for (;;) {
-        bool has_ended = rr__is_complete(task); /* before the look at the queue */
-        RR__STRESS_POINT();
-        if ((*item = rr__stream_pop(cx, task, &own, &more)) || has_ended || !milliseconds) {
-            if (own) rr__drop(cx, own);
-            if (more) rr__drop(cx, more);
-            return *item       ? RR_OK
-                   : has_ended ? rr__stream_end(cx, task)
-                               : rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
-        }
-        if (!more) { /* another look, with a signal to leave there */
-            if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
-                return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
-            continue;
-        }
-        if (own) rr__drop(cx, own);
-        rr_status status = rr__stream_sleep(cx, task, more, deadline);
-        if (status == RR_OK && rr__has_failed(more)) status = RR_ERR_NOT_RUNNING; /* shut down */
-        rr__drop(cx, more);
-        own = more = NULL;
-        if (status != RR_OK) return status;
-    }
 }
 
 rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
@@ -11455,7 +12004,9 @@ rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
 
 rr_status rr_next(rr_stream stream, rr_ref *out) { return rr_next_timeout(stream, -1, out); }
 
-/* ---- actors ---- */
+// >>public/actors
+
+/* Actors: making them, sending to them, finding, ending and watching them. */
 
 rr_actor rr__spawn(const rr_actor_options *options, rr_function *fn, const rr__arg *args, size_t n,
                    const char *site) {
@@ -11463,13 +12014,6 @@ rr_actor rr__spawn(const rr_actor_options *options, rr_function *fn, const rr__a
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
     return cx ? rr__spawn_in(cx, options, fn, args, site) : rr__status_actor(status);
-}
-
-/* The actor of a call, counted; or NULL and what is wrong with the handle. */
-static rr__object *rr__receiver(rr__context *cx, rr_actor handle, rr_status *status) {
-    rr__object *actor = handle.id ? rr__pin_actor(cx, handle) : NULL;
-    *status = actor ? RR_OK : handle.id ? RR_ERR_STALE : rr__status_of(handle.slot);
-    return actor;
 }
 
 rr_ref rr__ask(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, const char *site) {
@@ -11513,7 +12057,7 @@ rr_status rr_find_actor(const char *name, rr_actor *out) {
     if (!name) return RR_ERR_INVALID;
     if (!rr__scope_ready(rr__self())) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    rr__object *actor = stbds_shget(cx->runtime->names, name);
+    rr__object *actor = stbds_shget(cx->runtime->actors->names, name);
     /* The name goes before the slot does, so the id is the actor's; its count may be 0 already. */
     bool found = actor && rr__try_retain(cx, actor, rr__load_relaxed(&actor->id));
     rr__global_unlock();
@@ -11561,41 +12105,6 @@ void rr_crash_actor(const char *format, ...) {
     va_end(args);
 }
 
-/* The watch that the actor has, counted for the caller; else, if it lives, it has this one now. */
-static rr__object *rr__watch_share(rr__context *cx, rr__object *actor, rr__object *own,
-                                   bool *lives) {
-    rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
-    *lives = a->watch != RR__ENDED;
-    rr__object *watch = *lives && a->watch ? rr__slot_at(cx->runtime, a->watch) : own;
-    if (*lives && watch) {
-        rr__share(watch); /* for the caller, or for the actor */
-        a->watch = watch->slot;
-    }
-    rr__unlock(&shard->lock);
-    return watch;
-}
-
-/* A new watch, that nobody has a handle of yet; or NULL. */
-static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *status) {
-    rr__object *watch = rr__object_new(cx, RR__VALUE, site);
-    *status = RR_ERR_NO_MEMORY;
-    if (!watch) return NULL;
-    watch->of.type_name = "rr_exit";
-    rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
-    *status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
-    rr__store_copied(cx);
-    if (*status != RR_OK) {
-        rr__object_free(cx, watch);
-        return NULL;
-    }
-    rr__store_relaxed(&watch->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
-    memset(watch->data.block, 0, sizeof(rr_exit));
-    rr__publish(watch, RR__WAITING, 1, RR__KIND_OTHER);
-    return watch;
-}
-
 rr_ref rr__watch(rr_actor handle, const char *site) {
     rr_status status;
     rr__context *cx = rr__enter_to_submit(&status);
@@ -11618,38 +12127,218 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
     return rr__ref_to(cx, watch);
 }
 
-/* ---- resources ---- */
+// >>insight/memory
 
-/* Of the workers: roles that nobody runs on, and what the pot has left. */
-static int64_t rr__cpus_left_locked(rr_runtime *rt) {
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->pot;
-    left = left * RR__WHOLE - rt->apart_cpus;
-    return left < 0 ? 0 : left < rt->stocks[RR__CPU].total ? left : rt->stocks[RR__CPU].total;
+/* What keeps memory: the table of rr_write_memory. All live objects are counted, then what each
+   of them counts is taken off what is held by others.
+   Locks: the census', the global one and the store's, one after the other. */
+
+/* A live object in rr_write_memory, which counts it until the row is complete. */
+typedef struct rr__row {
+    rr__object *object;
+    size_t bytes;
+    uint64_t held, argument, contained, pinned; /* held: at first all but ours */
+    const char *state, *what, *site;            /* static; state NULL: it is not shown */
+} rr__row;
+
+typedef struct rr__census {
+    rr_runtime *runtime;
+    rr__row *rows;
+    size_t count, room;
+    uint32_t *row_of, slots; /* by slot: 1 + its row, or 0 */
+} rr__census;
+
+/* Not by its place: that is written when a value comes back. */
+static size_t rr__bytes_seen(rr__object *o) {
+    bool is_inline = (rr__load_acquire(&o->word) & RR__IS_INLINE) != 0;
+    if (o->kind == RR__CONSTRUCTOR) return o->of.fn->self.size;
+    if (!rr__is_complete(o) || rr__has_failed(o)) return 0;
+    if (o->kind == RR__GATHER)
+        return sizeof(rr__parts) + o->extra.parts->count * (sizeof(rr_bytes) + sizeof(void *));
+    return is_inline && o->kind <= RR__METHOD ? o->of.fn->result.size : rr__info_of(o);
 }
 
-rr_status rr_resources(const char *name, double *total, double *available) {
-    rr_status status = RR_OK;
-    double unused;
-    total = total ? total : &unused, available = available ? available : &unused;
-    *total = *available = 0;
-    rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__note_status(RR__NULL_REF, status);
+static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
+    if (c->count == c->room) {
+        size_t room = c->room ? 2 * c->room : 256;
+        rr__row *rows = RR_REALLOC(c->rows, room * sizeof *rows);
+        if (!rows) return false;
+        c->rows = rows, c->room = room;
+    }
+    uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less ours */
+    c->rows[c->count++] = (rr__row){.object = o, .bytes = rr__bytes_seen(o), .held = count};
+    c->slots = slot;
+    return true;
+}
+
+/* Takes a count of each live object. False: no memory for that. */
+static bool rr__census_begin(rr__context *cx, rr__census *c) {
+    for (uint32_t slot = 1;; slot++) {
+        rr__object *o = rr__slot_at(cx->runtime, slot);
+        if (!o) break;
+        uint64_t id = rr__load_acquire(&o->id);
+        if (!id || !rr__try_retain(cx, o, id)) continue;
+        if (rr__census_add(c, o, slot)) continue;
+        rr__drop(cx, o);
+        return false;
+    }
+    c->row_of = RR_CALLOC((size_t)c->slots + 1, sizeof *c->row_of);
+    for (size_t i = 0; c->row_of && i < c->count; i++)
+        c->row_of[c->rows[i].object->slot] = (uint32_t)i + 1;
+    return c->row_of != NULL;
+}
+
+/* The row of what lies there, if anything does: the address may be made of other data by now. */
+static rr__row *rr__row_at(rr__census *c, uint64_t address) {
+    uint32_t slot = rr__slot_number(c->runtime, (rr__object *)(uintptr_t)address);
+    uint32_t row = slot <= c->slots ? c->row_of[slot] : 0;
+    return row ? &c->rows[row - 1] : NULL;
+}
+
+static void rr__row_holds(rr__census *c, const void *object) {
+    rr__row *row = rr__row_at(c, (uint64_t)(uintptr_t)object);
+    if (row) row->contained++;
+}
+
+/* The arguments of a task that has not begun. If it begins meanwhile, the words of its slot are
+   overwritten at some time, and rr__args_drop lets a block be until we are done. */
+static void rr__census_args(rr__census *c, rr__object *task) {
+    const rr_function *fn = task->of.fn;
+    rr__lock(&c->runtime->store->census_lock);
+    enum rr__state state = rr__state_of(rr__load_seq_cst(&task->word)); /* after has_census */
+    bool has_begun = state != RR__WAITING && state != RR__QUEUED;
+    const char *block = has_begun || task->args_place == RR__IN_SLOT ? NULL : rr__args_of(task);
+    for (int i = 0, word = 0; !has_begun && i < fn->arity; i++) {
+        uint64_t address;
+        if (block) memcpy(&address, block + word * 8, sizeof address);
+        else address = rr__load_relaxed(&task->words[word < 4 ? word : 0]);
+        rr__row *row = rr__is_counted(fn, task->by_ref, i) ? rr__row_at(c, address) : NULL;
+        if (row) row->argument++;
+        word += (int)(rr__arg_bytes(fn, task->by_ref, i) / 8);
+    }
+    rr__unlock(&c->runtime->store->census_lock);
+}
+
+/* What an object counts. */
+static void rr__census_visit(rr__context *cx, rr__census *c, rr__object *o) {
+    if (o->kind == RR__FUNCTION || o->kind == RR__METHOD) rr__census_args(c, o);
+    if (o->kind == RR__GATHER && o->extra.parts)
+        for (size_t i = 0; i < o->extra.parts->count; i++)
+            rr__row_holds(c, o->extra.parts->objects[i]);
+    unsigned kind = rr__kind_in(rr__load_acquire(&o->word));
+    bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+    if (is_handle && o->kind != RR__CONSTRUCTOR && rr__is_complete(o) && !rr__has_failed(o))
+        rr__row_holds(c, rr__contained(cx, o));
+}
+
+/* Names, and pins by hand. */
+static void rr__census_marks(rr__census *c) {
+    rr_runtime *rt = c->runtime;
+    char text[24];
+    rr__global_lock();
+    for (ptrdiff_t i = 0; i < stbds_shlen(rt->store->names); i++)
+        rr__row_holds(c, rt->store->names[i].value);
+    for (size_t i = 0; i < c->count && stbds_shlen(rt->store->pinned) > 0; i++) {
+        uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
+        snprintf(text, sizeof text, "%llx", (unsigned long long)id);
+        ptrdiff_t at = stbds_shgeti(rt->store->pinned, text);
+        if (at >= 0) c->rows[i].pinned = (uint64_t)rt->store->pinned[at].value;
+    }
+    rr__global_unlock();
+}
+
+/* Where a value outside its slot is; NULL: in memory. */
+static const char *rr__residence_text(rr_runtime *rt, rr__object *o) {
+    rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
+    if (!s) return NULL;
+    rr__lock(&rt->store->lock);
+    bool is_here = s->residence == RR__HERE || s->residence == RR__LEAVING;
+    bool is_lost = s->residence == RR__LOST || (s->residence == RR__RETURNING && !s->file);
+    rr__unlock(&rt->store->lock);
+    return is_here ? NULL : is_lost ? "dropped" : "spilled";
+}
+
+static const char *rr__state_text(rr_runtime *rt, rr__object *o) {
+    uint64_t word = rr__load_acquire(&o->word);
+    enum rr__state state = rr__state_of(word);
+    if (o->kind == RR__CONSTRUCTOR) return state == RR__FAILED ? "ended" : "actor";
+    if (state == RR__FAILED) return "failed";
+    if (state != RR__READY) return state == RR__RUNNING ? "running" : "pending";
+    if (o->kind == RR__GATHER) return "gather";
+    if (word & RR__IS_INLINE) return "inline";
+    const char *elsewhere = rr__residence_text(rt, o);
+    return elsewhere ? elsewhere : "arena";
+}
+
+/* What is written of an object, which may go then. */
+static void rr__row_fill(rr_runtime *rt, rr__row *row) {
+    rr__object *o = row->object;
+    enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+    uint64_t own = state < RR__READY && o->kind <= RR__METHOD && o->kind != RR__CONSTRUCTOR;
+    uint64_t known = own + row->argument + row->contained + row->pinned;
+    row->held = row->held > known ? row->held - known : 0;
+    row->state = rr__state_text(rt, o), row->site = o->site;
+    row->what = o->kind <= RR__METHOD ? o->of.fn->name : rr__type_of(o).name;
+    if (rr__is_internal(o)) row->state = NULL;
+}
+
+static int rr__row_order(const void *a, const void *b) {
+    const rr__row *left = a, *right = b;
+    if (left->bytes != right->bytes) return left->bytes > right->bytes ? -1 : 1;
+    return (uintptr_t)left->object < (uintptr_t)right->object ? -1 : 1;
+}
+
+static void rr__rows_write(rr_runtime *rt, rr__row *rows, size_t n, FILE *file) {
+    uint64_t limit = rt->evicts ? rt->config.store_bytes : 0;
+    rr__lock(&rt->store->lock);
+    uint64_t spilled = rt->store->stats.spill_bytes_used;
+    rr__unlock(&rt->store->lock);
+    if (n) qsort(rows, n, sizeof *rows, rr__row_order);
+    fprintf(file, "store: %llu bytes in memory, limit %llu (0: none), %llu in files\n",
+            (unsigned long long)rr__load_relaxed(&rt->memory.live), /* a counter */
+            (unsigned long long)limit, (unsigned long long)spilled);
+    fprintf(file, "%12s %-8s %5s %8s %9s %6s %-16s %s\n", "bytes", "state", "held", "argument",
+            "contained", "pinned", "what", "made at");
+    for (size_t i = 0; i < n; i++) {
+        const rr__row *row = &rows[i];
+        if (row->state)
+            fprintf(file, "%12zu %-8s %5llu %8llu %9llu %6llu %-16s %s\n", row->bytes, row->state,
+                    (unsigned long long)row->held, (unsigned long long)row->argument,
+                    (unsigned long long)row->contained, (unsigned long long)row->pinned, row->what,
+                    row->site);
+    }
+}
+
+/* Nothing is kept alive, and nobody waits, while the file is written. */
+static rr_status rr__write_memory(rr__context *cx, FILE *file) {
     rr_runtime *rt = cx->runtime;
-    int at = name ? rr__stock_find(rt, name) : -1;
-    if (at < 0)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "there is no resource '%s'",
-                        name ? name : "(null)");
-    rr__lock(&rt->stock_lock);
-    const rr__stock *stock = &rt->stocks[at];
-    int64_t left = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
-    *total = (double)stock->total / RR__WHOLE;
-    rr__unlock(&rt->stock_lock);
-    *available = (double)left / RR__WHOLE;
-    return RR_OK;
+    rr__census c = {.runtime = rt};
+    rr__add_seq_cst(&rt->store->has_census, 1); /* pairs with rr__args_drop */
+    bool ok = rr__census_begin(cx, &c);
+    RR__STRESS_POINT();
+    for (size_t i = 0; ok && i < c.count; i++) rr__census_visit(cx, &c, c.rows[i].object);
+    if (ok) rr__census_marks(&c);
+    for (size_t i = 0; i < c.count; i++) {
+        rr__row_fill(rt, &c.rows[i]);
+        rr__drop(cx, c.rows[i].object);
+    }
+    rr__sub_seq_cst(&rt->store->has_census, 1);
+    if (ok) rr__rows_write(rt, c.rows, c.count, file);
+    RR_FREE(c.rows);
+    RR_FREE(c.row_of);
+    return !ok ? RR_ERR_NO_MEMORY : fflush(file) || ferror(file) ? RR_ERR_IO : RR_OK;
 }
 
-/* ---- why ---- */
+// >>insight/why
+
+/* Why something is pending: the text of rr_why, along the links of core/links.h.
+   Locks: those of the resources, the timers, shards and rr_runtime.lock, one after the other. */
+
+/* The same, also of an actor. */
+static rr__control *rr__options_of(const rr__object *o) {
+    if (o->kind != RR__CONSTRUCTOR) return rr__control_of(o);
+    return o->extra.own->care ? &o->extra.own->care->control : NULL;
+}
 
 /* A text that is written piece by piece, and cut. */
 typedef struct rr__text {
@@ -11711,12 +12400,13 @@ static void rr__why_link(rr__text *text, rr__object *o, const rr__object *next) 
 /* The resources that it waits for: those that are short, or all, if it is others' turn. */
 static void rr__why_shape_locked(rr_runtime *rt, rr__text *text, const rr__shape *shape) {
     bool any_short = false, is_short[RR__STOCKS];
-    for (int i = 0; i < rt->stock_count; i++) {
-        is_short[i] = shape->amounts[i] > rt->stocks[i].total - rt->stocks[i].used;
+    for (int i = 0; i < rt->resources->count; i++) {
+        const rr__stock *stock = &rt->resources->stocks[i];
+        is_short[i] = shape->amounts[i] > stock->total - stock->used;
         any_short |= is_short[i];
     }
-    for (int i = 0, n = 0; i < rt->stock_count; i++) {
-        const rr__stock *stock = &rt->stocks[i];
+    for (int i = 0, n = 0; i < rt->resources->count; i++) {
+        const rr__stock *stock = &rt->resources->stocks[i];
         if (!shape->amounts[i] || is_short[i] != any_short) continue;
         rr__text_add(text, "%s %g of '%s' (%g of %g in use)", n++ ? " and" : "waits for",
                      (double)shape->amounts[i] / RR__WHOLE, stock->name,
@@ -11727,24 +12417,24 @@ static void rr__why_shape_locked(rr_runtime *rt, rr__text *text, const rr__shape
 /* Whether it waits for resources, or for the workers to leave it the CPUs that it was granted. */
 static bool rr__why_needs(rr_runtime *rt, rr__text *text, const rr__control *control) {
     if (!control->shape) return false;
-    rr__lock(&rt->stock_lock);
+    rr__lock(&rt->resources->lock);
     bool waits = control->turn.at && control->turn_in == &control->shape->waiting;
     int64_t cpus = control->is_granted && !control->is_apart ? control->shape->amounts[RR__CPU] : 0;
     if (waits) rr__why_shape_locked(rt, text, control->shape);
     else if (cpus)
         rr__text_add(text, "waits for the workers to leave it %g of 'cpu'",
                      (double)cpus / RR__WHOLE);
-    rr__unlock(&rt->stock_lock);
+    rr__unlock(&rt->resources->lock);
     return waits || cpus;
 }
 
 /* Whether it waits for its next attempt, or an actor to be made anew. */
 static bool rr__why_again(rr_runtime *rt, rr__text *text, const rr__object *o,
                           const rr__control *control) {
-    rr__lock(&rt->timer_lock);
+    rr__lock(&rt->timers->lock);
     int attempt = control->retry.at ? control->attempt + 1 : 0;
     double left = attempt ? control->retry.when - rr_now() : 0;
-    rr__unlock(&rt->timer_lock);
+    rr__unlock(&rt->timers->lock);
     if (left < 0) left = 0;
     if (attempt && o->kind == RR__CONSTRUCTOR)
         rr__text_add(text, "crashed and is made anew in %.1f s", left);
@@ -11832,6 +12522,65 @@ static rr__object *rr__why_next(rr__context *cx, rr__object *o, enum rr__state s
     return NULL;
 }
 
+// >>public/insight
+
+/* Looking inside. */
+
+void rr_get_stats(rr_stats *out) {
+    memset(out, 0, sizeof *out);
+    rr__context *cx = rr__self()->context;
+    rr__global_lock();
+    rr_runtime *rt = cx ? cx->runtime : rr__load_acquire(&rr__default);
+    if (rt && rr__load_acquire(&rt->phase) != RR__STOPPED) {
+        out->tasks_finished = rr__sum(rt, RR__FINISHED);
+        out->tasks_failed = rr__sum(rt, RR__ERRORS);
+        out->tasks_submitted = rr__sum(rt, RR__SUBMITTED);
+        out->tasks_stolen = rr__sum(rt, RR__STOLEN);
+        uint64_t gone = rr__sum(rt, RR__OBJECTS_GONE);
+        out->objects_live = rr__sum(rt, RR__OBJECTS_MADE) - gone;
+        gone = rr__sum(rt, RR__ACTORS_GONE);
+        out->actors_live = rr__sum(rt, RR__ACTORS_MADE) - gone;
+        rr__store_stats(rt, out);
+        out->store_bytes_used = rr__load_relaxed(&rt->memory.live); /* a counter */
+        out->store_bytes_held = rr__arena_held(&rt->arena);
+        out->workers = (uint64_t)rt->workers;
+        rr__lock(&rt->lock);
+        out->threads = (uint64_t)rt->threads;
+        rr__unlock(&rt->lock);
+    }
+    rr__global_unlock();
+}
+
+/* Of the workers: roles that nobody runs on, and what the pot has left. */
+static int64_t rr__cpus_left_locked(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->resources->pot;
+    int64_t total = rt->resources->stocks[RR__CPU].total;
+    left = left * RR__WHOLE - rt->resources->apart_cpus;
+    return left < 0 ? 0 : left < total ? left : total;
+}
+
+rr_status rr_resources(const char *name, double *total, double *available) {
+    rr_status status = RR_OK;
+    double unused;
+    total = total ? total : &unused, available = available ? available : &unused;
+    *total = *available = 0;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    rr_runtime *rt = cx->runtime;
+    int at = name ? rr__stock_find(rt, name) : -1;
+    if (at < 0)
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "there is no resource '%s'",
+                        name ? name : "(null)");
+    rr__lock(&rt->resources->lock);
+    const rr__stock *stock = &rt->resources->stocks[at];
+    int64_t left = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
+    *total = (double)stock->total / RR__WHOLE;
+    rr__unlock(&rt->resources->lock);
+    *available = (double)left / RR__WHOLE;
+    return RR_OK;
+}
+
 rr_status rr_write_memory(FILE *file) {
     rr_status status = RR_OK;
     rr__context *cx = rr__enter(&status);
@@ -11869,6 +12618,10 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
     }
     return status == RR_OK ? RR_OK : rr__note_status(ref, status);
 }
+
+// >>base/tables_end
+
+/* The end of the implementation: stb_ds goes as it came, so that a program may include its own. */
 
 /* ---- stb_ds goes as it came ---- */
 #ifdef RR__OWN_STB_DS

@@ -5,9 +5,9 @@
 # with that instead and it counts as one. Prints a line per job, the output of those that fail,
 # and last the sum. Run it in the project's root.
 #   JOBS=n      so many at once (default: one per processor)
-#   TIMEOUT=s   seconds that a job may take (default 120)
+#   TIMEOUT=s   seconds that a job may take (default 300)
 set -u
-: "${TIMEOUT:=120}" "${JOBS:=$(nproc 2>/dev/null || echo 2)}"
+: "${TIMEOUT:=300}" "${JOBS:=$(nproc 2>/dev/null || echo 2)}"
 
 # Runs one program and leaves its status; stdout and stderr go to $2 and $3.
 run_job() {

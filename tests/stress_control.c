@@ -323,10 +323,11 @@ static void one_round(uint64_t *random, int threads) {
     CHECK(objects_settle_at(0) && actors_settle_at(0) && bodies == 0 && born == dropped);
     rr_get_stats(&s);
     CHECK(s.tasks_submitted == s.tasks_finished + s.tasks_failed && s.store_bytes_used == 0);
-    rr__lock(&f.runtime->timer_lock);
-    CHECK(f.runtime->timers.count == (f.runtime->sweep.at != 0)); /* none of a task's */
-    CHECK(f.runtime->timers.promised == 0);
-    rr__unlock(&f.runtime->timer_lock);
+    rr__lock(&f.runtime->timers->lock);
+    CHECK(f.runtime->timers->heap.count ==
+          (f.runtime->timers->sweep.at != 0)); /* none of a task's */
+    CHECK(f.runtime->timers->heap.promised == 0);
+    rr__unlock(&f.runtime->timers->lock);
     fixture_stop(&f);
 }
 

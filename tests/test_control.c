@@ -38,9 +38,9 @@ static bool timers_settle_at(rr_runtime *rt, size_t wanted) {
     size_t n = wanted + 1;
     for (int i = 0; n != wanted && i < 10000; i++) {
         if (i) nap();
-        rr__lock(&rt->timer_lock);
-        n = rt->timers.count - (rt->sweep.at != 0);
-        rr__unlock(&rt->timer_lock);
+        rr__lock(&rt->timers->lock);
+        n = rt->timers->heap.count - (rt->timers->sweep.at != 0);
+        rr__unlock(&rt->timers->lock);
     }
     return n == wanted;
 }
@@ -1019,7 +1019,7 @@ TEST(options_that_cannot_be) {
     rr_ref wrong = rr_call_with(options[3], control_count, AT(&d), number);
     rr_ref gone = rr_call_with(options[3], control_count, AT(&d), (rr_ref){0});
     CHECK(outcome(wrong) == RR_ERR_TYPE && outcome(gone) == RR_ERR_STALE && d.runs == 0);
-    CHECK(timers_settle_at(d.f.runtime, 0) && d.f.runtime->timers.promised == 0);
+    CHECK(timers_settle_at(d.f.runtime, 0) && d.f.runtime->timers->heap.promised == 0);
     rr_release(wrong), rr_release(gone);
     CHECK(objects_settle_at(1));
     end(&d, REFS(number));
@@ -1031,7 +1031,7 @@ TEST(options_of_zeros_are_a_call) {
     rr_ref r = rr_call_with((rr_options){0}, control_count, AT(&d), 4);
     rr_ref bad = rr_call_with(RR_OPTIONS(.timeout_ms = 0), control_flaky, AT(&other), 9, 1);
     CHECK(gives(r, 4) && outcome(bad) != RR_OK);
-    CHECK(!strstr(rr_error_message(bad), "attempt") && d.f.runtime->timers.promised == 0);
+    CHECK(!strstr(rr_error_message(bad), "attempt") && d.f.runtime->timers->heap.promised == 0);
     end(&d, REFS(r, bad));
 }
 

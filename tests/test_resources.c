@@ -76,15 +76,17 @@ static bool is_all_back(const char *name) {
 /* What is in one of the lists, or counted: no task or actor. Who has begun one may not have let go
    of it yet. */
 static int64_t listed(rr_runtime *rt) {
-    rr__lock(&rt->stock_lock);
-    size_t n = rt->ready.count + rt->ready.promised + (size_t)rt->starting, shapes = 0;
-    int64_t cpus = rt->apart_cpus + rt->chosen_cpus, stuck = 0;
-    for (rr__shape *s = rt->shapes; s; s = s->next, shapes++)
+    rr__lock(&rt->resources->lock);
+    size_t n = rt->resources->ready.count + rt->resources->ready.promised +
+               (size_t)rt->resources->starting,
+           shapes = 0;
+    int64_t cpus = rt->resources->apart_cpus + rt->resources->chosen_cpus, stuck = 0;
+    for (rr__shape *s = rt->resources->shapes; s; s = s->next, shapes++)
         n += s->waiting.count + s->waiting.promised + s->users;
-    for (int i = 0; i < rt->stock_count; i++) stuck += rt->stocks[i].stuck;
-    rr__unlock(&rt->stock_lock);
+    for (int i = 0; i < rt->resources->count; i++) stuck += rt->resources->stocks[i].stuck;
+    rr__unlock(&rt->resources->lock);
     CHECK(shapes <= 64);
-    return (int64_t)n + cpus + stuck + rr__load_seq_cst(&rt->pending);
+    return (int64_t)n + cpus + stuck + rr__load_seq_cst(&rt->tasks->pending);
 }
 static bool lists_settle(rr_runtime *rt) {
     for (int i = 0; listed(rt) != 0 && i < 10000; i++) nap();
@@ -1163,9 +1165,9 @@ static bool roles_are_handed_in(rr_runtime *rt, int64_t wanted) {
     int64_t pot = -1;
     for (int i = 0; pot != wanted && i < 10000; i++) {
         if (i) nap();
-        rr__lock(&rt->stock_lock);
-        pot = rt->pot;
-        rr__unlock(&rt->stock_lock);
+        rr__lock(&rt->resources->lock);
+        pot = rt->resources->pot;
+        rr__unlock(&rt->resources->lock);
     }
     return pot == wanted;
 }

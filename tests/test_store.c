@@ -181,16 +181,16 @@ static bool is_refused(rr_ref r) {
 static bool is_here(fixture *f, rr_ref r) {
     rr__stored *s = rr__stored_of(rr__slot_at(f->runtime, r.slot));
     if (!s) return true;
-    rr__lock(&f->runtime->store_lock);
+    rr__lock(&f->runtime->store->lock);
     int residence = s->residence;
-    rr__unlock(&f->runtime->store_lock);
+    rr__unlock(&f->runtime->store->lock);
     return residence == RR__HERE || residence == RR__LEAVING;
 }
 /* So many threads wait for room, rule E5: for what no counter tells either. */
 static int waiters_for_room(fixture *f) {
     int n = 0;
     for (rr__context *cx = rr__load_acquire(&f->runtime->contexts); cx; cx = cx->next)
-        n += rr__load_seq_cst(&cx->wants_room);
+        n += rr__load_seq_cst(&cx->store->wants_room);
     return n;
 }
 static bool room_is_wanted(fixture *f, int n) {
@@ -899,9 +899,9 @@ static void end_while_writing(bool makes_room) {
     uint64_t leaving = 0;
     outside_start(&threads[1], f.runtime, put_one, &p[1]);
     for (double start = rr_now(); leaving < 500 * KIB && rr_now() - start < LIMIT; nap()) {
-        rr__lock(&f.runtime->store_lock);
-        leaving = f.runtime->leaving;
-        rr__unlock(&f.runtime->store_lock);
+        rr__lock(&f.runtime->store->lock);
+        leaving = f.runtime->store->leaving;
+        rr__unlock(&f.runtime->store->lock);
     }
     if (makes_room) release_all(refs + 8, 2);
     rr_runtime *runtime = f.runtime;

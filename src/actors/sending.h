@@ -1,0 +1,83 @@
+/* Sending messages.
+   Locks: that of the actor's shard, for messages that go through a lane. */
+#pragma once
+#include "spawning.h"
+
+/* The actor of a call, counted; or NULL and what is wrong with the handle. */
+static rr__object *rr__receiver(rr__context *cx, rr_actor handle, rr_status *status) {
+    rr__object *actor = handle.id ? rr__pin_actor(cx, handle) : NULL;
+    *status = actor ? RR_OK : handle.id ? RR_ERR_STALE : rr__status_of(handle.slot);
+    return actor;
+}
+
+/* Checks a message against its actor. */
+static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
+                                 rr__object *message) {
+    rr__error *error = rr__call_error(cx, fn, message);
+    if (!error) error = rr__parent_error(cx, message);
+    if (error) return error;
+
+    const rr_type *self = &actor->of.fn->self; /* its name is often the same literal */
+    bool is_same = fn->self.name == self->name && fn->self.size == self->size;
+    if (!is_same && !rr__type_equal(fn->self, *self))
+        return rr__error_new(cx->runtime, RR_ERR_TYPE, message,
+                             "it is a method of '%s', but the actor is a '%s' (spawned at %s)",
+                             fn->self.name, self->name, actor->site);
+    uint64_t word = rr__load_acquire(&actor->word); /* in the line that the count was taken in */
+    if ((word & RR__IS_DOOMED) || rr__state_of(word) == RR__FAILED)
+        return rr__dead_error(cx, message, actor);
+    if (RR__UNLIKELY((word & RR__COUNT_MASK) >= RR__MANY_MESSAGES))
+        rr__mailbox_watch(cx, actor, (uint32_t)word);
+    return NULL;
+}
+
+/* Sends; takes over the caller's count of the actor. Returns the message's slot, which is the
+   caller's if it asked and must not be touched if it told; *error says what is wrong already. */
+static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
+                            const rr__arg *args, bool is_told, const char *site,
+                            rr_status *status) {
+    rr__is_valid(fn);
+    rr__object *message = rr__task_new(cx, RR__METHOD, fn, site);
+    *status = RR_ERR_NO_MEMORY;
+    if (!message) {
+        rr__drop(cx, actor);
+        return NULL;
+    }
+    rr__error *error = rr__send_error(cx, actor, fn, message);
+    if (!error) error = rr__args_pack(cx, message, args);
+    if (!error && (error = rr__mailbox_admit(cx, actor, message))) rr__args_release(cx, message);
+    *status = error ? error->status : RR_OK;
+    if (error) {
+        rr__drop(cx, actor);
+        rr__note(RR__NULL_REF, *status, "%s", rr__error_message_of(error));
+        rr__submit_failed(cx, message, error, 2);
+        return message;
+    }
+    rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
+    message->extra.actor = actor;
+    if (is_told)
+        rr__store_relaxed(&message->flags,
+                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_TOLD));
+    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
+    if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
+        rr__actor_deliver(cx, message);
+        rr__heed_parent(cx, ref);
+        return message;
+    }
+    rr__object *missing = rr__args_missing(message);
+    bool entered = false, is_ready = !missing;
+    if (is_ready) error = rr__failed_argument(cx, message); /* it need not wait for its turn */
+    /* What waits for the end of an actor is no part of any order: that may be for ever. */
+    bool is_alone = missing && rr__is_watch(missing);
+    if (!error) error = rr__lane_enter(cx, message, is_ready, is_alone, &entered);
+    if (error) {
+        *status = error->status;
+        rr__fail_with(cx, message, error);
+        return is_told ? NULL : message;
+    }
+    if (entered) rr__lane_recheck(cx, ref);
+
+    if (!is_ready || !entered) rr__proceed(cx, message); /* or who empties the lane delivers it */
+    rr__heed_parent(cx, ref);
+    return message;
+}

@@ -1,0 +1,53 @@
+/* Watches: objects that are complete when an actor has ended. One serves for all who watch.
+   Locks: the shard lock of the actor. */
+#pragma once
+#include "mailbox.h"
+
+/* The watch that the actor has, counted for the caller; else, if it lives, it has this one now. */
+static rr__object *rr__watch_share(rr__context *cx, rr__object *actor, rr__object *own,
+                                   bool *lives) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__lock(&shard->lock);
+    *lives = a->watch != RR__ENDED;
+    rr__object *watch = *lives && a->watch ? rr__slot_at(cx->runtime, a->watch) : own;
+    if (*lives && watch) {
+        rr__share(watch); /* for the caller, or for the actor */
+        a->watch = watch->slot;
+    }
+    rr__unlock(&shard->lock);
+    return watch;
+}
+
+/* A new watch, that nobody has a handle of yet; or NULL. */
+static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *status) {
+    rr__object *watch = rr__object_new(cx, RR__VALUE, site);
+    *status = RR_ERR_NO_MEMORY;
+    if (!watch) return NULL;
+    watch->of.type_name = "rr_exit";
+    rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
+    *status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
+    rr__store_copied(cx);
+    if (*status != RR_OK) {
+        rr__object_free(cx, watch);
+        return NULL;
+    }
+    rr__store_relaxed(&watch->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    memset(watch->data.block, 0, sizeof(rr_exit));
+    rr__publish(watch, RR__WAITING, 1, RR__KIND_OTHER);
+    return watch;
+}
+
+/* Completes a watch; takes over the actor's count of it. */
+static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor) {
+    rr__actor *a = actor->extra.own;
+    rr__error *death = rr__load_acquire(&a->death);
+    rr_exit *end = watch->data.block;
+    end->status = death ? death->status : RR_OK;
+    end->restarts = a->care ? a->care->restarts : 0;
+    snprintf(end->reason, sizeof end->reason, "%s",
+             death ? rr__error_message_of(death) : "its last handle was released");
+    rr__stored_begin(cx, watch);
+    rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
+    rr__complete(cx, watch, RR__READY);
+}

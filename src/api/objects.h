@@ -1,0 +1,123 @@
+/* Objects: putting, reading, waiting, gathering, pinning, naming; counts and scopes. */
+#pragma once
+#include "status.h"
+
+/* rr_ref rr_put(T, value): stores a copy of a value. Errors in the reference:
+   RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL, RR_ERR_NOT_RUNNING.
+   Threads: any. Blocks: only for room (THE STORE). In tasks: yes; so for all below that say nothing
+   else. */
+#define rr_put(T, ...) rr__put(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
+
+/* rr_ref rr_put_bytes(const void *data, size_t size): stores a copy of size bytes. */
+#define rr_put_bytes(...) rr__put_bytes(__VA_ARGS__, RR__SITE)
+
+/* rr_ref rr_create(size_t size, void **room): an object of size bytes that the
+   caller fills in place and then seals. *room is 64-byte aligned, NULL on failure
+   (the reference holds the error), and may be written until rr_seal. Nobody sees
+   the object before. */
+#define rr_create(...) rr__create(__VA_ARGS__, RR__SITE)
+
+/* Makes an object from rr_create readable, for ever unchanged, and wakes who
+   waits for it. Errors: RR_ERR_INVALID if it is sealed already or was not made by
+   rr_create, RR_ERR_STALE, RR_ERR_NOT_RUNNING. */
+rr_status rr_seal(rr_ref ref);
+
+/* In a body that returns rr_bytes: room for its result, in the store, 64-byte
+   aligned. Return it (all of it or its first bytes) and nothing is copied, unless
+   it is so much less that the rest of the room is worth a copy. A second call
+   gives up the first. Returns NULL if there is no room, and the task then fails
+   with that; NULL with a warning outside a body. */
+void *rr_result(size_t size);
+
+/* bytes by value, as an argument or a result. */
+static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
+    rr_bytes bytes = {data, size};
+    return bytes;
+}
+
+/* rr_status rr_get(T, rr_ref ref, T *out): waits for the object and copies its
+   value. T rr_bytes: a view of the object's memory, valid, and the object kept,
+   until the innermost open scope ends; outside any scope until the object ends,
+   which its value then spends in memory. T rr_ref, rr_actor: a count of the
+   caller's own, in its scope. T rr_many: views of the parts. On failure *out is
+   zeroed.
+   Errors: the error that the object holds; RR_ERR_TYPE, RR_ERR_STALE,
+   RR_ERR_DEADLOCK, RR_ERR_NOT_RUNNING.
+   Blocks: until the object is complete; may run the task it waits for. */
+#define rr_get(T, ref, out) rr__get((ref), &RR_TYPE(T), (1 ? (out) : (T *)0), -1)
+
+/* The same, at most so many milliseconds (negative: no limit; 0: not at all).
+   Errors: also RR_ERR_TIMEOUT. With a limit it runs no bodies itself. */
+#define rr_get_timeout(T, ref, out, milliseconds)                                                  \
+    rr__get((ref), &RR_TYPE(T), (1 ? (out) : (T *)0), (milliseconds))
+
+/* Waits for the end of a task whatever it returns, and drops the value. */
+rr_status rr_get_void(rr_ref ref);
+
+/* T rr_unwrap(T, rr_ref ref): the value; on an error its message on stderr and
+   abort(). */
+#define rr_unwrap(T, ref) (*(T *)rr__unwrap((ref), &RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
+
+/* Is the object complete, with a value or an error? True for what rr_get would
+   answer at once. One load. Blocks: no. */
+bool rr_ready(rr_ref ref);
+
+/* Waits until k of n references are ready (value or error), at most so many
+   milliseconds (negative: no limit; 0: poll). Returns how many are, at most k,
+   and writes their indices to ready (room for k; may be NULL): those that were
+   ready at the call in their order, then in order of completion. The references
+   stay as they are. Costs O(n) once, not O(n) per wake-up. A wait for all of
+   them without a limit may run their tasks itself, and returns what is ready if
+   it is part of a ring; a wait for some of them does not see rings. Without a
+   runtime it returns 0. rr_error_message((rr_ref){0}) says why it is short.
+   Blocks: yes. In tasks: yes. */
+size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready);
+
+/* rr_ref rr_gather(const rr_ref *refs, size_t n): one object of type rr_many out
+   of n objects, complete when all of them are. It fails as the first of them (in
+   their order) that failed. It counts its parts; the caller's own counts of them
+   stay. Blocks: no. */
+#define rr_gather(...) rr__gather(__VA_ARGS__, RR__SITE)
+
+/* rr_pin waits for the object, brings its value into memory if it is not there, and keeps it there
+   until rr_unpin was called as often; a pinned object also lives. Errors of rr_pin: those of
+   rr_get; of rr_unpin: RR_ERR_INVALID if it is not pinned, RR_ERR_STALE. */
+rr_status rr_pin(rr_ref ref);
+rr_status rr_unpin(rr_ref ref);
+
+/* rr_ref rr_put_as(const char *name, T, value): puts a value and gives it the name, by which
+   rr_find finds it, in place of the object that had it before: who holds that keeps it.
+   rr_name names any reference, also a pending one, copied; a null reference takes the name away.
+   The name counts the object until then, or until the end of the runtime.
+   rr_find: *out is a count of the caller's own, in its scope.
+   Errors: RR_ERR_NOT_FOUND (rr_find, and rr_name of a null reference: nothing has the name),
+   RR_ERR_STALE, RR_ERR_INVALID (no name), RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
+#define rr_put_as(name, T, ...) rr__put_as((name), RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
+rr_status rr_name(const char *name, rr_ref ref);
+rr_status rr_find(const char *name, rr_ref *out);
+
+/* rr_retain, rr_release, rr_keep take an rr_ref, an rr_actor or an rr_stream.
+   rr_retain adds a count of the caller's own, which no scope releases.
+   rr_release gives back a count: the last retained one, else the one that an
+   open scope holds (the scope then leaves it alone), else one the caller
+   received outside every scope. On a stale handle it does nothing.
+   rr_keep takes a handle out of its scope and returns it: from now on it is the
+   caller's to release. */
+// clang-format off
+#define rr_retain(handle)                                                                          \
+    _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor,                         \
+             rr_stream: rr__retain_stream)(handle)
+#define rr_release(handle)                                                                         \
+    _Generic((handle), rr_ref: rr__release_ref, rr_actor: rr__release_actor,                       \
+             rr_stream: rr__release_stream)(handle)
+#define rr_keep(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor,                             \
+             rr_stream: rr__keep_stream)(handle)
+// clang-format on
+
+/* Opens a scope on this thread: what the thread receives from now on is released
+   by the matching rr_scope_end, unless kept. Scopes nest; the body of a task is
+   one. Ending an outer scope ends those inside it. A scope that was ended, or is
+   another thread's, is left alone with a warning. Blocks: no. */
+rr_scope rr_scope_begin(void);
+void rr_scope_end(rr_scope scope);

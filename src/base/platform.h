@@ -1,0 +1,133 @@
+/* The compiler and the system: what differs between them stands here, and nothing above asks
+   again. Also how memory is had (RR_MALLOC), the three strengths of assertion, and the places
+   where stress programs delay a thread. */
+#pragma once
+#include "../api/macros.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#if defined(__unix__) || defined(__APPLE__)
+#define RR__UNIX 1
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <sys/mman.h>
+#include <unistd.h>
+#else
+#define RR__UNIX 0
+#endif
+
+/* Pages go back to the system but stay mapped, where that can be had; what they held is lost. */
+#if RR__UNIX && defined(MADV_DONTNEED)
+#define RR__PAGES_RETURN(p, size) (madvise((p), (size), MADV_DONTNEED) == 0)
+#else
+#define RR__PAGES_RETURN(p, size) ((void)(p), (void)(size), false)
+#endif
+#if RR__UNIX && defined(MADV_HUGEPAGE)
+#define RR__PAGES_HUGE(p, size) ((void)madvise((p), (size), MADV_HUGEPAGE))
+#else
+#define RR__PAGES_HUGE(p, size) ((void)(p), (void)(size))
+#endif
+
+/* Memory for everything outside stb_ds. A unit may replace all four together. */
+#ifndef RR_MALLOC
+#define RR_MALLOC(size) malloc(size)
+#define RR_CALLOC(n, size) calloc((n), (size))
+#define RR_REALLOC(p, size) realloc((p), (size))
+#define RR_FREE(p) free(p)
+#endif
+
+/* Misuse by the caller is an error value wherever it can be told, so RR_ASSERT has
+   little to do; RR__ASSERT guards the library's own rules in test builds. */
+#ifdef RUSTYRAY_DEBUG
+#include <assert.h>
+#define RR__ASSERT(condition) assert(condition)
+#else
+#define RR__ASSERT(condition) ((void)0)
+#endif
+
+/* Free memory of each size that is kept for reuse, and how long what is more, in seconds. */
+#ifndef RUSTYRAY_KEEP_BYTES
+#define RUSTYRAY_KEEP_BYTES ((size_t)64 << 20)
+#endif
+#ifndef RUSTYRAY_KEEP_SECONDS
+#define RUSTYRAY_KEEP_SECONDS 1.0
+#endif
+
+/* Stress programs make this a random delay: where another thread may do the worst. */
+#ifndef RR__STRESS_POINT
+#define RR__STRESS_POINT() ((void)0)
+#endif
+
+/* How much stack a waiter may have under it and still run what it waits for. */
+#ifndef RUSTYRAY_HELP_STACK
+#if defined(__GLIBC__)
+#define RUSTYRAY_HELP_STACK (256 * 1024)
+#else
+#define RUSTYRAY_HELP_STACK (32 * 1024) /* musl's threads have 128 KiB in all */
+#endif
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RR__LIKELY(x) __builtin_expect(!!(x), 1)
+#define RR__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define RR__NOINLINE __attribute__((noinline))
+#define RR__INLINE inline __attribute__((always_inline)) /* a step of the path of every call */
+#define RR__PREFETCH(p) __builtin_prefetch((p), 1)
+#define RR__STACK_NOW() ((char *)__builtin_frame_address(0)) /* also on ASan's fake stack */
+#else
+#define RR__LIKELY(x) (x)
+#define RR__UNLIKELY(x) (x)
+#define RR__NOINLINE
+#define RR__INLINE inline
+#define RR__PREFETCH(p) ((void)(p))
+#define RR__STACK_NOW() ((char *)&(char){0})
+#endif
+
+#if defined(__has_feature)
+#define RR__HAS_FEATURE(x) __has_feature(x)
+#else
+#define RR__HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || RR__HAS_FEATURE(thread_sanitizer)
+#define RR__TSAN 1
+#else
+#define RR__TSAN 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || RR__HAS_FEATURE(address_sanitizer)
+#define RR__ASAN 1
+void __asan_poison_memory_region(void const volatile *start, size_t size);
+void __asan_unpoison_memory_region(void const volatile *start, size_t size);
+#define RR__POISON(p, size) __asan_poison_memory_region((p), (size))
+#define RR__UNPOISON(p, size) __asan_unpoison_memory_region((p), (size))
+#else
+#define RR__ASAN 0
+#define RR__POISON(p, size) ((void)(p), (void)(size))
+#define RR__UNPOISON(p, size) ((void)(p), (void)(size))
+#endif
+
+#if defined(__TINYC__)
+#define RR__PAUSE() ((void)0)
+#elif defined(__x86_64__) || defined(__i386__)
+#define RR__PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define RR__PAUSE() __asm__ __volatile__("isb")
+#else
+#define RR__PAUSE() ((void)0)
+#endif
+
+/* The index of the highest bit that is set; x is not 0. */
+static inline unsigned rr__highest_bit(uint32_t x) {
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__)
+    return 31u - (unsigned)__builtin_clz(x);
+#else
+    unsigned bit = 0;
+    while (x >>= 1) bit++;
+    return bit;
+#endif
+}
+
+void *const rr__nil = NULL;

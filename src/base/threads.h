@@ -1,0 +1,189 @@
+/* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
+   follow C11 threads on glibc, and where <threads.h> is missing; clocks and sleeps. */
+#pragma once
+#include "atomics.h"
+
+#if !defined(RUSTYRAY_USE_PTHREADS) && (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) ||    \
+                                        defined(__APPLE__) || defined(__MINGW32__))
+#define RUSTYRAY_USE_PTHREADS
+#endif
+
+#if RR__UNIX || defined(RUSTYRAY_USE_PTHREADS)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+double rr_now(void) {
+    struct timespec t;
+#if defined(CLOCK_MONOTONIC)
+    clock_gettime(CLOCK_MONOTONIC, &t);
+#else
+    timespec_get(&t, TIME_UTC);
+#endif
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static struct timespec rr__to_timespec(double seconds) {
+    struct timespec t;
+    if (seconds < 0) seconds = 0;
+    if (seconds > 1e9) seconds = 1e9; /* thirty years: for ever */
+    t.tv_sec = (time_t)seconds;
+    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+    return t;
+}
+
+/* A point of time so many seconds from one that was just read. */
+static struct timespec rr__later(struct timespec now, double seconds) {
+    struct timespec t = rr__to_timespec(seconds);
+    t.tv_sec += now.tv_sec, t.tv_nsec += now.tv_nsec;
+    if (t.tv_nsec >= 1000000000) t.tv_nsec -= 1000000000, t.tv_sec++;
+    return t;
+}
+
+/* A limit in milliseconds as a point on rr_now's clock; negative: none. */
+static double rr__deadline(int64_t milliseconds) {
+    return milliseconds < 0 ? -1.0 : rr_now() + (double)milliseconds * 1e-3;
+}
+
+typedef struct rr__start {
+    void (*run)(void *);
+    void *arg;
+} rr__start;
+
+#ifdef RUSTYRAY_USE_PTHREADS
+typedef pthread_mutex_t rr__mutex;
+typedef pthread_cond_t rr__cond;
+typedef pthread_t rr__thread;
+#define RR__THREAD_RESULT void *
+#define RR__THREAD_DONE NULL
+#if defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#define RR__WAIT_ATTRIBUTES(a) pthread_condattr_setclock((a), CLOCK_MONOTONIC)
+#define RR__WAIT_NOW(t) clock_gettime(CLOCK_MONOTONIC, (t))
+#else /* the wall clock, as with C11 threads, see below */
+#define RR__WAIT_ATTRIBUTES(a) ((void)(a))
+#define RR__WAIT_NOW(t) timespec_get((t), TIME_UTC)
+#endif
+
+static bool rr__mutex_init(rr__mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
+static void rr__mutex_destroy(rr__mutex *m) { pthread_mutex_destroy(m); }
+static void rr__lock(rr__mutex *m) { pthread_mutex_lock(m); }
+static bool rr__try_lock(rr__mutex *m) { return pthread_mutex_trylock(m) == 0; }
+static void rr__unlock(rr__mutex *m) { pthread_mutex_unlock(m); }
+static bool rr__cond_init(rr__cond *c) {
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) return false;
+    RR__WAIT_ATTRIBUTES(&attributes);
+    bool ok = pthread_cond_init(c, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return ok;
+}
+static void rr__cond_destroy(rr__cond *c) { pthread_cond_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { pthread_cond_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { pthread_cond_broadcast(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { pthread_cond_wait(c, m); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+    struct timespec now, t;
+    RR__WAIT_NOW(&now);
+    t = rr__later(now, seconds);
+    pthread_cond_timedwait(c, m, &t);
+}
+static bool rr__thread_create(rr__thread *t, void *(*run)(void *), rr__start *start) {
+    return pthread_create(t, NULL, run, start) == 0;
+}
+static void rr__thread_join(rr__thread t) { pthread_join(t, NULL); }
+static void rr__thread_yield(void) { sched_yield(); }
+static pthread_once_t rr__once_flag = PTHREAD_ONCE_INIT;
+#define RR__ONCE(run) pthread_once(&rr__once_flag, (run))
+static pthread_key_t rr__exit_key;
+#define RR__EXIT_KEY_CREATE(hook) (pthread_key_create(&rr__exit_key, (hook)) == 0)
+#define RR__EXIT_KEY_SET(value) (pthread_setspecific(rr__exit_key, (value)) == 0)
+#define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
+#else
+#include <threads.h>
+typedef mtx_t rr__mutex;
+typedef cnd_t rr__cond;
+typedef thrd_t rr__thread;
+#define RR__THREAD_RESULT int
+#define RR__THREAD_DONE 0
+
+static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
+static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
+static void rr__lock(rr__mutex *m) { mtx_lock(m); }
+static bool rr__try_lock(rr__mutex *m) { return mtx_trylock(m) == thrd_success; }
+static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
+static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
+static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
+/* C11 waits on the wall clock; the caller looks at rr_now again, so a clock that is
+   set while it sleeps makes one wait longer or shorter and no result wrong. */
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+    struct timespec now, t;
+    timespec_get(&now, TIME_UTC);
+    t = rr__later(now, seconds);
+
+    cnd_timedwait(c, m, &t);
+}
+static bool rr__thread_create(rr__thread *t, int (*run)(void *), rr__start *start) {
+    return thrd_create(t, run, start) == thrd_success;
+}
+static void rr__thread_join(rr__thread t) { thrd_join(t, NULL); }
+static void rr__thread_yield(void) { thrd_yield(); }
+static once_flag rr__once_flag = ONCE_FLAG_INIT;
+#define RR__ONCE(run) call_once(&rr__once_flag, (run))
+static tss_t rr__exit_key;
+#define RR__EXIT_KEY_CREATE(hook) (tss_create(&rr__exit_key, (hook)) == thrd_success)
+#define RR__EXIT_KEY_SET(value) (tss_set(rr__exit_key, (value)) == thrd_success)
+#define RR__EXIT_KEY_GET() tss_get(rr__exit_key)
+#endif
+
+static RR__THREAD_RESULT rr__thread_main(void *arg) {
+    rr__start start = *(rr__start *)arg;
+    RR_FREE(arg);
+    start.run(start.arg);
+    return RR__THREAD_DONE;
+}
+
+static bool rr__thread_start(rr__thread *t, void (*run)(void *), void *arg) {
+    rr__start *start = RR_MALLOC(sizeof *start);
+    if (!start) return false;
+    start->run = run, start->arg = arg;
+    if (rr__thread_create(t, rr__thread_main, start)) return true;
+    RR_FREE(start);
+    return false;
+}
+
+/* Where the system's own sleep is not to be had: a wait for what nobody signals. */
+RR__UNUSED static void rr__sleep_on_cond(double seconds) {
+    rr__mutex m;
+    rr__cond c;
+    if (!rr__mutex_init(&m)) return;
+    if (rr__cond_init(&c)) {
+        rr__lock(&m);
+        rr__cond_wait_for(&c, &m, seconds);
+        rr__unlock(&m);
+        rr__cond_destroy(&c);
+    }
+    rr__mutex_destroy(&m);
+}
+
+#if !RR__UNIX || !defined(CLOCK_MONOTONIC)
+#define RR__SLEEP(t, seconds) ((void)(t), rr__sleep_on_cond(seconds))
+#else
+#define RR__SLEEP(t, seconds) nanosleep((t), NULL)
+#endif
+
+static void rr__sleep(double seconds) {
+    struct timespec t = rr__to_timespec(seconds);
+    RR__SLEEP(&t, seconds);
+}
+
+static int rr__cpu_count(void) {
+#if RR__UNIX && defined(_SC_NPROCESSORS_ONLN)
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n < INT_MAX ? (int)n : 1;
+#else
+    return 1;
+#endif
+}

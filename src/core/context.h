@@ -1,0 +1,383 @@
+/* Threads and runtimes: what a thread has to itself (rr__local), what it has in one runtime
+   (rr__context), the body that it runs (rr__frame), and the runtime. Each part keeps what is its
+   own in a struct of its own: parts below this one by value, the store, the tasks, the resources
+   and the timers behind a pointer, so that only they know what is in it. What the layers above
+   do at moments that a layer below notices stands in one table, rr__above.
+
+   Locks, in the order in which they may be taken:
+       end_lock        a destructor runs (actors/life.h)
+       global          registry, names, pins, the list of runtimes
+       store lock      rr__store
+       rr_runtime.lock threads, inbox, contexts        or ring_lock
+       a shard's       sleepers, mailboxes, lanes, streams
+       a context's     its sleeper and its wake
+       leaves          pools, big blocks, timers, resources, a file, the census */
+#pragma once
+#include "../base/log.h"
+#include "control.h"
+#include "deque.h"
+#include "slots.h"
+
+typedef struct rr__held rr__held;
+typedef struct rr__step rr__step;
+typedef struct rr__reading rr__reading;
+typedef struct rr__lane rr__lane;
+typedef struct rr__node rr__node;
+typedef struct rr__sleeper rr__sleeper;
+typedef struct rr__resources rr__resources;
+typedef struct rr__timers rr__timers;
+typedef struct rr__store rr__store;
+typedef struct rr__stored rr__stored;
+typedef struct rr__store_thread rr__store_thread;
+typedef struct rr__tasks rr__tasks;
+typedef struct rr__tasks_thread rr__tasks_thread;
+typedef struct rr__actors rr__actors;
+
+/* A body that is running: on the stack of the thread that runs it. */
+/* A body that is running: on the stack of the thread that runs it. */
+typedef struct rr__frame {
+    struct rr__frame *outer;  /* of the same context */
+    struct rr__frame *around; /* of the same thread */
+    rr__context *runner;
+
+    rr__object *task; /* function: its slot; actor: the message's, or the actor's */
+    rr__lane **lanes; /* of the caller that this body is */
+    rr__error *error; /* from rr_fail */
+    void *room;       /* from rr_result */
+    size_t room_bytes;
+    uint8_t room_place;
+    bool is_actor, wants_exit;
+    rr__error *crash; /* from rr_crash_actor */
+
+    uint16_t blocking;                      /* rr_block_begin without their end */
+    int lent;                               /* waits, one on top of the other, that lend its CPUs */
+    rr__control *granted;                   /* by whose shape; NULL for most */
+    size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
+    rr_runtime *chosen;
+    rr__context *context;
+} rr__frame;
+
+/* What a thread has to itself, whatever the runtime. */
+typedef struct rr__local {
+    rr__context *context;  /* the one in use, or NULL */
+    rr__context *attached; /* all as a thread from outside, linked by sibling */
+    rr__context *own;      /* as a worker; or NULL */
+    rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
+    rr__held *held;        /* stack; the innermost scope starts at scope_start */
+    size_t held_count, held_capacity;
+    size_t scope_start, scope_depth;
+    uint32_t scopes;  /* begun so far */
+    size_t floor;     /* where the scope that the running body is starts */
+    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
+    int granted;      /* frames of the thread that were granted something */
+    int apart;        /* frames that need no role: they block, or run on CPUs of their own */
+    struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
+    rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
+    rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
+    size_t path_count, path_capacity;
+    char *stack;       /* where the thread's stack was when it first came here */
+    bool is_hooked;    /* its end will be noticed */
+    rr_ref message_of; /* of whom the last error message speaks */
+    char message[640];
+} rr__local;
+
+enum rr__counter {
+    RR__SUBMITTED,
+    RR__FINISHED,
+    RR__ERRORS,
+    RR__STOLEN,
+    RR__OBJECTS_MADE,
+    RR__OBJECTS_GONE,
+    RR__ACTORS_MADE,
+    RR__ACTORS_GONE,
+    RR__COUNTERS
+};
+
+/* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */
+typedef struct rr__worklist {
+    rr__object *first;
+    bool is_running; /* somebody below on this stack works through it */
+} rr__worklist;
+
+/* Where a worker looks next. Owner only. */
+typedef struct rr__look {
+    bool steals_first;   /* this time, see rr__find_work */
+    uint32_t passed;     /* turns since it last looked at other work first, see rr__ready_is_due */
+    double passed_since; /* the first of them */
+    rr__context *victim; /* where the last theft worked */
+    rr__context *lone;   /* whose single entry it watches, see rr__is_lone */
+    uint64_t lone_pushes;
+    double lone_since;
+} rr__look;
+
+/* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
+   runtime. Contexts are reused, and freed only with the runtime: so a thief, or who
+   signals one, may always touch it. */
+struct rr__context {
+    rr_runtime *runtime;
+    rr__context *next;             /* list of all contexts of the runtime; append only */
+    rr__context *sibling;          /* list of the thread's own; owner only */
+    rr__context *listed;           /* in `parked`, `rested` or `vacant`; under the runtime's lock */
+    RR__ATOMIC(rr__frame *) frame; /* innermost body; written by the owner */
+    RR__ATOMIC(uint8_t) awaits_value; /* sleeps until another thread signals; the store's lock */
+
+    rr__cache slots, blocks[RR__CLASSES]; /* owner only */
+    uint64_t next_id, last_id;
+    rr__worklist dead; /* what nothing counts any more */
+
+    bool is_worker;              /* a thread of the pool, or a service */
+    bool is_service;             /* it counts itself what it does: timers, spiller */
+    bool has_role, is_searching; /* owner only, as the next */
+    rr__look look;
+    bool is_parked;  /* or its thread has left; under the runtime's lock */
+    bool has_thread; /* to be joined; likewise */
+    rr__thread thread;
+    RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
+
+    rr__store_thread *store; /* what the parts above keep; in one block with this */
+    rr__tasks_thread *tasks;
+
+    rr__deque deque;
+
+    rr__mutex lock; /* of those below; a leaf */
+    rr__cond wake;
+    bool is_woken;        /* parked: go on, with a role, or with what is assigned */
+    rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
+    rr__sleeper *sleeper;
+};
+
+/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
+   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
+   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
+/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
+   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
+   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
+typedef struct rr__shard {
+    rr__mutex lock;
+    rr__node *sleepers;
+} rr__shard;
+
+enum { RR__SHARDS = 64 };
+
+/* What a kind of object does, for layers that know it as an object only. */
+typedef struct rr__ops {
+    /* WAITING: an object that must be complete before it goes on; NULL: none is missing. */
+    rr__object *(*missing)(rr__object *o);
+    /* WAITING, nothing is missing any more: it goes on. It is no longer the caller's. */
+    void (*ready)(rr__context *cx, rr__object *o);
+    /* It was claimed. `until`: an actor stops when this object is complete. */
+    void (*run)(rr__context *cx, rr__object *o, rr__object *until);
+    /* It was decided from outside while it was WAITING (rule R4), by who now calls this. */
+    void (*decided)(rr__context *cx, rr__object *o);
+    /* It was decided, and the caller owns it: gives up what it has. */
+    void (*abandon)(rr__context *cx, rr__object *o);
+    /* It was counted as pending (RR__IS_PENDING), and begins or ends without. */
+    void (*begun)(rr__context *cx, rr__object *o);
+    /* Its timer went: that of a retry, or that of its limit. */
+    void (*due)(rr__context *cx, rr__object *o, bool is_retry);
+    /* Its last count went, but it has not ended: an actor. It may be another one by now. */
+    void (*unheld)(rr__context *cx, rr__object *o);
+    /* Nothing counts it: frees what it has beside its slot. */
+    void (*end)(rr__context *cx, rr__object *o);
+} rr__ops;
+
+/* What the layers above do when a layer below finds that it is time. */
+typedef struct rr__hooks {
+    rr__ops ops[RR__KINDS];
+    rr__context *(*context_alloc)(void);  /* zeroed, with what the parts above keep there */
+    void (*work)(void *context);          /* what a thread of the pool does */
+    void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
+    rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
+    void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
+} rr__hooks;
+static const rr__hooks rr__above; /* filled in by runtime/above.h */
+
+enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
+
+/* rr_runtime.idle counts the roles that sleep and the workers that search, so that one
+   load tells a submitter whether somebody must be woken. See core/queues.h. */
+#define RR__ONE_SLEEPING ((uint64_t)1)
+#define RR__ONE_SEARCHING ((uint64_t)1 << 32)
+#define RR__STOP ((uint64_t)1 << 63)
+#define RR__SLEEPING(idle) ((uint32_t)(idle))
+#define RR__SEARCHING(idle) ((uint32_t)((idle) >> 32) & 0x7fffffff)
+
+struct rr_runtime {
+    RR__ATOMIC(int) phase;        /* enum rr__phase */
+    RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
+    uint32_t home;                /* tells handles of runtimes apart; never 0 */
+    rr_config config;
+    int workers, max_threads;
+    rr__error *no_memory;     /* the error that needs no more memory */
+    uint64_t holders;         /* running + attached threads from outside; global lock */
+    rr_runtime *next_runtime; /* list of all; global lock */
+    bool is_default;
+    bool evicts; /* the store has a limit, and values may leave it */
+
+    rr__resources *resources; /* what the parts above keep; in one block with this */
+    rr__timers *timers;
+    rr__store *store;
+    rr__tasks *tasks;
+    rr__actors *actors;
+
+    RR__ATOMIC(rr__context *) contexts;
+    RR__ATOMIC(int) has_inbox;
+    RR__ATOMIC(int) has_ready; /* there are tasks that have a turn: rr__resources.ready */
+    rr__slots slots;
+    char apart_1[64]; /* above: read by all, rarely written; below: written, each by itself */
+    RR__ATOMIC(uint64_t) idle;
+    char apart_2[64];
+    rr__memory memory;
+    rr__arena arena;
+    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
+    rr__shard shards[RR__SHARDS];
+
+    rr__mutex end_lock;  /* destructors run one at a time; before all others, see rr__end_turn */
+    rr__mutex ring_lock; /* rule W4; before a context's lock */
+    rr__mutex lock;      /* of all below; before a context's lock */
+    rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
+    rr__context *parked; /* threads without a role */
+    rr__context *rested; /* contexts of threads that have left, to be joined */
+    rr__context *vacant; /* contexts that a thread from outside gave back */
+    int threads;
+    rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
+                                             turn, and what a deque had no memory for */
+};
+
+/* ---- global state: the default runtime with the list of all, and what each thread has ---- */
+
+static RR__ATOMIC(rr_runtime *) rr__default;
+static rr_runtime *rr__runtimes; /* all of these under the global lock */
+static uint32_t rr__homes;
+static rr__mutex rr__global_mutex;
+
+static void rr__global_start(void);
+
+#if defined(__TINYC__)
+static RR__NOINLINE rr__local *
+rr__self(void) { /* no thread-local variables: the exit key's value */
+    static rr__local nothing;
+    RR__ONCE(rr__global_start);
+    rr__local *self = RR__EXIT_KEY_GET();
+    if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
+    return self ? self : &nothing;
+}
+#define RR__SELF_IS_ALLOCATED 1
+#else
+static _Thread_local rr__local rr__thread_local;
+static inline rr__local *rr__self(void) { return &rr__thread_local; }
+#define RR__SELF_IS_ALLOCATED 0
+#endif
+
+static void rr__thread_ends(void *local) {
+    rr__local *self = local;
+    rr__above.thread_ends(self);
+    self->is_hooked = false;
+    if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
+}
+
+static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
+static void rr__fork_parent(void) { rr__unlock(&rr__global_mutex); }
+/* The child has one thread and the memory of all: no runtime of the parent may be used. */
+static void rr__fork_child(void) {
+    rr__unlock(&rr__global_mutex);
+    for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
+        rr__store_release(&rt->phase, RR__STOPPED);
+    rr__store_release(&rr__default, (rr_runtime *)NULL);
+    rr__local *self =
+        rr__self(); /* not even to let go: locks may be held by threads that are gone */
+    self->context = self->attached = self->own = NULL;
+    self->chosen = NULL;
+    self->held_count = self->scope_start = self->scope_depth = self->path_count = 0;
+    self->floor = 0, self->frame = NULL;
+}
+static void rr__global_start(void) {
+    rr__mutex_init(&rr__global_mutex);
+    if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
+#if RR__UNIX
+    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
+#endif
+}
+static void rr__global_lock(void) {
+    RR__ONCE(rr__global_start);
+    rr__lock(&rr__global_mutex);
+}
+static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
+
+/* The thread's end will be noticed, so that it may hold something. */
+static bool rr__local_hook(rr__local *self) {
+    RR__ONCE(rr__global_start);
+    if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
+    return self->is_hooked;
+}
+
+/* The configuration whose log a call from this thread uses; NULL: stderr. */
+static const rr_config *rr__log_config(void) {
+    rr__context *cx = rr__self()->context;
+    return cx ? &cx->runtime->config : NULL;
+}
+
+/* Keeps what rr_error_message tells about a reference whose object has no error itself. */
+RR__PRINTF(3, 4)
+static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...) {
+    rr__local *self = rr__self();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(self->message, sizeof self->message, format, args);
+    va_end(args);
+    self->message_of = ref;
+    return status;
+}
+
+static rr_status rr__note_status(rr_ref ref, rr_status status) {
+    return rr__note(ref, status, "%s", rr_status_text(status));
+}
+
+/* A reference that carries a status and no object, for when there is no memory or no
+   runtime to hold one: id 0, the status in place of the slot. */
+static rr_ref rr__status_ref(rr_status status) { return (rr_ref){0, (uint32_t)status, 0}; }
+static rr_actor rr__status_actor(rr_status status) { return (rr_actor){0, (uint32_t)status, 0}; }
+static rr_status rr__status_of(uint32_t slot) {
+    return slot > 0 && slot < RR__STATUS_COUNT ? (rr_status)slot : RR_ERR_STALE;
+}
+
+static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
+    uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
+    rr__store_release(&cx->counters[counter], n + 1);      /* pairs with rr__sum */
+}
+
+static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
+    uint64_t sum = 0;
+    for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
+        sum += rr__load_seq_cst(&cx->counters[counter]);
+    return sum;
+}
+
+static rr__shard *rr__shard_of(rr_runtime *rt, const rr__object *o) {
+    return &rt->shards[(o->slot ^ (o->slot >> 6)) % RR__SHARDS];
+}
+
+static rr__object *rr__current_task(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    return frame ? frame->task : NULL;
+}
+
+/* The task of the body that is running was cancelled. */
+static bool rr__must_stop(rr__context *cx) {
+    rr__object *task = rr__current_task(cx);
+    return task && rr__is_decided(task);
+}
+
+static inline const rr__ops *rr__ops_of(const rr__object *o) { return &rr__above.ops[o->kind]; }
+
+static RR__INLINE rr__object *rr__slot_at(rr_runtime *rt, uint32_t slot) {
+    return rr__slot_find(&rt->slots, slot);
+}
+
+/* Memory for size bytes, 64-byte aligned; *place says what kind and goes to rr__block_free. */
+static void *rr__block_new(rr__context *cx, size_t size, uint8_t *place) {
+    return rr__arena_take(&cx->runtime->arena, cx->blocks, size, place);
+}
+static void rr__block_free(rr__context *cx, void *block, uint8_t place) {
+    rr__arena_give(&cx->runtime->arena, cx->blocks, block, place);
+}

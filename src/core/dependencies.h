@@ -1,0 +1,56 @@
+/* Dependencies. A task waits in the list of one missing argument at a time, and goes on to the
+   next when that is complete: no counter, one link, and one edge for the walk. What a kind of
+   object misses, and what it does when nothing is missing, its class says. Rules of the list:
+   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
+       the same step: so who completes takes the list, or the push came after that.
+   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
+       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
+       the object.
+   D3  From the push on the task belongs to who takes the list.
+   Locks: none. */
+#pragma once
+#include "links.h"
+
+/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
+   is still the caller's. */
+static bool rr__depend(rr__object *task, rr__object *on) {
+    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
+        return false;                       /* D1 */
+    rr__store_release(&task->waits_on, on); /* rule W1 */
+    rr__object *head = rr__load_acquire(&on->dependents);
+    do {
+        if (head == RR__CLOSED) return false; /* D2 */
+        task->next = head;
+    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
+    return true;
+}
+
+/* Sends a WAITING object on: into the list of something that it misses (true), or, if it misses
+   nothing, to where it goes on. It is no longer the caller's. */
+static bool rr__proceed(rr__context *cx, rr__object *o) {
+    const rr__ops *ops = rr__ops_of(o);
+    rr__object *missing;
+    while ((missing = ops->missing(o)))
+        if (rr__depend(o, missing)) return true;
+    if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
+        rr__store_release(&o->waits_on, (rr__object *)NULL);
+    ops->ready(cx, o);
+    return false;
+}
+
+/* An argument that the task waited for is complete. */
+static void rr__advance(rr__context *cx, rr__object *task) {
+    /* Rule W2. The task may be gone already; then the walk finds nothing. */
+    if (rr__proceed(cx, task)) rr__ring_check(cx->runtime, task);
+}
+
+/* The object is complete: everything that waited for it goes on. */
+static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
+    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx->runtime, o);
+    if (!(word & RR__HAS_DEPENDENTS)) return;
+    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
+    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
+        next = task->next;
+        rr__advance(cx, task);
+    }
+}

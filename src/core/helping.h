@@ -1,0 +1,119 @@
+/* Helping: a waiter runs what it waits for, or what that waits for, on its own stack, if nobody has
+   begun it (leapfrogging: Wagner and Calder 1993). It depends on it anyway.
+   Locks: rr_runtime.lock, to see whether there are threads. */
+#pragma once
+#include "links.h"
+#include "workers.h"
+
+/* A link that a waiter followed. */
+typedef struct rr__step {
+    rr__object *object;
+    uint64_t id; /* is it still the same? */
+} rr__step;
+
+/* May this thread take another body on its stack? When no further thread can be had, up to eight
+   times as much as otherwise. */
+static bool rr__has_stack(rr__context *cx) {
+    ptrdiff_t used = rr__self()->stack - RR__STACK_NOW(), limit = RUSTYRAY_HELP_STACK;
+    if (used < 0) used = -used;
+    if (used < limit) return true;
+    if (used >= 8 * limit) return false;
+    rr__lock(&cx->runtime->lock);
+    bool is_last_resort = cx->runtime->threads >= cx->runtime->max_threads;
+    rr__unlock(&cx->runtime->lock);
+    return is_last_resort;
+}
+
+/* A waiter without stack for what it waits for: will another thread take it? */
+static bool rr__has_threads(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->lock);
+    bool has = rt->threads < rt->max_threads || rt->parked;
+    rr__unlock(&rt->lock);
+    return has || RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
+}
+
+/* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns
+   whether it was not already. */
+static bool rr__serve_begin(rr__context *cx) {
+    if (cx->is_worker || rr__load_relaxed(&cx->deque.is_served)) return false; /* its own */
+    rr__store_seq_cst(&cx->deque.is_served, 1);
+    return true;
+}
+
+static void rr__serve_end(rr__context *cx, bool began) {
+    if (!began) return;
+    rr__store_seq_cst(&cx->deque.is_served, 0);
+    rr__signal_if_stopping(cx->runtime);
+}
+
+/* Runs a task for a body that waits for `goal`. */
+static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
+    rr__object *self = rr__current_task(cx);
+    bool began = rr__serve_begin(cx);
+    if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
+    rr__run(cx, claimed, goal);
+    if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
+    rr__deque_trim(&cx->deque);
+    rr__serve_end(cx, began);
+}
+
+/* Runs the task that is waited for straight away, if nobody has begun it. */
+static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
+    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
+        return false;
+    rr__help(cx, o, o);
+    return true;
+}
+
+static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
+    if (self->path_count == self->path_capacity) {
+        size_t capacity = self->path_capacity ? 2 * self->path_capacity : 64;
+        if (capacity > SIZE_MAX / sizeof *self->path || !rr__local_hook(self)) return false;
+        rr__step *path = RR_REALLOC(self->path, capacity * sizeof *path);
+        if (!path) return false;
+        self->path = path, self->path_capacity = capacity;
+    }
+    self->path[self->path_count++] = (rr__step){o, id};
+    return true;
+}
+
+/* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
+   is walked once, not once for each task of it. Returns what was claimed; NULL if there is nothing
+   to run. Links are verified as in rr__walk. */
+static rr__object *rr__path_claim(rr__local *self, size_t base) {
+    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
+    while (self->path_count > base && self->path_count - base < LIMIT) {
+        rr__step step = self->path[self->path_count - 1];
+        enum rr__state state = rr__state_of(rr__load_acquire(&step.object->word));
+        if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
+            self->path_count--;
+            continue;
+        }
+        if (state == RR__QUEUED) {
+            if (rr__claim(step.object)) return step.object;
+            continue; /* somebody else's now */
+        }
+        rr__object *next = rr__load_acquire(&step.object->waits_on);
+        uint64_t id = next ? rr__load_acquire(&next->id) : 0;
+        /* Over, but still linked: another thread is about to send this link on. */
+        if (!id || rr__is_complete(next)) return NULL;
+        if (rr__load_acquire(&step.object->waits_on) != next) continue; /* it went on */
+        if (!rr__path_push(self, next, id)) return NULL;
+    }
+    return NULL;
+}
+
+/* Runs what `goal` waits for, and `goal`, as long as nobody else has begun it. */
+static void rr__help_along(rr__context *cx, rr__object *goal) {
+    rr__local *self = rr__self();
+    size_t base = self->path_count; /* above those of the waits below on this stack */
+    rr__object *claimed;
+    if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
+    bool began = rr__serve_begin(cx);
+    while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__has_stack(cx) &&
+           (claimed = rr__path_claim(self, base)))
+        rr__help(cx, claimed, goal);
+    rr__serve_end(cx, began);
+    self->path_count = base;
+}

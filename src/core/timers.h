@@ -1,0 +1,136 @@
+/* Timers: time limits, retries, restarts, and the runtime's own sweep of free memory. One
+   thread, made with the first timer, sleeps until the next one is due and tells its object's
+   class. Room in the heap is promised when a task is made, so that setting a timer cannot fail.
+   Locks: rr__timers.lock, a leaf. */
+#pragma once
+#include "queues.h"
+
+struct rr__timers {
+    rr__mutex lock; /* of all below; a leaf */
+    rr__cond wake;  /* the first timer has changed */
+    rr__heap heap;
+    size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
+    rr__entry sweep;              /* beside those that are promised */
+    RR__ATOMIC(int) sweep_is_set; /* or firing */
+    rr__context *context;         /* of the thread; made when it is needed first */
+};
+
+static bool rr__timers_init(rr__timers *timers) {
+    return rr__mutex_init(&timers->lock) && rr__cond_init(&timers->wake);
+}
+
+static void rr__timers_free(rr__timers *timers) {
+    RR_FREE(timers->heap.entries);
+    rr__cond_destroy(&timers->wake);
+    rr__mutex_destroy(&timers->lock);
+}
+
+static bool rr__timer_is_retry(const rr__entry *timer) {
+    return timer->control && timer == &timer->control->retry;
+}
+
+/* There is room: it was promised. */
+static void rr__timer_set(rr_runtime *rt, rr__entry *timer, double when) {
+    rr__lock(&rt->timers->lock);
+    rr__heap_add(&rt->timers->heap, timer, when);
+    rt->timers->retries += rr__timer_is_retry(timer);
+    bool is_first = timer->at == 1;
+    rr__unlock(&rt->timers->lock);
+    if (is_first) rr__cond_signal(&rt->timers->wake);
+}
+
+static bool rr__timer_unset_locked(rr_runtime *rt, rr__entry *timer) {
+    if (!timer->at) return false;
+    rr__heap_remove(&rt->timers->heap, timer);
+    rt->timers->retries -= rr__timer_is_retry(timer);
+    return true;
+}
+
+/* When what was free a while ago may still be. */
+static void rr__sweep(rr__context *cx) {
+    rr__store_release(&cx->runtime->timers->sweep_is_set, 0); /* from now on it may be set again */
+    rr__pool_sweep(&cx->runtime->slots.pool, &cx->slots);
+    rr__arena_sweep(&cx->runtime->arena, cx->blocks);
+}
+
+/* The first timer is due. The lock is given up meanwhile. */
+static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
+    rr__timers *timers = cx->runtime->timers;
+    /* Its task is not over, because the timer is still set. */
+    rr__object *task = timer->control ? timer->control->task : NULL;
+    bool is_retry = rr__timer_is_retry(timer);
+    rr__timer_unset_locked(cx->runtime, timer);
+    timers->firing++;
+    if (task) rr__share(task);
+    rr__unlock(&timers->lock);
+    if (task) {
+        rr__ops_of(task)->due(cx, task, is_retry);
+        rr__drop(cx, task);
+    } else {
+        rr__sweep(cx);
+    }
+    rr__lock(&timers->lock);
+    timers->firing--;
+    rr__unlock(&timers->lock);
+    rr__signal_if_stopping(cx->runtime);
+    rr__lock(&timers->lock);
+}
+
+static void rr__timer_main(void *context) {
+    rr__context *cx = context;
+    rr_runtime *rt = cx->runtime;
+    rr__timers *timers = rt->timers;
+    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
+    rr__lock(&timers->lock);
+    while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
+        rr__entry *next = rr__heap_first(&timers->heap);
+        double left = next ? next->when - rr_now() : 0;
+        if (!next) rr__cond_wait(&timers->wake, &timers->lock);
+        else if (left > 0) rr__cond_wait_for(&timers->wake, &timers->lock, left);
+        else rr__timer_fire_locked(cx, next);
+    }
+    rr__unlock(&timers->lock);
+    rr__self()->context = NULL;
+    rr__above.thread_ends(rr__self());
+}
+
+static bool rr__timers_start_locked(rr_runtime *rt) {
+    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timer_main);
+    return rt->timers->context != NULL;
+}
+
+/* Sees to it that so many more timers can be set at any time, and the runtime's own. */
+static bool rr__timers_promise(rr_runtime *rt, size_t more) {
+    rr__lock(&rt->lock);
+    bool ok = rr__timers_start_locked(rt);
+    rr__unlock(&rt->lock);
+    if (!ok) return false;
+    rr__lock(&rt->timers->lock);
+    ok = rr__heap_promise(&rt->timers->heap, more + 1);
+    if (ok) rt->timers->heap.promised--;
+    rr__unlock(&rt->timers->lock);
+    return ok;
+}
+
+/* Of a pool: much is free. Without memory or a thread for the timer the pools stay as they are. */
+static RR__NOINLINE void rr__sweep_later(void *runtime) {
+    rr_runtime *rt = runtime;
+    int none = 0;
+    if (rr__load_relaxed(&rt->phase) != RR__OPEN) return;
+    if (rr__load_relaxed(&rt->timers->sweep_is_set)) return;
+    if (!rr__cas_seq_cst(&rt->timers->sweep_is_set, &none, 1)) return;
+    if (rr__timers_promise(rt, 0))
+        rr__timer_set(rt, &rt->timers->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
+    else rr__store_release(&rt->timers->sweep_is_set, 0);
+}
+
+/* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
+   the caller's. */
+static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tried) {
+    rr__lock(&rt->timers->lock);
+    rr__timer_unset_locked(rt, &control->limit);
+    bool is_ours = rr__timer_unset_locked(rt, &control->retry);
+    *was_tried = control->attempt > 0;
+    rr__unlock(&rt->timers->lock);
+    return is_ours;
+}

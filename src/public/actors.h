@@ -1,0 +1,123 @@
+/* Actors: making them, sending to them, finding, ending and watching them. */
+#pragma once
+#include "../actors/sending.h"
+#include "../runtime/attach.h"
+
+rr_actor rr__spawn(const rr_actor_options *options, rr_function *fn, const rr__arg *args, size_t n,
+                   const char *site) {
+    rr_status status;
+    (void)n;
+    rr__context *cx = rr__enter_to_submit(&status);
+    return cx ? rr__spawn_in(cx, options, fn, args, site) : rr__status_actor(status);
+}
+
+rr_ref rr__ask(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, const char *site) {
+    rr_status status;
+    (void)n;
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (!cx) return rr__status_ref(status);
+    if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
+    rr__object *actor = rr__receiver(cx, handle, &status);
+    if (!actor)
+        return rr__failed_ref(cx,
+                              rr__error_new(cx->runtime, status, NULL,
+                                            "'%s' was sent to an actor "
+                                            "handle that is null or was released: %s",
+                                            fn->name, rr_status_text(status)),
+                              site);
+    rr__object *message = rr__send(cx, actor, fn, args, false, site, &status);
+    if (!message) return rr__status_ref(status);
+    rr__scope_hold(rr__self(), cx, message, false);
+    return rr__ref_to(cx, message);
+}
+
+rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n,
+                   const char *site) {
+    rr_status status;
+    (void)n;
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (!cx) return status;
+    rr__object *actor = rr__receiver(cx, handle, &status);
+    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
+    if (message && status != RR_OK) rr__drop(cx, message);
+    return status;
+}
+
+rr_status rr_find_actor(const char *name, rr_actor *out) {
+    rr_status status = RR_OK;
+    *out = (rr_actor){0, 0, 0};
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    if (!name) return RR_ERR_INVALID;
+    if (!rr__scope_ready(rr__self())) return RR_ERR_NO_MEMORY;
+    rr__global_lock();
+    rr__object *actor = stbds_shget(cx->runtime->actors->names, name);
+    /* The name goes before the slot does, so the id is the actor's; its count may be 0 already. */
+    bool found = actor && rr__try_retain(cx, actor, rr__load_relaxed(&actor->id));
+    rr__global_unlock();
+    if (!found)
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "no living actor is called '%s'", name);
+    rr__scope_hold(rr__self(), cx, actor, false);
+    *out = rr__actor_to(cx, actor);
+    return RR_OK;
+}
+
+rr_status rr_kill(rr_actor handle) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    rr__object *actor = cx ? rr__receiver(cx, handle, &status) : NULL;
+    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__error *death =
+        rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
+    bool is_dead = !rr__actor_doom(cx, actor, death);
+    if (!is_dead) rr__actor_rouse(cx, actor);
+    rr__drop(cx, actor);
+    return is_dead ? RR_ERR_ACTOR_DEAD : RR_OK;
+}
+
+void rr_exit_actor(void) {
+    rr__frame *frame = rr__self()->frame;
+    if (frame && frame->is_actor) frame->wants_exit = true;
+    else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
+}
+
+void rr_crash_actor(const char *format, ...) {
+    rr__frame *frame = rr__self()->frame;
+    va_list args;
+    va_start(args, format);
+    if (!frame || !frame->is_actor) {
+        char text[512];
+        vsnprintf(text, sizeof text, format, args);
+        rr__log(rr__log_config(), RR_LOG_WARN, "rr_crash_actor outside a method does nothing: %s",
+                text);
+    } else if (!frame->crash) {
+        frame->crash = rr__error_make(frame->runner->runtime, RR_ERR_ACTOR_CRASHED, 0, NULL, NULL,
+                                      format, args);
+        if (!frame->error)
+            frame->error = rr__error_share(frame->crash); /* what it returns is dropped */
+    }
+    va_end(args);
+}
+
+rr_ref rr__watch(rr_actor handle, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    if (!cx) return rr__status_ref(status);
+    if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
+    rr__object *actor = rr__receiver(cx, handle, &status);
+    bool lives;
+    rr__object *watch = actor ? rr__watch_share(cx, actor, NULL, &lives) : NULL, *own = NULL;
+    if (actor && !watch && (own = rr__watch_new(cx, site, &status))) {
+        watch = rr__watch_share(cx, actor, own, &lives);
+        if (watch != own) rr__drop(cx, own);
+        if (!lives) {
+            rr__share(own); /* for rr__watch_end to give back */
+            rr__watch_end(cx, own, actor);
+        }
+    }
+    if (actor) rr__drop(cx, actor);
+    if (!watch) return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+    rr__scope_hold(rr__self(), cx, watch, false);
+    return rr__ref_to(cx, watch);
+}

@@ -1,0 +1,201 @@
+/* Making objects, naming and pinning them. */
+#pragma once
+#include "../store/names.h"
+#include "../tasks/gathers.h"
+#include "handles.h"
+#include "reading.h"
+
+rr_ref rr__put(rr_type type, const void *value, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    status = rr__value_fill(cx, o, type, value);
+    return rr__value_publish(cx, o, status, type.kind, RR__READY);
+}
+
+rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
+    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
+}
+
+rr_ref rr__create(size_t size, void **room, const char *site) {
+    rr_status status;
+    void *nothing, **out = room ? room : &nothing;
+    *out = NULL;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
+    if (!o) return rr__status_ref(status);
+    /* Room to write to even for 0 bytes: NULL means failure. */
+    o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
+    status = rr__value_room(cx, size, &o->data.block, &o->place);
+    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    if (status == RR_OK) *out = o->data.block;
+    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
+}
+
+rr_status rr_seal(rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!rr__is_unsealed(o) || !rr__unseal(o))
+        status = rr__note(ref, RR_ERR_INVALID,
+                          "rr_seal: the object of %s was sealed before, or was "
+                          "not made by rr_create",
+                          o->site);
+    if (status == RR_OK) {
+        rr__stored_begin(cx, o);
+        rr__complete(cx, o, RR__READY); /* gives the pin back */
+    } else rr__drop(cx, o);
+    return status;
+}
+
+void *rr_result(size_t size) {
+    rr__frame *frame = rr__self()->frame;
+    rr__context *cx = frame ? frame->runner : NULL;
+    if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
+        rr__log(rr__log_config(), RR_LOG_WARN,
+                "rr_result: only a body that returns rr_bytes has one");
+        return NULL;
+    }
+    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    frame->room_bytes = size;
+    rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
+    if (status != RR_OK && !frame->error)
+        frame->error = rr__error_of_status(cx->runtime, status, frame->task);
+    return frame->room;
+}
+
+rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
+    rr_status status;
+    rr__error *error;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
+    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+    rr_ref ref = rr__ref_to(cx, o);
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = "rr_many";
+    if (n && !refs) error = rr__error_of_status(cx->runtime, RR_ERR_INVALID, o);
+    else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
+    if (error) {
+        o->data.error = error;
+        rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
+        return ref;
+    }
+    rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
+    rr__proceed(cx, o);
+    return ref;
+}
+
+rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
+    rr_status status;
+    rr__context *cx = rr__enter_to_submit(&status);
+    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__FIELD, site) : NULL;
+    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
+    rr__object *of = rr__kind_is_plain(type.kind) ? rr__pin(cx, ref, false) : NULL;
+    rr_ref field = rr__ref_to(cx, o);
+    uint64_t words[4] = {(uintptr_t)of, offset, (uintptr_t)whole->name, whole->size};
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
+    if (!of) {
+        status = !rr__kind_is_plain(type.kind) ? RR_ERR_INVALID
+                 : ref.id                      ? RR_ERR_STALE
+                                               : rr__status_of(ref.slot);
+        o->data.error = rr__error_of_status(cx->runtime, status, o);
+        rr__publish(o, RR__FAILED, 1, type.kind);
+        return field;
+    }
+    for (int i = 0; i < 4; i++) rr__store_release(&o->words[i], words[i]); /* see rr__write_words */
+    rr__publish(o, RR__WAITING, 2, type.kind);
+    rr__proceed(cx, o);
+    return field;
+}
+
+rr_status rr_name(const char *name, rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
+    rr__object *o = ref.id ? rr__pin(cx, ref, false) : NULL;
+    if (!o && (ref.id || ref.slot))
+        return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
+    status = rr__name_object(cx, name, o);
+    if (status != RR_OK && o) rr__drop(cx, o);
+    return status == RR_OK ? status : rr__note_status(ref, status);
+}
+
+rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char *site) {
+    rr_ref ref = rr__put(type, value, site);
+    rr_status status = name && *name ? rr_get_void(ref) : RR_ERR_INVALID;
+    if (status == RR_OK) status = rr_name(name, ref);
+    else if (status != RR_ERR_INVALID) return ref; /* who had the name keeps it */
+    if (status == RR_OK) return ref;
+    rr__release_ref(ref);
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return rr__status_ref(status);
+    status = name && *name ? RR_ERR_NO_MEMORY : RR_ERR_INVALID;
+    return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+}
+
+rr_status rr_find(const char *name, rr_ref *out) {
+    rr_status status = RR_OK;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter(&status);
+    if (out) *out = RR__NULL_REF;
+    if (!cx) return status;
+    if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
+    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    rr__global_lock();
+    bool has_names = stbds_shlen(cx->runtime->store->names) > 0; /* to look makes a table */
+    rr__object *o = has_names ? stbds_shget(cx->runtime->store->names, name) : NULL;
+    if (o) rr__share(o); /* the name counts it */
+    rr__global_unlock();
+    if (!o)
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
+    rr__scope_hold(self, cx, o, false);
+    *out = rr__ref_to(cx, o);
+    return RR_OK;
+}
+
+rr_status rr_pin(rr_ref ref) {
+    rr_status status = rr_get_void(ref);
+    rr__context *cx = status == RR_OK ? rr__enter(&status) : NULL;
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    status = rr__use(cx, o);
+    rr__store_copied(cx);
+    if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
+    else if (rr__pins_change(cx->runtime, ref.id, 1) < 0) {
+        rr__unuse(cx, o);
+        status = rr__note_status(ref, RR_ERR_NO_MEMORY);
+    }
+    if (status != RR_OK) rr__drop(cx, o); /* else the count stays */
+    return status;
+}
+
+rr_status rr_unpin(rr_ref ref) {
+    rr_status status = RR_OK;
+    rr__context *cx = rr__enter(&status);
+    if (!cx) return status;
+    rr__object *o = rr__pin(cx, ref, false);
+    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (rr__pins_change(cx->runtime, ref.id, -1) < 0) {
+        status = rr__note(ref, RR_ERR_INVALID, "rr_unpin: '%s' (made at %s) is not pinned",
+                          rr__name_of(o), o->site);
+        rr__drop(cx, o);
+        return status;
+    }
+    rr__unuse(cx, o);
+    rr__drop(cx, o);
+    rr__drop(cx, o);
+    return RR_OK;
+}

@@ -1,0 +1,106 @@
+/* Scopes: a stack in each thread of the handles and views that it has received, which the end of a
+   scope gives back. In front of what a scope holds lies a mark with its serial.
+
+       held   [mark][handle][view][mark][handle] ...
+                   ^ an outer scope     ^ scope_start: the innermost one
+
+   Locks: none; a thread's own. */
+#pragma once
+#include "pins.h"
+
+/* A handle or view that an open scope holds. */
+typedef struct rr__held {
+    rr__object *object; /* NULL: released or kept early, or the mark in front of a scope */
+    union {
+        rr__context *context;
+        size_t outer; /* mark: where the scope around it starts */
+    } of;
+    uint32_t retained; /* counts from rr_retain, the user's own, on top of the scope's one;
+                          mark: the scope's serial */
+    bool is_view, is_mark;
+} rr__held;
+
+static bool rr__held_grow(rr__local *self) {
+    size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
+    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
+    if (!held) return false;
+    self->held = held, self->held_capacity = capacity;
+    return true;
+}
+
+/* Closes gaps in the innermost scope when it has grown to the brim with released ones, as in a
+   long loop that releases the oldest of a window. */
+static void rr__held_compact(rr__local *self) {
+    size_t to = self->scope_start;
+    for (size_t i = to; i < self->held_count; i++) {
+        if (!self->held[i].object) continue;
+        rr__store_relaxed(&self->held[i].object->held_at, (uint32_t)to); /* a hint */
+        self->held[to++] = self->held[i];
+    }
+    self->held_count = to;
+}
+
+/* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
+   closing the gaps did not free half of it, so that both cost a constant time for each handle. */
+static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
+    rr__held_compact(self);
+    if (self->held_count < self->held_capacity / 2) return true;
+    return rr__held_grow(self) || self->held_count < self->held_capacity;
+}
+
+static RR__INLINE bool rr__scope_ready(rr__local *self) {
+    if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
+    return rr__scope_make_room(self);
+}
+
+/* Gives a count to the innermost scope. After rr__scope_ready. */
+static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o,
+                                      bool is_view) {
+    if (self->scope_depth == 0) return;
+    rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
+    self->held[self->held_count++] = (rr__held){o, {cx}, 0, is_view, false};
+}
+
+/* The newest entry of the running body that holds a handle of the object; NULL if none does. Scope
+   by scope: the hint may have been overwritten by another thread, so it counts only when no newer
+   entry can be missed. */
+static rr__held *rr__held_find(rr__local *self, rr__object *o) {
+    uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
+    size_t start = self->scope_start, end = self->held_count;
+    while (self->scope_depth > 0) {
+        if (hint >= start && hint < end && self->held[hint].object == o &&
+            !self->held[hint].is_view)
+            return &self->held[hint];
+        for (size_t i = end; i-- > start;)
+            if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
+        if (start <= self->floor) break;
+        end = start - 1;
+        start = self->held[end].of.outer;
+    }
+    return NULL;
+}
+
+static void rr__held_clear(rr__local *self, rr__held *held) {
+    held->object = NULL;
+    while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
+        self->held_count--;
+}
+
+/* After a burst: the stack of a scope that held very many goes back, but for what `start` needs. */
+static RR__NOINLINE void rr__held_shrink(rr__local *self, size_t start) {
+    size_t capacity = 2 * start + 4096;
+    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
+    if (held) self->held = held, self->held_capacity = capacity;
+}
+
+static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
+    enum { LARGE = 1 << 16 };
+    while (self->held_count > start) {
+        rr__held held = self->held[--self->held_count];
+        if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
+        if (held.object) rr__drop(held.of.context, held.object);
+    }
+    if (RR__UNLIKELY(self->held_capacity > LARGE && start < self->held_capacity / 8))
+        rr__held_shrink(self, start);
+}

@@ -1,0 +1,105 @@
+/* Gathers, objects made of others, and fields, members of others: they wait for what they are
+   made of as tasks do for their arguments, and run no body.
+   Locks: none. */
+#pragma once
+#include "complete.h"
+
+/* The parts of a gather, each counted; or NULL and the error. */
+static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const rr_ref *refs,
+                                size_t n, rr__error **error) {
+    size_t each = sizeof(rr_bytes) + sizeof(rr__object *);
+    rr__parts *parts =
+        n > (SIZE_MAX - sizeof *parts) / each ? NULL : RR_MALLOC(sizeof *parts + n * each);
+    *error = cx->runtime->no_memory;
+    if (!parts) return NULL;
+    memset(parts, 0, sizeof *parts);
+    parts->objects = (rr__object **)(parts->items + n);
+    for (size_t i = 0; i < n; i++) {
+        if ((parts->objects[i] = rr__pin(cx, refs[i], false))) {
+            parts->count++;
+            continue;
+        }
+        rr_status status = refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot);
+        *error = rr__error_new(cx->runtime, status, gather, "its part %zu: %s", i + 1,
+                               rr_status_text(status));
+        rr__parts_free(cx, parts);
+        return NULL;
+    }
+    *error = NULL;
+    return parts;
+}
+
+static rr__object *rr__missing_part(rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    for (; parts->seen < parts->count; parts->seen++)
+        if (!rr__is_complete(parts->objects[parts->seen])) return parts->objects[parts->seen];
+    return NULL;
+}
+
+static void rr__gather_finish(rr__context *cx, rr__object *gather) {
+    rr__parts *parts = gather->extra.parts;
+    for (size_t i = 0; i < parts->count; i++) {
+        rr__object *part = parts->objects[i];
+        if (rr__has_failed(part)) {
+            rr__fail_with(cx, gather,
+                          rr__error_after(cx->runtime, gather, rr__failure(cx->runtime, part),
+                                          "its part %zu ", i + 1));
+            return;
+        }
+        if (!cx->runtime->evicts) parts->items[i] = rr__part_bytes(part);
+    }
+    rr__complete(cx, gather, RR__READY);
+}
+
+static void rr__gather_end(rr__context *cx, rr__object *gather) {
+    bool has_failed = rr__state_of(rr__load_relaxed(&gather->word)) == RR__FAILED; /* rule R2 */
+    if (has_failed && !rr__is_decided(gather)) rr__error_drop(gather->data.error);
+    rr__parts_free(cx, gather->extra.parts);
+}
+
+/* ---- fields ---- */
+
+/* The object that a field is a member of, counted by it until it is complete. */
+static rr__object *rr__whole_of(rr__object *field) {
+    return (rr__object *)(uintptr_t)rr__load_relaxed(&field->words[0]); /* the owner's own */
+}
+
+static rr__object *rr__field_missing(rr__object *field) {
+    rr__object *whole = rr__whole_of(field);
+    return rr__is_complete(whole) ? NULL : whole;
+}
+
+/* A field keeps, until it is complete, in its words: the whole, where in that it lies, and the name
+   and size of the struct that it should be. */
+static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object *whole) {
+    uint64_t words[4]; /* the owner's own */
+    for (int i = 0; i < 4; i++) words[i] = rr__load_relaxed(&field->words[i]);
+    rr_type held = rr__type_of(whole);
+    rr_type wanted = {(const char *)(uintptr_t)words[2], (uint32_t)words[3], 1, RR__KIND_OTHER};
+    size_t size = rr__info_of(field);
+    if (rr__has_failed(whole))
+        return rr__error_after(cx->runtime, field, rr__failure(cx->runtime, whole), "its struct ");
+    if (!rr__type_equal(held, wanted))
+        return rr__error_new(cx->runtime, RR_ERR_TYPE, field,
+                             "a member of %s was asked for, but the reference holds %s '%s' "
+                             "(made at %s)",
+                             wanted.name, held.name, rr__name_of(whole), whole->site);
+    rr_status status = rr__use(cx, whole);
+    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, field);
+    const char *from = (const char *)rr__data(whole) + words[1];
+    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
+    else status = rr__value_room(cx, size, &field->data.block, &field->place);
+    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
+    rr__unuse(cx, whole);
+    return status == RR_OK ? NULL : rr__error_of_status(cx->runtime, status, field);
+}
+
+static void rr__field_finish(rr__context *cx, rr__object *field) {
+    rr__object *whole = rr__whole_of(field);
+    rr__error *error = rr__field_take(cx, field, whole);
+    rr__drop(cx, whole);
+    if (!error) rr__stored_begin(cx, field);
+    rr__store_copied(cx);
+    if (error) rr__fail_with(cx, field, error);
+    else rr__complete(cx, field, RR__READY);
+}

@@ -1,0 +1,200 @@
+/* Running a body: a frame on the stack of the thread, a scope, the arguments, the call, and what it
+   returned.
+   Locks: none of its own. */
+#pragma once
+#include "complete.h"
+#include "recipes.h"
+
+static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
+                                      bool is_actor) {
+    frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
+    frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
+    frame->lent = 0, frame->granted = NULL, frame->crash = NULL;
+}
+
+static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
+    rr__local *self = rr__self();
+    frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
+    frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
+    frame->floor = self->floor;
+    frame->context = self->context, frame->chosen = self->chosen;
+    self->context = cx, self->chosen = cx->runtime;
+    self->scope_start = self->floor = self->held_count;
+    self->scope_depth++;
+    frame->around = self->frame, self->frame = frame;
+    rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
+}
+
+/* It blocks no more, and its thread takes a role again. */
+static RR__NOINLINE void rr__block_over(rr__frame *frame) {
+    frame->blocking = 0;
+    rr__self()->apart--;
+    rr__own_role_take();
+}
+
+/* Ends the body's scopes. */
+static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
+    rr__local *self = rr__self();
+    rr__held_release_to(self, self->floor);
+    self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
+    self->floor = frame->floor;
+    self->context = frame->context, self->chosen = frame->chosen;
+    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
+    self->frame = frame->around;
+    rr__store_release(&cx->frame, frame->outer);
+    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+}
+
+/* ---- results ---- */
+
+static RR__INLINE rr_status rr__result_prepare(rr__context *cx, const rr_function *fn,
+                                               rr__result *result) {
+    result->block = NULL, result->place = RR__IN_SLOT, result->size = fn->result.size;
+    if (result->size <= RR__INLINE_BYTES) return RR_OK;
+    return rr__value_room(cx, result->size, &result->block, &result->place);
+}
+
+/* What was not used of it goes back, also the memory: else the limit would not be one. */
+static void rr__result_shrink(rr__context *cx, rr__frame *frame, rr__result *result) {
+    rr__store_return(cx->runtime, frame->room_bytes - result->size);
+    uint8_t place = rr__class_of(result->size);
+    bool is_tight = place == result->place &&
+                    (place != RR__ON_ITS_OWN || result->size > frame->room_bytes / 4 * 3);
+    void *block = is_tight ? NULL : rr__block_new(cx, result->size, &place);
+    if (!block) return;
+    memcpy(block, result->block, result->size);
+    rr__block_free(cx, result->block, result->place);
+    result->block = block, result->place = place;
+}
+
+/* Bytes: what rr_result gave is taken over, everything else copied into the store. */
+static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result *result) {
+    rr_bytes bytes = result->small.bytes;
+    rr_runtime *rt = cx->runtime;
+    result->size = bytes.size, result->place = RR__ON_ITS_OWN;
+    bool is_room = bytes.data && bytes.data == frame->room;
+    if ((!bytes.data && bytes.size) || (is_room && bytes.size > frame->room_bytes))
+        return rr__error_new(rt, RR_ERR_INVALID, frame->task, "it returned %zu bytes at %s",
+                             bytes.size,
+                             bytes.data ? "the room from rr_result, which is smaller" : "NULL");
+    if (bytes.size == 0) return NULL;
+    if (is_room) {
+        result->block = frame->room, result->place = frame->room_place;
+        frame->room = NULL;
+        rr__result_shrink(cx, frame, result);
+        return NULL;
+    }
+    rr_status status = rr__value_room(cx, bytes.size, &result->block, &result->place);
+    if (status != RR_OK) return rr__error_of_status(rt, status, frame->task);
+    memcpy(result->block, bytes.data, bytes.size);
+    return NULL;
+}
+
+static rr__error *rr__result_refuse(rr__context *cx, rr__result *result, rr__error *error) {
+    rr__value_return(cx, result->block, result->size, result->place);
+    return error;
+}
+
+/* Between the body and the end of its scope. */
+static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
+                                             const rr_function *fn, rr__result *result) {
+    if (frame->error) return rr__result_refuse(cx, result, frame->error);
+    int kind = fn->result.kind;
+    if (RR__LIKELY(rr__kind_is_plain((unsigned)kind))) return NULL;
+    if (kind == RR__KIND_BYTES) return rr__result_bytes(cx, frame, result);
+    bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+    if (is_handle && !rr__result_handle(cx, result, kind == RR__KIND_ACTOR))
+        return rr__error_new(cx->runtime, RR_ERR_STALE, frame->task,
+                             "it returned a handle that was released");
+    return NULL;
+}
+
+/* ---- arguments and room together (rule E6) ---- */
+
+/* Room for the result, and the arguments (rule E6). Returns as rr__args_pass, and -1 for the
+   result. */
+static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                             rr__result *result, rr_status *status) {
+    *status = rr__result_prepare(cx, task->of.fn, result);
+    if (*status != RR_OK) return -1;
+    int at = rr__args_pass(cx, task, args, views, status);
+    if (*status == RR_OK) return at;
+    rr__value_return(cx, result->block, result->size, result->place);
+    result->block = NULL;
+    return at;
+}
+
+/* Where the store has no room for all of them it waits: holding none, or, one task at a time, those
+   that it has (rule E6). */
+static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                         rr__result *result, rr_status *status) {
+    bool was_hasty = cx->store->is_hasty;
+    cx->store->is_hasty = task->by_ref || was_hasty;
+    int at = rr__args_and_room(cx, task, args, views, result, status);
+    cx->store->is_hasty = was_hasty;
+    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
+    rr_status turn = rr__loader_begin(cx);
+    if (turn == RR_OK) at = rr__args_and_room(cx, task, args, views, result, status);
+    else *status = turn;
+    rr__loader_end(cx);
+    return at;
+}
+
+/* NULL, or why the arguments or room for the result cannot be had. Where values may leave. */
+static RR__NOINLINE rr__error *rr__load(rr__context *cx, rr__object *task, void **args,
+                                        rr__view *views, rr__result *result) {
+    rr_status status;
+    int i = rr__args_load(cx, task, args, views, result, &status);
+    return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(cx, task, i, status);
+}
+
+/* ---- the call ---- */
+
+/* Runs a body; on success *result holds what it returned. */
+static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn,
+                                        void *self, rr__result *result) {
+    rr__object *task = frame->task;
+    bool is_loaded = cx->runtime->evicts && fn->kind != RR__DESTRUCTOR;
+    rr_status status = RR_OK;
+    if (RR__LIKELY(!is_loaded)) status = rr__result_prepare(cx, fn, result);
+    else result->block = NULL;
+    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
+    void *args[8];
+    rr__view views[8];
+    rr__frame_open(cx, frame);
+    rr__error *error = NULL;
+    if (RR__UNLIKELY(is_loaded)) error = rr__load(cx, task, args, views, result);
+    else if (fn->kind != RR__DESTRUCTOR) error = rr__args_unpack(cx, task, args, views);
+    if (RR__UNLIKELY(error != NULL)) {
+        error = rr__result_refuse(cx, result, error);
+    } else {
+        fn->thunk(self, args, result->block ? result->block : &result->small);
+        error = rr__result_take(cx, frame, fn, result);
+        if (RR__UNLIKELY(is_loaded)) rr__args_unuse(cx, task, fn->arity);
+    }
+    rr__frame_close(cx, frame);
+    return error;
+}
+
+/* After the body: a task's or message's arguments go, its value or error is stored. */
+static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *error,
+                                  rr__result *result) {
+    if (error) {
+        rr__fail_with(cx, task, error);
+        return;
+    }
+    rr__object *recipe = NULL;
+    if (RR__UNLIKELY(cx->runtime->evicts)) recipe = rr__recipe_of(cx, task, result);
+    if (!recipe) rr__args_release(cx, task);
+    task->place = result->place;
+    if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
+    else {
+        rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
+        task->data.block = result->block;
+        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_make(cx, task, recipe);
+    }
+    rr__count(cx, RR__FINISHED);
+    rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
+    rr__complete(cx, task, RR__READY);
+    if (actor) rr__drop(cx, actor);
+}
