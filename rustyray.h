@@ -440,6 +440,7 @@ typedef struct rr_function rr_function;
     X(RR_ERR_OBJECT_LOST, "the object made room for others and cannot be had again")               \
     X(RR_ERR_IO, "a file of rr_config.spill_dir could not be made, written or read")               \
     X(RR_ERR_TIMEOUT, "the time limit passed first")                                               \
+    X(RR_ERR_LATE, "the stream ended because its own time limit (rr_options.timeout_ms) passed")   \
     X(RR_ERR_TASK, "a task failed (rr_fail)")                                                      \
     X(RR_ERR_CANCELLED, "it was cancelled")                                                        \
     X(RR_ERR_ACTOR_DEAD, "the actor ended or could not be made")                                   \
@@ -847,7 +848,8 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    order in which they were yielded; of several readers each object goes to one.
    rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all).
    Errors: RR_ERR_END after the last one; what the body failed with, after what it had yielded;
-   RR_ERR_TIMEOUT; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
+   RR_ERR_LATE, likewise, if it was past its own time limit (rr_options.timeout_ms); RR_ERR_TIMEOUT,
+   and the stream goes on; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
    RR_ERR_CANCELLED. *out is null then, and rr_error_message((rr_ref){0}) tells more.
    Threads: any. Blocks: yes. In tasks: yes, without a worker. */
 rr_status rr_next(rr_stream stream, rr_ref *out);
@@ -1636,6 +1638,27 @@ static inline unsigned rr__highest_bit(uint32_t x) {
 }
 
 void *const rr__nil = NULL;
+
+// >>base/text
+
+/* Texts that are written piece by piece into room of a fixed size, and cut; the whole length is
+   counted all the same, so that without room it is measured. */
+
+typedef struct rr__text {
+    char *start;
+    size_t size, used; /* room in bytes; length so far, also of what did not fit */
+} rr__text;
+
+RR__PRINTF(2, 3)
+static void rr__text_add(rr__text *text, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    bool has_room = text->used < text->size;
+    int n = vsnprintf(has_room ? text->start + text->used : NULL,
+                      has_room ? text->size - text->used : 0, format, args);
+    va_end(args);
+    if (n > 0) text->used += (size_t)n;
+}
 
 // >>base/log
 
@@ -3340,6 +3363,8 @@ typedef struct rr__ops {
     void (*decided)(rr__context *cx, rr__object *o);
     /* It was decided, and the caller owns it: gives up what it has. */
     void (*abandon)(rr__context *cx, rr__object *o);
+    /* What it was made with; NULL: no options. */
+    rr__control *(*options)(const rr__object *o);
     /* It was counted as pending (RR__IS_PENDING), and begins or ends without. */
     void (*begun)(rr__context *cx, rr__object *o);
     /* Its timer went: that of a retry, or that of its limit. */
@@ -3638,38 +3663,33 @@ static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr
     return rr__error_new(rt, status, about, "%s", rr_status_text(status));
 }
 
-/* The message of a chain; of one longer than 24 links the middle is counted, not told. Call
-   with text NULL to measure. Returns the length. */
-static size_t rr__error_write(const rr__error *error, char *text, size_t size) {
+/* The message of a chain; of one longer than 24 links the middle is counted, not told. */
+static void rr__error_write(const rr__error *error, rr__text *text) {
     enum { HEAD = 16, TAIL = 8 };
-    size_t links = 0, used = 0, i = 0;
+    size_t links = 0, i = 0;
     for (const rr__error *e = error; e; e = e->cause) links++;
     for (const rr__error *e = error; e; e = e->cause, i++) {
-        char *at = text && used < size ? text + used : NULL;
-        size_t left = at ? size - used : 0;
-        bool skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
-        if (skipped && i > HEAD) continue;
-        const char *before =
-            e->subject ? (e->is_task ? (i ? "'" : "task '") : (i ? "(" : "object (")) : "";
-        const char *after = e->subject ? (e->is_task ? "' failed: " : ") failed: ") : "";
-        int n = skipped ? snprintf(at, left, "... %zu more ... ", links - HEAD - TAIL)
-                        : snprintf(at, left, "%s%s%s%s", before, e->subject ? e->subject : "",
-                                   after, e->text);
-        used += n > 0 ? (size_t)n : 0;
+        bool is_skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
+        if (is_skipped && i == HEAD) rr__text_add(text, "... %zu more ... ", links - HEAD - TAIL);
+        if (is_skipped) continue;
+        if (e->subject && e->is_task)
+            rr__text_add(text, "%s'%s' failed: ", i ? "" : "task ", e->subject);
+        else if (e->subject) rr__text_add(text, "%s(%s) failed: ", i ? "" : "object ", e->subject);
+        rr__text_add(text, "%s", e->text);
     }
-    return used;
 }
 
 /* Composed on the first request and kept with the error; whoever comes second uses it. */
 static const char *rr__error_message_of(rr__error *error) {
     char *message = rr__load_acquire(&error->message);
     if (message) return message;
-    size_t size = rr__error_write(error, NULL, 0) + 1;
-    char *made = RR_MALLOC(size);
-    if (!made) return error->text[0] ? error->text : rr_status_text(error->status);
-    rr__error_write(error, made, size);
-    if (rr__cas_seq_cst(&error->message, &message, made)) return made;
-    RR_FREE(made);
+    rr__text text = {NULL, 0, 0};
+    rr__error_write(error, &text);
+    text = (rr__text){RR_MALLOC(text.used + 1), text.used + 1, 0};
+    if (!text.start) return error->text[0] ? error->text : rr_status_text(error->status);
+    rr__error_write(error, &text);
+    if (rr__cas_seq_cst(&error->message, &message, text.start)) return text.start;
+    RR_FREE(text.start);
     return message;
 }
 
@@ -3685,6 +3705,27 @@ static rr__error *rr__failure(rr_runtime *rt, rr__object *o) {
     uint64_t word = rr__load_acquire(&o->word);
     if (!(word & RR__IS_DECIDED)) return rr__error_share(o->data.error);
     return rr__error_new(rt, rr__status_by(word), o, "%s", rr_status_text(rr__status_by(word)));
+}
+
+/* ---- names ---- */
+
+/* Its options, or NULL. */
+static rr__control *rr__options_of(const rr__object *o) {
+    const rr__ops *ops = rr__ops_of(o);
+    return ops->options ? ops->options(o) : NULL;
+}
+
+/* What an object is called: an actor by its own name and its type, what has no name by where it was
+   made. The caller counts or owns it. */
+static void rr__describe(rr__text *text, const rr__object *o) {
+    bool is_actor = o->kind == RR__CONSTRUCTOR;
+    const rr__control *control = is_actor ? rr__options_of(o) : NULL;
+    const char *kind = o->kind == RR__GATHER ? "gather" : o->kind == RR__FIELD ? "field" : "object";
+    if (control && control->name)
+        rr__text_add(text, "the actor '%s' (%s)", control->name, o->of.fn->self.name);
+    else if (is_actor) rr__text_add(text, "the actor '%s'", o->of.fn->self.name);
+    else if (o->kind <= RR__METHOD) rr__text_add(text, "'%s'", rr__name_of(o));
+    else rr__text_add(text, "the %s of %s", kind, o->site);
 }
 
 // >>core/objects
@@ -5114,12 +5155,13 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
 }
 
 /* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
-static void rr__ring_describe(rr__object *self, char *text, size_t size) {
-    size_t used = (size_t)snprintf(text, size, "deadlock: '%s'", rr__name_of(self));
+static void rr__ring_describe(rr__object *self, rr__text *text) {
+    rr__text_add(text, "deadlock: ");
+    rr__describe(text, self);
     rr__object *o = rr__load_acquire(&self->waits_on);
-    for (bool first = true; o && used < size; first = false) {
-        used += (size_t)snprintf(text + used, size - used, "%s waits for '%s'",
-                                 first ? "" : ", which", rr__name_of(o));
+    for (bool first = true; o && text->used < text->size; first = false) {
+        rr__text_add(text, "%s waits for ", first ? "" : ", which");
+        rr__describe(text, o);
         if (o == self) break;
         o = rr__load_acquire(&o->waits_on);
     }
@@ -5145,7 +5187,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
     rr__lock(&rt->ring_lock);
     next = rr__load_acquire(&member->waits_on);
     if (next && rr__walk(next, member, NULL, &other) == RR__WALK_RING) {
-        rr__ring_describe(member, text, sizeof text);
+        rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
         rr__object *o = member;
         do {
             bool runs = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING;
@@ -7825,6 +7867,7 @@ static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
 static void rr__cancel_is_over(rr_runtime *rt) {
     rr__add_seq_cst(&rt->tasks->cancels_over, (uint64_t)1);
     rr__signal_if_stopping(rt);
+    RR__STRESS_POINT();
 }
 
 /* The owner comes with an outcome and finds that it was decided from outside (rule R4). */
@@ -9970,6 +10013,11 @@ static void rr__actor_run_class(rr__context *cx, rr__object *actor, rr__object *
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
 }
 
+static rr__control *rr__actor_options(const rr__object *actor) {
+    rr__care *care = actor->extra.own->care;
+    return care ? &care->control : NULL;
+}
+
 static void rr__actor_due(rr__context *cx, rr__object *actor, bool is_retry) {
     (void)is_retry; /* it has no other */
     rr__actor_resume(cx, actor);
@@ -10431,7 +10479,9 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
         return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
     if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
     rr__error *error = rr__failure(cx->runtime, task);
-    rr_status status = rr__note(RR__NULL_REF, error->status, "%s", rr__error_message_of(error));
+    /* RR_ERR_TIMEOUT is what a reader's own limit says, who then reads on. */
+    rr_status status = error->status == RR_ERR_TIMEOUT ? RR_ERR_LATE : error->status;
+    rr__note(RR__NULL_REF, status, "%s", rr__error_message_of(error));
     rr__error_drop(error);
     return status;
 }
@@ -11147,8 +11197,9 @@ static rr_status rr__stop(rr__context *cx) {
     rr__quiesce(cx);
     rr__each_object(cx, rr__fail_unsealed); /* for waiters outside */
     rr__object_names_clear(cx);
-    if (rt->config.report_leaks) rr__each_object(cx, rr__report_leak);
     rr__join_all(rt);
+    /* Now, because a body that was decided gives up what it had after rr_shutdown may go on. */
+    if (rt->config.report_leaks) rr__each_object(cx, rr__report_leak);
     rr__global_lock();
     if (rr__load_relaxed(&rr__default) == rt) rr__store_release(&rr__default, (rr_runtime *)NULL);
     rr__global_unlock();
@@ -11173,6 +11224,7 @@ static const rr__hooks rr__above = {
                               .run = rr__function_run,
                               .decided = rr__function_decided,
                               .abandon = rr__function_abandon,
+                              .options = rr__control_of,
                               .begun = rr__function_begun,
                               .due = rr__function_due,
                               .end = rr__function_end},
@@ -11186,6 +11238,7 @@ static const rr__hooks rr__above = {
             [RR__CONSTRUCTOR] = {.missing = rr__args_missing,
                                  .ready = rr__actor_ready,
                                  .run = rr__actor_run_class,
+                                 .options = rr__actor_options,
                                  .due = rr__actor_due,
                                  .unheld = rr__actor_poke,
                                  .end = rr__actor_free},
@@ -12334,41 +12387,6 @@ static rr_status rr__write_memory(rr__context *cx, FILE *file) {
 /* Why something is pending: the text of rr_why, along the links of core/links.h.
    Locks: those of the resources, the timers, shards and rr_runtime.lock, one after the other. */
 
-/* The same, also of an actor. */
-static rr__control *rr__options_of(const rr__object *o) {
-    if (o->kind != RR__CONSTRUCTOR) return rr__control_of(o);
-    return o->extra.own->care ? &o->extra.own->care->control : NULL;
-}
-
-/* A text that is written piece by piece, and cut. */
-typedef struct rr__text {
-    char *start;
-    size_t size, used;
-} rr__text;
-
-RR__PRINTF(2, 3)
-static void rr__text_add(rr__text *text, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    bool has_room = text->used < text->size;
-    int n = vsnprintf(has_room ? text->start + text->used : NULL,
-                      has_room ? text->size - text->used : 0, format, args);
-    va_end(args);
-    if (n > 0) text->used += (size_t)n;
-}
-
-/* Of actors by themselves and by their type, of what has no name by where it was made. */
-static void rr__why_name(rr__text *text, const rr__object *o) {
-    bool is_actor = o->kind == RR__CONSTRUCTOR;
-    const rr__control *control = is_actor ? rr__options_of(o) : NULL;
-    const char *kind = o->kind == RR__GATHER ? "gather" : o->kind == RR__FIELD ? "field" : "object";
-    if (control && control->name)
-        rr__text_add(text, "the actor '%s' (%s)", control->name, o->of.fn->self.name);
-    else if (is_actor) rr__text_add(text, "the actor '%s'", o->of.fn->self.name);
-    else if (o->kind <= RR__METHOD) rr__text_add(text, "'%s'", rr__name_of(o));
-    else rr__text_add(text, "the %s of %s", kind, o->site);
-}
-
 /* Which argument or part of o that is, from 1; 0: none. Arguments outside the slot are freed by who
    runs the body, so there it is not known. */
 #define RR__WHY_UNKNOWN SIZE_MAX
@@ -12603,7 +12621,7 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
         enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
         RR__STRESS_POINT();
         next = rr__why_next(cx, o, state);
-        rr__why_name(&text, o);
+        rr__describe(&text, o);
         if (!is_told || next || state != RR__RUNNING) {
             rr__text_add(&text, depth ? ", which " : " ");
             rr__why_state(cx->runtime, &text, o, state, next);

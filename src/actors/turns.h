@@ -45,6 +45,11 @@ static void rr__actor_run_class(rr__context *cx, rr__object *actor, rr__object *
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
 }
 
+static rr__control *rr__actor_options(const rr__object *actor) {
+    rr__care *care = actor->extra.own->care;
+    return care ? &care->control : NULL;
+}
+
 static void rr__actor_due(rr__context *cx, rr__object *actor, bool is_retry) {
     (void)is_retry; /* it has no other */
     rr__actor_resume(cx, actor);

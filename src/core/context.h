@@ -171,6 +171,8 @@ typedef struct rr__ops {
     void (*decided)(rr__context *cx, rr__object *o);
     /* It was decided, and the caller owns it: gives up what it has. */
     void (*abandon)(rr__context *cx, rr__object *o);
+    /* What it was made with; NULL: no options. */
+    rr__control *(*options)(const rr__object *o);
     /* It was counted as pending (RR__IS_PENDING), and begins or ends without. */
     void (*begun)(rr__context *cx, rr__object *o);
     /* Its timer went: that of a retry, or that of its limit. */

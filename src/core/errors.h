@@ -3,6 +3,7 @@
    rr_runtime.no_memory.
    Locks: none. */
 #pragma once
+#include "../base/text.h"
 #include "context.h"
 
 /* Why something failed: a chain towards the first cause. Counted, because every
@@ -85,38 +86,33 @@ static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr
     return rr__error_new(rt, status, about, "%s", rr_status_text(status));
 }
 
-/* The message of a chain; of one longer than 24 links the middle is counted, not told. Call
-   with text NULL to measure. Returns the length. */
-static size_t rr__error_write(const rr__error *error, char *text, size_t size) {
+/* The message of a chain; of one longer than 24 links the middle is counted, not told. */
+static void rr__error_write(const rr__error *error, rr__text *text) {
     enum { HEAD = 16, TAIL = 8 };
-    size_t links = 0, used = 0, i = 0;
+    size_t links = 0, i = 0;
     for (const rr__error *e = error; e; e = e->cause) links++;
     for (const rr__error *e = error; e; e = e->cause, i++) {
-        char *at = text && used < size ? text + used : NULL;
-        size_t left = at ? size - used : 0;
-        bool skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
-        if (skipped && i > HEAD) continue;
-        const char *before =
-            e->subject ? (e->is_task ? (i ? "'" : "task '") : (i ? "(" : "object (")) : "";
-        const char *after = e->subject ? (e->is_task ? "' failed: " : ") failed: ") : "";
-        int n = skipped ? snprintf(at, left, "... %zu more ... ", links - HEAD - TAIL)
-                        : snprintf(at, left, "%s%s%s%s", before, e->subject ? e->subject : "",
-                                   after, e->text);
-        used += n > 0 ? (size_t)n : 0;
+        bool is_skipped = links > HEAD + TAIL && i >= HEAD && i < links - TAIL;
+        if (is_skipped && i == HEAD) rr__text_add(text, "... %zu more ... ", links - HEAD - TAIL);
+        if (is_skipped) continue;
+        if (e->subject && e->is_task)
+            rr__text_add(text, "%s'%s' failed: ", i ? "" : "task ", e->subject);
+        else if (e->subject) rr__text_add(text, "%s(%s) failed: ", i ? "" : "object ", e->subject);
+        rr__text_add(text, "%s", e->text);
     }
-    return used;
 }
 
 /* Composed on the first request and kept with the error; whoever comes second uses it. */
 static const char *rr__error_message_of(rr__error *error) {
     char *message = rr__load_acquire(&error->message);
     if (message) return message;
-    size_t size = rr__error_write(error, NULL, 0) + 1;
-    char *made = RR_MALLOC(size);
-    if (!made) return error->text[0] ? error->text : rr_status_text(error->status);
-    rr__error_write(error, made, size);
-    if (rr__cas_seq_cst(&error->message, &message, made)) return made;
-    RR_FREE(made);
+    rr__text text = {NULL, 0, 0};
+    rr__error_write(error, &text);
+    text = (rr__text){RR_MALLOC(text.used + 1), text.used + 1, 0};
+    if (!text.start) return error->text[0] ? error->text : rr_status_text(error->status);
+    rr__error_write(error, &text);
+    if (rr__cas_seq_cst(&error->message, &message, text.start)) return text.start;
+    RR_FREE(text.start);
     return message;
 }
 
@@ -132,4 +128,25 @@ static rr__error *rr__failure(rr_runtime *rt, rr__object *o) {
     uint64_t word = rr__load_acquire(&o->word);
     if (!(word & RR__IS_DECIDED)) return rr__error_share(o->data.error);
     return rr__error_new(rt, rr__status_by(word), o, "%s", rr_status_text(rr__status_by(word)));
+}
+
+/* ---- names ---- */
+
+/* Its options, or NULL. */
+static rr__control *rr__options_of(const rr__object *o) {
+    const rr__ops *ops = rr__ops_of(o);
+    return ops->options ? ops->options(o) : NULL;
+}
+
+/* What an object is called: an actor by its own name and its type, what has no name by where it was
+   made. The caller counts or owns it. */
+static void rr__describe(rr__text *text, const rr__object *o) {
+    bool is_actor = o->kind == RR__CONSTRUCTOR;
+    const rr__control *control = is_actor ? rr__options_of(o) : NULL;
+    const char *kind = o->kind == RR__GATHER ? "gather" : o->kind == RR__FIELD ? "field" : "object";
+    if (control && control->name)
+        rr__text_add(text, "the actor '%s' (%s)", control->name, o->of.fn->self.name);
+    else if (is_actor) rr__text_add(text, "the actor '%s'", o->of.fn->self.name);
+    else if (o->kind <= RR__METHOD) rr__text_add(text, "'%s'", rr__name_of(o));
+    else rr__text_add(text, "the %s of %s", kind, o->site);
 }

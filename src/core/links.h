@@ -65,12 +65,13 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
 }
 
 /* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
-static void rr__ring_describe(rr__object *self, char *text, size_t size) {
-    size_t used = (size_t)snprintf(text, size, "deadlock: '%s'", rr__name_of(self));
+static void rr__ring_describe(rr__object *self, rr__text *text) {
+    rr__text_add(text, "deadlock: ");
+    rr__describe(text, self);
     rr__object *o = rr__load_acquire(&self->waits_on);
-    for (bool first = true; o && used < size; first = false) {
-        used += (size_t)snprintf(text + used, size - used, "%s waits for '%s'",
-                                 first ? "" : ", which", rr__name_of(o));
+    for (bool first = true; o && text->used < text->size; first = false) {
+        rr__text_add(text, "%s waits for ", first ? "" : ", which");
+        rr__describe(text, o);
         if (o == self) break;
         o = rr__load_acquire(&o->waits_on);
     }
@@ -96,7 +97,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
     rr__lock(&rt->ring_lock);
     next = rr__load_acquire(&member->waits_on);
     if (next && rr__walk(next, member, NULL, &other) == RR__WALK_RING) {
-        rr__ring_describe(member, text, sizeof text);
+        rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
         rr__object *o = member;
         do {
             bool runs = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING;

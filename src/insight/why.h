@@ -3,41 +3,6 @@
 #pragma once
 #include "../actors/mailbox.h"
 
-/* The same, also of an actor. */
-static rr__control *rr__options_of(const rr__object *o) {
-    if (o->kind != RR__CONSTRUCTOR) return rr__control_of(o);
-    return o->extra.own->care ? &o->extra.own->care->control : NULL;
-}
-
-/* A text that is written piece by piece, and cut. */
-typedef struct rr__text {
-    char *start;
-    size_t size, used;
-} rr__text;
-
-RR__PRINTF(2, 3)
-static void rr__text_add(rr__text *text, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    bool has_room = text->used < text->size;
-    int n = vsnprintf(has_room ? text->start + text->used : NULL,
-                      has_room ? text->size - text->used : 0, format, args);
-    va_end(args);
-    if (n > 0) text->used += (size_t)n;
-}
-
-/* Of actors by themselves and by their type, of what has no name by where it was made. */
-static void rr__why_name(rr__text *text, const rr__object *o) {
-    bool is_actor = o->kind == RR__CONSTRUCTOR;
-    const rr__control *control = is_actor ? rr__options_of(o) : NULL;
-    const char *kind = o->kind == RR__GATHER ? "gather" : o->kind == RR__FIELD ? "field" : "object";
-    if (control && control->name)
-        rr__text_add(text, "the actor '%s' (%s)", control->name, o->of.fn->self.name);
-    else if (is_actor) rr__text_add(text, "the actor '%s'", o->of.fn->self.name);
-    else if (o->kind <= RR__METHOD) rr__text_add(text, "'%s'", rr__name_of(o));
-    else rr__text_add(text, "the %s of %s", kind, o->site);
-}
-
 /* Which argument or part of o that is, from 1; 0: none. Arguments outside the slot are freed by who
    runs the body, so there it is not known. */
 #define RR__WHY_UNKNOWN SIZE_MAX

@@ -82,7 +82,7 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
         enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
         RR__STRESS_POINT();
         next = rr__why_next(cx, o, state);
-        rr__why_name(&text, o);
+        rr__describe(&text, o);
         if (!is_told || next || state != RR__RUNNING) {
             rr__text_add(&text, depth ? ", which " : " ");
             rr__why_state(cx->runtime, &text, o, state, next);
