@@ -22,7 +22,9 @@ REMOTE_FN(int, runtime_wait, rr_ref, gate) {
     return (int)rr_get(rr_bytes, gate, &view);
 }
 REMOTE_FN(int, runtime_size, rr_bytes, b) { return (int)b.size; }
-typedef struct Sum { int v; } Sum;
+typedef struct Sum {
+    int v;
+} Sum;
 REMOTE_ACTOR(Sum, create, int, v) { self->v = v; }
 REMOTE_METHOD(int, Sum, add, int, v) { return self->v += v; }
 REMOTE_METHOD(void, Sum, count_one) {
@@ -418,6 +420,31 @@ TEST(leak_report_is_silent_without_leaks) {
     rr_runtime_use(NULL);
     CHECK(rr_runtime_destroy(f.runtime) == RR_OK);
     if (!CHECK(fixture_messages(&f) == 0)) fprintf(stderr, "%s", f.log);
+}
+
+/* Bodies that were cancelled return while the runtime ends, and give up what they have only then. */
+REMOTE_FN(int, runtime_turns_late, rr_bytes, b, rr_ref, one) {
+    int v = 0;
+    while (!rr_cancelled()) (void)rr_get_timeout(int, one, &v, 0);
+    rr_put_bytes(b.data, b.size);
+    return v;
+}
+
+TEST(leak_report_is_silent_about_bodies_that_are_still_returning) {
+    enum { ROUNDS = 30, COUNT = 4 };
+    for (int i = 0, bad = 0; i < ROUNDS && !bad; i++) {
+        fixture f;
+        START(&f, .workers = COUNT, .report_leaks = true);
+        rr_ref bytes = rr_put_bytes("some bytes that a body may have", 32), one = rr_put(int, 1);
+        rr_ref calls[COUNT];
+        for (int k = 0; k < COUNT; k++) calls[k] = rr_call(runtime_turns_late, bytes, one);
+        rr_release(bytes), rr_release(one);
+        for (int k = 0; k < COUNT; k++) CHECK(rr_cancel(calls[k]) == RR_OK), rr_release(calls[k]);
+        rr_runtime_use(NULL);
+        CHECK(rr_runtime_destroy(f.runtime) == RR_OK);
+        bad = fixture_messages(&f);
+        if (!CHECK(!bad)) fprintf(stderr, "round %d: %s", i, f.log);
+    }
 }
 
 TEST_RUN(counters_are_exact_after_work, .workers = 2) {

@@ -1317,11 +1317,28 @@ TEST(deadline_of_a_stream) {
                             : rr_call_stream_with(options, stream_halves, AT(&d), 3, 9);
         CHECK(becomes(&d.ended, 1) && d.told == 1 && rr_now() - start > 0.029);
         CHECK(d.status == RR_ERR_CANCELLED && rr_now() - start < 20);
-        int n = read_on(s, 0, RR_ERR_TIMEOUT);
+        int n = read_on(s, 0, RR_ERR_LATE);
         if (!CHECK(n == 3)) fprintf(stderr, "%d objects were there\n", n);
         rr_release(s);
         stop(&f);
     }
+}
+
+/* Its reader goes on after a limit of its own, and must not after that of the body. */
+TEST(loop_over_a_limit_ends_when_the_body_is_late) {
+    fixture f;
+    desk d = {.begun = 0};
+    START(&f, .workers = 1);
+    rr_stream s = rr_call_stream_with(RR_OPTIONS(.timeout_ms = 30), stream_halves, AT(&d), 3, 9);
+    rr_status status;
+    rr_ref r;
+    int n = 0, looks = 0;
+    for (; (status = rr_next_timeout(s, 1, &r)) == RR_OK || status == RR_ERR_TIMEOUT; looks++)
+        if (status == RR_OK) n++, rr_release(r);
+    CHECK(status == RR_ERR_LATE && said("the time limit passed"));
+    if (!CHECK(n == 3)) fprintf(stderr, "%d objects in %d looks\n", n, looks);
+    rr_release(s);
+    stop(&f);
 }
 
 TEST(deadline_of_a_stream_that_has_not_begun) {
@@ -1331,7 +1348,7 @@ TEST(deadline_of_a_stream_that_has_not_begun) {
     rr_ref busy = rr_call(stream_busy, AT(&other));
     CHECK(becomes(&other.begun, 1));
     rr_stream s = rr_call_stream_with(RR_OPTIONS(.timeout_ms = 20), stream_count, AT(&d), 0, 1);
-    CHECK(ends_with(s, RR_ERR_TIMEOUT) && !other.open);
+    CHECK(ends_with(s, RR_ERR_LATE) && !other.open);
     other.open = true;
     CHECK(outcome(busy) == RR_OK);
     rr_release(s), rr_release(busy);

@@ -15,6 +15,7 @@
     X(RR_ERR_OBJECT_LOST, "the object made room for others and cannot be had again")               \
     X(RR_ERR_IO, "a file of rr_config.spill_dir could not be made, written or read")               \
     X(RR_ERR_TIMEOUT, "the time limit passed first")                                               \
+    X(RR_ERR_LATE, "the stream ended because its own time limit (rr_options.timeout_ms) passed")   \
     X(RR_ERR_TASK, "a task failed (rr_fail)")                                                      \
     X(RR_ERR_CANCELLED, "it was cancelled")                                                        \
     X(RR_ERR_ACTOR_DEAD, "the actor ended or could not be made")                                   \

@@ -96,7 +96,8 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    order in which they were yielded; of several readers each object goes to one.
    rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all).
    Errors: RR_ERR_END after the last one; what the body failed with, after what it had yielded;
-   RR_ERR_TIMEOUT; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
+   RR_ERR_LATE, likewise, if it was past its own time limit (rr_options.timeout_ms); RR_ERR_TIMEOUT,
+   and the stream goes on; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
    RR_ERR_CANCELLED. *out is null then, and rr_error_message((rr_ref){0}) tells more.
    Threads: any. Blocks: yes. In tasks: yes, without a worker. */
 rr_status rr_next(rr_stream stream, rr_ref *out);

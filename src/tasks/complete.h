@@ -36,6 +36,7 @@ static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
 static void rr__cancel_is_over(rr_runtime *rt) {
     rr__add_seq_cst(&rt->tasks->cancels_over, (uint64_t)1);
     rr__signal_if_stopping(rt);
+    RR__STRESS_POINT();
 }
 
 /* The owner comes with an outcome and finds that it was decided from outside (rule R4). */

@@ -113,7 +113,9 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
         return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
     if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
     rr__error *error = rr__failure(cx->runtime, task);
-    rr_status status = rr__note(RR__NULL_REF, error->status, "%s", rr__error_message_of(error));
+    /* RR_ERR_TIMEOUT is what a reader's own limit says, who then reads on. */
+    rr_status status = error->status == RR_ERR_TIMEOUT ? RR_ERR_LATE : error->status;
+    rr__note(RR__NULL_REF, status, "%s", rr__error_message_of(error));
     rr__error_drop(error);
     return status;
 }
