@@ -58,11 +58,15 @@ CAVEATS
     fail with RR_ERR_DUPLICATE and name both places. Destructors: one for each actor type.
   Constructors in static libraries. The linker drops an object file that nothing refers to, and
     with it the registration of its functions. Calling one with rr_call is a reference; for those
-    that are called by name only, call rr_register(RR_FUNCTION(name)) from a file that is linked.
+    that are called by name only, call rr_register(RR_FUNCTION(name)) from a file that is linked
+    (RR_STREAM, RR_CONSTRUCTOR, RR_METHOD, RR_DESTRUCTOR for the others).
   Libraries opened with dlopen may define remote functions if the program exports the library's
     symbols (link it with -rdynamic). Do not dlclose one: its functions stay registered.
   At least once. A function that failed may run again if its call has retries, and one whose result
     left memory without a file (RR_EVICT_REBUILD) when that is needed: see THE STORE.
+  Files. With rr_config.store_bytes values may go to files in rr_config.spill_dir, else TMPDIR, else
+    /tmp. Where that is memory itself (tmpfs) this gains nothing: name a folder on a disk, with room
+    for all that is to live beyond the limit.
   Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
     call rr_init for one of its own.
   The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
@@ -180,8 +184,11 @@ ERRORS AND LOGGING
   (a wrong type asked for, a time limit, a stale handle) it tells what the thread's last call on
   that reference said; rr_error_message((rr_ref){0}) what the last call without one said.
   A message names what to change. An error in a method that was told, and misuse that has no other
-  way out, goes to the log: rr_config.log, or stderr. Nothing is ever written to stdout, and nothing
-  ends the process, except rr_unwrap, which exists for that.
+  way out, goes to the log: rr_config.log, or stderr. What may come with every request (a folder
+  that cannot be written, a value that cannot be made again, a method that was told or a destructor
+  that fails, misuse) is told once, and again after a minute; how often it came in between stands in
+  a line ("27 more times: ...") in front of the next one, or at the end of the runtime. Nothing is
+  ever written to stdout, and nothing ends the process, except rr_unwrap, which exists for that.
 
 MEMORY
 
@@ -190,25 +197,28 @@ MEMORY
   to 1 MiB: of 64 to 512 bytes in steps of 64, and to 64 KiB in steps of a quarter; above that each
   has memory of its own. With rr_config.store_bytes each of these takes 128 bytes more.
   A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; options of a
-  call some 250 bytes until its result is released; an actor a slot and a block of 64 bytes + its
-  state, and 320 bytes more with options; a gather 24 bytes for each part; a stream two slots, 350
-  bytes, and 8 for each unread object beside that itself.
-  Free memory is used again, because new pages cost several times what a copy into old ones does. A
-  second after a burst what is free goes back to the system, as far as whole chunks are, but for
-  RUSTYRAY_KEEP_BYTES of each size and twice that of large blocks; with more than that in use, but
-  for an eighth of what is. So of values that are mostly above 256 bytes no more than 1.3
-  times their bytes are held (rr_stats.store_bytes_held): a fifth of a block at most is not used,
-  and of large ones nothing. What lives long between small blocks that do not can cost more, as in
-  every arena that does not move things.
-  A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays.
+  call some 200 bytes until its result is released; an actor a slot and a block for 56 bytes and its
+  state, and some 230 bytes more with options; a gather 24 bytes for each part; a stream two slots,
+  350 bytes, and 8 for each unread object beside that itself.
+  Free memory is kept and used again, because new pages cost several times what a copy into old ones
+  does: RUSTYRAY_KEEP_BYTES of each size of blocks, and twice that of those above 64 KiB together.
+  While the values in memory are more than RUSTYRAY_KEEP_BYTES, an eighth of what is in use is kept
+  instead. The rest goes back to the system, large blocks at once, small ones RUSTYRAY_KEEP_SECONDS
+  later, as far as whole chunks of them are free. So of values that are mostly above 256 bytes no
+  more than 1.3 times their bytes are held (rr_stats.store_bytes_held): a fifth of a block at most
+  is not used, and of large ones nothing. What lives long between small blocks that do not can cost
+  more, as in every arena that does not move things.
+  A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays. So is a size that no memory
+  has, unless rr_config.store_bytes forbids it first.
 
 THE STORE
 
   Without rr_config.store_bytes no value ever leaves memory. With it the bytes of live values
-  outside slots never exceed that, at any moment: for a new one, or one that comes back, others
-  leave, those first that were not used for the longest time (large ones sooner than small ones).
-  Never those in use: viewed, pinned (rr_pin), arguments of a body that runs, not yet sealed.
-  rr_config.evict says what becomes of them:
+  outside slots never exceed that, at any moment: as many as the program asked for, not what blocks
+  are rounded up to, and without the states of actors and what plain arguments take. For a new one,
+  or one that comes back, others leave, those first that were not used for the longest time (large
+  ones sooner than small ones). Never those in use: viewed, pinned (rr_pin), arguments of a body
+  that runs, not yet sealed. rr_config.evict says what becomes of them:
 
     RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
                       One thread writes, 8 MiB at a time, small ones together; who needs one reads
@@ -230,26 +240,32 @@ THE STORE
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails
   at once with RR_ERR_STORE_FULL. If one has, the request waits until it has ended (a body lends its
   worker meanwhile). A task whose arguments do not fit together with those of others waits without
-  them. When all wait for room that the others hold, one of them gets RR_ERR_STORE_FULL. A full disk
-  is RR_ERR_STORE_FULL, too, and one that fails RR_ERR_IO, for the requests that needed it; what was
-  to be written stays in memory, and what was written before is not touched. Time limits of rr_get
-  do not cut short the reading of a file or the making of a value.
+  them. When all wait for room that the others hold, one of them gets RR_ERR_STORE_FULL. Its message
+  has the size that was asked for, how much is in use, why none of that can leave, and what to
+  change. Time limits of rr_get do not cut short the reading of a file or the making of a value.
+
+  A full disk is RR_ERR_STORE_FULL, too, and one that fails RR_ERR_IO, for the requests that needed
+  it; the message names the folder and what the system said. What was written before that, in the
+  same go as well, counts; the rest stays in memory; what has a copy in a file may still leave.
+  Values in files need room in memory to be read: when that is full of others for which the disk has
+  none, they can be read again as soon as some of these have ended or were written.
 
   To see what keeps memory: rr_write_memory, rr_get_stats, and rr_config.report_leaks at the end.
 
 COMPILE-TIME OPTIONS (define them before the implementation is included)
 
   RR_MALLOC(size), RR_CALLOC(n, size), RR_REALLOC(p, size), RR_FREE(p)
-                           other functions for memory; all four together. (stb_ds has its own:
-                           STBDS_REALLOC, STBDS_FREE.)
+                           other functions for memory; all four together. (stb_ds, for tables of
+                           names, has its own: STBDS_REALLOC(context, p, size) and
+                           STBDS_FREE(context, p), both together.)
   RUSTYRAY_USE_PTHREADS    pthreads instead of C11 threads; chosen by itself under sanitizers, on
                            macOS and MinGW, and where <threads.h> is missing
   RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
-                           256 KiB with glibc, 32 KiB elsewhere
+                           256 KiB with glibc, 32 KiB elsewhere. Eight times that when there is no
+                           other thread to run them: threads of yours need more stack than that
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB, see MEMORY
   RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
                            that nobody needs; 1.0
-  RUSTYRAY_DEBUG           checks the library's own rules with assert
 
 INTERNALS (in short; the rules that are named stand at the parts)
 
@@ -482,8 +498,9 @@ int rr_error_code(rr_ref ref);
 
 typedef enum rr_log_level { RR_LOG_WARN, RR_LOG_ERROR } rr_log_level;
 
-/* Gets one message, without a newline. Called on any thread, also on several at
-   once, never with a lock held; it may not call back into the library. */
+/* Gets one message, without a newline; what repeats comes once and then as a count (ERRORS AND
+   LOGGING). Called on any thread, also on several at once, never with a lock held; it may not call
+   back into the library. */
 typedef void (*rr_log_fn)(rr_log_level level, const char *text, void *data);
 
 /* So much of something of which there is a limited amount: {"gpu", 1}. Four decimals count. */
@@ -579,8 +596,8 @@ typedef struct rr_stats {
     uint64_t objects_dropped;  /* so often one went without */
     uint64_t objects_rebuilt;  /* so often one was made again by running its task */
     uint64_t spill_bytes_written, spill_bytes_read;
-    uint64_t spill_bytes_used; /* in files now, those of objects that ended but not yet
-                                  their file included */
+    uint64_t spill_bytes_used; /* in files now; with those of objects that ended, but not all in
+                                  their file, and of a value that was written in part */
     double spill_seconds;      /* that writing and reading took in all */
     uint64_t workers;          /* rr_config.workers as it came out */
     uint64_t threads;          /* pool threads that exist */
@@ -632,7 +649,8 @@ void rr_sleep_ms(int64_t milliseconds);
 /* Objects: putting, reading, waiting, gathering, pinning, naming; counts and scopes. */
 
 /* rr_ref rr_put(T, value): stores a copy of a value. Errors in the reference:
-   RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL, RR_ERR_NOT_RUNNING.
+   RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; with rr_config.store_bytes RR_ERR_STORE_FULL,
+   RR_ERR_IO (others could not go to a file).
    Threads: any. Blocks: only for room (THE STORE). In tasks: yes; so for all below that say nothing
    else. */
 #define rr_put(T, ...) rr__put(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
@@ -671,7 +689,9 @@ static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
    caller's own, in its scope. T rr_many: views of the parts. On failure *out is
    zeroed.
    Errors: the error that the object holds; RR_ERR_TYPE, RR_ERR_STALE,
-   RR_ERR_DEADLOCK, RR_ERR_NOT_RUNNING.
+   RR_ERR_DEADLOCK, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body RR_ERR_CANCELLED;
+   with rr_config.store_bytes, for a value that is not in memory, RR_ERR_STORE_FULL, RR_ERR_IO,
+   RR_ERR_OBJECT_LOST.
    Blocks: until the object is complete; may run the task it waits for. */
 #define rr_get(T, ref, out) rr__get((ref), &RR_TYPE(T), (1 ? (out) : (T *)0), -1)
 
@@ -839,9 +859,9 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has
    to yield again what those before it did, which is dropped.
    Errors: RR_ERR_CANCELLED if nobody reads any more or the task was cancelled, and the body should
-   return; RR_ERR_TYPE, RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL; RR_ERR_INVALID outside of
-   such a body. After an error of another kind than RR_ERR_CANCELLED and RR_ERR_INVALID the stream
-   fails with it, behind what was yielded before. Threads: the body's own. */
+   return; RR_ERR_TYPE, RR_ERR_STALE and those of rr_put; RR_ERR_INVALID outside of such a body.
+   After an error of another kind than RR_ERR_CANCELLED and RR_ERR_INVALID the stream fails with it,
+   behind what was yielded before. Threads: the body's own. */
 #define rr_yield(T, ...) rr__yield(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 
 /* Waits for the next object of a stream: a reference of the caller's own, in its scope. In the
@@ -1664,6 +1684,9 @@ static void rr__text_add(rr__text *text, const char *format, ...) {
 
 /* Texts of statuses, and the log: rr_config.log, or stderr. Called with no lock held. */
 
+/* A line of the log that may come with every request, and how often it did: rr__log_again. */
+enum { RR__LOG_TEXT = 1024, RR__LOG_PAUSE = 60 }; /* bytes; seconds */
+
 const char *rr_status_name(rr_status status) {
     static const char *const names[] = {
 #define RR__STATUS_NAME(id, text) #id,
@@ -1694,7 +1717,7 @@ static void rr__log_text(const rr_config *config, rr_log_level level, const char
 
 RR__PRINTF(3, 4)
 static void rr__log(const rr_config *config, rr_log_level level, const char *format, ...) {
-    char text[1024];
+    char text[RR__LOG_TEXT];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -3271,6 +3294,8 @@ typedef struct rr__local {
     bool is_hooked;    /* its end will be noticed */
     rr_ref message_of; /* of whom the last error message speaks */
     char message[640];
+    rr_status refused; /* what the store said last: rr__refuse */
+    char refusal[400]; /* and why */
 } rr__local;
 
 enum rr__counter {
@@ -3396,6 +3421,22 @@ enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
 #define RR__SLEEPING(idle) ((uint32_t)(idle))
 #define RR__SEARCHING(idle) ((uint32_t)((idle) >> 32) & 0x7fffffff)
 
+typedef struct rr__repeat {
+    rr_log_level level;
+    double at;     /* when it was logged */
+    uint64_t more; /* so often since then */
+    char text[RR__LOG_TEXT];
+} rr__repeat;
+
+enum rr__line {
+    RR__LINE_SPILL, /* values that cannot go to files */
+    RR__LINE_LOST,  /* that cannot be made again */
+    RR__LINE_TOLD,  /* messages that failed and were told, not asked */
+    RR__LINE_DROP,  /* destructors that failed */
+    RR__LINE_MISUSE,
+    RR__LINES
+};
+
 struct rr_runtime {
     RR__ATOMIC(int) phase;        /* enum rr__phase */
     RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
@@ -3436,6 +3477,9 @@ struct rr_runtime {
     int threads;
     rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
                                              turn, and what a deque had no memory for */
+
+    rr__mutex log_lock; /* of those below; a leaf */
+    rr__repeat lines[RR__LINES];
 };
 
 /* ---- global state: the default runtime with the list of all, and what each thread has ---- */
@@ -3505,10 +3549,54 @@ static bool rr__local_hook(rr__local *self) {
     return self->is_hooked;
 }
 
+/* How often a line came again after it was logged, if it did. */
+static void rr__log_more(rr_runtime *rt, const rr__repeat *line) {
+    if (line->more)
+        rr__log(&rt->config, line->level, "%llu more times: %s", (unsigned long long)line->more,
+                line->text);
+}
+
+/* Logs what may happen with every request: the same line once in a minute. How often it came in
+   between is told before the next one of its kind, and at the end of the runtime. */
+static RR__NOINLINE void rr__log_again(rr_runtime *rt, enum rr__line kind, rr_log_level level,
+                                       const char *text) {
+    rr__repeat *line = &rt->lines[kind], before = {.more = 0};
+    double now = rr_now();
+    rr__lock(&rt->log_lock);
+    bool is_same = now - line->at < RR__LOG_PAUSE && !strncmp(line->text, text, RR__LOG_TEXT - 1);
+    if (!is_same) {
+        before = *line;
+        line->level = level, line->at = now, line->more = 0;
+        snprintf(line->text, sizeof line->text, "%s", text);
+    } else line->more++;
+    rr__unlock(&rt->log_lock);
+    if (is_same) return;
+    rr__log_more(rt, &before);
+    rr__log_text(&rt->config, level, text);
+}
+
+/* At the end of the runtime; threads outside may be late. */
+static void rr__log_end(rr_runtime *rt) {
+    for (int i = 0; i < RR__LINES; i++) {
+        rr__lock(&rt->log_lock);
+        rr__repeat line = rt->lines[i];
+        rt->lines[i].more = 0;
+        rr__unlock(&rt->log_lock);
+        rr__log_more(rt, &line);
+    }
+}
+
 /* The configuration whose log a call from this thread uses; NULL: stderr. */
 static const rr_config *rr__log_config(void) {
     rr__context *cx = rr__self()->context;
     return cx ? &cx->runtime->config : NULL;
+}
+
+/* Misuse by a call that returns nothing which could say so. */
+static void rr__log_misuse(const char *text) {
+    rr__context *cx = rr__self()->context;
+    if (cx) rr__log_again(cx->runtime, RR__LINE_MISUSE, RR_LOG_WARN, text);
+    else rr__log_text(NULL, RR_LOG_WARN, text);
 }
 
 /* Keeps what rr_error_message tells about a reference whose object has no error itself. */
@@ -3521,6 +3609,26 @@ static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...)
     va_end(args);
     self->message_of = ref;
     return status;
+}
+
+/* Why the store refuses something, with figures and with what to change: for the message of what
+   fails by that on this thread. Whoever answers RR_ERR_STORE_FULL, RR_ERR_OBJECT_LOST or RR_ERR_IO
+   first says so here, and nobody else. */
+RR__PRINTF(2, 3)
+static RR__NOINLINE rr_status rr__refuse(rr_status status, const char *format, ...) {
+    rr__local *self = rr__self();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(self->refusal, sizeof self->refusal, format, args);
+    va_end(args);
+    self->refused = status;
+    return status;
+}
+
+/* What a status means that this thread got from the store just now. */
+static const char *rr__status_why(rr_status status) {
+    const rr__local *self = rr__self();
+    return status != RR_OK && status == self->refused ? self->refusal : rr_status_text(status);
 }
 
 static rr_status rr__note_status(rr_ref ref, rr_status status) {
@@ -3660,7 +3768,7 @@ static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__e
 
 static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
     if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
-    return rr__error_new(rt, status, about, "%s", rr_status_text(status));
+    return rr__error_new(rt, status, about, "%s", rr__status_why(status));
 }
 
 /* The message of a chain; of one longer than 24 links the middle is counted, not told. */
@@ -6265,7 +6373,7 @@ struct rr__store {
     rr__file *file;       /* that it appends to */
 
     uint64_t spill_failures;
-    rr_status spill_status;           /* of the last one */
+    int spill_error;                  /* of the last one, as in errno: rr__spill_status */
     rr_stats stats;                   /* those of its numbers that are the store's */
     RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
@@ -6389,6 +6497,12 @@ static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__resi
     s->residence = (uint8_t)residence;
 }
 
+/* It is in its file. */
+static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
+    rr__value_leave_locked(cx, s, RR__AWAY);
+    cx->runtime->store->stats.objects_spilled++;
+}
+
 /* ---- who uses the store (rule E5) ---- */
 
 /* The body that runs on this thread has values, or, outside of bodies, it copies one: rule E5. */
@@ -6464,6 +6578,14 @@ typedef struct rr__file {
 #define RR__CAN_WRITE(dir) true
 #endif
 
+/* What an error of a file, as in errno, means to who needs room; ECANCELED: the runtime ends. */
+static rr_status rr__spill_status(int error) {
+    return error == ENOSPC      ? RR_ERR_STORE_FULL
+           : error == ENOMEM    ? RR_ERR_NO_MEMORY
+           : error == ECANCELED ? RR_ERR_NOT_RUNNING
+                                : RR_ERR_IO;
+}
+
 /* FNV-1a over words, in four lanes, so that it runs as fast as memory. */
 static uint64_t rr__checksum(const void *data, size_t size) {
     const char *p = data;
@@ -6528,36 +6650,39 @@ static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t si
     return true;
 }
 
-static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
+/* Returns 0, or an error as in errno. */
+static int rr__file_new(rr_runtime *rt, rr__file **out) {
     size_t size = strlen(rt->store->spill_dir) + 80;
     char *path = RR_MALLOC(size);
     rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
-    rr_status status = file && rr__mutex_init(&file->lock) ? RR_OK : RR_ERR_NO_MEMORY;
+    int error = file && rr__mutex_init(&file->lock) ? 0 : ENOMEM;
     if (file) file->to = file->from = -1;
-    if (status != RR_OK) {
+    if (error) {
         RR_FREE(file);
     } else if (rr__file_open(file, rt->store->spill_dir, path, size)) {
         *out = file;
     } else {
-        status = errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
-        rr__log(&rt->config, RR_LOG_ERROR,
-                "no file for spilled objects can be made in '%s': %s; set rr_config.spill_dir",
-                rt->store->spill_dir, strerror(errno));
+        error = errno;
         rr__file_close(file);
     }
     RR_FREE(path);
-    return status;
+    return error;
 }
 
-/* Appends; on an error what was written before stays as it is, and the file is not used on. */
-static bool rr__file_append(rr__file *file, const void *data, size_t size) {
-    for (const char *p = data; size > 0;) {
-        ptrdiff_t n = RR__FILE_WRITE(file->to, p, size > (1 << 30) ? 1 << 30 : size);
+/* Appends. Returns how much of it is in the file now: less than all with errno set, and then the
+   file is not appended to any more, but what was written stays as it is. */
+static size_t rr__file_append(rr__file *file, const void *data, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+        size_t left = size - done;
+        ptrdiff_t n =
+            RR__FILE_WRITE(file->to, (const char *)data + done, left > (1 << 30) ? 1 << 30 : left);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        p += n, size -= (size_t)n;
+        if (n == 0) errno = EIO; /* nothing else says why */
+        if (n <= 0) break;
+        done += (size_t)n;
     }
-    return true;
+    return done;
 }
 
 static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
@@ -6568,19 +6693,17 @@ static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) 
         if (n < 0 && errno == EINTR) continue;
         ok = n > 0;
         if (ok) p += n, size -= (size_t)n;
+        if (n == 0) errno = EIO; /* it ends too early */
     }
     rr__unlock(&file->lock);
     return ok;
 }
 #else
-static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
-    rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system: set rr_config.evict");
-    return (void)out, RR_ERR_IO;
-}
+static int rr__file_new(rr_runtime *rt, rr__file **out) { return (void)rt, (void)out, ENOSYS; }
 static void rr__files_sweep(const char *dir) { (void)dir; }
 static void rr__file_close(rr__file *file) { (void)file; } /* there is none */
-static bool rr__file_append(rr__file *file, const void *data, size_t size) {
-    return (void)file, (void)data, (void)size, false;
+static size_t rr__file_append(rr__file *file, const void *data, size_t size) {
+    return (void)file, (void)data, (void)size, 0;
 }
 static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
     return (void)file, (void)at, (void)data, (void)size, false;
@@ -6616,8 +6739,8 @@ static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
 
 /* The file to append to, which stays open until rr__file_drop_locked: a new one when the last is
    long, so that files whose values have ended go soon, and the longer the more there is, so that
-   there are never many. */
-static rr_status rr__spill_file(rr_runtime *rt, rr__file **out) {
+   there are never many. Returns 0, or an error as in errno. */
+static int rr__spill_file(rr_runtime *rt, rr__file **out) {
     rr__lock(&rt->store->lock);
     rr__file *file = rt->store->file;
     uint64_t longest = rt->store->stats.spill_bytes_used / 32;
@@ -6627,14 +6750,14 @@ static rr_status rr__spill_file(rr_runtime *rt, rr__file **out) {
     if (file) file->live++;
     rr__unlock(&rt->store->lock);
     bool is_new = !file;
-    rr_status status = is_new ? rr__file_new(rt, &file) : RR_OK;
-    if (status == RR_OK && is_new) {
+    int error = is_new ? rr__file_new(rt, &file) : 0;
+    if (is_new && !error) {
         rr__lock(&rt->store->lock);
         rt->store->file = file, file->live = 1;
         rr__unlock(&rt->store->lock);
     }
     *out = file;
-    return status;
+    return error;
 }
 
 /* Takes what is to be written next: one large value, or small ones up to a batch. */
@@ -6652,19 +6775,17 @@ static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
     return first;
 }
 
-/* One after the other into the buffer, or, if there is none, straight. */
-static rr_status rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
-    uint64_t at = file->size;
-    size_t filled = 0;
-    bool ok = true;
-    for (rr__stored *s = batch; ok && s; s = s->older) {
-        s->at = at + filled, s->sum = rr__checksum(s->block, s->size);
+/* One after the other into the buffer, or, if there is none, straight. Returns how many bytes are
+   in the file now: the values that lie in those are written, whatever stopped the rest (errno). */
+static size_t rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
+    size_t filled = 0, done = 0;
+    for (rr__stored *s = batch; s && (buffer || done == filled); s = s->older) {
+        s->at = file->size + filled, s->sum = rr__checksum(s->block, s->size);
         if (buffer) memcpy(buffer + filled, s->block, s->size);
-        else ok = rr__file_append(file, s->block, s->size);
+        else done += rr__file_append(file, s->block, s->size);
         filled += s->size;
     }
-    if (ok && buffer) ok = rr__file_append(file, buffer, bytes);
-    return ok ? RR_OK : errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
+    return buffer ? rr__file_append(file, buffer, bytes) : done;
 }
 
 /* It is on disk, or could not be. */
@@ -6679,35 +6800,47 @@ static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, b
     }
     if (ok) s->file = file, file->live += s->size;
     if (ok && !s->pins) {
-        rr__value_leave_locked(cx, s, RR__AWAY);
-        rt->store->stats.objects_spilled++;
+        rr__value_spilled_locked(cx, s);
         return;
     }
     s->residence = RR__HERE;
     if (!s->pins) rr__age_add_locked(rt, s);
 }
 
+static void rr__spill_tell(rr_runtime *rt, int error) {
+    rr_status status = rr__spill_status(error);
+    char text[RR__LOG_TEXT];
+    if (status != RR_ERR_IO && status != RR_ERR_STORE_FULL) return;
+    snprintf(text, sizeof text,
+             "values cannot be written to files in '%s': %s; set rr_config.spill_dir to a folder "
+             "with room for them, or another rr_config.evict",
+             rt->store->spill_dir, strerror(error));
+    rr__log_again(rt, RR__LINE_SPILL, RR_LOG_ERROR, text);
+}
+
 /* Writes a batch, without the lock: rule E3. Large values straight from where they are. */
 static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, char *buffer) {
     rr_runtime *rt = cx->runtime;
-    size_t n = 0;
+    size_t n = 0, done = 0, end = 0;
     for (rr__stored *s = batch; s; s = s->older) n++;
     bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
     double start = rr_now();
     rr__file *file;
-    rr_status status = rr__spill_file(rt, &file);
-    if (status == RR_OK) status = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
+    int error = rr__spill_file(rt, &file);
+    if (!error) done = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
+    if (!error && done < bytes) error = errno;
+    if (error) rr__spill_tell(rt, error);
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
     rt->store->stats.spill_seconds += rr_now() - start;
-    if (file) file->size += bytes, rt->store->stats.spill_bytes_used += bytes;
-    if (status == RR_OK) rt->store->stats.spill_bytes_written += bytes;
-    else rt->store->spill_failures++, rt->store->spill_status = status;
+    rt->store->stats.spill_bytes_written += done, rt->store->stats.spill_bytes_used += done;
+    if (file) file->size += done;
+    if (error) rt->store->spill_failures++, rt->store->spill_error = error;
     for (rr__stored *s = batch, *next; s; s = next) {
-        next = s->older;
-        rr__spilled_locked(cx, s, file, status == RR_OK);
+        next = s->older, end += s->size;
+        rr__spilled_locked(cx, s, file, end <= done);
     }
-    if (status != RR_OK) rt->store->file = NULL; /* its end is not known */
+    if (error) rt->store->file = NULL; /* its end is not known */
     if (file) rr__file_drop_locked(rt, file, 1);
     rr__store_signal_locked(rt);
     rr__unlock(&rt->store->lock);
@@ -6737,7 +6870,7 @@ static void rr__spiller_main(void *context) {
         rr__spilled_locked(cx, s, NULL, false);
     }
     rt->store->leaving_first = rt->store->leaving_last = NULL;
-    rt->store->spill_failures++, rt->store->spill_status = RR_ERR_NOT_RUNNING;
+    rt->store->spill_failures++, rt->store->spill_error = ECANCELED;
     rr__store_signal_locked(rt); /* but threads outside that are late */
     rr__unlock(&rt->store->lock);
     RR_FREE(buffer);
@@ -6781,8 +6914,7 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
             s->file = NULL;
         }
         if (s->file) {
-            rr__value_leave_locked(cx, s, RR__AWAY);
-            rt->store->stats.objects_spilled++;
+            rr__value_spilled_locked(cx, s);
         } else if (rt->config.evict == RR_EVICT_SPILL) {
             rr__spill_queue_locked(rt, s);
         } else {
@@ -6794,39 +6926,100 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     return sum > 0;
 }
 
-/* Admits so many bytes as soon as others have left; fails if none can. *may_come: bodies elsewhere
-   had room then. Under the lock, or one that takes room between two looks is seen by neither. */
-static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes, bool *may_come) {
+/* The same when nothing can be written: of those that their files still have. */
+static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
     rr_runtime *rt = cx->runtime;
-    uint64_t limit = rt->config.store_bytes;
-    if (!rt->evicts || bytes > limit) return RR_ERR_STORE_FULL;
+    uint64_t sum = 0;
+    for (int i = 0; i < RR__AGES; i++) {
+        rr__stored *s = rt->store->ages[i].oldest, *next;
+        for (int n = 0; s && n < RR__SPILL_COUNT && sum < needed; s = next, n++) {
+            next = s->newer;
+            if (!s->file) continue;
+            rr__age_remove_locked(rt, s);
+            sum += rr__info_of(s->object);
+            rr__value_spilled_locked(cx, s);
+        }
+    }
+    if (sum) rr__store_signal_locked(rt);
+    return sum > 0;
+}
+
+/* Why there is no room; bytes 0: for arguments, not all of which are known. */
+static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
+    char wanted[40] = "arguments";
+    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
+    if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
+    return rr__refuse(RR_ERR_STORE_FULL,
+                      "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
+                      "and %s",
+                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
+}
+
+/* What should have made room could not be written. */
+static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int error) {
+    char why[300];
+    rr_status status = rr__spill_status(error);
+    snprintf(why, sizeof why, "what should leave cannot be written to rr_config.spill_dir '%s': %s",
+             rt->store->spill_dir, strerror(error));
+    if (status == RR_ERR_STORE_FULL) return rr__room_refuse(rt, bytes, why);
+    if (status != RR_ERR_IO) return status;
+    return rr__refuse(status, "no room for %zu bytes: %s", bytes, why);
+}
+
+/* Admits so many bytes as soon as others have left; fails if none can, with *error if that is a
+   file's fault. Once a write has failed it begins no more, and waits for those of others only while
+   few fail. *may_come: bodies elsewhere had room then. Under the lock, or one that takes room
+   between two looks is seen by neither. */
+static rr_status rr__make_room_locked(rr__context *cx, size_t bytes, bool *may_come, int *error) {
+    enum { FEW = 4 };
+    rr_runtime *rt = cx->runtime;
+    uint64_t limit = rt->config.store_bytes, before = rt->store->spill_failures;
     bool may_spill = rt->config.evict == RR_EVICT_SPILL;
-    rr_status status = RR_OK;
-    RR__STRESS_POINT();
-    rr__lock(&rt->store->lock);
-    uint64_t failures = rt->store->spill_failures;
-    if (may_spill) status = rr__spiller_start_locked(rt);
+    rr_status status = may_spill ? rr__spiller_start_locked(rt) : RR_OK;
     while (status == RR_OK && !rr__store_admit(rt, bytes)) {
         uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
         uint64_t over = used > limit ? used - limit : 0;
-        uint64_t leaving = rt->store->leaving;
-        if (rt->store->spill_failures != failures)
-            status = rt->store->spill_status, *may_come = false;
-        else if (leaving < over && rr__evict_locked(cx, over - leaving)) continue;
-        else if (rt->store->leaving) rr__store_wait_locked(rt);
+        uint64_t more = over > rt->store->leaving ? over - rt->store->leaving : 0;
+        uint64_t failed = rt->store->spill_failures - before;
+        if (more && (failed ? rr__evict_copies_locked : rr__evict_locked)(cx, more)) continue;
+        else if (rt->store->leaving && failed < FEW) rr__store_wait_locked(rt);
+        else if (failed)
+            *error = rt->store->spill_error, status = rr__spill_status(*error), *may_come = false;
         else {
             *may_come = *may_come || rr__others_use_store(cx);
             if (rr__store_admit(rt, bytes)) break;
             status = RR_ERR_STORE_FULL;
         }
     }
-    rr__unlock(&rt->store->lock);
     return status;
+}
+
+/* The same; a refusal has its reason. */
+static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes, bool *may_come) {
+    rr_runtime *rt = cx->runtime;
+    size_t limit = rt->config.store_bytes;
+    int error = 0;
+    if (!rt->evicts) return RR_ERR_NO_MEMORY; /* no limit: nothing has so much */
+    if (bytes > limit)
+        return rr__refuse(RR_ERR_STORE_FULL,
+                          "%zu bytes never fit into the store: rr_config.store_bytes is %zu", bytes,
+                          limit);
+    RR__STRESS_POINT();
+    rr__lock(&rt->store->lock);
+    rr_status status = rr__make_room_locked(cx, bytes, may_come, &error);
+    rr__unlock(&rt->store->lock);
+    if (error) return rr__spill_refuse(rt, bytes, error);
+    if (status != RR_ERR_STORE_FULL) return status;
+    return rr__room_refuse(rt, bytes,
+                           "none of them may leave memory now: they are pinned, viewed, used by "
+                           "bodies, not sealed, or could not be had again. Raise it, or let go "
+                           "of some (rr_write_memory lists them)");
 }
 
 /* ---- waiting for it ---- */
 
 typedef struct rr__patience {
+    size_t bytes;  /* that it wants; 0: its turn */
     uint64_t seen; /* room_events before the last look */
     int rounds;    /* looks at which all stood still */
     int unchanged; /* looks since the last event */
@@ -6882,11 +7075,13 @@ static void rr__store_wait_end(rr_runtime *ending) {
 /* Sleeps, longer each time, and without the role unless many do. RR_OK: time to look again. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
-    if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
+    if (rr__room_is_hopeless(cx, p))
+        return rr__room_refuse(rt, p->bytes,
+                               "all that could give some back wait for room themselves. Raise it, "
+                               "or let fewer tasks that hold values run at once");
     rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
     p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    rr__store_seq_cst(&cx->store->looked,
-                      p->seen); /* pairs with rr__all_wait_for_room, as the next */
+    rr__store_seq_cst(&cx->store->looked, p->seen); /* pairs with rr__all_wait_for_room, as next */
     rr__store_seq_cst(&cx->store->wants_room, (uint8_t)1);
     rr__sleeper_set(cx, &s);
     bool is_one_of_few = rr__add_seq_cst(&rt->store->room_waiters, 1) < RR__ROOM_WAITERS;
@@ -6907,7 +7102,7 @@ static void rr__room_look(rr__context *cx, rr__patience *p) {
 
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
-    rr__patience patience = {0};
+    rr__patience patience = {.bytes = bytes};
     for (;;) {
         rr__room_look(cx, &patience);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
@@ -6942,7 +7137,7 @@ static rr_status rr__loader_begin(rr__context *cx) {
 /* Memory of the store for a value that does not fit into the slot. */
 static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
     *room = NULL;
-    if (size > PTRDIFF_MAX) return RR_ERR_STORE_FULL;
+    if (size > PTRDIFF_MAX && size <= cx->runtime->config.store_bytes) return RR_ERR_NO_MEMORY;
     if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_touch(cx);
     if (RR__UNLIKELY(!rr__store_admit(cx->runtime, size))) {
         rr_status status = rr__store_wait_room(cx, size);
@@ -7032,7 +7227,12 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     rr_status status = rr__value_room(cx, size, &block, &place);
     if (status != RR_OK) return status;
     double start = rr_now();
-    if (!rr__file_read(s->file, s->at, block, size) || rr__checksum(block, size) != s->sum) {
+    const char *fault = !rr__file_read(s->file, s->at, block, size) ? strerror(errno)
+                        : rr__checksum(block, size) != s->sum       ? "it is not what was written"
+                                                                    : NULL;
+    if (fault) {
+        rr__refuse(RR_ERR_IO, "its file in rr_config.spill_dir '%s' cannot be read: %s",
+                   rt->store->spill_dir, fault);
         rr__value_return(cx, block, size, place);
         return RR_ERR_IO;
     }
@@ -7136,7 +7336,8 @@ static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
     RR__STRESS_POINT();
     status = was == RR__AWAY ? rr__restore(cx, s)
              : s->recipe     ? rr__above.rebuild(cx, s)
-                             : RR_ERR_OBJECT_LOST;
+                             : rr__refuse(RR_ERR_OBJECT_LOST, "it made room for others, and %s",
+                                          "rr_config.evict is RR_EVICT_DROP: nothing has a copy");
     RR__STRESS_POINT();
     rr__claim_end(cx->runtime, s, was, status);
     return status;
@@ -7629,7 +7830,7 @@ static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_sta
                              "rr_gather returns",
                              i + 1);
     if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
-    return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, rr_status_text(status));
+    return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, rr__status_why(status));
 }
 
 static RR__NOINLINE void rr__args_write(const rr__object *task, const rr__packed *packed,
@@ -7812,7 +8013,7 @@ static RR__NOINLINE rr__error *rr__args_error(rr__context *cx, rr__object *task,
     rr__object *o = rr__counted_arg(at);
     return rr__error_new(cx->runtime, status, task,
                          "its argument %d '%s' (made at %s) cannot be brought into memory: %s",
-                         i + 1, rr__name_of(o), o->site, rr_status_text(status));
+                         i + 1, rr__name_of(o), o->site, rr__status_why(status));
 }
 
 static RR__NOINLINE rr__error *rr__args_unpack_any(rr__context *cx, rr__object *task, void **args,
@@ -7958,7 +8159,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
         rr__pending_end(cx, o);
     }
     if ((rr__load_relaxed(&o->flags) & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
-        rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
+        rr__log_again(cx->runtime, RR__LINE_TOLD, RR_LOG_WARN, rr__error_message_of(error));
     rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
     o->data.error = error, o->place = RR__IN_SLOT;
     rr__complete(cx, o, RR__FAILED);
@@ -8391,6 +8592,16 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
    those need, as a loop, because a chain of them may be long.
    Locks: the store's. */
 
+/* It is lost: its task has failed this time. */
+static rr_status rr__rebuild_refuse(rr_runtime *rt, const rr__object *o, rr__error *error) {
+    char text[RR__LOG_TEXT];
+    const char *message = rr__error_message_of(error);
+    snprintf(text, sizeof text, "an object made at %s could not be made again: %s", o->site,
+             message);
+    rr__log_again(rt, RR__LINE_LOST, RR_LOG_WARN, text);
+    return rr__refuse(RR_ERR_OBJECT_LOST, "it could not be made again: %s", message);
+}
+
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
@@ -8412,11 +8623,9 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
         rr_status status = error->status;
         bool is_lost = status != RR_ERR_STORE_FULL && status != RR_ERR_NO_MEMORY &&
                        status != RR_ERR_IO && status != RR_ERR_CANCELLED; /* it may be had later */
-        if (is_lost)
-            rr__log(&rt->config, RR_LOG_WARN, "an object made at %s could not be made again: %s",
-                    o->site, rr__error_message_of(error));
+        if (is_lost) status = rr__rebuild_refuse(rt, o, error);
         rr__error_drop(error);
-        return is_lost ? RR_ERR_OBJECT_LOST : status;
+        return status;
     }
     rr__lock(&rt->store->lock);
     o->data.block = result.block, o->place = result.place;
@@ -9617,7 +9826,8 @@ static void rr__actor_unmake(rr__context *cx, rr__object *actor) {
         rr_runtime *ending = rr__end_turn(cx->runtime);
         rr__error *error = rr__actor_body(cx, actor, drop, &frame);
         rr__end_turn(ending);
-        if (error) rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
+        if (error)
+            rr__log_again(cx->runtime, RR__LINE_DROP, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
     }
     a->is_born = false;
@@ -10665,7 +10875,7 @@ static bool rr__runtime_fill(rr_runtime *rt) {
               rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet) &&
               rr__timers_init(rt->timers) && rr__resources_init(rt->resources) &&
               rr__store_init(rt->store) && rr__slots_init(&rt->slots, &rt->memory) &&
-              rr__arena_init(&rt->arena, &rt->memory);
+              rr__arena_init(&rt->arena, &rt->memory) && rr__mutex_init(&rt->log_lock);
     for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
     return ok;
 }
@@ -10708,6 +10918,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__mutex_destroy(&rt->lock);
     rr__mutex_destroy(&rt->ring_lock);
     rr__mutex_destroy(&rt->end_lock);
+    rr__mutex_destroy(&rt->log_lock);
     rr__timers_free(rt->timers);
     rr__resources_free(rt->resources);
     rr__store_free(rt->store);
@@ -11200,6 +11411,7 @@ static rr_status rr__stop(rr__context *cx) {
     rr__join_all(rt);
     /* Now, because a body that was decided gives up what it had after rr_shutdown may go on. */
     if (rt->config.report_leaks) rr__each_object(cx, rr__report_leak);
+    rr__log_end(rt);
     rr__global_lock();
     if (rr__load_relaxed(&rr__default) == rt) rr__store_release(&rr__default, (rr_runtime *)NULL);
     rr__global_unlock();
@@ -11437,10 +11649,8 @@ void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
     if (scope.serial == 0) return; /* there was no memory for it */
     if (!rr__scope_is_open(self, scope)) {
-        rr__log(
-            rr__log_config(), RR_LOG_WARN,
-            "rr_scope_end: this scope is not open here; end a scope once, in the body and on the "
-            "thread that began it");
+        rr__log_misuse("rr_scope_end: this scope is not open here; end a scope once, in the body "
+                       "and on the thread that began it");
         return;
     }
     rr__held_release_to(self, scope.start - 1);
@@ -11454,7 +11664,7 @@ void rr_scope_end(rr_scope scope) {
 
 static rr_status rr__note_unreadable(const rr__object *o, rr_ref ref, rr_status status) {
     return rr__note(ref, status, "'%s' (made at %s) could not be brought back into memory: %s",
-                    rr__name_of(o), o->site, rr_status_text(status));
+                    rr__name_of(o), o->site, rr__status_why(status));
 }
 
 /* A scalar in its slot, without taking a count: copied, and valid if the id is still the same. */
@@ -11726,8 +11936,7 @@ void *rr_result(size_t size) {
     rr__frame *frame = rr__self()->frame;
     rr__context *cx = frame ? frame->runner : NULL;
     if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
-        rr__log(rr__log_config(), RR_LOG_WARN,
-                "rr_result: only a body that returns rr_bytes has one");
+        rr__log_misuse("rr_result: only a body that returns rr_bytes has one");
         return NULL;
     }
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
@@ -11979,9 +12188,9 @@ void rr_fail(int code, const char *format, ...) {
     va_list args;
     va_start(args, format);
     if (!frame) {
-        char text[512];
-        vsnprintf(text, sizeof text, format, args);
-        rr__log(rr__log_config(), RR_LOG_WARN, "rr_fail outside a task does nothing: %s", text);
+        char text[512] = "rr_fail outside a task does nothing: ";
+        vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
+        rr__log_misuse(text);
     } else if (!frame->error) {
         frame->error = rr__error_make(frame->runner->runtime, RR_ERR_TASK, code, frame->task, NULL,
                                       format, args);
@@ -12003,7 +12212,7 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
     if (status != RR_ERR_DEADLOCK)
-        return rr__yield_fail(frame, status, site, rr_status_text(status));
+        return rr__yield_fail(frame, status, site, rr__status_why(status));
     return rr__yield_fail(frame, RR_ERR_NO_MEMORY, site,
                           "its reader waits on the stack below it, because there was no other "
                           "thread: raise rr_config.max_threads");
@@ -12137,7 +12346,7 @@ rr_status rr_kill(rr_actor handle) {
 void rr_exit_actor(void) {
     rr__frame *frame = rr__self()->frame;
     if (frame && frame->is_actor) frame->wants_exit = true;
-    else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
+    else rr__log_misuse("rr_exit_actor outside a method does nothing");
 }
 
 void rr_crash_actor(const char *format, ...) {
@@ -12145,10 +12354,9 @@ void rr_crash_actor(const char *format, ...) {
     va_list args;
     va_start(args, format);
     if (!frame || !frame->is_actor) {
-        char text[512];
-        vsnprintf(text, sizeof text, format, args);
-        rr__log(rr__log_config(), RR_LOG_WARN, "rr_crash_actor outside a method does nothing: %s",
-                text);
+        char text[512] = "rr_crash_actor outside a method does nothing: ";
+        vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
+        rr__log_misuse(text);
     } else if (!frame->crash) {
         frame->crash = rr__error_make(frame->runner->runtime, RR_ERR_ACTOR_CRASHED, 0, NULL, NULL,
                                       format, args);
@@ -12605,6 +12813,8 @@ rr_status rr_write_memory(FILE *file) {
     if (!cx) return status;
     if (!file) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_write_memory: no file");
     status = rr__write_memory(cx, file);
+    if (status == RR_ERR_IO)
+        return rr__note(RR__NULL_REF, status, "rr_write_memory: the file could not be written");
     return status == RR_OK ? status : rr__note_status(RR__NULL_REF, status);
 }
 

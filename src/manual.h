@@ -58,11 +58,15 @@ CAVEATS
     fail with RR_ERR_DUPLICATE and name both places. Destructors: one for each actor type.
   Constructors in static libraries. The linker drops an object file that nothing refers to, and
     with it the registration of its functions. Calling one with rr_call is a reference; for those
-    that are called by name only, call rr_register(RR_FUNCTION(name)) from a file that is linked.
+    that are called by name only, call rr_register(RR_FUNCTION(name)) from a file that is linked
+    (RR_STREAM, RR_CONSTRUCTOR, RR_METHOD, RR_DESTRUCTOR for the others).
   Libraries opened with dlopen may define remote functions if the program exports the library's
     symbols (link it with -rdynamic). Do not dlclose one: its functions stay registered.
   At least once. A function that failed may run again if its call has retries, and one whose result
     left memory without a file (RR_EVICT_REBUILD) when that is needed: see THE STORE.
+  Files. With rr_config.store_bytes values may go to files in rr_config.spill_dir, else TMPDIR, else
+    /tmp. Where that is memory itself (tmpfs) this gains nothing: name a folder on a disk, with room
+    for all that is to live beyond the limit.
   Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
     call rr_init for one of its own.
   The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
@@ -180,8 +184,11 @@ ERRORS AND LOGGING
   (a wrong type asked for, a time limit, a stale handle) it tells what the thread's last call on
   that reference said; rr_error_message((rr_ref){0}) what the last call without one said.
   A message names what to change. An error in a method that was told, and misuse that has no other
-  way out, goes to the log: rr_config.log, or stderr. Nothing is ever written to stdout, and nothing
-  ends the process, except rr_unwrap, which exists for that.
+  way out, goes to the log: rr_config.log, or stderr. What may come with every request (a folder
+  that cannot be written, a value that cannot be made again, a method that was told or a destructor
+  that fails, misuse) is told once, and again after a minute; how often it came in between stands in
+  a line ("27 more times: ...") in front of the next one, or at the end of the runtime. Nothing is
+  ever written to stdout, and nothing ends the process, except rr_unwrap, which exists for that.
 
 MEMORY
 
@@ -190,25 +197,28 @@ MEMORY
   to 1 MiB: of 64 to 512 bytes in steps of 64, and to 64 KiB in steps of a quarter; above that each
   has memory of its own. With rr_config.store_bytes each of these takes 128 bytes more.
   A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; options of a
-  call some 250 bytes until its result is released; an actor a slot and a block of 64 bytes + its
-  state, and 320 bytes more with options; a gather 24 bytes for each part; a stream two slots, 350
-  bytes, and 8 for each unread object beside that itself.
-  Free memory is used again, because new pages cost several times what a copy into old ones does. A
-  second after a burst what is free goes back to the system, as far as whole chunks are, but for
-  RUSTYRAY_KEEP_BYTES of each size and twice that of large blocks; with more than that in use, but
-  for an eighth of what is. So of values that are mostly above 256 bytes no more than 1.3
-  times their bytes are held (rr_stats.store_bytes_held): a fifth of a block at most is not used,
-  and of large ones nothing. What lives long between small blocks that do not can cost more, as in
-  every arena that does not move things.
-  A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays.
+  call some 200 bytes until its result is released; an actor a slot and a block for 56 bytes and its
+  state, and some 230 bytes more with options; a gather 24 bytes for each part; a stream two slots,
+  350 bytes, and 8 for each unread object beside that itself.
+  Free memory is kept and used again, because new pages cost several times what a copy into old ones
+  does: RUSTYRAY_KEEP_BYTES of each size of blocks, and twice that of those above 64 KiB together.
+  While the values in memory are more than RUSTYRAY_KEEP_BYTES, an eighth of what is in use is kept
+  instead. The rest goes back to the system, large blocks at once, small ones RUSTYRAY_KEEP_SECONDS
+  later, as far as whole chunks of them are free. So of values that are mostly above 256 bytes no
+  more than 1.3 times their bytes are held (rr_stats.store_bytes_held): a fifth of a block at most
+  is not used, and of large ones nothing. What lives long between small blocks that do not can cost
+  more, as in every arena that does not move things.
+  A failed allocation is RR_ERR_NO_MEMORY for that call; all else stays. So is a size that no memory
+  has, unless rr_config.store_bytes forbids it first.
 
 THE STORE
 
   Without rr_config.store_bytes no value ever leaves memory. With it the bytes of live values
-  outside slots never exceed that, at any moment: for a new one, or one that comes back, others
-  leave, those first that were not used for the longest time (large ones sooner than small ones).
-  Never those in use: viewed, pinned (rr_pin), arguments of a body that runs, not yet sealed.
-  rr_config.evict says what becomes of them:
+  outside slots never exceed that, at any moment: as many as the program asked for, not what blocks
+  are rounded up to, and without the states of actors and what plain arguments take. For a new one,
+  or one that comes back, others leave, those first that were not used for the longest time (large
+  ones sooner than small ones). Never those in use: viewed, pinned (rr_pin), arguments of a body
+  that runs, not yet sealed. rr_config.evict says what becomes of them:
 
     RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
                       One thread writes, 8 MiB at a time, small ones together; who needs one reads
@@ -230,26 +240,32 @@ THE STORE
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails
   at once with RR_ERR_STORE_FULL. If one has, the request waits until it has ended (a body lends its
   worker meanwhile). A task whose arguments do not fit together with those of others waits without
-  them. When all wait for room that the others hold, one of them gets RR_ERR_STORE_FULL. A full disk
-  is RR_ERR_STORE_FULL, too, and one that fails RR_ERR_IO, for the requests that needed it; what was
-  to be written stays in memory, and what was written before is not touched. Time limits of rr_get
-  do not cut short the reading of a file or the making of a value.
+  them. When all wait for room that the others hold, one of them gets RR_ERR_STORE_FULL. Its message
+  has the size that was asked for, how much is in use, why none of that can leave, and what to
+  change. Time limits of rr_get do not cut short the reading of a file or the making of a value.
+
+  A full disk is RR_ERR_STORE_FULL, too, and one that fails RR_ERR_IO, for the requests that needed
+  it; the message names the folder and what the system said. What was written before that, in the
+  same go as well, counts; the rest stays in memory; what has a copy in a file may still leave.
+  Values in files need room in memory to be read: when that is full of others for which the disk has
+  none, they can be read again as soon as some of these have ended or were written.
 
   To see what keeps memory: rr_write_memory, rr_get_stats, and rr_config.report_leaks at the end.
 
 COMPILE-TIME OPTIONS (define them before the implementation is included)
 
   RR_MALLOC(size), RR_CALLOC(n, size), RR_REALLOC(p, size), RR_FREE(p)
-                           other functions for memory; all four together. (stb_ds has its own:
-                           STBDS_REALLOC, STBDS_FREE.)
+                           other functions for memory; all four together. (stb_ds, for tables of
+                           names, has its own: STBDS_REALLOC(context, p, size) and
+                           STBDS_FREE(context, p), both together.)
   RUSTYRAY_USE_PTHREADS    pthreads instead of C11 threads; chosen by itself under sanitizers, on
                            macOS and MinGW, and where <threads.h> is missing
   RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
-                           256 KiB with glibc, 32 KiB elsewhere
+                           256 KiB with glibc, 32 KiB elsewhere. Eight times that when there is no
+                           other thread to run them: threads of yours need more stack than that
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB, see MEMORY
   RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
                            that nobody needs; 1.0
-  RUSTYRAY_DEBUG           checks the library's own rules with assert
 
 INTERNALS (in short; the rules that are named stand at the parts)
 

@@ -241,6 +241,23 @@ TEST_RUN(told_failure_goes_to_the_log, .workers = 1) {
     CHECK(fixture_logged(f, "Fragile_fail") && fixture_logged(f, "a told failure"));
 }
 
+/* The same line once, then how often; another one is told at once. */
+TEST(told_failures_that_repeat_are_counted) {
+    fixture f;
+    START(&f, .workers = 1);
+    rr_scope scope = rr_scope_begin();
+    rr_actor a = rr_spawn(Fragile_create, 1);
+    for (int i = 0; i < 100; i++) CHECK(rr_tell(a, Fragile_fail, 3) == RR_OK);
+    CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2 && f.warnings == 1);
+    CHECK(rr_tell(a, Fragile_get, rr_call(errors_fail, 5)) == RR_OK);
+    CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2 && f.warnings == 3);
+    CHECK(fixture_logged(&f, "\n99 more times: task 'Fragile_fail' failed: a told failure\n"));
+    for (int i = 0; i < 10; i++) CHECK(rr_tell(a, Fragile_fail, 3) == RR_OK);
+    rr_scope_end(scope);
+    fixture_stop(&f);
+    CHECK(f.warnings == 5 && strstr(f.log, "\n9 more times: task 'Fragile_fail'"));
+}
+
 TEST_RUN(misuse_outside_a_body_is_a_warning, .workers = 1) {
     rr_fail(1, "not %s", "here");
     CHECK(f->warnings == 1 && f->errors == 0 && fixture_logged(f, "rr_fail"));

@@ -120,7 +120,8 @@ static void rr__actor_unmake(rr__context *cx, rr__object *actor) {
         rr_runtime *ending = rr__end_turn(cx->runtime);
         rr__error *error = rr__actor_body(cx, actor, drop, &frame);
         rr__end_turn(ending);
-        if (error) rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
+        if (error)
+            rr__log_again(cx->runtime, RR__LINE_DROP, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
     }
     a->is_born = false;

@@ -4,8 +4,9 @@
 
 typedef enum rr_log_level { RR_LOG_WARN, RR_LOG_ERROR } rr_log_level;
 
-/* Gets one message, without a newline. Called on any thread, also on several at
-   once, never with a lock held; it may not call back into the library. */
+/* Gets one message, without a newline; what repeats comes once and then as a count (ERRORS AND
+   LOGGING). Called on any thread, also on several at once, never with a lock held; it may not call
+   back into the library. */
 typedef void (*rr_log_fn)(rr_log_level level, const char *text, void *data);
 
 /* So much of something of which there is a limited amount: {"gpu", 1}. Four decimals count. */
@@ -101,8 +102,8 @@ typedef struct rr_stats {
     uint64_t objects_dropped;  /* so often one went without */
     uint64_t objects_rebuilt;  /* so often one was made again by running its task */
     uint64_t spill_bytes_written, spill_bytes_read;
-    uint64_t spill_bytes_used; /* in files now, those of objects that ended but not yet
-                                  their file included */
+    uint64_t spill_bytes_used; /* in files now; with those of objects that ended, but not all in
+                                  their file, and of a value that was written in part */
     double spill_seconds;      /* that writing and reading took in all */
     uint64_t workers;          /* rr_config.workers as it came out */
     uint64_t threads;          /* pool threads that exist */

@@ -3,7 +3,8 @@
 #include "status.h"
 
 /* rr_ref rr_put(T, value): stores a copy of a value. Errors in the reference:
-   RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL, RR_ERR_NOT_RUNNING.
+   RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; with rr_config.store_bytes RR_ERR_STORE_FULL,
+   RR_ERR_IO (others could not go to a file).
    Threads: any. Blocks: only for room (THE STORE). In tasks: yes; so for all below that say nothing
    else. */
 #define rr_put(T, ...) rr__put(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
@@ -42,7 +43,9 @@ static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
    caller's own, in its scope. T rr_many: views of the parts. On failure *out is
    zeroed.
    Errors: the error that the object holds; RR_ERR_TYPE, RR_ERR_STALE,
-   RR_ERR_DEADLOCK, RR_ERR_NOT_RUNNING.
+   RR_ERR_DEADLOCK, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body RR_ERR_CANCELLED;
+   with rr_config.store_bytes, for a value that is not in memory, RR_ERR_STORE_FULL, RR_ERR_IO,
+   RR_ERR_OBJECT_LOST.
    Blocks: until the object is complete; may run the task it waits for. */
 #define rr_get(T, ref, out) rr__get((ref), &RR_TYPE(T), (1 ? (out) : (T *)0), -1)
 

@@ -87,9 +87,9 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has
    to yield again what those before it did, which is dropped.
    Errors: RR_ERR_CANCELLED if nobody reads any more or the task was cancelled, and the body should
-   return; RR_ERR_TYPE, RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_STORE_FULL; RR_ERR_INVALID outside of
-   such a body. After an error of another kind than RR_ERR_CANCELLED and RR_ERR_INVALID the stream
-   fails with it, behind what was yielded before. Threads: the body's own. */
+   return; RR_ERR_TYPE, RR_ERR_STALE and those of rr_put; RR_ERR_INVALID outside of such a body.
+   After an error of another kind than RR_ERR_CANCELLED and RR_ERR_INVALID the stream fails with it,
+   behind what was yielded before. Threads: the body's own. */
 #define rr_yield(T, ...) rr__yield(RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 
 /* Waits for the next object of a stream: a reference of the caller's own, in its scope. In the

@@ -2,6 +2,9 @@
 #pragma once
 #include "platform.h"
 
+/* A line of the log that may come with every request, and how often it did: rr__log_again. */
+enum { RR__LOG_TEXT = 1024, RR__LOG_PAUSE = 60 }; /* bytes; seconds */
+
 const char *rr_status_name(rr_status status) {
     static const char *const names[] = {
 #define RR__STATUS_NAME(id, text) #id,
@@ -32,7 +35,7 @@ static void rr__log_text(const rr_config *config, rr_log_level level, const char
 
 RR__PRINTF(3, 4)
 static void rr__log(const rr_config *config, rr_log_level level, const char *format, ...) {
-    char text[1024];
+    char text[RR__LOG_TEXT];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);

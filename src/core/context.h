@@ -79,6 +79,8 @@ typedef struct rr__local {
     bool is_hooked;    /* its end will be noticed */
     rr_ref message_of; /* of whom the last error message speaks */
     char message[640];
+    rr_status refused; /* what the store said last: rr__refuse */
+    char refusal[400]; /* and why */
 } rr__local;
 
 enum rr__counter {
@@ -204,6 +206,22 @@ enum rr__phase { RR__OPEN, RR__STOPPING, RR__STOPPED };
 #define RR__SLEEPING(idle) ((uint32_t)(idle))
 #define RR__SEARCHING(idle) ((uint32_t)((idle) >> 32) & 0x7fffffff)
 
+typedef struct rr__repeat {
+    rr_log_level level;
+    double at;     /* when it was logged */
+    uint64_t more; /* so often since then */
+    char text[RR__LOG_TEXT];
+} rr__repeat;
+
+enum rr__line {
+    RR__LINE_SPILL, /* values that cannot go to files */
+    RR__LINE_LOST,  /* that cannot be made again */
+    RR__LINE_TOLD,  /* messages that failed and were told, not asked */
+    RR__LINE_DROP,  /* destructors that failed */
+    RR__LINE_MISUSE,
+    RR__LINES
+};
+
 struct rr_runtime {
     RR__ATOMIC(int) phase;        /* enum rr__phase */
     RR__ATOMIC(int) has_quiesced; /* no more work is taken, not even from bodies */
@@ -244,6 +262,9 @@ struct rr_runtime {
     int threads;
     rr__object *inbox_first, *inbox_last; /* FIFO beside the deques: actors that had their
                                              turn, and what a deque had no memory for */
+
+    rr__mutex log_lock; /* of those below; a leaf */
+    rr__repeat lines[RR__LINES];
 };
 
 /* ---- global state: the default runtime with the list of all, and what each thread has ---- */
@@ -313,10 +334,54 @@ static bool rr__local_hook(rr__local *self) {
     return self->is_hooked;
 }
 
+/* How often a line came again after it was logged, if it did. */
+static void rr__log_more(rr_runtime *rt, const rr__repeat *line) {
+    if (line->more)
+        rr__log(&rt->config, line->level, "%llu more times: %s", (unsigned long long)line->more,
+                line->text);
+}
+
+/* Logs what may happen with every request: the same line once in a minute. How often it came in
+   between is told before the next one of its kind, and at the end of the runtime. */
+static RR__NOINLINE void rr__log_again(rr_runtime *rt, enum rr__line kind, rr_log_level level,
+                                       const char *text) {
+    rr__repeat *line = &rt->lines[kind], before = {.more = 0};
+    double now = rr_now();
+    rr__lock(&rt->log_lock);
+    bool is_same = now - line->at < RR__LOG_PAUSE && !strncmp(line->text, text, RR__LOG_TEXT - 1);
+    if (!is_same) {
+        before = *line;
+        line->level = level, line->at = now, line->more = 0;
+        snprintf(line->text, sizeof line->text, "%s", text);
+    } else line->more++;
+    rr__unlock(&rt->log_lock);
+    if (is_same) return;
+    rr__log_more(rt, &before);
+    rr__log_text(&rt->config, level, text);
+}
+
+/* At the end of the runtime; threads outside may be late. */
+static void rr__log_end(rr_runtime *rt) {
+    for (int i = 0; i < RR__LINES; i++) {
+        rr__lock(&rt->log_lock);
+        rr__repeat line = rt->lines[i];
+        rt->lines[i].more = 0;
+        rr__unlock(&rt->log_lock);
+        rr__log_more(rt, &line);
+    }
+}
+
 /* The configuration whose log a call from this thread uses; NULL: stderr. */
 static const rr_config *rr__log_config(void) {
     rr__context *cx = rr__self()->context;
     return cx ? &cx->runtime->config : NULL;
+}
+
+/* Misuse by a call that returns nothing which could say so. */
+static void rr__log_misuse(const char *text) {
+    rr__context *cx = rr__self()->context;
+    if (cx) rr__log_again(cx->runtime, RR__LINE_MISUSE, RR_LOG_WARN, text);
+    else rr__log_text(NULL, RR_LOG_WARN, text);
 }
 
 /* Keeps what rr_error_message tells about a reference whose object has no error itself. */
@@ -329,6 +394,26 @@ static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...)
     va_end(args);
     self->message_of = ref;
     return status;
+}
+
+/* Why the store refuses something, with figures and with what to change: for the message of what
+   fails by that on this thread. Whoever answers RR_ERR_STORE_FULL, RR_ERR_OBJECT_LOST or RR_ERR_IO
+   first says so here, and nobody else. */
+RR__PRINTF(2, 3)
+static RR__NOINLINE rr_status rr__refuse(rr_status status, const char *format, ...) {
+    rr__local *self = rr__self();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(self->refusal, sizeof self->refusal, format, args);
+    va_end(args);
+    self->refused = status;
+    return status;
+}
+
+/* What a status means that this thread got from the store just now. */
+static const char *rr__status_why(rr_status status) {
+    const rr__local *self = rr__self();
+    return status != RR_OK && status == self->refused ? self->refusal : rr_status_text(status);
 }
 
 static rr_status rr__note_status(rr_ref ref, rr_status status) {

@@ -79,7 +79,7 @@ rr_status rr_kill(rr_actor handle) {
 void rr_exit_actor(void) {
     rr__frame *frame = rr__self()->frame;
     if (frame && frame->is_actor) frame->wants_exit = true;
-    else rr__log(rr__log_config(), RR_LOG_WARN, "rr_exit_actor outside a method does nothing");
+    else rr__log_misuse("rr_exit_actor outside a method does nothing");
 }
 
 void rr_crash_actor(const char *format, ...) {
@@ -87,10 +87,9 @@ void rr_crash_actor(const char *format, ...) {
     va_list args;
     va_start(args, format);
     if (!frame || !frame->is_actor) {
-        char text[512];
-        vsnprintf(text, sizeof text, format, args);
-        rr__log(rr__log_config(), RR_LOG_WARN, "rr_crash_actor outside a method does nothing: %s",
-                text);
+        char text[512] = "rr_crash_actor outside a method does nothing: ";
+        vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
+        rr__log_misuse(text);
     } else if (!frame->crash) {
         frame->crash = rr__error_make(frame->runner->runtime, RR_ERR_ACTOR_CRASHED, 0, NULL, NULL,
                                       format, args);

@@ -87,10 +87,8 @@ void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
     if (scope.serial == 0) return; /* there was no memory for it */
     if (!rr__scope_is_open(self, scope)) {
-        rr__log(
-            rr__log_config(), RR_LOG_WARN,
-            "rr_scope_end: this scope is not open here; end a scope once, in the body and on the "
-            "thread that began it");
+        rr__log_misuse("rr_scope_end: this scope is not open here; end a scope once, in the body "
+                       "and on the thread that began it");
         return;
     }
     rr__held_release_to(self, scope.start - 1);

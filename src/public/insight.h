@@ -66,6 +66,8 @@ rr_status rr_write_memory(FILE *file) {
     if (!cx) return status;
     if (!file) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_write_memory: no file");
     status = rr__write_memory(cx, file);
+    if (status == RR_ERR_IO)
+        return rr__note(RR__NULL_REF, status, "rr_write_memory: the file could not be written");
     return status == RR_OK ? status : rr__note_status(RR__NULL_REF, status);
 }
 

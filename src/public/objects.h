@@ -61,8 +61,7 @@ void *rr_result(size_t size) {
     rr__frame *frame = rr__self()->frame;
     rr__context *cx = frame ? frame->runner : NULL;
     if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
-        rr__log(rr__log_config(), RR_LOG_WARN,
-                "rr_result: only a body that returns rr_bytes has one");
+        rr__log_misuse("rr_result: only a body that returns rr_bytes has one");
         return NULL;
     }
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);

@@ -6,7 +6,7 @@
 
 static rr_status rr__note_unreadable(const rr__object *o, rr_ref ref, rr_status status) {
     return rr__note(ref, status, "'%s' (made at %s) could not be brought back into memory: %s",
-                    rr__name_of(o), o->site, rr_status_text(status));
+                    rr__name_of(o), o->site, rr__status_why(status));
 }
 
 /* A scalar in its slot, without taking a count: copied, and valid if the id is still the same. */

@@ -114,9 +114,9 @@ void rr_fail(int code, const char *format, ...) {
     va_list args;
     va_start(args, format);
     if (!frame) {
-        char text[512];
-        vsnprintf(text, sizeof text, format, args);
-        rr__log(rr__log_config(), RR_LOG_WARN, "rr_fail outside a task does nothing: %s", text);
+        char text[512] = "rr_fail outside a task does nothing: ";
+        vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
+        rr__log_misuse(text);
     } else if (!frame->error) {
         frame->error = rr__error_make(frame->runner->runtime, RR_ERR_TASK, code, frame->task, NULL,
                                       format, args);
@@ -138,7 +138,7 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
     if (status != RR_ERR_DEADLOCK)
-        return rr__yield_fail(frame, status, site, rr_status_text(status));
+        return rr__yield_fail(frame, status, site, rr__status_why(status));
     return rr__yield_fail(frame, RR_ERR_NO_MEMORY, site,
                           "its reader waits on the stack below it, because there was no other "
                           "thread: raise rr_config.max_threads");

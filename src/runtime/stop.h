@@ -129,6 +129,7 @@ static rr_status rr__stop(rr__context *cx) {
     rr__join_all(rt);
     /* Now, because a body that was decided gives up what it had after rr_shutdown may go on. */
     if (rt->config.report_leaks) rr__each_object(cx, rr__report_leak);
+    rr__log_end(rt);
     rr__global_lock();
     if (rr__load_relaxed(&rr__default) == rt) rr__store_release(&rr__default, (rr_runtime *)NULL);
     rr__global_unlock();

@@ -51,7 +51,7 @@ static bool rr__runtime_fill(rr_runtime *rt) {
               rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet) &&
               rr__timers_init(rt->timers) && rr__resources_init(rt->resources) &&
               rr__store_init(rt->store) && rr__slots_init(&rt->slots, &rt->memory) &&
-              rr__arena_init(&rt->arena, &rt->memory);
+              rr__arena_init(&rt->arena, &rt->memory) && rr__mutex_init(&rt->log_lock);
     for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
     return ok;
 }
@@ -94,6 +94,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__mutex_destroy(&rt->lock);
     rr__mutex_destroy(&rt->ring_lock);
     rr__mutex_destroy(&rt->end_lock);
+    rr__mutex_destroy(&rt->log_lock);
     rr__timers_free(rt->timers);
     rr__resources_free(rt->resources);
     rr__store_free(rt->store);

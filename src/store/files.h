@@ -27,6 +27,14 @@ typedef struct rr__file {
 #define RR__CAN_WRITE(dir) true
 #endif
 
+/* What an error of a file, as in errno, means to who needs room; ECANCELED: the runtime ends. */
+static rr_status rr__spill_status(int error) {
+    return error == ENOSPC      ? RR_ERR_STORE_FULL
+           : error == ENOMEM    ? RR_ERR_NO_MEMORY
+           : error == ECANCELED ? RR_ERR_NOT_RUNNING
+                                : RR_ERR_IO;
+}
+
 /* FNV-1a over words, in four lanes, so that it runs as fast as memory. */
 static uint64_t rr__checksum(const void *data, size_t size) {
     const char *p = data;
@@ -91,36 +99,39 @@ static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t si
     return true;
 }
 
-static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
+/* Returns 0, or an error as in errno. */
+static int rr__file_new(rr_runtime *rt, rr__file **out) {
     size_t size = strlen(rt->store->spill_dir) + 80;
     char *path = RR_MALLOC(size);
     rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
-    rr_status status = file && rr__mutex_init(&file->lock) ? RR_OK : RR_ERR_NO_MEMORY;
+    int error = file && rr__mutex_init(&file->lock) ? 0 : ENOMEM;
     if (file) file->to = file->from = -1;
-    if (status != RR_OK) {
+    if (error) {
         RR_FREE(file);
     } else if (rr__file_open(file, rt->store->spill_dir, path, size)) {
         *out = file;
     } else {
-        status = errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
-        rr__log(&rt->config, RR_LOG_ERROR,
-                "no file for spilled objects can be made in '%s': %s; set rr_config.spill_dir",
-                rt->store->spill_dir, strerror(errno));
+        error = errno;
         rr__file_close(file);
     }
     RR_FREE(path);
-    return status;
+    return error;
 }
 
-/* Appends; on an error what was written before stays as it is, and the file is not used on. */
-static bool rr__file_append(rr__file *file, const void *data, size_t size) {
-    for (const char *p = data; size > 0;) {
-        ptrdiff_t n = RR__FILE_WRITE(file->to, p, size > (1 << 30) ? 1 << 30 : size);
+/* Appends. Returns how much of it is in the file now: less than all with errno set, and then the
+   file is not appended to any more, but what was written stays as it is. */
+static size_t rr__file_append(rr__file *file, const void *data, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+        size_t left = size - done;
+        ptrdiff_t n =
+            RR__FILE_WRITE(file->to, (const char *)data + done, left > (1 << 30) ? 1 << 30 : left);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        p += n, size -= (size_t)n;
+        if (n == 0) errno = EIO; /* nothing else says why */
+        if (n <= 0) break;
+        done += (size_t)n;
     }
-    return true;
+    return done;
 }
 
 static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
@@ -131,19 +142,17 @@ static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) 
         if (n < 0 && errno == EINTR) continue;
         ok = n > 0;
         if (ok) p += n, size -= (size_t)n;
+        if (n == 0) errno = EIO; /* it ends too early */
     }
     rr__unlock(&file->lock);
     return ok;
 }
 #else
-static rr_status rr__file_new(rr_runtime *rt, rr__file **out) {
-    rr__log(&rt->config, RR_LOG_ERROR, "there is no spilling on this system: set rr_config.evict");
-    return (void)out, RR_ERR_IO;
-}
+static int rr__file_new(rr_runtime *rt, rr__file **out) { return (void)rt, (void)out, ENOSYS; }
 static void rr__files_sweep(const char *dir) { (void)dir; }
 static void rr__file_close(rr__file *file) { (void)file; } /* there is none */
-static bool rr__file_append(rr__file *file, const void *data, size_t size) {
-    return (void)file, (void)data, (void)size, false;
+static size_t rr__file_append(rr__file *file, const void *data, size_t size) {
+    return (void)file, (void)data, (void)size, 0;
 }
 static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
     return (void)file, (void)at, (void)data, (void)size, false;

@@ -70,7 +70,12 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     rr_status status = rr__value_room(cx, size, &block, &place);
     if (status != RR_OK) return status;
     double start = rr_now();
-    if (!rr__file_read(s->file, s->at, block, size) || rr__checksum(block, size) != s->sum) {
+    const char *fault = !rr__file_read(s->file, s->at, block, size) ? strerror(errno)
+                        : rr__checksum(block, size) != s->sum       ? "it is not what was written"
+                                                                    : NULL;
+    if (fault) {
+        rr__refuse(RR_ERR_IO, "its file in rr_config.spill_dir '%s' cannot be read: %s",
+                   rt->store->spill_dir, fault);
         rr__value_return(cx, block, size, place);
         return RR_ERR_IO;
     }
@@ -174,7 +179,8 @@ static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
     RR__STRESS_POINT();
     status = was == RR__AWAY ? rr__restore(cx, s)
              : s->recipe     ? rr__above.rebuild(cx, s)
-                             : RR_ERR_OBJECT_LOST;
+                             : rr__refuse(RR_ERR_OBJECT_LOST, "it made room for others, and %s",
+                                          "rr_config.evict is RR_EVICT_DROP: nothing has a copy");
     RR__STRESS_POINT();
     rr__claim_end(cx->runtime, s, was, status);
     return status;

@@ -75,7 +75,7 @@ struct rr__store {
     rr__file *file;       /* that it appends to */
 
     uint64_t spill_failures;
-    rr_status spill_status;           /* of the last one */
+    int spill_error;                  /* of the last one, as in errno: rr__spill_status */
     rr_stats stats;                   /* those of its numbers that are the store's */
     RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
@@ -197,6 +197,12 @@ static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__resi
     rr__block_free(cx, o->data.block, o->place);
     o->data.block = NULL;
     s->residence = (uint8_t)residence;
+}
+
+/* It is in its file. */
+static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
+    rr__value_leave_locked(cx, s, RR__AWAY);
+    cx->runtime->store->stats.objects_spilled++;
 }
 
 /* ---- who uses the store (rule E5) ---- */

@@ -26,8 +26,7 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
             s->file = NULL;
         }
         if (s->file) {
-            rr__value_leave_locked(cx, s, RR__AWAY);
-            rt->store->stats.objects_spilled++;
+            rr__value_spilled_locked(cx, s);
         } else if (rt->config.evict == RR_EVICT_SPILL) {
             rr__spill_queue_locked(rt, s);
         } else {
@@ -39,39 +38,100 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     return sum > 0;
 }
 
-/* Admits so many bytes as soon as others have left; fails if none can. *may_come: bodies elsewhere
-   had room then. Under the lock, or one that takes room between two looks is seen by neither. */
-static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes, bool *may_come) {
+/* The same when nothing can be written: of those that their files still have. */
+static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
     rr_runtime *rt = cx->runtime;
-    uint64_t limit = rt->config.store_bytes;
-    if (!rt->evicts || bytes > limit) return RR_ERR_STORE_FULL;
+    uint64_t sum = 0;
+    for (int i = 0; i < RR__AGES; i++) {
+        rr__stored *s = rt->store->ages[i].oldest, *next;
+        for (int n = 0; s && n < RR__SPILL_COUNT && sum < needed; s = next, n++) {
+            next = s->newer;
+            if (!s->file) continue;
+            rr__age_remove_locked(rt, s);
+            sum += rr__info_of(s->object);
+            rr__value_spilled_locked(cx, s);
+        }
+    }
+    if (sum) rr__store_signal_locked(rt);
+    return sum > 0;
+}
+
+/* Why there is no room; bytes 0: for arguments, not all of which are known. */
+static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
+    char wanted[40] = "arguments";
+    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
+    if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
+    return rr__refuse(RR_ERR_STORE_FULL,
+                      "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
+                      "and %s",
+                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
+}
+
+/* What should have made room could not be written. */
+static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int error) {
+    char why[300];
+    rr_status status = rr__spill_status(error);
+    snprintf(why, sizeof why, "what should leave cannot be written to rr_config.spill_dir '%s': %s",
+             rt->store->spill_dir, strerror(error));
+    if (status == RR_ERR_STORE_FULL) return rr__room_refuse(rt, bytes, why);
+    if (status != RR_ERR_IO) return status;
+    return rr__refuse(status, "no room for %zu bytes: %s", bytes, why);
+}
+
+/* Admits so many bytes as soon as others have left; fails if none can, with *error if that is a
+   file's fault. Once a write has failed it begins no more, and waits for those of others only while
+   few fail. *may_come: bodies elsewhere had room then. Under the lock, or one that takes room
+   between two looks is seen by neither. */
+static rr_status rr__make_room_locked(rr__context *cx, size_t bytes, bool *may_come, int *error) {
+    enum { FEW = 4 };
+    rr_runtime *rt = cx->runtime;
+    uint64_t limit = rt->config.store_bytes, before = rt->store->spill_failures;
     bool may_spill = rt->config.evict == RR_EVICT_SPILL;
-    rr_status status = RR_OK;
-    RR__STRESS_POINT();
-    rr__lock(&rt->store->lock);
-    uint64_t failures = rt->store->spill_failures;
-    if (may_spill) status = rr__spiller_start_locked(rt);
+    rr_status status = may_spill ? rr__spiller_start_locked(rt) : RR_OK;
     while (status == RR_OK && !rr__store_admit(rt, bytes)) {
         uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
         uint64_t over = used > limit ? used - limit : 0;
-        uint64_t leaving = rt->store->leaving;
-        if (rt->store->spill_failures != failures)
-            status = rt->store->spill_status, *may_come = false;
-        else if (leaving < over && rr__evict_locked(cx, over - leaving)) continue;
-        else if (rt->store->leaving) rr__store_wait_locked(rt);
+        uint64_t more = over > rt->store->leaving ? over - rt->store->leaving : 0;
+        uint64_t failed = rt->store->spill_failures - before;
+        if (more && (failed ? rr__evict_copies_locked : rr__evict_locked)(cx, more)) continue;
+        else if (rt->store->leaving && failed < FEW) rr__store_wait_locked(rt);
+        else if (failed)
+            *error = rt->store->spill_error, status = rr__spill_status(*error), *may_come = false;
         else {
             *may_come = *may_come || rr__others_use_store(cx);
             if (rr__store_admit(rt, bytes)) break;
             status = RR_ERR_STORE_FULL;
         }
     }
-    rr__unlock(&rt->store->lock);
     return status;
+}
+
+/* The same; a refusal has its reason. */
+static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes, bool *may_come) {
+    rr_runtime *rt = cx->runtime;
+    size_t limit = rt->config.store_bytes;
+    int error = 0;
+    if (!rt->evicts) return RR_ERR_NO_MEMORY; /* no limit: nothing has so much */
+    if (bytes > limit)
+        return rr__refuse(RR_ERR_STORE_FULL,
+                          "%zu bytes never fit into the store: rr_config.store_bytes is %zu", bytes,
+                          limit);
+    RR__STRESS_POINT();
+    rr__lock(&rt->store->lock);
+    rr_status status = rr__make_room_locked(cx, bytes, may_come, &error);
+    rr__unlock(&rt->store->lock);
+    if (error) return rr__spill_refuse(rt, bytes, error);
+    if (status != RR_ERR_STORE_FULL) return status;
+    return rr__room_refuse(rt, bytes,
+                           "none of them may leave memory now: they are pinned, viewed, used by "
+                           "bodies, not sealed, or could not be had again. Raise it, or let go "
+                           "of some (rr_write_memory lists them)");
 }
 
 /* ---- waiting for it ---- */
 
 typedef struct rr__patience {
+    size_t bytes;  /* that it wants; 0: its turn */
     uint64_t seen; /* room_events before the last look */
     int rounds;    /* looks at which all stood still */
     int unchanged; /* looks since the last event */
@@ -127,11 +187,13 @@ static void rr__store_wait_end(rr_runtime *ending) {
 /* Sleeps, longer each time, and without the role unless many do. RR_OK: time to look again. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
-    if (rr__room_is_hopeless(cx, p)) return RR_ERR_STORE_FULL;
+    if (rr__room_is_hopeless(cx, p))
+        return rr__room_refuse(rt, p->bytes,
+                               "all that could give some back wait for room themselves. Raise it, "
+                               "or let fewer tasks that hold values run at once");
     rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
     p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    rr__store_seq_cst(&cx->store->looked,
-                      p->seen); /* pairs with rr__all_wait_for_room, as the next */
+    rr__store_seq_cst(&cx->store->looked, p->seen); /* pairs with rr__all_wait_for_room, as next */
     rr__store_seq_cst(&cx->store->wants_room, (uint8_t)1);
     rr__sleeper_set(cx, &s);
     bool is_one_of_few = rr__add_seq_cst(&rt->store->room_waiters, 1) < RR__ROOM_WAITERS;
@@ -152,7 +214,7 @@ static void rr__room_look(rr__context *cx, rr__patience *p) {
 
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
-    rr__patience patience = {0};
+    rr__patience patience = {.bytes = bytes};
     for (;;) {
         rr__room_look(cx, &patience);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
@@ -187,7 +249,7 @@ static rr_status rr__loader_begin(rr__context *cx) {
 /* Memory of the store for a value that does not fit into the slot. */
 static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
     *room = NULL;
-    if (size > PTRDIFF_MAX) return RR_ERR_STORE_FULL;
+    if (size > PTRDIFF_MAX && size <= cx->runtime->config.store_bytes) return RR_ERR_NO_MEMORY;
     if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_touch(cx);
     if (RR__UNLIKELY(!rr__store_admit(cx->runtime, size))) {
         rr_status status = rr__store_wait_room(cx, size);

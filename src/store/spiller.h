@@ -20,8 +20,8 @@ static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
 
 /* The file to append to, which stays open until rr__file_drop_locked: a new one when the last is
    long, so that files whose values have ended go soon, and the longer the more there is, so that
-   there are never many. */
-static rr_status rr__spill_file(rr_runtime *rt, rr__file **out) {
+   there are never many. Returns 0, or an error as in errno. */
+static int rr__spill_file(rr_runtime *rt, rr__file **out) {
     rr__lock(&rt->store->lock);
     rr__file *file = rt->store->file;
     uint64_t longest = rt->store->stats.spill_bytes_used / 32;
@@ -31,14 +31,14 @@ static rr_status rr__spill_file(rr_runtime *rt, rr__file **out) {
     if (file) file->live++;
     rr__unlock(&rt->store->lock);
     bool is_new = !file;
-    rr_status status = is_new ? rr__file_new(rt, &file) : RR_OK;
-    if (status == RR_OK && is_new) {
+    int error = is_new ? rr__file_new(rt, &file) : 0;
+    if (is_new && !error) {
         rr__lock(&rt->store->lock);
         rt->store->file = file, file->live = 1;
         rr__unlock(&rt->store->lock);
     }
     *out = file;
-    return status;
+    return error;
 }
 
 /* Takes what is to be written next: one large value, or small ones up to a batch. */
@@ -56,19 +56,17 @@ static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
     return first;
 }
 
-/* One after the other into the buffer, or, if there is none, straight. */
-static rr_status rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
-    uint64_t at = file->size;
-    size_t filled = 0;
-    bool ok = true;
-    for (rr__stored *s = batch; ok && s; s = s->older) {
-        s->at = at + filled, s->sum = rr__checksum(s->block, s->size);
+/* One after the other into the buffer, or, if there is none, straight. Returns how many bytes are
+   in the file now: the values that lie in those are written, whatever stopped the rest (errno). */
+static size_t rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
+    size_t filled = 0, done = 0;
+    for (rr__stored *s = batch; s && (buffer || done == filled); s = s->older) {
+        s->at = file->size + filled, s->sum = rr__checksum(s->block, s->size);
         if (buffer) memcpy(buffer + filled, s->block, s->size);
-        else ok = rr__file_append(file, s->block, s->size);
+        else done += rr__file_append(file, s->block, s->size);
         filled += s->size;
     }
-    if (ok && buffer) ok = rr__file_append(file, buffer, bytes);
-    return ok ? RR_OK : errno == ENOSPC ? RR_ERR_STORE_FULL : RR_ERR_IO;
+    return buffer ? rr__file_append(file, buffer, bytes) : done;
 }
 
 /* It is on disk, or could not be. */
@@ -83,35 +81,47 @@ static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, b
     }
     if (ok) s->file = file, file->live += s->size;
     if (ok && !s->pins) {
-        rr__value_leave_locked(cx, s, RR__AWAY);
-        rt->store->stats.objects_spilled++;
+        rr__value_spilled_locked(cx, s);
         return;
     }
     s->residence = RR__HERE;
     if (!s->pins) rr__age_add_locked(rt, s);
 }
 
+static void rr__spill_tell(rr_runtime *rt, int error) {
+    rr_status status = rr__spill_status(error);
+    char text[RR__LOG_TEXT];
+    if (status != RR_ERR_IO && status != RR_ERR_STORE_FULL) return;
+    snprintf(text, sizeof text,
+             "values cannot be written to files in '%s': %s; set rr_config.spill_dir to a folder "
+             "with room for them, or another rr_config.evict",
+             rt->store->spill_dir, strerror(error));
+    rr__log_again(rt, RR__LINE_SPILL, RR_LOG_ERROR, text);
+}
+
 /* Writes a batch, without the lock: rule E3. Large values straight from where they are. */
 static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, char *buffer) {
     rr_runtime *rt = cx->runtime;
-    size_t n = 0;
+    size_t n = 0, done = 0, end = 0;
     for (rr__stored *s = batch; s; s = s->older) n++;
     bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
     double start = rr_now();
     rr__file *file;
-    rr_status status = rr__spill_file(rt, &file);
-    if (status == RR_OK) status = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
+    int error = rr__spill_file(rt, &file);
+    if (!error) done = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
+    if (!error && done < bytes) error = errno;
+    if (error) rr__spill_tell(rt, error);
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
     rt->store->stats.spill_seconds += rr_now() - start;
-    if (file) file->size += bytes, rt->store->stats.spill_bytes_used += bytes;
-    if (status == RR_OK) rt->store->stats.spill_bytes_written += bytes;
-    else rt->store->spill_failures++, rt->store->spill_status = status;
+    rt->store->stats.spill_bytes_written += done, rt->store->stats.spill_bytes_used += done;
+    if (file) file->size += done;
+    if (error) rt->store->spill_failures++, rt->store->spill_error = error;
     for (rr__stored *s = batch, *next; s; s = next) {
-        next = s->older;
-        rr__spilled_locked(cx, s, file, status == RR_OK);
+        next = s->older, end += s->size;
+        rr__spilled_locked(cx, s, file, end <= done);
     }
-    if (status != RR_OK) rt->store->file = NULL; /* its end is not known */
+    if (error) rt->store->file = NULL; /* its end is not known */
     if (file) rr__file_drop_locked(rt, file, 1);
     rr__store_signal_locked(rt);
     rr__unlock(&rt->store->lock);
@@ -141,7 +151,7 @@ static void rr__spiller_main(void *context) {
         rr__spilled_locked(cx, s, NULL, false);
     }
     rt->store->leaving_first = rt->store->leaving_last = NULL;
-    rt->store->spill_failures++, rt->store->spill_status = RR_ERR_NOT_RUNNING;
+    rt->store->spill_failures++, rt->store->spill_error = ECANCELED;
     rr__store_signal_locked(rt); /* but threads outside that are late */
     rr__unlock(&rt->store->lock);
     RR_FREE(buffer);

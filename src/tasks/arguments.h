@@ -129,7 +129,7 @@ static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_sta
                              "rr_gather returns",
                              i + 1);
     if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
-    return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, rr_status_text(status));
+    return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, rr__status_why(status));
 }
 
 static RR__NOINLINE void rr__args_write(const rr__object *task, const rr__packed *packed,
@@ -312,7 +312,7 @@ static RR__NOINLINE rr__error *rr__args_error(rr__context *cx, rr__object *task,
     rr__object *o = rr__counted_arg(at);
     return rr__error_new(cx->runtime, status, task,
                          "its argument %d '%s' (made at %s) cannot be brought into memory: %s",
-                         i + 1, rr__name_of(o), o->site, rr_status_text(status));
+                         i + 1, rr__name_of(o), o->site, rr__status_why(status));
 }
 
 static RR__NOINLINE rr__error *rr__args_unpack_any(rr__context *cx, rr__object *task, void **args,

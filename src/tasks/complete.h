@@ -127,7 +127,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
         rr__pending_end(cx, o);
     }
     if ((rr__load_relaxed(&o->flags) & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
-        rr__log_text(&cx->runtime->config, RR_LOG_WARN, rr__error_message_of(error));
+        rr__log_again(cx->runtime, RR__LINE_TOLD, RR_LOG_WARN, rr__error_message_of(error));
     rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
     o->data.error = error, o->place = RR__IN_SLOT;
     rr__complete(cx, o, RR__FAILED);

@@ -6,6 +6,16 @@
 #include "lanes.h"
 #include "running.h"
 
+/* It is lost: its task has failed this time. */
+static rr_status rr__rebuild_refuse(rr_runtime *rt, const rr__object *o, rr__error *error) {
+    char text[RR__LOG_TEXT];
+    const char *message = rr__error_message_of(error);
+    snprintf(text, sizeof text, "an object made at %s could not be made again: %s", o->site,
+             message);
+    rr__log_again(rt, RR__LINE_LOST, RR_LOG_WARN, text);
+    return rr__refuse(RR_ERR_OBJECT_LOST, "it could not be made again: %s", message);
+}
+
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
@@ -27,11 +37,9 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
         rr_status status = error->status;
         bool is_lost = status != RR_ERR_STORE_FULL && status != RR_ERR_NO_MEMORY &&
                        status != RR_ERR_IO && status != RR_ERR_CANCELLED; /* it may be had later */
-        if (is_lost)
-            rr__log(&rt->config, RR_LOG_WARN, "an object made at %s could not be made again: %s",
-                    o->site, rr__error_message_of(error));
+        if (is_lost) status = rr__rebuild_refuse(rt, o, error);
         rr__error_drop(error);
-        return is_lost ? RR_ERR_OBJECT_LOST : status;
+        return status;
     }
     rr__lock(&rt->store->lock);
     o->data.block = result.block, o->place = result.place;
