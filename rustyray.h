@@ -4900,7 +4900,11 @@ static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *ne
 // >>base/tables
 
 /* Tables: stb_ds with its functions and types renamed and its short names off, so that a program
-   may use its own copy beside ours; undone at the end of the file (base/tables_end.h). */
+   may use its own copy beside ours; undone at the end of the file (base/tables_end.h).
+
+   stb_ds cannot tell that memory ran out, and makes a table also to look into one: so all of the
+   library goes through the two macros at the end, which ask first. Keys are texts of the caller's.
+   Locks: all tables are under the global lock, because stb_ds has one seed for all of them. */
 
 #ifndef INCLUDE_STB_DS_H
 #if defined(__has_include)
@@ -4963,6 +4967,19 @@ static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *ne
 #undef STB_DS_IMPLEMENTATION
 #endif
 
+/* Is there memory for so many entries, with what stb_ds takes for itself? */
+static bool rr__has_room_for(size_t entries) {
+    void *probe = RR_MALLOC(256 * (entries + 16));
+    RR_FREE(probe);
+    return probe != NULL;
+}
+
+/* The entry of a key, or NULL; valid until the table changes. */
+#define RR__TABLE_AT(table, k) (stbds_shlen(table) > 0 ? stbds_shgetp_null((table), (k)) : NULL)
+/* Adds an entry or sets its value; false without memory. */
+#define RR__TABLE_PUT(table, k, v)                                                                 \
+    (rr__has_room_for((size_t)stbds_shlen(table)) && (stbds_shput((table), (k), (v)), true))
+
 // >>core/types
 
 /* Types of values: which are the same, and a hash of a signature that every process which runs the
@@ -5013,17 +5030,13 @@ static uint64_t rr__signature(const rr_function *fn) {
 
 static RR__ATOMIC(rr_function *) rr__functions; /* everything linked, the newest first */
 
-static struct {
+typedef struct rr__registered {
     char *key;
     rr_function *value;
-} * rr__table; /* registered names */
-
-static struct {
-    char *key;
-    rr_function *value;
-} * rr__drops; /* destructors by type */
-
-static rr_function *rr__checked; /* registrations from here on are in the tables */
+} rr__registered;
+static rr__registered *rr__table; /* by name */
+static rr__registered *rr__drops; /* destructors by type */
+static rr_function *rr__checked;  /* registrations from here on are in the tables */
 
 enum rr__function_state { RR__NEW, RR__LINKED, RR__VALID, RR__REJECTED };
 
@@ -5036,25 +5049,19 @@ void rr__link(rr_function *fn) {
     while (!rr__cas_seq_cst(&rr__functions, &head, fn));
 }
 
-/* stb_ds cannot tell that memory ran out; so ask first whether there is some. */
-static bool rr__has_room_for(size_t entries) {
-    void *probe = RR_MALLOC(256 * (entries + 16));
-    RR_FREE(probe);
-    return probe != NULL;
-}
-
 /* Why a function cannot be registered. False if it can. Under the global lock. */
 static bool rr__registry_objection(const rr_function *fn, char *text, size_t size,
                                    rr_status *status) {
-    rr_function *other = fn->kind == RR__DESTRUCTOR ? stbds_shget(rr__drops, fn->self.name)
-                                                    : stbds_shget(rr__table, fn->name);
-    if (other && other != fn) {
+    const rr__registered *other = fn->kind == RR__DESTRUCTOR
+                                      ? RR__TABLE_AT(rr__drops, fn->self.name)
+                                      : RR__TABLE_AT(rr__table, fn->name);
+    if (other && other->value != fn) {
         *status = RR_ERR_DUPLICATE;
         snprintf(
             text, size,
             "two remote functions are called '%s', at %s and at %s: rename one of them, a name "
             "is unique in a program",
-            fn->name, other->site, fn->site);
+            fn->name, other->value->site, fn->site);
         return true;
     }
     const char *why = fn->result.kind == RR__KIND_MANY
@@ -5100,10 +5107,11 @@ static rr_status rr__registry_refresh_locked(void) {
     if (!rr__has_room_for(entries)) return RR_ERR_NO_MEMORY;
     for (fn = head; fn && fn != rr__checked; fn = fn->next) rr__registry_add_locked(fn);
     rr__checked = head;
-    for (fn = head; fn; fn = fn->next)
-        if (fn->kind == RR__CONSTRUCTOR && stbds_shget(rr__drops, fn->self.name))
-            rr__store_release(&fn->drop,
-                              (const rr_function *)stbds_shget(rr__drops, fn->self.name));
+    for (fn = head; fn; fn = fn->next) {
+        bool is_of_actor = fn->kind == RR__CONSTRUCTOR;
+        rr__registered *drop = is_of_actor ? RR__TABLE_AT(rr__drops, fn->self.name) : NULL;
+        if (drop) rr__store_release(&fn->drop, (const rr_function *)drop->value);
+    }
     return RR_OK;
 }
 
@@ -5152,8 +5160,8 @@ static bool rr__is_valid(rr_function *fn) {
 static rr_function *rr__registry_find(const char *name) {
     rr__global_lock();
     rr__registry_refresh_locked();
-
-    rr_function *fn = stbds_shget(rr__table, name);
+    rr__registered *entry = RR__TABLE_AT(rr__table, name);
+    rr_function *fn = entry ? entry->value : NULL;
     rr__global_unlock();
     return fn;
 }
@@ -9627,31 +9635,55 @@ struct rr__actors {
     rr__name *names; /* of living actors; under the global lock */
 };
 
+/* Living, for the table: not doomed, and counted; a count that has gone to 0 does not come back. So a
+   name is free from the moment that it finds nobody, also while the destructor runs. Under the global
+   lock, where what lies in the table is still an actor: its name goes before its slot does. */
+static bool rr__is_living(rr__object *actor) {
+    uint64_t word = rr__load_acquire(&actor->word); /* pairs with rr__actor_doom */
+    return (word & RR__COUNT_MASK) && !(word & RR__IS_DOOMED);
+}
+
+/* The living actor of this name, counted; or NULL. */
+static rr__object *rr__name_find(rr__context *cx, const char *name) {
+    rr__global_lock();
+    rr__name *entry = RR__TABLE_AT(cx->runtime->actors->names, name);
+    rr__object *actor = entry && rr__is_living(entry->value) ? entry->value : NULL;
+    if (actor && !rr__try_retain(cx, actor, rr__load_relaxed(&actor->id))) actor = NULL;
+    rr__global_unlock();
+    return actor;
+}
+
 static void rr__name_remove(rr__context *cx, rr__object *actor) {
     rr__care *care = actor->extra.own->care;
     const char *name = care ? care->control.name : NULL;
     rr_runtime *rt = cx->runtime;
     if (!name) return;
     rr__global_lock();
-    /* Only its own entry: after its death another actor may bear the name. */
-    if (stbds_shget(rt->actors->names, name) == actor) (void)stbds_shdel(rt->actors->names, name);
+    /* Only its own entry: another actor may bear the name by now. */
+    rr__name *entry = RR__TABLE_AT(rt->actors->names, name);
+    if (entry && entry->value == actor) (void)stbds_shdel(rt->actors->names, name);
     rr__global_unlock();
 }
 
-/* Enters the name; returns an error if a living actor has it. */
+/* Enters the name, which is a part of the actor; returns an error if a living one has it. */
 static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
     rr__care *care = actor->extra.own->care;
     rr_runtime *rt = cx->runtime;
-    care->control.name = strcpy((char *)(care + 1), name);
+    char *own = strcpy((char *)(care + 1), name);
+    care->control.name = own;
     rr__global_lock();
-    rr__object *other = stbds_shget(rt->actors->names, name);
-    bool room = rr__has_room_for((size_t)stbds_shlen(rt->actors->names));
-    if (!other && room) stbds_shput(rt->actors->names, (char *)(care + 1), actor);
+    rr__name *entry = RR__TABLE_AT(rt->actors->names, name);
+    bool is_taken = entry && rr__is_living(entry->value), is_added = false;
+    if (entry && !is_taken) entry->key = own, entry->value = actor, is_added = true;
+    else if (!entry) is_added = RR__TABLE_PUT(rt->actors->names, own, actor);
     rr__global_unlock();
-    if (!other && room) return NULL;
-    if (!other) return rt->no_memory;
-    return rr__error_new(rt, RR_ERR_DUPLICATE, actor, "the name '%s' is taken by a living actor",
-                         name);
+    if (is_added) return NULL;
+    if (!is_taken) return rt->no_memory;
+    return rr__error_new(
+        rt, RR_ERR_DUPLICATE, actor,
+        "the name '%s' is taken by a living actor: choose another one, or use that "
+        "(rr_find_actor)",
+        name);
 }
 
 // >>actors/watching
@@ -10752,27 +10784,37 @@ static void rr__report_leak(rr__context *cx, rr__object *o) {
 /* Names of objects, and pins by hand, in tables of stb_ds.
    Locks: the global one. */
 
+/* Names an object, which the name then counts, or, if that is NULL, takes the name away. */
 static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
+    rr__store *store = cx->runtime->store;
     char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *unused = copy;
     if (o && !copy) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    ptrdiff_t at = stbds_shlen(rt->store->names) ? stbds_shgeti(rt->store->names, name) : -1;
-    rr__object *before = at >= 0 ? rt->store->names[at].value : NULL;
-    rr_status status = before ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
-    if (before && o) {
-        rt->store->names[at].value = o;
-    } else if (before) {
-        unused = rt->store->names[at].key;
-        (void)stbds_shdel(rt->store->names, name);
-    } else if (o && rr__has_room_for((size_t)stbds_shlen(rt->store->names))) {
-        stbds_shput(rt->store->names, strcpy(copy, name), o);
+    rr__object_name *entry = RR__TABLE_AT(store->names, name);
+    rr__object *before = entry ? entry->value : NULL;
+    rr_status status = entry ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
+    if (entry && o) {
+        entry->value = o;
+    } else if (entry) {
+        unused = entry->key;
+        (void)stbds_shdel(store->names, name);
+    } else if (o && RR__TABLE_PUT(store->names, strcpy(copy, name), o)) {
         status = RR_OK, unused = NULL;
     }
     rr__global_unlock();
     RR_FREE(unused);
     if (before) rr__drop(cx, before);
     return status;
+}
+
+/* The object of this name, counted; or NULL. */
+static rr__object *rr__named_object(rr__context *cx, const char *name) {
+    rr__global_lock();
+    rr__object_name *entry = RR__TABLE_AT(cx->runtime->store->names, name);
+    rr__object *o = entry ? entry->value : NULL;
+    if (o) rr__share(o); /* the name counts it */
+    rr__global_unlock();
+    return o;
 }
 
 /* At the end of the runtime. */
@@ -10790,19 +10832,19 @@ static void rr__object_names_clear(rr__context *cx) {
 
 /* Counts pins by hand: how many there are now, or -1: no memory, or none to take away. */
 static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
-    char text[24], *key = NULL;
+    char text[24], *unused = NULL;
+    rr__store *store = rt->store;
     snprintf(text, sizeof text, "%llx", (unsigned long long)id);
+    char *key = by > 0 ? RR_MALLOC(sizeof text) : NULL;
     rr__global_lock();
-    ptrdiff_t at = stbds_shgeti(rt->store->pinned, text);
-    int64_t pins = (at >= 0 ? rt->store->pinned[at].value : 0) + by;
-    if (at >= 0) rt->store->pinned[at].value = pins, key = rt->store->pinned[at].key;
-    else if (pins > 0 && rr__has_room_for((size_t)stbds_shlen(rt->store->pinned)))
-        key = RR_MALLOC(strlen(text) + 1);
-    if (!key) pins = -1;
-    else if (at < 0) stbds_shput(rt->store->pinned, strcpy(key, text), pins);
-    else if (pins == 0) (void)stbds_shdel(rt->store->pinned, text);
+    rr__pinned *entry = RR__TABLE_AT(store->pinned, text);
+    int64_t pins = (entry ? entry->value : 0) + by;
+    if (entry) entry->value = pins, unused = pins ? key : entry->key;
+    else if (!key || !RR__TABLE_PUT(store->pinned, strcpy(key, text), pins))
+        pins = -1, unused = key;
+    if (entry && !pins) (void)stbds_shdel(store->pinned, text);
     rr__global_unlock();
-    if (pins == 0) RR_FREE(key);
+    RR_FREE(unused);
     return pins;
 }
 
@@ -12027,11 +12069,7 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (!cx) return status;
     if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
     if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
-    rr__global_lock();
-    bool has_names = stbds_shlen(cx->runtime->store->names) > 0; /* to look makes a table */
-    rr__object *o = has_names ? stbds_shget(cx->runtime->store->names, name) : NULL;
-    if (o) rr__share(o); /* the name counts it */
-    rr__global_unlock();
+    rr__object *o = rr__named_object(cx, name);
     if (!o)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
     rr__scope_hold(self, cx, o, false);
@@ -12318,12 +12356,8 @@ rr_status rr_find_actor(const char *name, rr_actor *out) {
     if (!cx) return status;
     if (!name) return RR_ERR_INVALID;
     if (!rr__scope_ready(rr__self())) return RR_ERR_NO_MEMORY;
-    rr__global_lock();
-    rr__object *actor = stbds_shget(cx->runtime->actors->names, name);
-    /* The name goes before the slot does, so the id is the actor's; its count may be 0 already. */
-    bool found = actor && rr__try_retain(cx, actor, rr__load_relaxed(&actor->id));
-    rr__global_unlock();
-    if (!found)
+    rr__object *actor = rr__name_find(cx, name);
+    if (!actor)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "no living actor is called '%s'", name);
     rr__scope_hold(rr__self(), cx, actor, false);
     *out = rr__actor_to(cx, actor);
@@ -12499,11 +12533,11 @@ static void rr__census_marks(rr__census *c) {
     rr__global_lock();
     for (ptrdiff_t i = 0; i < stbds_shlen(rt->store->names); i++)
         rr__row_holds(c, rt->store->names[i].value);
-    for (size_t i = 0; i < c->count && stbds_shlen(rt->store->pinned) > 0; i++) {
+    for (size_t i = 0; i < c->count; i++) {
         uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
         snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-        ptrdiff_t at = stbds_shgeti(rt->store->pinned, text);
-        if (at >= 0) c->rows[i].pinned = (uint64_t)rt->store->pinned[at].value;
+        const rr__pinned *entry = RR__TABLE_AT(rt->store->pinned, text);
+        if (entry) c->rows[i].pinned = (uint64_t)entry->value;
     }
     rr__global_unlock();
 }

@@ -334,6 +334,77 @@ TEST_PROBE(name_of_an_actor_that_was_never_born_is_free, 1) {
     CHECK(value_of(rr_ask(a, List_count)) == 0);
 }
 
+/* A destructor that takes long; the probe's `inside` says that it goes on. */
+typedef struct Slow {
+    uintptr_t probe;
+} Slow;
+REMOTE_ACTOR(Slow, create, uintptr_t, p) {
+    self->probe = p;
+    PROBE(p)->born++;
+}
+REMOTE_METHOD(int, Slow, one) { return (void)self, 1; }
+REMOTE_DESTRUCTOR(Slow) {
+    probe *p = PROBE(self->probe);
+    for (p->inside = 1; p->entered == 0;) rr_sleep_ms(1);
+    p->dropped++;
+}
+
+/* Of one idea of living: what a lookup does not find can be had at once. */
+TEST_PROBE(name_is_free_while_the_destructor_runs, 2) {
+    for (int kills = 0; kills < 2; kills++) {
+        rr_actor found,
+            a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "slow"), Slow_create, (uintptr_t)p);
+        CHECK(value_of(rr_ask(a, Slow_one)) == 1);
+        p->inside = p->entered = 0;
+        if (kills) CHECK(rr_kill(a) == RR_OK);
+        rr_release(a);
+        CHECK(rr_find_actor("slow", &found) == RR_ERR_NOT_FOUND);
+        a = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "slow"), List_create, (uintptr_t)p);
+        CHECK(value_of(rr_ask(a, List_count)) == 0);
+        while (!p->inside) rr_sleep_ms(1);
+        CHECK(rr_find_actor("slow", &found) == RR_OK); /* the new one */
+        p->entered = 1; /* the old one goes, and leaves the name alone */
+        while (p->dropped != 2 * kills + 1) rr_sleep_ms(1);
+        CHECK(value_of(rr_ask(found, List_count)) == 0);
+        rr_release(found), rr_release(a);
+        CHECK(actors_settle_at(0) && rr_find_actor("slow", &found) == RR_ERR_NOT_FOUND);
+    }
+}
+
+/* One thread makes actors of one name, others find and end them. */
+typedef struct namers {
+    probe *p;
+    atomic_bool over;
+    atomic_int refused;
+} namers;
+static void namers_end(void *data) {
+    namers *n = data;
+    for (int i = 0; !n->over; i++) {
+        rr_actor found;
+        if (rr_find_actor("shared", &found) != RR_OK) continue;
+        if (i % 2) rr_kill(found);
+        rr_release(found);
+    }
+}
+TEST_PROBE(name_that_is_not_found_can_be_had, 2) {
+    enum { ROUNDS = 300, THREADS = 2 };
+    namers n = {.p = p};
+    outside others[THREADS];
+    for (int i = 0; i < THREADS; i++) outside_start(&others[i], p->f.runtime, namers_end, &n);
+    for (int i = 0; i < ROUNDS; i++) {
+        rr_actor a = named_list("shared", p), found;
+        rr_ref r = rr_ask(a, List_count);
+        rr_status status = rr_get_void(r);
+        n.refused += status != RR_OK && strstr(rr_error_message(r), "taken") != NULL;
+        rr_release(r), rr_release(a);
+        while (rr_find_actor("shared", &found) == RR_OK) rr_release(found);
+    }
+    n.over = true;
+    for (int i = 0; i < THREADS; i++) outside_join(&others[i]);
+    CHECK(n.refused == 0);
+    CHECK(actors_settle_at(0));
+}
+
 TEST_PROBE(name_belongs_to_one_runtime, 1) {
     fixture other;
     rr_actor a = named_list("a", p), found;

@@ -40,6 +40,13 @@ static inline void memory_free(void *p) {
 #define RR_CALLOC(n, size) memory_calloc((n), (size))
 #define RR_REALLOC(p, size) memory_realloc((p), (size))
 #define RR_FREE(p) memory_free(p)
+static atomic_long table_allocations; /* of stb_ds, which cannot tell when one fails */
+static inline void *table_realloc(void *p, size_t size) {
+    atomic_fetch_add(&table_allocations, 1);
+    return realloc(p, size);
+}
+#define STBDS_REALLOC(context, p, size) table_realloc((p), (size))
+#define STBDS_FREE(context, p) free(p)
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "test.h"
@@ -317,6 +324,22 @@ TEST_ALONE(random_allocations_fail) {
     uint64_t random = test_seed;
     long asked = run(0, false);
     for (int i = 0; i < 100; i++) run(1 + (long)test_below(&random, asked), test_below(&random, 2));
+}
+
+/* A table that is made by a look into it would be made without a check. */
+TEST_ALONE(lookup_in_an_empty_table_allocates_nothing) {
+    fixture f;
+    memory_budget = LONG_MAX;
+    START(&f, .workers = 1);
+    rr_ref one = rr_put(int, 1), found;
+    rr_actor actor;
+    long before = table_allocations;
+    CHECK(rr_find_actor("nobody", &actor) == RR_ERR_NOT_FOUND);
+    CHECK(rr_find("nothing", &found) == RR_ERR_NOT_FOUND);
+    CHECK(rr_unpin(one) == RR_ERR_INVALID && rr_name("nothing", (rr_ref){0}) == RR_ERR_NOT_FOUND);
+    CHECK(table_allocations == before);
+    rr_release(one);
+    fixture_stop(&f);
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

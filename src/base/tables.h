@@ -1,5 +1,9 @@
 /* Tables: stb_ds with its functions and types renamed and its short names off, so that a program
-   may use its own copy beside ours; undone at the end of the file (base/tables_end.h). */
+   may use its own copy beside ours; undone at the end of the file (base/tables_end.h).
+
+   stb_ds cannot tell that memory ran out, and makes a table also to look into one: so all of the
+   library goes through the two macros at the end, which ask first. Keys are texts of the caller's.
+   Locks: all tables are under the global lock, because stb_ds has one seed for all of them. */
 #pragma once
 #include "platform.h"
 
@@ -63,3 +67,16 @@
 #endif
 #undef STB_DS_IMPLEMENTATION
 #endif
+
+/* Is there memory for so many entries, with what stb_ds takes for itself? */
+static bool rr__has_room_for(size_t entries) {
+    void *probe = RR_MALLOC(256 * (entries + 16));
+    RR_FREE(probe);
+    return probe != NULL;
+}
+
+/* The entry of a key, or NULL; valid until the table changes. */
+#define RR__TABLE_AT(table, k) (stbds_shlen(table) > 0 ? stbds_shgetp_null((table), (k)) : NULL)
+/* Adds an entry or sets its value; false without memory. */
+#define RR__TABLE_PUT(table, k, v)                                                                 \
+    (rr__has_room_for((size_t)stbds_shlen(table)) && (stbds_shput((table), (k), (v)), true))

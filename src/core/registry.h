@@ -9,17 +9,13 @@
 
 static RR__ATOMIC(rr_function *) rr__functions; /* everything linked, the newest first */
 
-static struct {
+typedef struct rr__registered {
     char *key;
     rr_function *value;
-} * rr__table; /* registered names */
-
-static struct {
-    char *key;
-    rr_function *value;
-} * rr__drops; /* destructors by type */
-
-static rr_function *rr__checked; /* registrations from here on are in the tables */
+} rr__registered;
+static rr__registered *rr__table; /* by name */
+static rr__registered *rr__drops; /* destructors by type */
+static rr_function *rr__checked;  /* registrations from here on are in the tables */
 
 enum rr__function_state { RR__NEW, RR__LINKED, RR__VALID, RR__REJECTED };
 
@@ -32,25 +28,19 @@ void rr__link(rr_function *fn) {
     while (!rr__cas_seq_cst(&rr__functions, &head, fn));
 }
 
-/* stb_ds cannot tell that memory ran out; so ask first whether there is some. */
-static bool rr__has_room_for(size_t entries) {
-    void *probe = RR_MALLOC(256 * (entries + 16));
-    RR_FREE(probe);
-    return probe != NULL;
-}
-
 /* Why a function cannot be registered. False if it can. Under the global lock. */
 static bool rr__registry_objection(const rr_function *fn, char *text, size_t size,
                                    rr_status *status) {
-    rr_function *other = fn->kind == RR__DESTRUCTOR ? stbds_shget(rr__drops, fn->self.name)
-                                                    : stbds_shget(rr__table, fn->name);
-    if (other && other != fn) {
+    const rr__registered *other = fn->kind == RR__DESTRUCTOR
+                                      ? RR__TABLE_AT(rr__drops, fn->self.name)
+                                      : RR__TABLE_AT(rr__table, fn->name);
+    if (other && other->value != fn) {
         *status = RR_ERR_DUPLICATE;
         snprintf(
             text, size,
             "two remote functions are called '%s', at %s and at %s: rename one of them, a name "
             "is unique in a program",
-            fn->name, other->site, fn->site);
+            fn->name, other->value->site, fn->site);
         return true;
     }
     const char *why = fn->result.kind == RR__KIND_MANY
@@ -96,10 +86,11 @@ static rr_status rr__registry_refresh_locked(void) {
     if (!rr__has_room_for(entries)) return RR_ERR_NO_MEMORY;
     for (fn = head; fn && fn != rr__checked; fn = fn->next) rr__registry_add_locked(fn);
     rr__checked = head;
-    for (fn = head; fn; fn = fn->next)
-        if (fn->kind == RR__CONSTRUCTOR && stbds_shget(rr__drops, fn->self.name))
-            rr__store_release(&fn->drop,
-                              (const rr_function *)stbds_shget(rr__drops, fn->self.name));
+    for (fn = head; fn; fn = fn->next) {
+        bool is_of_actor = fn->kind == RR__CONSTRUCTOR;
+        rr__registered *drop = is_of_actor ? RR__TABLE_AT(rr__drops, fn->self.name) : NULL;
+        if (drop) rr__store_release(&fn->drop, (const rr_function *)drop->value);
+    }
     return RR_OK;
 }
 
@@ -148,8 +139,8 @@ static bool rr__is_valid(rr_function *fn) {
 static rr_function *rr__registry_find(const char *name) {
     rr__global_lock();
     rr__registry_refresh_locked();
-
-    rr_function *fn = stbds_shget(rr__table, name);
+    rr__registered *entry = RR__TABLE_AT(rr__table, name);
+    rr_function *fn = entry ? entry->value : NULL;
     rr__global_unlock();
     return fn;
 }

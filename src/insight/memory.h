@@ -111,11 +111,11 @@ static void rr__census_marks(rr__census *c) {
     rr__global_lock();
     for (ptrdiff_t i = 0; i < stbds_shlen(rt->store->names); i++)
         rr__row_holds(c, rt->store->names[i].value);
-    for (size_t i = 0; i < c->count && stbds_shlen(rt->store->pinned) > 0; i++) {
+    for (size_t i = 0; i < c->count; i++) {
         uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
         snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-        ptrdiff_t at = stbds_shgeti(rt->store->pinned, text);
-        if (at >= 0) c->rows[i].pinned = (uint64_t)rt->store->pinned[at].value;
+        const rr__pinned *entry = RR__TABLE_AT(rt->store->pinned, text);
+        if (entry) c->rows[i].pinned = (uint64_t)entry->value;
     }
     rr__global_unlock();
 }

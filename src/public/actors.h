@@ -51,12 +51,8 @@ rr_status rr_find_actor(const char *name, rr_actor *out) {
     if (!cx) return status;
     if (!name) return RR_ERR_INVALID;
     if (!rr__scope_ready(rr__self())) return RR_ERR_NO_MEMORY;
-    rr__global_lock();
-    rr__object *actor = stbds_shget(cx->runtime->actors->names, name);
-    /* The name goes before the slot does, so the id is the actor's; its count may be 0 already. */
-    bool found = actor && rr__try_retain(cx, actor, rr__load_relaxed(&actor->id));
-    rr__global_unlock();
-    if (!found)
+    rr__object *actor = rr__name_find(cx, name);
+    if (!actor)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "no living actor is called '%s'", name);
     rr__scope_hold(rr__self(), cx, actor, false);
     *out = rr__actor_to(cx, actor);

@@ -152,11 +152,7 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (!cx) return status;
     if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
     if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
-    rr__global_lock();
-    bool has_names = stbds_shlen(cx->runtime->store->names) > 0; /* to look makes a table */
-    rr__object *o = has_names ? stbds_shget(cx->runtime->store->names, name) : NULL;
-    if (o) rr__share(o); /* the name counts it */
-    rr__global_unlock();
+    rr__object *o = rr__named_object(cx, name);
     if (!o)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
     rr__scope_hold(self, cx, o, false);

@@ -4,27 +4,37 @@
 #include "../core/registry.h"
 #include "files.h"
 
+/* Names an object, which the name then counts, or, if that is NULL, takes the name away. */
 static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
+    rr__store *store = cx->runtime->store;
     char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *unused = copy;
     if (o && !copy) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    ptrdiff_t at = stbds_shlen(rt->store->names) ? stbds_shgeti(rt->store->names, name) : -1;
-    rr__object *before = at >= 0 ? rt->store->names[at].value : NULL;
-    rr_status status = before ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
-    if (before && o) {
-        rt->store->names[at].value = o;
-    } else if (before) {
-        unused = rt->store->names[at].key;
-        (void)stbds_shdel(rt->store->names, name);
-    } else if (o && rr__has_room_for((size_t)stbds_shlen(rt->store->names))) {
-        stbds_shput(rt->store->names, strcpy(copy, name), o);
+    rr__object_name *entry = RR__TABLE_AT(store->names, name);
+    rr__object *before = entry ? entry->value : NULL;
+    rr_status status = entry ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
+    if (entry && o) {
+        entry->value = o;
+    } else if (entry) {
+        unused = entry->key;
+        (void)stbds_shdel(store->names, name);
+    } else if (o && RR__TABLE_PUT(store->names, strcpy(copy, name), o)) {
         status = RR_OK, unused = NULL;
     }
     rr__global_unlock();
     RR_FREE(unused);
     if (before) rr__drop(cx, before);
     return status;
+}
+
+/* The object of this name, counted; or NULL. */
+static rr__object *rr__named_object(rr__context *cx, const char *name) {
+    rr__global_lock();
+    rr__object_name *entry = RR__TABLE_AT(cx->runtime->store->names, name);
+    rr__object *o = entry ? entry->value : NULL;
+    if (o) rr__share(o); /* the name counts it */
+    rr__global_unlock();
+    return o;
 }
 
 /* At the end of the runtime. */
@@ -42,19 +52,19 @@ static void rr__object_names_clear(rr__context *cx) {
 
 /* Counts pins by hand: how many there are now, or -1: no memory, or none to take away. */
 static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
-    char text[24], *key = NULL;
+    char text[24], *unused = NULL;
+    rr__store *store = rt->store;
     snprintf(text, sizeof text, "%llx", (unsigned long long)id);
+    char *key = by > 0 ? RR_MALLOC(sizeof text) : NULL;
     rr__global_lock();
-    ptrdiff_t at = stbds_shgeti(rt->store->pinned, text);
-    int64_t pins = (at >= 0 ? rt->store->pinned[at].value : 0) + by;
-    if (at >= 0) rt->store->pinned[at].value = pins, key = rt->store->pinned[at].key;
-    else if (pins > 0 && rr__has_room_for((size_t)stbds_shlen(rt->store->pinned)))
-        key = RR_MALLOC(strlen(text) + 1);
-    if (!key) pins = -1;
-    else if (at < 0) stbds_shput(rt->store->pinned, strcpy(key, text), pins);
-    else if (pins == 0) (void)stbds_shdel(rt->store->pinned, text);
+    rr__pinned *entry = RR__TABLE_AT(store->pinned, text);
+    int64_t pins = (entry ? entry->value : 0) + by;
+    if (entry) entry->value = pins, unused = pins ? key : entry->key;
+    else if (!key || !RR__TABLE_PUT(store->pinned, strcpy(key, text), pins))
+        pins = -1, unused = key;
+    if (entry && !pins) (void)stbds_shdel(store->pinned, text);
     rr__global_unlock();
-    if (pins == 0) RR_FREE(key);
+    RR_FREE(unused);
     return pins;
 }
 
