@@ -2712,23 +2712,20 @@ static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr
     return true;
 }
 
-/* Takes an unsealed object for its end; once (rule R1). */
-static bool rr__unseal(rr__object *o) {
+/* Takes what is in this state for the caller, who has it RUNNING then; once. */
+static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    while (rr__state_of(word) == RR__WAITING)
-        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__WAITING)))
+    while (rr__state_of(word) == from)
+        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING) - RR__STATE(from)))
             return true;
     return false;
 }
 
 /* The one arbiter of who runs a task or an actor. */
-static RR__INLINE bool rr__claim(rr__object *o) {
-    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    while (rr__state_of(word) == RR__QUEUED)
-        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__QUEUED)))
-            return true;
-    return false;
-}
+static RR__INLINE bool rr__claim(rr__object *o) { return rr__take_from(o, RR__QUEUED); }
+
+/* Takes an unsealed object for its end (rule R1). */
+static bool rr__unseal(rr__object *o) { return rr__take_from(o, RR__WAITING); }
 
 static bool rr__is_claimable(rr__object *o) {
     return (rr__load_relaxed(&o->word) & RR__STATE_MASK) == RR__STATE(RR__QUEUED); /* a hint */
@@ -3342,8 +3339,9 @@ struct rr__context {
     uint64_t next_id, last_id;
     rr__worklist dead; /* what nothing counts any more */
 
-    bool is_worker;              /* a thread of the pool, or a service */
-    bool is_service;             /* it counts itself what it does: timers, spiller */
+    bool is_worker; /* a thread of the pool, or a service */
+    void (*serve)(
+        rr__context *); /* a service: what its thread does; it counts itself what it does */
     bool has_role, is_searching; /* owner only, as the next */
     rr__look look;
     bool is_parked;  /* or its thread has left; under the runtime's lock */
@@ -3657,6 +3655,13 @@ static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
 
 static rr__shard *rr__shard_of(rr_runtime *rt, const rr__object *o) {
     return &rt->shards[(o->slot ^ (o->slot >> 6)) % RR__SHARDS];
+}
+
+/* Locks the shard of an object. */
+static rr__shard *rr__shard_lock(rr_runtime *rt, const rr__object *o) {
+    rr__shard *shard = rr__shard_of(rt, o);
+    rr__lock(&shard->lock);
+    return shard;
 }
 
 static rr__object *rr__current_task(rr__context *cx) {
@@ -3997,13 +4002,20 @@ static rr__object *rr__contained(rr__context *cx, rr__object *o) {
     return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
 }
 
-/* Visits every live object: pinned, so that it may be looked at while others go on. */
-static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
-    for (uint32_t slot = 1;; slot++) {
-        rr__object *o = rr__slot_at(cx->runtime, slot);
-        if (!o) return;
+/* The next live object from slot number *slot on, counted for the caller; NULL after the last one. So
+   it may be looked at while others go on. */
+static rr__object *rr__live_next(rr__context *cx, uint32_t *slot) {
+    for (rr__object *o; (o = rr__slot_at(cx->runtime, *slot)); ++*slot) {
         uint64_t id = rr__load_acquire(&o->id);
-        if (!id || !rr__try_retain(cx, o, id)) continue;
+        if (id && rr__try_retain(cx, o, id)) return ++*slot, o;
+    }
+    return NULL;
+}
+
+/* Visits every live object. */
+static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
+    uint32_t slot = 1;
+    for (rr__object *o; (o = rr__live_next(cx, &slot));) {
         visit(cx, o);
         rr__drop(cx, o);
     }
@@ -4045,8 +4057,7 @@ typedef struct rr__node {
 /* Lists a node. False if the object is complete. Setting the flag and completing change the
    same word: so the one that comes second sees the other. */
 static bool rr__node_add(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_of(rt, node->object);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, node->object);
     uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
     bool waits = rr__state_of(word) < RR__READY;
     if (waits) {
@@ -4067,8 +4078,7 @@ static void rr__node_unlink(rr__shard *shard, rr__node *node) {
 
 /* After this no other thread touches the node: who fires it does so under the shard's lock. */
 static void rr__node_remove(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_of(rt, node->object);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, node->object);
     if (node->is_linked) rr__node_unlink(shard, node);
     rr__unlock(&shard->lock);
 }
@@ -4091,8 +4101,7 @@ static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
     enum { FEW = 16 };
     rr__context *woken[FEW], *cx;
     int n = 0;
-    rr__shard *shard = rr__shard_of(rt, o);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, o);
     for (rr__node *node = shard->sleepers, *next; node; node = next) {
         next = node->next;
         if (node->object != o) continue;
@@ -4239,14 +4248,23 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
     return false;
 }
 
+static void rr__service_main(void *context) {
+    rr__context *cx = context;
+    rr__local *self = rr__self();
+    self->context = cx, self->stack = RR__STACK_NOW();
+    cx->serve(cx);
+    self->context = NULL;
+    rr__above.thread_ends(self);
+}
+
 /* A thread for the runtime itself; NULL if there is none. Under the runtime's lock. */
-static rr__context *rr__service_start_locked(rr_runtime *rt, void (*run)(void *)) {
+static rr__context *rr__service_start_locked(rr_runtime *rt, void (*serve)(rr__context *)) {
     rr__context *cx = rr__context_new(rt, true);
     if (!cx) return NULL;
-    cx->is_service = true;
+    cx->serve = serve;
     rr__store_relaxed(&cx->deque.is_served, 0); /* it never comes back for what it puts there */
-    if ((cx->has_thread = rr__thread_start(&cx->thread, run, cx))) return cx;
-    cx->is_worker = cx->is_service = false;
+    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__service_main, cx))) return cx;
+    cx->is_worker = false, cx->serve = NULL;
     cx->listed = rt->vacant, rt->vacant = cx;
     return NULL;
 }
@@ -4265,15 +4283,30 @@ static rr__context *rr__sleeper_call(rr_runtime *rt) {
     return NULL;
 }
 
+/* Takes a parked thread, which the caller then wakes; NULL if there is none. Under the runtime's
+   lock. */
+static rr__context *rr__unpark_locked(rr_runtime *rt) {
+    rr__context *cx = rt->parked;
+    if (cx) rt->parked = cx->listed, cx->is_parked = false;
+    return cx;
+}
+
+/* Is there a thread for more work, or can one be made? It may have changed when it is told. */
+static bool rr__can_have_thread(rr_runtime *rt) {
+    rr__lock(&rt->lock);
+    bool can = rt->parked || rt->threads < rt->max_threads;
+    rr__unlock(&rt->lock);
+    return can;
+}
+
 /* Hands a role that was just taken from sleep to a thread. If there is none for it, the role sleeps
    on: the first thread that stops waiting takes it. Under the lock, so that no thread parks unseen
    in between. */
 static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
     rr__context *called = NULL;
     rr__lock(&rt->lock);
-    rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed, cx->is_parked = false;
-    else if (!rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
+    rr__context *cx = rr__unpark_locked(rt);
+    if (!cx && !rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
         rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
         rr__cond_signal(&rt->quiet);
     }
@@ -4285,8 +4318,8 @@ static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
 /* Has a thread without a role run a task; false if there is none for it. */
 static bool rr__thread_begin(rr_runtime *rt, rr__object *task) {
     rr__lock(&rt->lock);
-    rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed, cx->is_parked = false, cx->assigned = task;
+    rr__context *cx = rr__unpark_locked(rt);
+    if (cx) cx->assigned = task;
     bool is_new = !cx && rr__worker_add_locked(rt, task);
     rr__unlock(&rt->lock);
     if (cx) rr__context_wake(cx);
@@ -5458,11 +5491,9 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
     rr__lock(&timers->lock);
 }
 
-static void rr__timer_main(void *context) {
-    rr__context *cx = context;
+static void rr__timers_serve(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     rr__timers *timers = rt->timers;
-    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
     rr__lock(&timers->lock);
     while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
         rr__entry *next = rr__heap_first(&timers->heap);
@@ -5472,12 +5503,10 @@ static void rr__timer_main(void *context) {
         else rr__timer_fire_locked(cx, next);
     }
     rr__unlock(&timers->lock);
-    rr__self()->context = NULL;
-    rr__above.thread_ends(rr__self());
 }
 
 static bool rr__timers_start_locked(rr_runtime *rt) {
-    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timer_main);
+    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timers_serve);
     return rt->timers->context != NULL;
 }
 
@@ -5857,10 +5886,8 @@ static bool rr__has_stack(rr__context *cx) {
 /* A waiter without stack for what it waits for: will another thread take it? */
 static bool rr__has_threads(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->lock);
-    bool has = rt->threads < rt->max_threads || rt->parked;
-    rr__unlock(&rt->lock);
-    return has || RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
+    return rr__can_have_thread(rt) ||
+           RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
 }
 
 /* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns
@@ -6021,9 +6048,7 @@ static RR__NOINLINE bool rr__is_left_alone(rr__sleeper *s) {
     rr_runtime *rt = s->context->runtime;
     if (RR__SLEEPING(rr__load_seq_cst(&rt->idle)) != (uint32_t)rt->workers) return false;
     if (!rr__has_work(rt)) return false;
-    rr__lock(&rt->lock);
-    bool can_go_on = rt->threads < rt->max_threads || rt->parked;
-    rr__unlock(&rt->lock);
+    bool can_go_on = rr__can_have_thread(rt);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && !can_go_on; cx = cx->next) {
         rr__lock(&cx->lock);
         can_go_on = cx->sleeper && (cx->sleeper->is_idle || cx->sleeper->is_called);
@@ -6275,7 +6300,7 @@ static bool rr__is_still(rr__context *cx) {
     bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
     sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
-    if (cx->is_worker) return sleeps || cx->is_parked || cx->is_service;
+    if (cx->is_worker) return sleeps || cx->is_parked || cx->serve;
     return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
 }
 
@@ -6854,10 +6879,8 @@ static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, ch
     rr__unlock(&rt->store->lock);
 }
 
-static void rr__spiller_main(void *context) {
-    rr__context *cx = context;
+static void rr__spiller_serve(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
     char *buffer = RR_MALLOC(RR__SPILL_BATCH); /* without it each value is a write of its own */
     rr__files_sweep(rt->store->spill_dir);
     rr__lock(&rt->store->lock);
@@ -6882,15 +6905,13 @@ static void rr__spiller_main(void *context) {
     rr__store_signal_locked(rt); /* but threads outside that are late */
     rr__unlock(&rt->store->lock);
     RR_FREE(buffer);
-    rr__self()->context = NULL;
-    rr__above.thread_ends(rr__self());
 }
 
 static rr_status rr__spiller_start_locked(rr_runtime *rt) {
     if (rr__load_acquire(&rt->phase) == RR__STOPPED) return RR_ERR_NOT_RUNNING; /* it has ended */
     if (rt->store->spiller) return RR_OK;
     rr__lock(&rt->lock);
-    rt->store->spiller = rr__service_start_locked(rt, rr__spiller_main);
+    rt->store->spiller = rr__service_start_locked(rt, rr__spiller_serve);
     rr__unlock(&rt->lock);
     return rt->store->spiller ? RR_OK : RR_ERR_NO_MEMORY;
 }
@@ -8919,8 +8940,7 @@ static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object 
 
 static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
     rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
     bool is_closed = stream && stream->is_closed;
     rr__unlock(&shard->lock);
     return is_closed;
@@ -9295,8 +9315,7 @@ static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
 
 static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     bool has = a->first != NULL;
     rr__unlock(&shard->lock);
     return has;
@@ -9334,8 +9353,7 @@ static size_t rr__mailbox_length_locked(rr__object *actor) {
 }
 
 static size_t rr__mailbox_length(rr__context *cx, rr__object *actor) {
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     size_t n = rr__mailbox_length_locked(actor);
     rr__unlock(&shard->lock);
     return n;
@@ -9610,8 +9628,7 @@ static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_r
         RR_FREE(hold);
         return cx->runtime->no_memory;
     }
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     bool is_doomed = actor->extra.own->is_doomed;        /* nobody empties its lanes any more */
     *entered = !is_doomed && (lane->first || !is_ready); /* it may have been emptied just now */
     if (*entered) rr__lane_append_locked(lane, message, hold, is_ready);
@@ -9695,8 +9712,7 @@ static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *n
 static rr__object *rr__watch_share(rr__context *cx, rr__object *actor, rr__object *own,
                                    bool *lives) {
     rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     *lives = a->watch != RR__ENDED;
     rr__object *watch = *lives && a->watch ? rr__slot_at(cx->runtime, a->watch) : own;
     if (*lives && watch) {
@@ -9766,8 +9782,7 @@ static void *rr__state_of_actor(rr__object *actor) {
 /* Ends everything that is queued or held, for who ends the actor. */
 static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     a->is_doomed = true;
     rr__object *list = a->first, **last = &list;
     while (*last) last = &(*last)->next;
@@ -10153,8 +10168,7 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
 static void rr__crew_leave(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor;
     rr__care *care = actor->extra.own->care;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     message->lane_flags &= (uint8_t)~RR__IS_INSIDE;
     care->inside--;
     bool was_parked = care->is_parked, has_crashed = care->crash != NULL;
@@ -12453,7 +12467,7 @@ static size_t rr__bytes_seen(rr__object *o) {
     return is_inline && o->kind <= RR__METHOD ? o->of.fn->result.size : rr__info_of(o);
 }
 
-static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
+static bool rr__census_add(rr__census *c, rr__object *o) {
     if (c->count == c->room) {
         size_t room = c->room ? 2 * c->room : 256;
         rr__row *rows = RR_REALLOC(c->rows, room * sizeof *rows);
@@ -12462,18 +12476,15 @@ static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
     }
     uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less ours */
     c->rows[c->count++] = (rr__row){.object = o, .bytes = rr__bytes_seen(o), .held = count};
-    c->slots = slot;
+    c->slots = o->slot;
     return true;
 }
 
 /* Takes a count of each live object. False: no memory for that. */
 static bool rr__census_begin(rr__context *cx, rr__census *c) {
-    for (uint32_t slot = 1;; slot++) {
-        rr__object *o = rr__slot_at(cx->runtime, slot);
-        if (!o) break;
-        uint64_t id = rr__load_acquire(&o->id);
-        if (!id || !rr__try_retain(cx, o, id)) continue;
-        if (rr__census_add(c, o, slot)) continue;
+    uint32_t slot = 1;
+    for (rr__object *o; (o = rr__live_next(cx, &slot));) {
+        if (rr__census_add(c, o)) continue;
         rr__drop(cx, o);
         return false;
     }
@@ -12706,8 +12717,7 @@ static bool rr__why_again(rr_runtime *rt, rr__text *text, const rr__object *o,
 /* An actor that waits for nothing of that. */
 static void rr__why_idle(rr_runtime *rt, rr__text *text, const rr__object *actor) {
     const rr__care *care = actor->extra.own->care;
-    rr__shard *shard = rr__shard_of(rt, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, actor);
     int inside = care && care->is_parked ? care->inside : 0;
     rr__unlock(&shard->lock);
     if (inside) rr__text_add(text, "runs %d at once, as many as it may (max_concurrency)", inside);
@@ -12726,15 +12736,11 @@ static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o)
 /* QUEUED is what waits for nothing but a worker. */
 static void rr__why_queued(rr_runtime *rt, rr__text *text, const rr__object *o) {
     const rr__control *control = rr__control_of(o);
-    const char *how = "until a worker is free";
-    if (RR__SLEEPING(rr__load_seq_cst(&rt->idle))) {
-        rr__lock(&rt->lock);
-        bool has_thread = rt->parked || rt->threads < rt->max_threads;
-        rr__unlock(&rt->lock);
-        how = has_thread ? "while a worker is free to run it"
-                         : "until a thread is free: all of them wait or block "
-                           "(rr_config.max_threads)";
-    }
+    bool has_roles = RR__SLEEPING(rr__load_seq_cst(&rt->idle)) > 0;
+    const char *how = !has_roles                ? "until a worker is free"
+                      : rr__can_have_thread(rt) ? "while a worker is free to run it"
+                                                : "until a thread is free: all of them wait or "
+                                                  "block (rr_config.max_threads)";
     rr__text_add(text, "is queued ");
     if (control && control->priority) rr__text_add(text, "with priority %d ", control->priority);
     rr__text_add(text, "%s", how);

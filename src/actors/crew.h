@@ -69,8 +69,7 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
 static void rr__crew_leave(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor;
     rr__care *care = actor->extra.own->care;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     message->lane_flags &= (uint8_t)~RR__IS_INSIDE;
     care->inside--;
     bool was_parked = care->is_parked, has_crashed = care->crash != NULL;

@@ -225,8 +225,7 @@ static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_r
         RR_FREE(hold);
         return cx->runtime->no_memory;
     }
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     bool is_doomed = actor->extra.own->is_doomed;        /* nobody empties its lanes any more */
     *entered = !is_doomed && (lane->first || !is_ready); /* it may have been emptied just now */
     if (*entered) rr__lane_append_locked(lane, message, hold, is_ready);

@@ -28,8 +28,7 @@ static void *rr__state_of_actor(rr__object *actor) {
 /* Ends everything that is queued or held, for who ends the actor. */
 static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     a->is_doomed = true;
     rr__object *list = a->first, **last = &list;
     while (*last) last = &(*last)->next;

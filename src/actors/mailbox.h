@@ -132,8 +132,7 @@ static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
 
 static bool rr__mailbox_has_batch(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     bool has = a->first != NULL;
     rr__unlock(&shard->lock);
     return has;
@@ -171,8 +170,7 @@ static size_t rr__mailbox_length_locked(rr__object *actor) {
 }
 
 static size_t rr__mailbox_length(rr__context *cx, rr__object *actor) {
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     size_t n = rr__mailbox_length_locked(actor);
     rr__unlock(&shard->lock);
     return n;

@@ -7,8 +7,7 @@
 static rr__object *rr__watch_share(rr__context *cx, rr__object *actor, rr__object *own,
                                    bool *lives) {
     rr__actor *a = actor->extra.own;
-    rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
     *lives = a->watch != RR__ENDED;
     rr__object *watch = *lives && a->watch ? rr__slot_at(cx->runtime, a->watch) : own;
     if (*lives && watch) {

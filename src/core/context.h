@@ -127,8 +127,9 @@ struct rr__context {
     uint64_t next_id, last_id;
     rr__worklist dead; /* what nothing counts any more */
 
-    bool is_worker;              /* a thread of the pool, or a service */
-    bool is_service;             /* it counts itself what it does: timers, spiller */
+    bool is_worker; /* a thread of the pool, or a service */
+    void (*serve)(
+        rr__context *); /* a service: what its thread does; it counts itself what it does */
     bool has_role, is_searching; /* owner only, as the next */
     rr__look look;
     bool is_parked;  /* or its thread has left; under the runtime's lock */
@@ -442,6 +443,13 @@ static uint64_t rr__sum(rr_runtime *rt, enum rr__counter counter) {
 
 static rr__shard *rr__shard_of(rr_runtime *rt, const rr__object *o) {
     return &rt->shards[(o->slot ^ (o->slot >> 6)) % RR__SHARDS];
+}
+
+/* Locks the shard of an object. */
+static rr__shard *rr__shard_lock(rr_runtime *rt, const rr__object *o) {
+    rr__shard *shard = rr__shard_of(rt, o);
+    rr__lock(&shard->lock);
+    return shard;
 }
 
 static rr__object *rr__current_task(rr__context *cx) {

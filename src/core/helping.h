@@ -27,10 +27,8 @@ static bool rr__has_stack(rr__context *cx) {
 /* A waiter without stack for what it waits for: will another thread take it? */
 static bool rr__has_threads(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->lock);
-    bool has = rt->threads < rt->max_threads || rt->parked;
-    rr__unlock(&rt->lock);
-    return has || RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
+    return rr__can_have_thread(rt) ||
+           RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
 }
 
 /* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns

@@ -205,23 +205,20 @@ static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr
     return true;
 }
 
-/* Takes an unsealed object for its end; once (rule R1). */
-static bool rr__unseal(rr__object *o) {
+/* Takes what is in this state for the caller, who has it RUNNING then; once. */
+static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    while (rr__state_of(word) == RR__WAITING)
-        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__WAITING)))
+    while (rr__state_of(word) == from)
+        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING) - RR__STATE(from)))
             return true;
     return false;
 }
 
 /* The one arbiter of who runs a task or an actor. */
-static RR__INLINE bool rr__claim(rr__object *o) {
-    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
-    while (rr__state_of(word) == RR__QUEUED)
-        if (rr__cas_seq_cst(&o->word, &word, word + RR__STATE(RR__RUNNING - RR__QUEUED)))
-            return true;
-    return false;
-}
+static RR__INLINE bool rr__claim(rr__object *o) { return rr__take_from(o, RR__QUEUED); }
+
+/* Takes an unsealed object for its end (rule R1). */
+static bool rr__unseal(rr__object *o) { return rr__take_from(o, RR__WAITING); }
 
 static bool rr__is_claimable(rr__object *o) {
     return (rr__load_relaxed(&o->word) & RR__STATE_MASK) == RR__STATE(RR__QUEUED); /* a hint */

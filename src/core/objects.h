@@ -159,13 +159,20 @@ static rr__object *rr__contained(rr__context *cx, rr__object *o) {
     return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
 }
 
-/* Visits every live object: pinned, so that it may be looked at while others go on. */
-static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
-    for (uint32_t slot = 1;; slot++) {
-        rr__object *o = rr__slot_at(cx->runtime, slot);
-        if (!o) return;
+/* The next live object from slot number *slot on, counted for the caller; NULL after the last one. So
+   it may be looked at while others go on. */
+static rr__object *rr__live_next(rr__context *cx, uint32_t *slot) {
+    for (rr__object *o; (o = rr__slot_at(cx->runtime, *slot)); ++*slot) {
         uint64_t id = rr__load_acquire(&o->id);
-        if (!id || !rr__try_retain(cx, o, id)) continue;
+        if (id && rr__try_retain(cx, o, id)) return ++*slot, o;
+    }
+    return NULL;
+}
+
+/* Visits every live object. */
+static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__object *)) {
+    uint32_t slot = 1;
+    for (rr__object *o; (o = rr__live_next(cx, &slot));) {
         visit(cx, o);
         rr__drop(cx, o);
     }

@@ -85,14 +85,23 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
     return false;
 }
 
+static void rr__service_main(void *context) {
+    rr__context *cx = context;
+    rr__local *self = rr__self();
+    self->context = cx, self->stack = RR__STACK_NOW();
+    cx->serve(cx);
+    self->context = NULL;
+    rr__above.thread_ends(self);
+}
+
 /* A thread for the runtime itself; NULL if there is none. Under the runtime's lock. */
-static rr__context *rr__service_start_locked(rr_runtime *rt, void (*run)(void *)) {
+static rr__context *rr__service_start_locked(rr_runtime *rt, void (*serve)(rr__context *)) {
     rr__context *cx = rr__context_new(rt, true);
     if (!cx) return NULL;
-    cx->is_service = true;
+    cx->serve = serve;
     rr__store_relaxed(&cx->deque.is_served, 0); /* it never comes back for what it puts there */
-    if ((cx->has_thread = rr__thread_start(&cx->thread, run, cx))) return cx;
-    cx->is_worker = cx->is_service = false;
+    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__service_main, cx))) return cx;
+    cx->is_worker = false, cx->serve = NULL;
     cx->listed = rt->vacant, rt->vacant = cx;
     return NULL;
 }
@@ -111,15 +120,30 @@ static rr__context *rr__sleeper_call(rr_runtime *rt) {
     return NULL;
 }
 
+/* Takes a parked thread, which the caller then wakes; NULL if there is none. Under the runtime's
+   lock. */
+static rr__context *rr__unpark_locked(rr_runtime *rt) {
+    rr__context *cx = rt->parked;
+    if (cx) rt->parked = cx->listed, cx->is_parked = false;
+    return cx;
+}
+
+/* Is there a thread for more work, or can one be made? It may have changed when it is told. */
+static bool rr__can_have_thread(rr_runtime *rt) {
+    rr__lock(&rt->lock);
+    bool can = rt->parked || rt->threads < rt->max_threads;
+    rr__unlock(&rt->lock);
+    return can;
+}
+
 /* Hands a role that was just taken from sleep to a thread. If there is none for it, the role sleeps
    on: the first thread that stops waiting takes it. Under the lock, so that no thread parks unseen
    in between. */
 static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
     rr__context *called = NULL;
     rr__lock(&rt->lock);
-    rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed, cx->is_parked = false;
-    else if (!rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
+    rr__context *cx = rr__unpark_locked(rt);
+    if (!cx && !rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
         rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
         rr__cond_signal(&rt->quiet);
     }
@@ -131,8 +155,8 @@ static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
 /* Has a thread without a role run a task; false if there is none for it. */
 static bool rr__thread_begin(rr_runtime *rt, rr__object *task) {
     rr__lock(&rt->lock);
-    rr__context *cx = rt->parked;
-    if (cx) rt->parked = cx->listed, cx->is_parked = false, cx->assigned = task;
+    rr__context *cx = rr__unpark_locked(rt);
+    if (cx) cx->assigned = task;
     bool is_new = !cx && rr__worker_add_locked(rt, task);
     rr__unlock(&rt->lock);
     if (cx) rr__context_wake(cx);

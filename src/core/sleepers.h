@@ -34,8 +34,7 @@ typedef struct rr__node {
 /* Lists a node. False if the object is complete. Setting the flag and completing change the
    same word: so the one that comes second sees the other. */
 static bool rr__node_add(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_of(rt, node->object);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, node->object);
     uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
     bool waits = rr__state_of(word) < RR__READY;
     if (waits) {
@@ -56,8 +55,7 @@ static void rr__node_unlink(rr__shard *shard, rr__node *node) {
 
 /* After this no other thread touches the node: who fires it does so under the shard's lock. */
 static void rr__node_remove(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_of(rt, node->object);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, node->object);
     if (node->is_linked) rr__node_unlink(shard, node);
     rr__unlock(&shard->lock);
 }
@@ -80,8 +78,7 @@ static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
     enum { FEW = 16 };
     rr__context *woken[FEW], *cx;
     int n = 0;
-    rr__shard *shard = rr__shard_of(rt, o);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, o);
     for (rr__node *node = shard->sleepers, *next; node; node = next) {
         next = node->next;
         if (node->object != o) continue;

@@ -13,7 +13,7 @@ static bool rr__is_still(rr__context *cx) {
     bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
     sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
-    if (cx->is_worker) return sleeps || cx->is_parked || cx->is_service;
+    if (cx->is_worker) return sleeps || cx->is_parked || cx->serve;
     return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
 }
 

@@ -76,11 +76,9 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
     rr__lock(&timers->lock);
 }
 
-static void rr__timer_main(void *context) {
-    rr__context *cx = context;
+static void rr__timers_serve(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     rr__timers *timers = rt->timers;
-    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
     rr__lock(&timers->lock);
     while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
         rr__entry *next = rr__heap_first(&timers->heap);
@@ -90,12 +88,10 @@ static void rr__timer_main(void *context) {
         else rr__timer_fire_locked(cx, next);
     }
     rr__unlock(&timers->lock);
-    rr__self()->context = NULL;
-    rr__above.thread_ends(rr__self());
 }
 
 static bool rr__timers_start_locked(rr_runtime *rt) {
-    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timer_main);
+    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timers_serve);
     return rt->timers->context != NULL;
 }
 

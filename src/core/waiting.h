@@ -71,9 +71,7 @@ static RR__NOINLINE bool rr__is_left_alone(rr__sleeper *s) {
     rr_runtime *rt = s->context->runtime;
     if (RR__SLEEPING(rr__load_seq_cst(&rt->idle)) != (uint32_t)rt->workers) return false;
     if (!rr__has_work(rt)) return false;
-    rr__lock(&rt->lock);
-    bool can_go_on = rt->threads < rt->max_threads || rt->parked;
-    rr__unlock(&rt->lock);
+    bool can_go_on = rr__can_have_thread(rt);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && !can_go_on; cx = cx->next) {
         rr__lock(&cx->lock);
         can_go_on = cx->sleeper && (cx->sleeper->is_idle || cx->sleeper->is_called);

@@ -31,7 +31,7 @@ static size_t rr__bytes_seen(rr__object *o) {
     return is_inline && o->kind <= RR__METHOD ? o->of.fn->result.size : rr__info_of(o);
 }
 
-static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
+static bool rr__census_add(rr__census *c, rr__object *o) {
     if (c->count == c->room) {
         size_t room = c->room ? 2 * c->room : 256;
         rr__row *rows = RR_REALLOC(c->rows, room * sizeof *rows);
@@ -40,18 +40,15 @@ static bool rr__census_add(rr__census *c, rr__object *o, uint32_t slot) {
     }
     uint64_t count = (rr__load_relaxed(&o->word) & RR__COUNT_MASK) - 1; /* less ours */
     c->rows[c->count++] = (rr__row){.object = o, .bytes = rr__bytes_seen(o), .held = count};
-    c->slots = slot;
+    c->slots = o->slot;
     return true;
 }
 
 /* Takes a count of each live object. False: no memory for that. */
 static bool rr__census_begin(rr__context *cx, rr__census *c) {
-    for (uint32_t slot = 1;; slot++) {
-        rr__object *o = rr__slot_at(cx->runtime, slot);
-        if (!o) break;
-        uint64_t id = rr__load_acquire(&o->id);
-        if (!id || !rr__try_retain(cx, o, id)) continue;
-        if (rr__census_add(c, o, slot)) continue;
+    uint32_t slot = 1;
+    for (rr__object *o; (o = rr__live_next(cx, &slot));) {
+        if (rr__census_add(c, o)) continue;
         rr__drop(cx, o);
         return false;
     }

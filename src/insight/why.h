@@ -80,8 +80,7 @@ static bool rr__why_again(rr_runtime *rt, rr__text *text, const rr__object *o,
 /* An actor that waits for nothing of that. */
 static void rr__why_idle(rr_runtime *rt, rr__text *text, const rr__object *actor) {
     const rr__care *care = actor->extra.own->care;
-    rr__shard *shard = rr__shard_of(rt, actor);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(rt, actor);
     int inside = care && care->is_parked ? care->inside : 0;
     rr__unlock(&shard->lock);
     if (inside) rr__text_add(text, "runs %d at once, as many as it may (max_concurrency)", inside);
@@ -100,15 +99,11 @@ static void rr__why_waiting(rr_runtime *rt, rr__text *text, const rr__object *o)
 /* QUEUED is what waits for nothing but a worker. */
 static void rr__why_queued(rr_runtime *rt, rr__text *text, const rr__object *o) {
     const rr__control *control = rr__control_of(o);
-    const char *how = "until a worker is free";
-    if (RR__SLEEPING(rr__load_seq_cst(&rt->idle))) {
-        rr__lock(&rt->lock);
-        bool has_thread = rt->parked || rt->threads < rt->max_threads;
-        rr__unlock(&rt->lock);
-        how = has_thread ? "while a worker is free to run it"
-                         : "until a thread is free: all of them wait or block "
-                           "(rr_config.max_threads)";
-    }
+    bool has_roles = RR__SLEEPING(rr__load_seq_cst(&rt->idle)) > 0;
+    const char *how = !has_roles                ? "until a worker is free"
+                      : rr__can_have_thread(rt) ? "while a worker is free to run it"
+                                                : "until a thread is free: all of them wait or "
+                                                  "block (rr_config.max_threads)";
     rr__text_add(text, "is queued ");
     if (control && control->priority) rr__text_add(text, "with priority %d ", control->priority);
     rr__text_add(text, "%s", how);

@@ -127,10 +127,8 @@ static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, ch
     rr__unlock(&rt->store->lock);
 }
 
-static void rr__spiller_main(void *context) {
-    rr__context *cx = context;
+static void rr__spiller_serve(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__self()->context = cx, rr__self()->stack = RR__STACK_NOW();
     char *buffer = RR_MALLOC(RR__SPILL_BATCH); /* without it each value is a write of its own */
     rr__files_sweep(rt->store->spill_dir);
     rr__lock(&rt->store->lock);
@@ -155,15 +153,13 @@ static void rr__spiller_main(void *context) {
     rr__store_signal_locked(rt); /* but threads outside that are late */
     rr__unlock(&rt->store->lock);
     RR_FREE(buffer);
-    rr__self()->context = NULL;
-    rr__above.thread_ends(rr__self());
 }
 
 static rr_status rr__spiller_start_locked(rr_runtime *rt) {
     if (rr__load_acquire(&rt->phase) == RR__STOPPED) return RR_ERR_NOT_RUNNING; /* it has ended */
     if (rt->store->spiller) return RR_OK;
     rr__lock(&rt->lock);
-    rt->store->spiller = rr__service_start_locked(rt, rr__spiller_main);
+    rt->store->spiller = rr__service_start_locked(rt, rr__spiller_serve);
     rr__unlock(&rt->lock);
     return rt->store->spiller ? RR_OK : RR_ERR_NO_MEMORY;
 }

@@ -135,8 +135,7 @@ static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object 
 
 static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
     rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__lock(&shard->lock);
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
     bool is_closed = stream && stream->is_closed;
     rr__unlock(&shard->lock);
     return is_closed;
