@@ -7928,11 +7928,11 @@ static RR__INLINE rr__error *rr__arg_word(rr__context *cx, rr__object *task, int
 static RR__INLINE rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg *args) {
     const rr_function *fn = task->of.fn;
     if (!fn->is_wordy) return rr__args_pack_any(cx, task, args);
-    for (int i = 0; i < fn->arity; i++) {
+    for (int i = 0, n = fn->arity; i < n; i++) { /* loaded once */
         uint64_t word;
         rr__error *error = rr__arg_word(cx, task, i, &args[i], &word);
         if (RR__UNLIKELY(error != NULL)) {
-            while (i < fn->arity) rr__store_release(&task->words[i++], (uint64_t)0);
+            while (i < n) rr__store_release(&task->words[i++], (uint64_t)0);
             rr__args_release(cx, task); /* those before this one */
             return error;
         }
@@ -9572,16 +9572,18 @@ static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *mess
     }
 }
 
-/* All arguments of a message are there. */
-static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (message->is_held) {
-        if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
-        return;
-    }
+/* A message for which there is nothing to wait goes to its actor. */
+static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor;
     bool closed;
     if (rr__mailbox_push(actor, message, &closed)) rr__make_claimable(cx, actor);
     else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+}
+
+/* All arguments of a message are there. */
+static void rr__actor_deliver(rr__context *cx, rr__object *message) {
+    if (!message->is_held) rr__message_post(cx, message);
+    else if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,
@@ -10493,7 +10495,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
                           (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_TOLD));
     rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
-        rr__actor_deliver(cx, message);
+        rr__message_post(cx, message);
         rr__heed_parent(cx, ref);
         return message;
     }

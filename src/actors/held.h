@@ -169,16 +169,18 @@ static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *mess
     }
 }
 
-/* All arguments of a message are there. */
-static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (message->is_held) {
-        if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
-        return;
-    }
+/* A message for which there is nothing to wait goes to its actor. */
+static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor;
     bool closed;
     if (rr__mailbox_push(actor, message, &closed)) rr__make_claimable(cx, actor);
     else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+}
+
+/* All arguments of a message are there. */
+static void rr__actor_deliver(rr__context *cx, rr__object *message) {
+    if (!message->is_held) rr__message_post(cx, message);
+    else if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,

@@ -60,7 +60,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
                           (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_TOLD));
     rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
-        rr__actor_deliver(cx, message);
+        rr__message_post(cx, message);
         rr__heed_parent(cx, ref);
         return message;
     }

@@ -198,11 +198,11 @@ static RR__INLINE rr__error *rr__arg_word(rr__context *cx, rr__object *task, int
 static RR__INLINE rr__error *rr__args_pack(rr__context *cx, rr__object *task, const rr__arg *args) {
     const rr_function *fn = task->of.fn;
     if (!fn->is_wordy) return rr__args_pack_any(cx, task, args);
-    for (int i = 0; i < fn->arity; i++) {
+    for (int i = 0, n = fn->arity; i < n; i++) { /* loaded once */
         uint64_t word;
         rr__error *error = rr__arg_word(cx, task, i, &args[i], &word);
         if (RR__UNLIKELY(error != NULL)) {
-            while (i < fn->arity) rr__store_release(&task->words[i++], (uint64_t)0);
+            while (i < n) rr__store_release(&task->words[i++], (uint64_t)0);
             rr__args_release(cx, task); /* those before this one */
             return error;
         }
