@@ -569,7 +569,8 @@ typedef struct rr_actor_options {
     int64_t restart_delay_ms; /* before the first restart, doubled for each further one up to a
                                  minute, less a random part of up to a quarter; 0: at once */
     int max_method_retries; /* so often a method that the actor crashed in runs again, on the fresh
-                                 state; at most 254; -1: without limit */
+                                 state, for which it needs max_restarts; at most 254; -1: without
+                                 limit */
     int max_pending;        /* messages that have not begun, or if they were cancelled not come to
                                  their turn: one more is RR_ERR_MAILBOX_FULL; no limit */
     int max_concurrency; /* methods that run at once, in no promised order; 1. With more than one,
@@ -908,7 +909,9 @@ rr_status rr_register(rr_function *function);
 /* rr_actor rr_spawn(Type_create, x1, ...): makes an actor and returns its handle
    at once; the constructor is its first message. Arguments as for rr_call. If the
    constructor fails, or an argument of it, every call on the actor fails with
-   RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...). */
+   RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...): with options that
+   cannot be every call fails with RR_ERR_INVALID, RR_ERR_UNSCHEDULABLE or RR_ERR_NO_MEMORY; with a
+   name that a living actor has, with RR_ERR_ACTOR_DEAD. */
 #define rr_spawn(...) RR__SPAWN(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 #define rr_spawn_with(options, ...)                                                                \
     RR__SPAWN(((const rr_actor_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
@@ -4857,7 +4860,7 @@ static rr__error *rr__need_add(rr_runtime *rt, const rr__object *about, const rr
     int64_t amount = rr__amount_of(wanted->amount);
     if (amount < 0)
         return rr__error_new(rt, RR_ERR_INVALID, about,
-                             "%g is no amount of '%s': it must be 0.0001 or more", wanted->amount,
+                             "%g is no amount of '%s': it must be 0.0001 to 1e12", wanted->amount,
                              wanted->name);
     if (at < 0)
         return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,
@@ -8961,6 +8964,8 @@ static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
                         : options->max_unread < 0     ? "max_unread must be 0 or more"
                         : options->max_unread && !task->of.fn->item.size
                             ? "max_unread is for streams (rr_call_stream_with)"
+                        : options->name && !*options->name
+                            ? "name must not be empty; NULL is its own"
                         : options->blocking && options->num_cpus != 0
                             ? "num_cpus means nothing with .blocking, which takes no worker"
                             : NULL;
@@ -8972,7 +8977,7 @@ static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
 static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_options *options) {
     rr_runtime *rt = cx->runtime;
     int64_t needs[RR__STOCKS] = {0};
-    size_t name_size = options->name ? strlen(options->name) + 1 : 0;
+    size_t name_size = options->name && *options->name ? strlen(options->name) + 1 : 0;
     rr__control *control = RR_CALLOC(1, sizeof *control + name_size);
     if (!control) return rt->no_memory;
     control->task = task, task->extra.control = control;
@@ -9227,6 +9232,7 @@ struct rr__actor {
     bool is_counted; /* its creation has ended, one way or the other; below: runner only */
     bool is_born;    /* there is a state */
     bool has_args;   /* the constructor's arguments are still there */
+    bool is_refused; /* its options cannot be; fixed when it is published */
 };
 
 /* What an actor with options has. Of the control: the name, the restarts (max_retries, attempt,
@@ -9264,9 +9270,12 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
     if (!death)
         return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "%s: its actor has ended",
                              times);
-    error = rr__error_after(cx->runtime, message, rr__error_share(death),
-                            "%s: its actor is dead: ", times);
-    if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_DEAD; /* not the static one */
+    bool is_refused = actor->extra.own->is_refused;
+    error =
+        rr__error_after(cx->runtime, message, rr__error_share(death), "%s: its actor %s: ", times,
+                        is_refused ? "could not be made" : "is dead");
+    bool is_static = rr__load_relaxed(&error->count) == 0;
+    if (!is_static && !is_refused) error->status = RR_ERR_ACTOR_DEAD;
     return error;
 }
 
@@ -10334,13 +10343,18 @@ static rr__actor *rr__actor_block(rr__context *cx, const rr_function *fn) {
 
 static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *actor,
                                           const rr_actor_options *options) {
-    const char *field = options->max_restarts < -1      ? "max_restarts must be -1 or more"
-                        : options->restart_delay_ms < 0 ? "restart_delay_ms must be 0 or more"
-                        : options->max_method_retries < -1 || options->max_method_retries > 254
-                            ? "max_method_retries must be -1 to 254"
-                        : options->max_pending < 0     ? "max_pending must be 0 or more"
-                        : options->max_concurrency < 0 ? "max_concurrency must be 0 or more"
-                                                       : NULL;
+    const char *field =
+        options->max_restarts < -1      ? "max_restarts must be -1 or more"
+        : options->restart_delay_ms < 0 ? "restart_delay_ms must be 0 or more"
+        : options->max_method_retries < -1 || options->max_method_retries > 254
+            ? "max_method_retries must be -1 to 254"
+        : options->max_method_retries && !options->max_restarts
+            ? "max_method_retries needs max_restarts: a method that its actor crashed "
+              "in runs again on a fresh state"
+        : options->max_pending < 0         ? "max_pending must be 0 or more"
+        : options->max_concurrency < 0     ? "max_concurrency must be 0 or more"
+        : options->name && !*options->name ? "name must not be empty; NULL is no name"
+                                           : NULL;
     if (!field) return NULL;
     return rr__error_new(cx->runtime, RR_ERR_INVALID, actor, "rr_actor_options.%s", field);
 }
@@ -10382,7 +10396,7 @@ static rr__error *rr__care_new(rr__context *cx, rr__object *actor,
 static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                   const rr_actor_options *options, const rr__arg *args) {
     rr__error *error = rr__call_error(cx, fn, actor);
-    if (!error) error = rr__care_new(cx, actor, options);
+    if (!error && (error = rr__care_new(cx, actor, options))) actor->extra.own->is_refused = true;
     if (!error) error = rr__args_pack(cx, actor, args);
     if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);

@@ -158,6 +158,7 @@ static rr_actor_options random_options(uint64_t *random) {
         options.restart_delay_ms = 1;
         options.max_restarts = restarts[test_below(random, 3)];
     }
+    if (!options.max_restarts) options.max_method_retries = 0; /* it needs them */
     return options;
 }
 

@@ -1006,18 +1006,18 @@ TEST(retry_is_not_for_failed_arguments) {
 TEST(options_that_cannot_be) {
     desk d;
     begin(&d, 1);
-    rr_options options[4] = {
-        {.timeout_ms = -1}, {.max_retries = -2}, {.retry_delay_ms = -1}, {.timeout_ms = 1000}};
-    const char *word[3] = {"timeout_ms", "max_retries", "retry_delay_ms"};
-    for (int i = 0; i < 3; i++) {
+    rr_options options[6] = {{.timeout_ms = -1}, {.max_retries = -2}, {.retry_delay_ms = -1},
+                             {.name = ""},       {.num_cpus = 1e300}, {.timeout_ms = 1000}};
+    const char *word[5] = {"timeout_ms", "max_retries", "retry_delay_ms", "name", "1e12"};
+    for (int i = 0; i < 5; i++) {
         rr_ref r = rr_call_with(options[i], control_count, AT(&d), 1);
         CHECK(rr_ready(r) && outcome(r) == RR_ERR_INVALID && rr_cancel(r) == RR_ERR_INVALID);
         CHECK(strstr(rr_error_message(r), word[i]) && strstr(rr_error_message(r), "control_count"));
         rr_release(r);
     }
     rr_ref number = rr_put(double, 1.5);
-    rr_ref wrong = rr_call_with(options[3], control_count, AT(&d), number);
-    rr_ref gone = rr_call_with(options[3], control_count, AT(&d), (rr_ref){0});
+    rr_ref wrong = rr_call_with(options[5], control_count, AT(&d), number);
+    rr_ref gone = rr_call_with(options[5], control_count, AT(&d), (rr_ref){0});
     CHECK(outcome(wrong) == RR_ERR_TYPE && outcome(gone) == RR_ERR_STALE && d.runs == 0);
     CHECK(timers_settle_at(d.f.runtime, 0) && d.f.runtime->timers->heap.promised == 0);
     rr_release(wrong), rr_release(gone);

@@ -842,7 +842,7 @@ TEST(retried_method_tells_after_how_many_attempts_it_gave_up) {
 }
 
 TEST(restarts_run_out_before_the_retries) {
-    for (int restarts = 0; restarts < 2; restarts++) {
+    for (int restarts = 1; restarts < 3; restarts++) {
         stage s;
         stage_start(&s, 2);
         rr_actor kid = KID(&s.d, .max_restarts = restarts, .max_method_retries = 9);
@@ -1794,18 +1794,29 @@ TEST(bounded_mailbox_of_several_at_once) {
 TEST(options_that_cannot_be) {
     stage s;
     stage_start(&s, 2);
-    rr_actor_options bad[8] = {{.max_restarts = -2},         {.restart_delay_ms = -1},
-                               {.max_method_retries = -2},   {.max_pending = -1},
-                               {.max_concurrency = -1},      {.num_cpus = -1},
-                               {.resources = {{"gpu", -1}}}, {.max_method_retries = 255}};
-    const char *word[8] = {"max_restarts", "restart_delay_ms",  "max_method_retries",
-                           "max_pending",  "max_concurrency",   "num_cpus",
-                           "gpu",          "max_method_retries"};
-    for (int i = 0; i < 8; i++) {
+    rr_actor_options bad[12] = {{.max_restarts = -2},         {.restart_delay_ms = -1},
+                                {.max_method_retries = -2},   {.max_pending = -1},
+                                {.max_concurrency = -1},      {.num_cpus = -1},
+                                {.resources = {{"gpu", -1}}}, {.max_method_retries = 255},
+                                {.max_method_retries = 1},    {.name = ""},
+                                {.num_cpus = 1e300},          {.resources = {{"gpu", 1e-9}}}};
+    const char *word[12] = {"max_restarts",
+                            "restart_delay_ms",
+                            "max_method_retries",
+                            "max_pending",
+                            "max_concurrency",
+                            "num_cpus",
+                            "gpu",
+                            "max_method_retries",
+                            "max_restarts",
+                            "name",
+                            "1e+300",
+                            "0.0001"};
+    for (int i = 0; i < 12; i++) {
         rr_actor kid = new_kid(&s.d, bad[i]);
         rr_ref r = rr_ask(kid, Kid_value);
-        CHECK(outcome(r) == RR_ERR_ACTOR_DEAD && says(r, word[i]));
-        CHECK(rr_tell(kid, Kid_add, 1) == RR_ERR_ACTOR_DEAD);
+        CHECK(outcome(r) == RR_ERR_INVALID && says(r, word[i]) && says(r, "could not be made"));
+        CHECK(rr_tell(kid, Kid_add, 1) == RR_ERR_INVALID);
         CHECK(strstr(rr_error_message((rr_ref){0}), word[i]));
         CHECK(rr_kill(kid) == RR_ERR_ACTOR_DEAD);
         CHECK(ends_with(rr_watch(kid), RR_ERR_INVALID, 0, word[i]));

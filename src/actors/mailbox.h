@@ -44,6 +44,7 @@ struct rr__actor {
     bool is_counted; /* its creation has ended, one way or the other; below: runner only */
     bool is_born;    /* there is a state */
     bool has_args;   /* the constructor's arguments are still there */
+    bool is_refused; /* its options cannot be; fixed when it is published */
 };
 
 /* What an actor with options has. Of the control: the name, the restarts (max_retries, attempt,
@@ -81,9 +82,12 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
     if (!death)
         return rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, message, "%s: its actor has ended",
                              times);
-    error = rr__error_after(cx->runtime, message, rr__error_share(death),
-                            "%s: its actor is dead: ", times);
-    if (rr__load_relaxed(&error->count)) error->status = RR_ERR_ACTOR_DEAD; /* not the static one */
+    bool is_refused = actor->extra.own->is_refused;
+    error =
+        rr__error_after(cx->runtime, message, rr__error_share(death), "%s: its actor %s: ", times,
+                        is_refused ? "could not be made" : "is dead");
+    bool is_static = rr__load_relaxed(&error->count) == 0;
+    if (!is_static && !is_refused) error->status = RR_ERR_ACTOR_DEAD;
     return error;
 }
 

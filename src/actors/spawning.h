@@ -16,13 +16,18 @@ static rr__actor *rr__actor_block(rr__context *cx, const rr_function *fn) {
 
 static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *actor,
                                           const rr_actor_options *options) {
-    const char *field = options->max_restarts < -1      ? "max_restarts must be -1 or more"
-                        : options->restart_delay_ms < 0 ? "restart_delay_ms must be 0 or more"
-                        : options->max_method_retries < -1 || options->max_method_retries > 254
-                            ? "max_method_retries must be -1 to 254"
-                        : options->max_pending < 0     ? "max_pending must be 0 or more"
-                        : options->max_concurrency < 0 ? "max_concurrency must be 0 or more"
-                                                       : NULL;
+    const char *field =
+        options->max_restarts < -1      ? "max_restarts must be -1 or more"
+        : options->restart_delay_ms < 0 ? "restart_delay_ms must be 0 or more"
+        : options->max_method_retries < -1 || options->max_method_retries > 254
+            ? "max_method_retries must be -1 to 254"
+        : options->max_method_retries && !options->max_restarts
+            ? "max_method_retries needs max_restarts: a method that its actor crashed "
+              "in runs again on a fresh state"
+        : options->max_pending < 0         ? "max_pending must be 0 or more"
+        : options->max_concurrency < 0     ? "max_concurrency must be 0 or more"
+        : options->name && !*options->name ? "name must not be empty; NULL is no name"
+                                           : NULL;
     if (!field) return NULL;
     return rr__error_new(cx->runtime, RR_ERR_INVALID, actor, "rr_actor_options.%s", field);
 }
@@ -64,7 +69,7 @@ static rr__error *rr__care_new(rr__context *cx, rr__object *actor,
 static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                   const rr_actor_options *options, const rr__arg *args) {
     rr__error *error = rr__call_error(cx, fn, actor);
-    if (!error) error = rr__care_new(cx, actor, options);
+    if (!error && (error = rr__care_new(cx, actor, options))) actor->extra.own->is_refused = true;
     if (!error) error = rr__args_pack(cx, actor, args);
     if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);

@@ -22,7 +22,9 @@
 /* rr_actor rr_spawn(Type_create, x1, ...): makes an actor and returns its handle
    at once; the constructor is its first message. Arguments as for rr_call. If the
    constructor fails, or an argument of it, every call on the actor fails with
-   RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...). */
+   RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...): with options that
+   cannot be every call fails with RR_ERR_INVALID, RR_ERR_UNSCHEDULABLE or RR_ERR_NO_MEMORY; with a
+   name that a living actor has, with RR_ERR_ACTOR_DEAD. */
 #define rr_spawn(...) RR__SPAWN(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 #define rr_spawn_with(options, ...)                                                                \
     RR__SPAWN(((const rr_actor_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)

@@ -75,7 +75,8 @@ typedef struct rr_actor_options {
     int64_t restart_delay_ms; /* before the first restart, doubled for each further one up to a
                                  minute, less a random part of up to a quarter; 0: at once */
     int max_method_retries; /* so often a method that the actor crashed in runs again, on the fresh
-                                 state; at most 254; -1: without limit */
+                                 state, for which it needs max_restarts; at most 254; -1: without
+                                 limit */
     int max_pending;        /* messages that have not begun, or if they were cancelled not come to
                                  their turn: one more is RR_ERR_MAILBOX_FULL; no limit */
     int max_concurrency; /* methods that run at once, in no promised order; 1. With more than one,

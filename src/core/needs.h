@@ -24,7 +24,7 @@ static rr__error *rr__need_add(rr_runtime *rt, const rr__object *about, const rr
     int64_t amount = rr__amount_of(wanted->amount);
     if (amount < 0)
         return rr__error_new(rt, RR_ERR_INVALID, about,
-                             "%g is no amount of '%s': it must be 0.0001 or more", wanted->amount,
+                             "%g is no amount of '%s': it must be 0.0001 to 1e12", wanted->amount,
                              wanted->name);
     if (at < 0)
         return rr__error_new(rt, RR_ERR_UNSCHEDULABLE, about,

@@ -19,6 +19,8 @@ static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
                         : options->max_unread < 0     ? "max_unread must be 0 or more"
                         : options->max_unread && !task->of.fn->item.size
                             ? "max_unread is for streams (rr_call_stream_with)"
+                        : options->name && !*options->name
+                            ? "name must not be empty; NULL is its own"
                         : options->blocking && options->num_cpus != 0
                             ? "num_cpus means nothing with .blocking, which takes no worker"
                             : NULL;
@@ -30,7 +32,7 @@ static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
 static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_options *options) {
     rr_runtime *rt = cx->runtime;
     int64_t needs[RR__STOCKS] = {0};
-    size_t name_size = options->name ? strlen(options->name) + 1 : 0;
+    size_t name_size = options->name && *options->name ? strlen(options->name) + 1 : 0;
     rr__control *control = RR_CALLOC(1, sizeof *control + name_size);
     if (!control) return rt->no_memory;
     control->task = task, task->extra.control = control;
