@@ -68,8 +68,9 @@ CAVEATS
   The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
     of yours are therefore not the task's own, and longjmp out of a body is undefined.
   One thread in one actor at a time, but not always the same thread.
-  Releasing a handle more often than it was received or retained, while others still hold it, takes
-    a count of theirs. That cannot be told from a correct release, and is undefined.
+  Releasing a handle more often than it was received or retained, or taking it (rr_take) more often
+    than it was given, while others still hold it, takes a count of theirs. That cannot be told from
+    a correct call, and is undefined.
   Compilers without <stdatomic.h> or thread-local variables (tcc) get a build with one lock around
     every atomic operation: right, and slow.
 
@@ -116,7 +117,11 @@ OWNERSHIP AND LIFETIMES
   - Outside every scope it is the receiver's, until rr_release. rr_shutdown frees what is left;
     rr_config.report_leaks lists it with the file and line of the call that made it.
   - rr_retain adds a count that no scope releases; the next rr_release takes that one first, so the
-    pair changes nothing, in a scope or out of it.
+    pair changes nothing, in a scope or out of it. It is for who calls it, not for another thread.
+  - A handle that goes to another thread or body by way of memory (a table, a queue of yours, a
+    member of a struct) takes a count of its own along: rr_give(handle) adds it, no scope and no
+    rr_release of the giver's touches it, and rr_take(handle) makes it the receiver's, in its scope.
+    Once each: what is given and never taken stays until rr_shutdown.
   - Arguments: a task counts its arguments by itself; release yours right after the call if you
     like. A handle that a body receives as an argument is a count of its own, in its scope.
   - What a body returns is handed over: returning a reference that the body received or made is
@@ -726,13 +731,30 @@ rr_status rr_unpin(rr_ref ref);
 rr_status rr_name(const char *name, rr_ref ref);
 rr_status rr_find(const char *name, rr_ref *out);
 
-/* rr_retain, rr_release, rr_keep take an rr_ref, an rr_actor or an rr_stream.
-   rr_retain adds a count of the caller's own, which no scope releases.
+/* rr_retain, rr_release, rr_keep, rr_give, rr_take take an rr_ref, an rr_actor or
+   an rr_stream. On a stale handle they do nothing.
+   rr_retain adds a count of the caller's own, which no scope releases: for the
+   body or thread itself, which is to have the handle for longer than a scope, and
+   gives the count back itself. It is not for another thread: the caller's next
+   rr_release takes that count, and not the scope's. That is what rr_give is for.
    rr_release gives back a count: the last retained one, else the one that an
    open scope holds (the scope then leaves it alone), else one the caller
-   received outside every scope. On a stale handle it does nothing.
+   received outside every scope.
    rr_keep takes a handle out of its scope and returns it: from now on it is the
-   caller's to release. */
+   caller's to release.
+
+   From one thread or body to another, by way of memory that both see, or in a
+   struct that is passed or returned:
+   rr_give adds a count for whoever receives the handle, and returns it. Scopes
+   and rr_release of the giver leave that count alone.
+   rr_take makes that count the calling thread's own, as if the call had made the
+   handle: in its innermost scope, outside of scopes the caller's to release.
+   Returns the handle. Take it once for each rr_give: a count that nobody takes
+   keeps the object until rr_shutdown, which lists it (rr_config.report_leaks); to
+   take one that was not given is undefined.
+   Errors in the handle that rr_take returns: RR_ERR_NO_MEMORY, if a scope has no
+   room for it. The count is then still there to be taken, with the handle that
+   was given. Blocks: no. */
 // clang-format off
 #define rr_retain(handle)                                                                          \
     _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor,                         \
@@ -743,6 +765,12 @@ rr_status rr_find(const char *name, rr_ref *out);
 #define rr_keep(handle)                                                                            \
     _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor,                             \
              rr_stream: rr__keep_stream)(handle)
+#define rr_give(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__give_ref, rr_actor: rr__give_actor,                             \
+             rr_stream: rr__give_stream)(handle)
+#define rr_take(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__take_ref, rr_actor: rr__take_actor,                             \
+             rr_stream: rr__take_stream)(handle)
 // clang-format on
 
 /* Opens a scope on this thread: what the thread receives from now on is released
@@ -1098,6 +1126,12 @@ rr_ref rr__watch(rr_actor actor, const char *site);
 void rr__retain_stream(rr_stream stream);
 void rr__release_stream(rr_stream stream);
 rr_stream rr__keep_stream(rr_stream stream);
+rr_ref rr__give_ref(rr_ref ref);
+rr_actor rr__give_actor(rr_actor actor);
+rr_stream rr__give_stream(rr_stream stream);
+rr_ref rr__take_ref(rr_ref ref);
+rr_actor rr__take_actor(rr_actor actor);
+rr_stream rr__take_stream(rr_stream stream);
 rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
                           const char *site);
 rr_status rr__yield(rr_type type, const void *value, const char *site);
@@ -11337,6 +11371,26 @@ static void rr__keep(rr_ref ref) {
     if (held) rr__held_clear(self, held);
 }
 
+/* For another thread: no scope of this one hears of it. */
+static void rr__give(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    if (cx) (void)rr__pin(cx, ref, actor); /* the count stays */
+}
+
+/* The count is there already, and gets a place in the scope; false if there is none for it. */
+static bool rr__take(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL;
+    if (!o) return true;
+    bool has_room = rr__scope_ready(self);
+    if (has_room) rr__scope_hold(self, cx, o, false);
+    rr__drop(cx, o);
+    return has_room;
+}
+
 static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
 
 void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
@@ -11357,6 +11411,27 @@ rr_actor rr__keep_actor(rr_actor actor) {
 rr_stream rr__keep_stream(rr_stream stream) {
     rr__keep(rr__ref_of(stream));
     return stream;
+}
+rr_ref rr__give_ref(rr_ref ref) {
+    rr__give(ref, false);
+    return ref;
+}
+rr_actor rr__give_actor(rr_actor actor) {
+    rr__give(rr__as_ref(actor), true);
+    return actor;
+}
+rr_stream rr__give_stream(rr_stream stream) {
+    rr__give(rr__ref_of(stream), false);
+    return stream;
+}
+rr_ref rr__take_ref(rr_ref ref) {
+    return rr__take(ref, false) ? ref : rr__status_ref(RR_ERR_NO_MEMORY);
+}
+rr_actor rr__take_actor(rr_actor actor) {
+    return rr__take(rr__as_ref(actor), true) ? actor : rr__status_actor(RR_ERR_NO_MEMORY);
+}
+rr_stream rr__take_stream(rr_stream stream) {
+    return rr__take(rr__ref_of(stream), false) ? stream : (rr_stream){0, RR_ERR_NO_MEMORY, 0};
 }
 
 /* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it

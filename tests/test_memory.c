@@ -319,4 +319,44 @@ TEST_ALONE(random_allocations_fail) {
     for (int i = 0; i < 100; i++) run(1 + (long)test_below(&random, asked), test_below(&random, 2));
 }
 
+static void memory_is(bool there) {
+    memory_stays = !there;
+    memory_budget = there ? LONG_MAX : 0;
+}
+/* Puts into the open scope until it has no room for one more. */
+static void fill_scope(void) {
+    do rr_put(int, 1);
+    while (rr__self()->held_count < rr__self()->held_capacity);
+}
+/* Runs on a thread whose first scope has no memory yet, in a runtime of its own. */
+static void alone(void (*run)(void *data), int workers) {
+    fixture f;
+    outside thread;
+    memory_is(true);
+    START(&f, .workers = workers);
+    outside_start(&thread, f.runtime, run, &f);
+    outside_join(&thread);
+    CHECK(objects_settle_at(0) && actors_settle_at(0));
+    fixture_stop(&f);
+    memory_is(true);
+}
+
+static void take_without_room(void *data) {
+    (void)data;
+    rr_ref r = rr_put(int, 5), taken;
+    rr_give(r), rr_release(r); /* the given one is the only one */
+    rr_scope scope = rr_scope_begin();
+    fill_scope();
+    memory_is(false);
+    taken = rr_take(r);
+    CHECK(taken.id == 0 && rr_get_void(taken) == RR_ERR_NO_MEMORY);
+    CHECK(rr_get_void(rr_take(r)) == RR_ERR_NO_MEMORY && rr_get_void(r) == RR_OK);
+    memory_is(true);
+    CHECK(rr_take(r).id == r.id);
+    rr_scope_end(scope);
+    CHECK(rr_get_void(r) == RR_ERR_STALE);
+}
+
+TEST_ALONE(count_that_could_not_be_taken_is_still_there) { alone(take_without_room, 1); }
+
 int main(int argc, char **argv) { return test_main(argc, argv); }

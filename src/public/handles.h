@@ -38,6 +38,26 @@ static void rr__keep(rr_ref ref) {
     if (held) rr__held_clear(self, held);
 }
 
+/* For another thread: no scope of this one hears of it. */
+static void rr__give(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    if (cx) (void)rr__pin(cx, ref, actor); /* the count stays */
+}
+
+/* The count is there already, and gets a place in the scope; false if there is none for it. */
+static bool rr__take(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL;
+    if (!o) return true;
+    bool has_room = rr__scope_ready(self);
+    if (has_room) rr__scope_hold(self, cx, o, false);
+    rr__drop(cx, o);
+    return has_room;
+}
+
 static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
 
 void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
@@ -58,6 +78,27 @@ rr_actor rr__keep_actor(rr_actor actor) {
 rr_stream rr__keep_stream(rr_stream stream) {
     rr__keep(rr__ref_of(stream));
     return stream;
+}
+rr_ref rr__give_ref(rr_ref ref) {
+    rr__give(ref, false);
+    return ref;
+}
+rr_actor rr__give_actor(rr_actor actor) {
+    rr__give(rr__as_ref(actor), true);
+    return actor;
+}
+rr_stream rr__give_stream(rr_stream stream) {
+    rr__give(rr__ref_of(stream), false);
+    return stream;
+}
+rr_ref rr__take_ref(rr_ref ref) {
+    return rr__take(ref, false) ? ref : rr__status_ref(RR_ERR_NO_MEMORY);
+}
+rr_actor rr__take_actor(rr_actor actor) {
+    return rr__take(rr__as_ref(actor), true) ? actor : rr__status_actor(RR_ERR_NO_MEMORY);
+}
+rr_stream rr__take_stream(rr_stream stream) {
+    return rr__take(rr__ref_of(stream), false) ? stream : (rr_stream){0, RR_ERR_NO_MEMORY, 0};
 }
 
 /* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it
