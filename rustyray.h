@@ -776,7 +776,10 @@ rr_status rr_find(const char *name, rr_ref *out);
 /* Opens a scope on this thread: what the thread receives from now on is released
    by the matching rr_scope_end, unless kept. Scopes nest; the body of a task is
    one. Ending an outer scope ends those inside it. A scope that was ended, or is
-   another thread's, is left alone with a warning. Blocks: no. */
+   another thread's, is left alone with a warning. Without memory for it there is
+   a scope all the same, and nothing leaks out of it: until its end what would
+   return a handle or a view on this thread is RR_ERR_NO_MEMORY; values are read
+   and handles released as always. The log says so. Blocks: no. */
 rr_scope rr_scope_begin(void);
 void rr_scope_end(rr_scope scope);
 
@@ -3272,6 +3275,7 @@ typedef struct rr__local {
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
     uint32_t scopes;  /* begun so far */
+    uint32_t closed;  /* the serial of the one without a mark, while it is open */
     size_t floor;     /* where the scope that the running body is starts */
     rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
     int granted;      /* frames of the thread that were granted something */
@@ -7247,6 +7251,10 @@ static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
        held   [mark][handle][view][mark][handle] ...
                    ^ an outer scope     ^ scope_start: the innermost one
 
+   A scope without memory for its mark is closed: until it ends there is no room for anything on
+   this thread, so that what would have been its own is refused (RR_ERR_NO_MEMORY) and does not go
+   to the scope around it. A bit of the depth says so, which bodies put back as they found it.
+
    Locks: none; a thread's own. */
 
 /* A handle or view that an open scope holds. */
@@ -7261,8 +7269,16 @@ typedef struct rr__held {
     bool is_view, is_mark;
 } rr__held;
 
+#define RR__SCOPE_CLOSED (SIZE_MAX / 2 + 1)
+
+/* The stack is full then, and stays so: rr__scope_ready need not ask. */
+static inline bool rr__is_closed(const rr__local *self) {
+    return self->scope_depth >= RR__SCOPE_CLOSED;
+}
+
 static bool rr__held_grow(rr__local *self) {
     size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    if (rr__is_closed(self)) return false;
     if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
     rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
     if (!held) return false;
@@ -7285,6 +7301,7 @@ static void rr__held_compact(rr__local *self) {
 /* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
    closing the gaps did not free half of it, so that both cost a constant time for each handle. */
 static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
+    if (rr__is_closed(self)) return false;
     rr__held_compact(self);
     if (self->held_count < self->held_capacity / 2) return true;
     return rr__held_grow(self) || self->held_count < self->held_capacity;
@@ -7324,6 +7341,7 @@ static rr__held *rr__held_find(rr__local *self, rr__object *o) {
 
 static void rr__held_clear(rr__local *self, rr__held *held) {
     held->object = NULL;
+    if (RR__UNLIKELY(rr__is_closed(self))) return;
     while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
         self->held_count--;
 }
@@ -11434,24 +11452,36 @@ rr_stream rr__take_stream(rr_stream stream) {
     return rr__take(rr__ref_of(stream), false) ? stream : (rr_stream){0, RR_ERR_NO_MEMORY, 0};
 }
 
+/* There is no memory for its mark: it is closed, and those inside it hold nothing, and are none. */
+static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
+    if (rr__is_closed(self)) return (rr_scope){0, 0, 0, 0};
+    rr__log(rr__log_config(), RR_LOG_ERROR,
+            "rr_scope_begin: no memory; until this scope ends, calls on this thread that would "
+            "return a handle or a view return RR_ERR_NO_MEMORY");
+    rr_scope scope = {0, self->scope_start, self->scope_depth, self->scopes};
+    self->closed = self->scopes;
+    self->scope_depth = (self->scope_depth + 1) | RR__SCOPE_CLOSED;
+    return scope;
+}
+
 /* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    if (self->held_count == self->held_capacity && !rr__held_grow(self)) {
-        rr__log(rr__log_config(), RR_LOG_ERROR,
-                "rr_scope_begin: no memory; the outer scope goes on");
-        return (rr_scope){0, 0, 0, 0};
-    }
     if (!++self->scopes) self->scopes = 1;
+    if (self->held_count == self->held_capacity && !rr__held_grow(self))
+        return rr__scope_close(self);
     self->held[self->held_count++] =
         (rr__held){.of.outer = self->scope_start, .retained = self->scopes, .is_mark = true};
-    rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth, self->scopes};
+    rr_scope scope = {self->held_count, self->scope_start, self->scope_depth++, self->scopes};
     self->scope_start = self->held_count;
     return scope;
 }
 
 static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
+    size_t around = self->frame ? self->frame->scope_depth : 0; /* the body's own is one more */
+    if (scope.start == 0)
+        return rr__is_closed(self) && scope.serial == self->closed && scope.depth >= around;
     return scope.start > self->floor && scope.start <= self->scope_start &&
            self->held[scope.start - 1].is_mark &&
            self->held[scope.start - 1].retained == scope.serial;
@@ -11459,7 +11489,7 @@ static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
 
 void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
-    if (scope.serial == 0) return; /* there was no memory for it */
+    if (scope.serial == 0) return; /* in a closed one */
     if (!rr__scope_is_open(self, scope)) {
         rr__log(
             rr__log_config(), RR_LOG_WARN,
@@ -11467,8 +11497,8 @@ void rr_scope_end(rr_scope scope) {
             "thread that began it");
         return;
     }
-    rr__held_release_to(self, scope.start - 1);
-    self->scope_depth = scope.depth - 1;
+    if (scope.start) rr__held_release_to(self, scope.start - 1);
+    self->scope_depth = scope.depth;
     self->scope_start = scope.outer;
 }
 

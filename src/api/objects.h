@@ -143,6 +143,9 @@ rr_status rr_find(const char *name, rr_ref *out);
 /* Opens a scope on this thread: what the thread receives from now on is released
    by the matching rr_scope_end, unless kept. Scopes nest; the body of a task is
    one. Ending an outer scope ends those inside it. A scope that was ended, or is
-   another thread's, is left alone with a warning. Blocks: no. */
+   another thread's, is left alone with a warning. Without memory for it there is
+   a scope all the same, and nothing leaks out of it: until its end what would
+   return a handle or a view on this thread is RR_ERR_NO_MEMORY; values are read
+   and handles released as always. The log says so. Blocks: no. */
 rr_scope rr_scope_begin(void);
 void rr_scope_end(rr_scope scope);

@@ -101,24 +101,36 @@ rr_stream rr__take_stream(rr_stream stream) {
     return rr__take(rr__ref_of(stream), false) ? stream : (rr_stream){0, RR_ERR_NO_MEMORY, 0};
 }
 
+/* There is no memory for its mark: it is closed, and those inside it hold nothing, and are none. */
+static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
+    if (rr__is_closed(self)) return (rr_scope){0, 0, 0, 0};
+    rr__log(rr__log_config(), RR_LOG_ERROR,
+            "rr_scope_begin: no memory; until this scope ends, calls on this thread that would "
+            "return a handle or a view return RR_ERR_NO_MEMORY");
+    rr_scope scope = {0, self->scope_start, self->scope_depth, self->scopes};
+    self->closed = self->scopes;
+    self->scope_depth = (self->scope_depth + 1) | RR__SCOPE_CLOSED;
+    return scope;
+}
+
 /* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    if (self->held_count == self->held_capacity && !rr__held_grow(self)) {
-        rr__log(rr__log_config(), RR_LOG_ERROR,
-                "rr_scope_begin: no memory; the outer scope goes on");
-        return (rr_scope){0, 0, 0, 0};
-    }
     if (!++self->scopes) self->scopes = 1;
+    if (self->held_count == self->held_capacity && !rr__held_grow(self))
+        return rr__scope_close(self);
     self->held[self->held_count++] =
         (rr__held){.of.outer = self->scope_start, .retained = self->scopes, .is_mark = true};
-    rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth, self->scopes};
+    rr_scope scope = {self->held_count, self->scope_start, self->scope_depth++, self->scopes};
     self->scope_start = self->held_count;
     return scope;
 }
 
 static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
+    size_t around = self->frame ? self->frame->scope_depth : 0; /* the body's own is one more */
+    if (scope.start == 0)
+        return rr__is_closed(self) && scope.serial == self->closed && scope.depth >= around;
     return scope.start > self->floor && scope.start <= self->scope_start &&
            self->held[scope.start - 1].is_mark &&
            self->held[scope.start - 1].retained == scope.serial;
@@ -126,7 +138,7 @@ static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
 
 void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
-    if (scope.serial == 0) return; /* there was no memory for it */
+    if (scope.serial == 0) return; /* in a closed one */
     if (!rr__scope_is_open(self, scope)) {
         rr__log(
             rr__log_config(), RR_LOG_WARN,
@@ -134,7 +146,7 @@ void rr_scope_end(rr_scope scope) {
             "thread that began it");
         return;
     }
-    rr__held_release_to(self, scope.start - 1);
-    self->scope_depth = scope.depth - 1;
+    if (scope.start) rr__held_release_to(self, scope.start - 1);
+    self->scope_depth = scope.depth;
     self->scope_start = scope.outer;
 }
