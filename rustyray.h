@@ -72,8 +72,9 @@ CAVEATS
   The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
     of yours are therefore not the task's own, and longjmp out of a body is undefined.
   One thread in one actor at a time, but not always the same thread.
-  Releasing a handle more often than it was received or retained, while others still hold it, takes
-    a count of theirs. That cannot be told from a correct release, and is undefined.
+  Releasing a handle more often than it was received or retained, or taking it (rr_take) more often
+    than it was given, while others still hold it, takes a count of theirs. That cannot be told from
+    a correct call, and is undefined.
   Compilers without <stdatomic.h> or thread-local variables (tcc) get a build with one lock around
     every atomic operation: right, and slow.
 
@@ -120,7 +121,11 @@ OWNERSHIP AND LIFETIMES
   - Outside every scope it is the receiver's, until rr_release. rr_shutdown frees what is left;
     rr_config.report_leaks lists it with the file and line of the call that made it.
   - rr_retain adds a count that no scope releases; the next rr_release takes that one first, so the
-    pair changes nothing, in a scope or out of it.
+    pair changes nothing, in a scope or out of it. It is for who calls it, not for another thread.
+  - A handle that goes to another thread or body by way of memory (a table, a queue of yours, a
+    member of a struct) takes a count of its own along: rr_give(handle) adds it, no scope and no
+    rr_release of the giver's touches it, and rr_take(handle) makes it the receiver's, in its scope.
+    Once each: what is given and never taken stays until rr_shutdown.
   - Arguments: a task counts its arguments by itself; release yours right after the call if you
     like. A handle that a body receives as an argument is a count of its own, in its scope.
   - What a body returns is handed over: returning a reference that the body received or made is
@@ -705,8 +710,10 @@ static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
 rr_status rr_get_void(rr_ref ref);
 
 /* T rr_unwrap(T, rr_ref ref): the value; on an error its message on stderr and
-   abort(). */
-#define rr_unwrap(T, ref) (*(T *)rr__unwrap((ref), &RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
+   abort(). It is assigned because compilers say of what is only read, in a
+   statement of its own, that nobody uses it. */
+#define rr_unwrap(T, ref)                                                                          \
+    ((T[1]){RR__ZERO}[0] = *(T *)rr__unwrap((ref), &RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
 
 /* Is the object complete, with a value or an error? True for what rr_get would
    answer at once. One load. Blocks: no. */
@@ -746,13 +753,30 @@ rr_status rr_unpin(rr_ref ref);
 rr_status rr_name(const char *name, rr_ref ref);
 rr_status rr_find(const char *name, rr_ref *out);
 
-/* rr_retain, rr_release, rr_keep take an rr_ref, an rr_actor or an rr_stream.
-   rr_retain adds a count of the caller's own, which no scope releases.
+/* rr_retain, rr_release, rr_keep, rr_give, rr_take take an rr_ref, an rr_actor or
+   an rr_stream. On a stale handle they do nothing.
+   rr_retain adds a count of the caller's own, which no scope releases: for the
+   body or thread itself, which is to have the handle for longer than a scope, and
+   gives the count back itself. It is not for another thread: the caller's next
+   rr_release takes that count, and not the scope's. That is what rr_give is for.
    rr_release gives back a count: the last retained one, else the one that an
    open scope holds (the scope then leaves it alone), else one the caller
-   received outside every scope. On a stale handle it does nothing.
+   received outside every scope.
    rr_keep takes a handle out of its scope and returns it: from now on it is the
-   caller's to release. */
+   caller's to release.
+
+   From one thread or body to another, by way of memory that both see, or in a
+   struct that is passed or returned:
+   rr_give adds a count for whoever receives the handle, and returns it. Scopes
+   and rr_release of the giver leave that count alone.
+   rr_take makes that count the calling thread's own, as if the call had made the
+   handle: in its innermost scope, outside of scopes the caller's to release.
+   Returns the handle. Take it once for each rr_give: a count that nobody takes
+   keeps the object until rr_shutdown, which lists it (rr_config.report_leaks); to
+   take one that was not given is undefined.
+   Errors in the handle that rr_take returns: RR_ERR_NO_MEMORY, if a scope has no
+   room for it. The count is then still there to be taken, with the handle that
+   was given. Blocks: no. */
 // clang-format off
 #define rr_retain(handle)                                                                          \
     _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor,                         \
@@ -763,12 +787,21 @@ rr_status rr_find(const char *name, rr_ref *out);
 #define rr_keep(handle)                                                                            \
     _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor,                             \
              rr_stream: rr__keep_stream)(handle)
+#define rr_give(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__give_ref, rr_actor: rr__give_actor,                             \
+             rr_stream: rr__give_stream)(handle)
+#define rr_take(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__take_ref, rr_actor: rr__take_actor,                             \
+             rr_stream: rr__take_stream)(handle)
 // clang-format on
 
 /* Opens a scope on this thread: what the thread receives from now on is released
    by the matching rr_scope_end, unless kept. Scopes nest; the body of a task is
    one. Ending an outer scope ends those inside it. A scope that was ended, or is
-   another thread's, is left alone with a warning. Blocks: no. */
+   another thread's, is left alone with a warning. Without memory for it there is
+   a scope all the same, and nothing leaks out of it: until its end what would
+   return a handle or a view on this thread is RR_ERR_NO_MEMORY; values are read
+   and handles released as always. The log says so. Blocks: no. */
 rr_scope rr_scope_begin(void);
 void rr_scope_end(rr_scope scope);
 
@@ -1121,6 +1154,12 @@ rr_ref rr__watch(rr_actor actor, const char *site);
 void rr__retain_stream(rr_stream stream);
 void rr__release_stream(rr_stream stream);
 rr_stream rr__keep_stream(rr_stream stream);
+rr_ref rr__give_ref(rr_ref ref);
+rr_actor rr__give_actor(rr_actor actor);
+rr_stream rr__give_stream(rr_stream stream);
+rr_ref rr__take_ref(rr_ref ref);
+rr_actor rr__take_actor(rr_actor actor);
+rr_stream rr__take_stream(rr_stream stream);
 rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
                           const char *site);
 rr_status rr__yield(rr_type type, const void *value, const char *site);
@@ -3282,6 +3321,7 @@ typedef struct rr__local {
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
     uint32_t scopes;  /* begun so far */
+    uint32_t closed;  /* the serial of the one without a mark, while it is open */
     size_t floor;     /* where the scope that the running body is starts */
     rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
     int granted;      /* frames of the thread that were granted something */
@@ -7486,6 +7526,10 @@ static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
        held   [mark][handle][view][mark][handle] ...
                    ^ an outer scope     ^ scope_start: the innermost one
 
+   A scope without memory for its mark is closed: until it ends there is no room for anything on
+   this thread, so that what would have been its own is refused (RR_ERR_NO_MEMORY) and does not go
+   to the scope around it. A bit of the depth says so, which bodies put back as they found it.
+
    Locks: none; a thread's own. */
 
 /* A handle or view that an open scope holds. */
@@ -7500,8 +7544,16 @@ typedef struct rr__held {
     bool is_view, is_mark;
 } rr__held;
 
+#define RR__SCOPE_CLOSED (SIZE_MAX / 2 + 1)
+
+/* The stack is full then, and stays so: rr__scope_ready need not ask. */
+static inline bool rr__is_closed(const rr__local *self) {
+    return self->scope_depth >= RR__SCOPE_CLOSED;
+}
+
 static bool rr__held_grow(rr__local *self) {
     size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    if (rr__is_closed(self)) return false;
     if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
     rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
     if (!held) return false;
@@ -7524,6 +7576,7 @@ static void rr__held_compact(rr__local *self) {
 /* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
    closing the gaps did not free half of it, so that both cost a constant time for each handle. */
 static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
+    if (rr__is_closed(self)) return false;
     rr__held_compact(self);
     if (self->held_count < self->held_capacity / 2) return true;
     return rr__held_grow(self) || self->held_count < self->held_capacity;
@@ -7563,6 +7616,7 @@ static rr__held *rr__held_find(rr__local *self, rr__object *o) {
 
 static void rr__held_clear(rr__local *self, rr__held *held) {
     held->object = NULL;
+    if (RR__UNLIKELY(rr__is_closed(self))) return;
     while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
         self->held_count--;
 }
@@ -11672,6 +11726,26 @@ static void rr__keep(rr_ref ref) {
     if (held) rr__held_clear(self, held);
 }
 
+/* For another thread: no scope of this one hears of it. */
+static void rr__give(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    if (cx) (void)rr__pin(cx, ref, actor); /* the count stays */
+}
+
+/* The count is there already, and gets a place in the scope; false if there is none for it. */
+static bool rr__take(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL;
+    if (!o) return true;
+    bool has_room = rr__scope_ready(self);
+    if (has_room) rr__scope_hold(self, cx, o, false);
+    rr__drop(cx, o);
+    return has_room;
+}
+
 static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
 
 void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
@@ -11693,25 +11767,58 @@ rr_stream rr__keep_stream(rr_stream stream) {
     rr__keep(rr__ref_of(stream));
     return stream;
 }
+rr_ref rr__give_ref(rr_ref ref) {
+    rr__give(ref, false);
+    return ref;
+}
+rr_actor rr__give_actor(rr_actor actor) {
+    rr__give(rr__as_ref(actor), true);
+    return actor;
+}
+rr_stream rr__give_stream(rr_stream stream) {
+    rr__give(rr__ref_of(stream), false);
+    return stream;
+}
+rr_ref rr__take_ref(rr_ref ref) {
+    return rr__take(ref, false) ? ref : rr__status_ref(RR_ERR_NO_MEMORY);
+}
+rr_actor rr__take_actor(rr_actor actor) {
+    return rr__take(rr__as_ref(actor), true) ? actor : rr__status_actor(RR_ERR_NO_MEMORY);
+}
+rr_stream rr__take_stream(rr_stream stream) {
+    return rr__take(rr__ref_of(stream), false) ? stream : (rr_stream){0, RR_ERR_NO_MEMORY, 0};
+}
+
+/* There is no memory for its mark: it is closed, and those inside it hold nothing, and are none. */
+static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
+    if (rr__is_closed(self)) return (rr_scope){0, 0, 0, 0};
+    rr__log(rr__log_config(), RR_LOG_ERROR,
+            "rr_scope_begin: no memory; until this scope ends, calls on this thread that would "
+            "return a handle or a view return RR_ERR_NO_MEMORY");
+    rr_scope scope = {0, self->scope_start, self->scope_depth, self->scopes};
+    self->closed = self->scopes;
+    self->scope_depth = (self->scope_depth + 1) | RR__SCOPE_CLOSED;
+    return scope;
+}
 
 /* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    if (self->held_count == self->held_capacity && !rr__held_grow(self)) {
-        rr__log(rr__log_config(), RR_LOG_ERROR,
-                "rr_scope_begin: no memory; the outer scope goes on");
-        return (rr_scope){0, 0, 0, 0};
-    }
     if (!++self->scopes) self->scopes = 1;
+    if (self->held_count == self->held_capacity && !rr__held_grow(self))
+        return rr__scope_close(self);
     self->held[self->held_count++] =
         (rr__held){.of.outer = self->scope_start, .retained = self->scopes, .is_mark = true};
-    rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth, self->scopes};
+    rr_scope scope = {self->held_count, self->scope_start, self->scope_depth++, self->scopes};
     self->scope_start = self->held_count;
     return scope;
 }
 
 static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
+    size_t around = self->frame ? self->frame->scope_depth : 0; /* the body's own is one more */
+    if (scope.start == 0)
+        return rr__is_closed(self) && scope.serial == self->closed && scope.depth >= around;
     return scope.start > self->floor && scope.start <= self->scope_start &&
            self->held[scope.start - 1].is_mark &&
            self->held[scope.start - 1].retained == scope.serial;
@@ -11719,14 +11826,14 @@ static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
 
 void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
-    if (scope.serial == 0) return; /* there was no memory for it */
+    if (scope.serial == 0) return; /* in a closed one */
     if (!rr__scope_is_open(self, scope)) {
         rr__log_misuse("rr_scope_end: this scope is not open here; end a scope once, in the body "
                        "and on the thread that began it");
         return;
     }
-    rr__held_release_to(self, scope.start - 1);
-    self->scope_depth = scope.depth - 1;
+    if (scope.start) rr__held_release_to(self, scope.start - 1);
+    self->scope_depth = scope.depth;
     self->scope_start = scope.outer;
 }
 

@@ -72,8 +72,9 @@ CAVEATS
   The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
     of yours are therefore not the task's own, and longjmp out of a body is undefined.
   One thread in one actor at a time, but not always the same thread.
-  Releasing a handle more often than it was received or retained, while others still hold it, takes
-    a count of theirs. That cannot be told from a correct release, and is undefined.
+  Releasing a handle more often than it was received or retained, or taking it (rr_take) more often
+    than it was given, while others still hold it, takes a count of theirs. That cannot be told from
+    a correct call, and is undefined.
   Compilers without <stdatomic.h> or thread-local variables (tcc) get a build with one lock around
     every atomic operation: right, and slow.
 
@@ -120,7 +121,11 @@ OWNERSHIP AND LIFETIMES
   - Outside every scope it is the receiver's, until rr_release. rr_shutdown frees what is left;
     rr_config.report_leaks lists it with the file and line of the call that made it.
   - rr_retain adds a count that no scope releases; the next rr_release takes that one first, so the
-    pair changes nothing, in a scope or out of it.
+    pair changes nothing, in a scope or out of it. It is for who calls it, not for another thread.
+  - A handle that goes to another thread or body by way of memory (a table, a queue of yours, a
+    member of a struct) takes a count of its own along: rr_give(handle) adds it, no scope and no
+    rr_release of the giver's touches it, and rr_take(handle) makes it the receiver's, in its scope.
+    Once each: what is given and never taken stays until rr_shutdown.
   - Arguments: a task counts its arguments by itself; release yours right after the call if you
     like. A handle that a body receives as an argument is a count of its own, in its scope.
   - What a body returns is handed over: returning a reference that the body received or made is

@@ -1,6 +1,6 @@
-/* Guards ownership: random scopes, puts, views, retain, release, keep, boxes and calls on several
-   threads do what a model of the counts says: each object is there for as long as the model counts
-   it, and in the end exactly the model's objects are left.
+/* Guards ownership: random scopes, puts, views, retain, release, keep, give, take, boxes and calls
+   on several threads do what a model of the counts says: each object is there for as long as the
+   model counts it, and in the end exactly the model's objects are left.
    stress_counts [threads] [rounds] [seed] */
 #define _GNU_SOURCE
 #define RUSTYRAY_IMPLEMENTATION
@@ -15,7 +15,7 @@ enum { OBJECTS = 400, DEPTH = 8, STEPS = 1500 };
    the handle, else the scope's own, else one of `owned`: those that no scope knows of. */
 typedef struct object {
     rr_ref ref;
-    int value, retained, owned;
+    int value, retained, owned, given;
     int scope;       /* depth of the scope that holds it, 0: none */
     int pins[DEPTH]; /* views, by the depth of their scope */
     int boxes;       /* living boxes that it is in */
@@ -33,7 +33,7 @@ typedef struct model {
 REMOTE_FN(int, counts_same, int, v) { return v; }
 
 static bool lives(const object *x) {
-    int n = x->retained + x->owned + (x->scope > 0) + x->boxes;
+    int n = x->retained + x->owned + x->given + (x->scope > 0) + x->boxes;
     for (int d = 0; d < DEPTH; d++) n += x->pins[d];
     return n > 0;
 }
@@ -122,6 +122,18 @@ static void retain(object *x) {
     rr_retain(x->ref);
     ++*(x->scope ? &x->retained : &x->owned);
 }
+static void give(object *x) {
+    if (x->dead) return;
+    CHECK(rr_give(x->ref).id == x->ref.id);
+    x->given++;
+}
+static void take(model *m, object *x) {
+    if (!x->given || x->scope || (m->depth && x->owned)) return; /* one count of a kind at a time */
+    CHECK(rr_take(x->ref).id == x->ref.id);
+    x->given--;
+    if (m->depth) x->scope = m->depth;
+    else x->owned++;
+}
 static void end_scopes(model *m, int depth) {
     rr_scope_end(m->scopes[depth - 1]);
     m->depth = depth - 1;
@@ -141,7 +153,9 @@ static void step(model *m) {
     else if (choice < 70) release(m, x);
     else if (choice < 77) retain(x);
     else if (choice < 84) keep(x);
-    else if (choice < 93 && m->depth < DEPTH) m->scopes[m->depth++] = rr_scope_begin();
+    else if (choice < 86) give(x);
+    else if (choice < 88) take(m, x);
+    else if (choice < 95 && m->depth < DEPTH) m->scopes[m->depth++] = rr_scope_begin();
     else if (m->depth) end_scopes(m, 1 + (int)test_below(&m->random, m->depth));
 }
 static void play(void *data) {
@@ -157,8 +171,10 @@ static uint64_t living(const model *m) {
     return n;
 }
 static void give_back(model *m) {
-    for (int i = 0; i < m->count; i++)
+    for (int i = 0; i < m->count; i++) {
+        while (m->objects[i].given) take(m, &m->objects[i]);
         while (m->objects[i].retained || m->objects[i].owned) release(m, &m->objects[i]);
+    }
 }
 
 static void one_round(uint64_t *random, int threads) {

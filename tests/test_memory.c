@@ -342,4 +342,166 @@ TEST_ALONE(lookup_in_an_empty_table_allocates_nothing) {
     fixture_stop(&f);
 }
 
+static void memory_is(bool there) {
+    memory_stays = !there;
+    memory_budget = there ? LONG_MAX : 0;
+}
+/* Puts into the open scope until it has no room for one more. */
+static void fill_scope(void) {
+    do rr_put(int, 1);
+    while (rr__self()->held_count < rr__self()->held_capacity);
+}
+/* Runs on a thread whose first scope has no memory yet, in a runtime of its own. */
+static void alone(void (*run)(void *data), int workers) {
+    fixture f;
+    outside thread;
+    memory_is(true);
+    START(&f, .workers = workers);
+    outside_start(&thread, f.runtime, run, &f);
+    outside_join(&thread);
+    CHECK(objects_settle_at(0) && actors_settle_at(0));
+    fixture_stop(&f);
+    memory_is(true);
+}
+
+static void take_without_room(void *data) {
+    (void)data;
+    rr_ref r = rr_put(int, 5), taken;
+    rr_give(r), rr_release(r); /* the given one is the only one */
+    rr_scope scope = rr_scope_begin();
+    fill_scope();
+    memory_is(false);
+    taken = rr_take(r);
+    CHECK(taken.id == 0 && rr_get_void(taken) == RR_ERR_NO_MEMORY);
+    CHECK(rr_get_void(rr_take(r)) == RR_ERR_NO_MEMORY && rr_get_void(r) == RR_OK);
+    memory_is(true);
+    CHECK(rr_take(r).id == r.id);
+    rr_scope_end(scope);
+    CHECK(rr_get_void(r) == RR_ERR_STALE);
+}
+
+TEST_ALONE(count_that_could_not_be_taken_is_still_there) { alone(take_without_room, 1); }
+
+/* What returns a handle or a view says so, and leaves nothing behind; all else goes on. */
+static void nothing_is_received(rr_ref number, rr_ref bytes, rr_ref box) {
+    int v = 0;
+    rr_bytes view;
+    rr_ref out, r = rr_put(int, 1);
+    rr_actor found, a = rr_spawn(Store_create, 1, (rr_ref){0});
+    rr_stream numbers = rr_call_stream(memory_numbers, 3);
+    CHECK(r.id == 0 && rr_get_void(r) == RR_ERR_NO_MEMORY);
+    CHECK(a.id == 0 && rr_kill(a) == RR_ERR_NO_MEMORY);
+    CHECK(numbers.id == 0 && rr_next(numbers, &out) == RR_ERR_NO_MEMORY);
+    CHECK(rr_get_void(rr_call(memory_add, 1, 2)) == RR_ERR_NO_MEMORY);
+    CHECK(rr_get_void(rr_gather(&number, 1)) == RR_ERR_NO_MEMORY);
+    CHECK(rr_get(rr_bytes, bytes, &view) == RR_ERR_NO_MEMORY && !view.data);
+    CHECK(rr_get(rr_ref, box, &out) == RR_ERR_NO_MEMORY && out.id == 0);
+    CHECK(rr_find("number", &out) == RR_ERR_NO_MEMORY && out.id == 0);
+    CHECK(rr_find_actor("nobody", &found) == RR_ERR_NO_MEMORY);
+    CHECK(rr_get(int, number, &v) == RR_OK && v == 5);
+}
+
+static void scope_without_memory(void *data) {
+    fixture *f = data;
+    rr_ref number = rr_put(int, 5), box = rr_put(rr_ref, number), bytes = rr_put_bytes("ab", 2);
+    CHECK(rr_name("number", number) == RR_OK);
+    memory_is(false);
+    rr_scope scope = rr_scope_begin();
+    CHECK(f->errors == 1);
+    memory_is(true); /* too late: what follows would not be the scope's */
+    nothing_is_received(number, bytes, box);
+    rr_scope inner = rr_scope_begin();
+    nothing_is_received(number, bytes, box);
+    rr_scope_end(inner);
+    nothing_is_received(number, bytes, box);
+    rr_scope_end(scope);
+    CHECK(f->warnings == 0 && f->errors == 1);
+    rr_scope_end(scope);
+    CHECK(f->warnings == 1);
+    scope = rr_scope_begin();
+    rr_put(int, 1), rr_put(int, 2);
+    rr_scope_end(scope);
+    rr_name("number", (rr_ref){0});
+    rr_release(number), rr_release(box), rr_release(bytes);
+}
+
+TEST_ALONE(scope_without_memory_refuses_what_it_could_not_release) {
+    alone(scope_without_memory, 2);
+}
+
+static void inner_scope_without_memory(void *data) {
+    fixture *f = data;
+    rr_scope outer = rr_scope_begin();
+    rr_ref number = rr_put(int, 5), box = rr_put(rr_ref, number), bytes = rr_put_bytes("ab", 2);
+    CHECK(rr_name("number", number) == RR_OK);
+    fill_scope();
+    rr_ref last = rr__ref_to(rr__self()->context, rr__self()->held[63].object);
+    memory_is(false);
+    rr_scope inner = rr_scope_begin();
+    memory_is(true);
+    nothing_is_received(number, bytes, box);
+    rr_release(last); /* of the outer scope: makes no room here */
+    CHECK(rr_get_void(last) == RR_ERR_STALE);
+    CHECK(rr_get_void(rr_put(int, 1)) == RR_ERR_NO_MEMORY);
+    rr_retain(number), rr_release(number), rr_keep(box);
+    rr_scope_end(inner);
+    last = rr_put(int, 1);
+    CHECK(rr_get_void(last) == RR_OK && f->warnings == 0);
+    fill_scope();
+    memory_is(false);
+    inner = rr_scope_begin();
+    memory_is(true);
+    rr_name("number", (rr_ref){0});
+    rr_scope_end(outer); /* and the inner one with it */
+    CHECK(rr_get_void(last) == RR_ERR_STALE && rr_get_void(box) == RR_OK);
+    rr_release(box);
+    rr_scope_end(inner);
+    CHECK(f->warnings == 1);
+}
+
+TEST_ALONE(inner_scope_without_memory_gives_nothing_to_the_outer_one) {
+    alone(inner_scope_without_memory, 2);
+}
+
+REMOTE_FN(int, memory_end_scope, rr_bytes, scope) {
+    rr_scope_end(*(const rr_scope *)scope.data); /* the waiter's, who may be below on this stack */
+    return (int)scope.size;
+}
+REMOTE_FN(int, memory_leave_scope_open, int, v) {
+    fill_scope();
+    memory_is(false);
+    rr_scope_begin();
+    memory_is(true);
+    return rr_get_void(rr_put(int, v)) == RR_ERR_NO_MEMORY;
+}
+REMOTE_FN(int, memory_receives) { return rr_get_void(rr_put(int, 1)) == RR_OK; }
+
+static void bodies_and_scopes_without_memory(void *data) {
+    fixture *f = data;
+    rr_scope scope;
+    void *room;
+    rr_ref left, next;
+    for (int i = 0; i < 5; i++) { /* on the worker, as a wait with a limit runs nothing */
+        ends(left = rr_call(memory_leave_scope_open, i), 1);
+        ends(next = rr_call(memory_receives), 1);
+        rr_release(left), rr_release(next);
+    }
+    rr_ref gate = rr_create(sizeof scope, &room);
+    rr_ref late = rr_call(memory_end_scope, gate);
+    memory_is(false);
+    scope = rr_scope_begin();
+    memory_is(true);
+    memcpy(room, &scope, sizeof scope);
+    CHECK(rr_seal(gate) == RR_OK && rr_get_void(late) == RR_OK);
+    CHECK(f->warnings == 1); /* it is not open in the body */
+    CHECK(rr_get_void(rr_put(int, 1)) == RR_ERR_NO_MEMORY);
+    rr_scope_end(scope);
+    CHECK(f->warnings == 1);
+    rr_release(late), rr_release(gate);
+}
+
+TEST_ALONE(bodies_leave_scopes_without_memory_as_they_were) {
+    alone(bodies_and_scopes_without_memory, 1);
+}
+
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -379,6 +379,146 @@ TEST_RUN(handle_kept_for_another_thread_out_of_a_scope, .workers = 1) {
     CHECK(h.value == 11 && gone(h.ref) && live() == 0);
 }
 
+/* What a thread takes in a scope, and how many of its counts of the boxed one it releases early. */
+typedef struct taken {
+    rr_ref ref;
+    rr_actor actor;
+    rr_stream stream;
+    int early;
+    bool was_there;
+} taken;
+static void take_in_a_scope(void *data) {
+    taken *t = data;
+    rr_scope scope = rr_scope_begin();
+    rr_ref own = {0};
+    if (t->actor.id) rr_take(t->actor);
+    if (t->stream.id) rr_take(t->stream);
+    t->was_there = t->ref.id && rr_get(rr_ref, t->ref, &own) == RR_OK; /* the same, once more */
+    if (own.id) rr_take(own);
+    for (int i = 0; own.id && i < t->early; i++) rr_release(own);
+    rr_scope_end(scope);
+}
+static void take_elsewhere(fixture *f, taken *t) {
+    outside other;
+    outside_start(&other, f->runtime, take_in_a_scope, t);
+    outside_join(&other);
+}
+
+TEST_RUN(count_given_in_a_scope_outlives_it_and_an_early_release, .workers = 1) {
+    rr_scope scope = rr_scope_begin();
+    rr_ref r = rr_put(int, 7), table = rr_give(r); /* for another thread */
+    rr_release(r);                                 /* our own, early */
+    CHECK(table.id == r.id && holds(table, 7));
+    rr_scope_end(scope);
+    CHECK(holds(table, 7) && live() == 1);
+    CHECK(rr_take(table).id == table.id);
+    CHECK(holds(table, 7));
+    rr_release(table);
+    CHECK(gone(table) && live() == 0);
+}
+
+TEST_RUN(count_given_is_not_the_one_that_was_retained, .workers = 1) {
+    rr_scope scope = rr_scope_begin();
+    rr_ref r = rr_put(int, 7);
+    rr_retain(r), rr_give(r);
+    rr_release(r), rr_release(r); /* the retained one, the scope's */
+    rr_scope_end(scope);
+    CHECK(holds(r, 7));
+    scope = rr_scope_begin();
+    rr_take(r);
+    rr_scope_end(scope);
+    CHECK(gone(r) && live() == 0);
+}
+
+TEST_RUN(count_taken_in_a_scope_that_holds_the_object_does_not_leak, .workers = 1) {
+    for (int early = 0; early <= 2; early++) {
+        rr_ref r = rr_put(int, 7), box = rr_put(rr_ref, r);
+        taken t = {.ref = box, .early = early};
+        rr_give(r);
+        take_elsewhere(f, &t);
+        CHECK(t.was_there && holds(r, 7));
+        rr_release(box);
+        CHECK(holds(r, 7) && live() == 1); /* ours */
+        rr_release(r);
+        CHECK(gone(r) && live() == 0);
+    }
+}
+
+static rr_ref refs_table;
+REMOTE_FN(int, refs_take_early, rr_ref, same) {
+    rr_take(refs_table);    /* beside the argument, which is the same */
+    rr_release(refs_table); /* one of the two */
+    return rr_ready(same);
+}
+
+TEST_RUN(count_taken_by_a_body_that_has_the_object_as_its_argument, .workers = 1) {
+    rr_ref r = rr_put(int, 7);
+    refs_table = rr_give(r);
+    rr_ref result = rr_call(refs_take_early, r);
+    CHECK(holds(result, 1));
+    rr_release(result), rr_release(r);
+    CHECK(objects_settle_at(0) && gone(r));
+}
+
+TEST_RUN(counts_given_and_taken_many_times_by_many_threads, .workers = 2) {
+    enum { TIMES = 200, THREADS = 4 };
+    rr_ref r = rr_put(int, 7), box = rr_put(rr_ref, r);
+    outside others[THREADS];
+    taken t[THREADS];
+    for (int k = 0; k < TIMES / THREADS; k++) {
+        for (int i = 0; i < THREADS; i++) {
+            t[i] = (taken){.ref = box, .early = (k + i) % 3};
+            rr_give(r);
+            outside_start(&others[i], f->runtime, take_in_a_scope, &t[i]);
+        }
+        for (int i = 0; i < THREADS; i++) outside_join(&others[i]);
+    }
+    rr_release(box), rr_release(r);
+    CHECK(gone(r) && live() == 0);
+}
+
+typedef struct Kept {
+    int value;
+} Kept;
+REMOTE_ACTOR(Kept, create, int, v) { self->value = v; }
+REMOTE_METHOD(int, Kept, value) { return self->value; }
+REMOTE_STREAM(int, refs_numbers, int, n) {
+    for (int i = 0; i < n; i++)
+        if (rr_yield(int, i) != RR_OK) return;
+}
+
+TEST_RUN(actor_and_stream_given_in_a_scope_and_taken_elsewhere, .workers = 2) {
+    rr_scope scope = rr_scope_begin();
+    taken t = {.actor = rr_give(rr_spawn(Kept_create, 3))};
+    t.stream = rr_give(rr_call_stream(refs_numbers, 3));
+    rr_release(t.actor), rr_release(t.stream); /* the scope's */
+    rr_scope_end(scope);
+    scope = rr_scope_begin();
+    rr_ref item;
+    CHECK(holds(rr_ask(t.actor, Kept_value), 3));
+    CHECK(rr_next(t.stream, &item) == RR_OK && holds(item, 0));
+    rr_scope_end(scope);
+    take_elsewhere(f, &t);
+    CHECK(rr_next(t.stream, &item) == RR_ERR_STALE);
+    CHECK(objects_settle_at(0) && actors_settle_at(0));
+}
+
+TEST_RUN(stale_handles_are_given_and_taken_as_they_are, .workers = 1) {
+    rr_ref stale = rr_put(int, 1), foreign = stale, null = {0};
+    foreign.home ^= 0xffff;
+    rr_release(stale);
+    rr_scope scope = rr_scope_begin();
+    CHECK(rr_take(rr_give(stale)).id == stale.id && gone(stale));
+    CHECK(rr_take(rr_give(foreign)).home == foreign.home && gone(foreign));
+    CHECK(rr_take(rr_give(null)).id == 0);
+    CHECK(rr_take(rr_give((rr_actor){0})).id == 0 && rr_take(rr_give((rr_stream){0})).id == 0);
+    rr_scope_end(scope);
+    CHECK(live() == 0 && f->warnings == 0);
+    rr_runtime_use(NULL); /* no runtime at all */
+    CHECK(rr_take(rr_give(stale)).id == stale.id);
+    rr_runtime_use(f->runtime);
+}
+
 TEST_RUN(retained_here_released_there_leaves_later_scopes_right, .workers = 1) {
     rr_ref r = rr_put(int, 6);
     for (int i = 0; i < 10; i++) {

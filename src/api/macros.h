@@ -119,6 +119,12 @@ rr_ref rr__watch(rr_actor actor, const char *site);
 void rr__retain_stream(rr_stream stream);
 void rr__release_stream(rr_stream stream);
 rr_stream rr__keep_stream(rr_stream stream);
+rr_ref rr__give_ref(rr_ref ref);
+rr_actor rr__give_actor(rr_actor actor);
+rr_stream rr__give_stream(rr_stream stream);
+rr_ref rr__take_ref(rr_ref ref);
+rr_actor rr__take_actor(rr_actor actor);
+rr_stream rr__take_stream(rr_stream stream);
 rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,
                           const char *site);
 rr_status rr__yield(rr_type type, const void *value, const char *site);

@@ -58,8 +58,10 @@ static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
 rr_status rr_get_void(rr_ref ref);
 
 /* T rr_unwrap(T, rr_ref ref): the value; on an error its message on stderr and
-   abort(). */
-#define rr_unwrap(T, ref) (*(T *)rr__unwrap((ref), &RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
+   abort(). It is assigned because compilers say of what is only read, in a
+   statement of its own, that nobody uses it. */
+#define rr_unwrap(T, ref)                                                                          \
+    ((T[1]){RR__ZERO}[0] = *(T *)rr__unwrap((ref), &RR_TYPE(T), (T[1]){RR__ZERO}, RR__SITE))
 
 /* Is the object complete, with a value or an error? True for what rr_get would
    answer at once. One load. Blocks: no. */
@@ -99,13 +101,30 @@ rr_status rr_unpin(rr_ref ref);
 rr_status rr_name(const char *name, rr_ref ref);
 rr_status rr_find(const char *name, rr_ref *out);
 
-/* rr_retain, rr_release, rr_keep take an rr_ref, an rr_actor or an rr_stream.
-   rr_retain adds a count of the caller's own, which no scope releases.
+/* rr_retain, rr_release, rr_keep, rr_give, rr_take take an rr_ref, an rr_actor or
+   an rr_stream. On a stale handle they do nothing.
+   rr_retain adds a count of the caller's own, which no scope releases: for the
+   body or thread itself, which is to have the handle for longer than a scope, and
+   gives the count back itself. It is not for another thread: the caller's next
+   rr_release takes that count, and not the scope's. That is what rr_give is for.
    rr_release gives back a count: the last retained one, else the one that an
    open scope holds (the scope then leaves it alone), else one the caller
-   received outside every scope. On a stale handle it does nothing.
+   received outside every scope.
    rr_keep takes a handle out of its scope and returns it: from now on it is the
-   caller's to release. */
+   caller's to release.
+
+   From one thread or body to another, by way of memory that both see, or in a
+   struct that is passed or returned:
+   rr_give adds a count for whoever receives the handle, and returns it. Scopes
+   and rr_release of the giver leave that count alone.
+   rr_take makes that count the calling thread's own, as if the call had made the
+   handle: in its innermost scope, outside of scopes the caller's to release.
+   Returns the handle. Take it once for each rr_give: a count that nobody takes
+   keeps the object until rr_shutdown, which lists it (rr_config.report_leaks); to
+   take one that was not given is undefined.
+   Errors in the handle that rr_take returns: RR_ERR_NO_MEMORY, if a scope has no
+   room for it. The count is then still there to be taken, with the handle that
+   was given. Blocks: no. */
 // clang-format off
 #define rr_retain(handle)                                                                          \
     _Generic((handle), rr_ref: rr__retain_ref, rr_actor: rr__retain_actor,                         \
@@ -116,11 +135,20 @@ rr_status rr_find(const char *name, rr_ref *out);
 #define rr_keep(handle)                                                                            \
     _Generic((handle), rr_ref: rr__keep_ref, rr_actor: rr__keep_actor,                             \
              rr_stream: rr__keep_stream)(handle)
+#define rr_give(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__give_ref, rr_actor: rr__give_actor,                             \
+             rr_stream: rr__give_stream)(handle)
+#define rr_take(handle)                                                                            \
+    _Generic((handle), rr_ref: rr__take_ref, rr_actor: rr__take_actor,                             \
+             rr_stream: rr__take_stream)(handle)
 // clang-format on
 
 /* Opens a scope on this thread: what the thread receives from now on is released
    by the matching rr_scope_end, unless kept. Scopes nest; the body of a task is
    one. Ending an outer scope ends those inside it. A scope that was ended, or is
-   another thread's, is left alone with a warning. Blocks: no. */
+   another thread's, is left alone with a warning. Without memory for it there is
+   a scope all the same, and nothing leaks out of it: until its end what would
+   return a handle or a view on this thread is RR_ERR_NO_MEMORY; values are read
+   and handles released as always. The log says so. Blocks: no. */
 rr_scope rr_scope_begin(void);
 void rr_scope_end(rr_scope scope);

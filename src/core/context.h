@@ -67,6 +67,7 @@ typedef struct rr__local {
     size_t held_count, held_capacity;
     size_t scope_start, scope_depth;
     uint32_t scopes;  /* begun so far */
+    uint32_t closed;  /* the serial of the one without a mark, while it is open */
     size_t floor;     /* where the scope that the running body is starts */
     rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
     int granted;      /* frames of the thread that were granted something */

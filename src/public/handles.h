@@ -38,6 +38,26 @@ static void rr__keep(rr_ref ref) {
     if (held) rr__held_clear(self, held);
 }
 
+/* For another thread: no scope of this one hears of it. */
+static void rr__give(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    if (cx) (void)rr__pin(cx, ref, actor); /* the count stays */
+}
+
+/* The count is there already, and gets a place in the scope; false if there is none for it. */
+static bool rr__take(rr_ref ref, bool actor) {
+    rr_status status;
+    rr__local *self = rr__self();
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL;
+    if (!o) return true;
+    bool has_room = rr__scope_ready(self);
+    if (has_room) rr__scope_hold(self, cx, o, false);
+    rr__drop(cx, o);
+    return has_room;
+}
+
 static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
 
 void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
@@ -59,25 +79,58 @@ rr_stream rr__keep_stream(rr_stream stream) {
     rr__keep(rr__ref_of(stream));
     return stream;
 }
+rr_ref rr__give_ref(rr_ref ref) {
+    rr__give(ref, false);
+    return ref;
+}
+rr_actor rr__give_actor(rr_actor actor) {
+    rr__give(rr__as_ref(actor), true);
+    return actor;
+}
+rr_stream rr__give_stream(rr_stream stream) {
+    rr__give(rr__ref_of(stream), false);
+    return stream;
+}
+rr_ref rr__take_ref(rr_ref ref) {
+    return rr__take(ref, false) ? ref : rr__status_ref(RR_ERR_NO_MEMORY);
+}
+rr_actor rr__take_actor(rr_actor actor) {
+    return rr__take(rr__as_ref(actor), true) ? actor : rr__status_actor(RR_ERR_NO_MEMORY);
+}
+rr_stream rr__take_stream(rr_stream stream) {
+    return rr__take(rr__ref_of(stream), false) ? stream : (rr_stream){0, RR_ERR_NO_MEMORY, 0};
+}
+
+/* There is no memory for its mark: it is closed, and those inside it hold nothing, and are none. */
+static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
+    if (rr__is_closed(self)) return (rr_scope){0, 0, 0, 0};
+    rr__log(rr__log_config(), RR_LOG_ERROR,
+            "rr_scope_begin: no memory; until this scope ends, calls on this thread that would "
+            "return a handle or a view return RR_ERR_NO_MEMORY");
+    rr_scope scope = {0, self->scope_start, self->scope_depth, self->scopes};
+    self->closed = self->scopes;
+    self->scope_depth = (self->scope_depth + 1) | RR__SCOPE_CLOSED;
+    return scope;
+}
 
 /* In front of what a scope holds lies an entry with its serial, by which rr_scope_end knows that it
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    if (self->held_count == self->held_capacity && !rr__held_grow(self)) {
-        rr__log(rr__log_config(), RR_LOG_ERROR,
-                "rr_scope_begin: no memory; the outer scope goes on");
-        return (rr_scope){0, 0, 0, 0};
-    }
     if (!++self->scopes) self->scopes = 1;
+    if (self->held_count == self->held_capacity && !rr__held_grow(self))
+        return rr__scope_close(self);
     self->held[self->held_count++] =
         (rr__held){.of.outer = self->scope_start, .retained = self->scopes, .is_mark = true};
-    rr_scope scope = {self->held_count, self->scope_start, ++self->scope_depth, self->scopes};
+    rr_scope scope = {self->held_count, self->scope_start, self->scope_depth++, self->scopes};
     self->scope_start = self->held_count;
     return scope;
 }
 
 static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
+    size_t around = self->frame ? self->frame->scope_depth : 0; /* the body's own is one more */
+    if (scope.start == 0)
+        return rr__is_closed(self) && scope.serial == self->closed && scope.depth >= around;
     return scope.start > self->floor && scope.start <= self->scope_start &&
            self->held[scope.start - 1].is_mark &&
            self->held[scope.start - 1].retained == scope.serial;
@@ -85,13 +138,13 @@ static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
 
 void rr_scope_end(rr_scope scope) {
     rr__local *self = rr__self();
-    if (scope.serial == 0) return; /* there was no memory for it */
+    if (scope.serial == 0) return; /* in a closed one */
     if (!rr__scope_is_open(self, scope)) {
         rr__log_misuse("rr_scope_end: this scope is not open here; end a scope once, in the body "
                        "and on the thread that began it");
         return;
     }
-    rr__held_release_to(self, scope.start - 1);
-    self->scope_depth = scope.depth - 1;
+    if (scope.start) rr__held_release_to(self, scope.start - 1);
+    self->scope_depth = scope.depth;
     self->scope_start = scope.outer;
 }

@@ -4,6 +4,10 @@
        held   [mark][handle][view][mark][handle] ...
                    ^ an outer scope     ^ scope_start: the innermost one
 
+   A scope without memory for its mark is closed: until it ends there is no room for anything on
+   this thread, so that what would have been its own is refused (RR_ERR_NO_MEMORY) and does not go
+   to the scope around it. A bit of the depth says so, which bodies put back as they found it.
+
    Locks: none; a thread's own. */
 #pragma once
 #include "pins.h"
@@ -20,8 +24,16 @@ typedef struct rr__held {
     bool is_view, is_mark;
 } rr__held;
 
+#define RR__SCOPE_CLOSED (SIZE_MAX / 2 + 1)
+
+/* The stack is full then, and stays so: rr__scope_ready need not ask. */
+static inline bool rr__is_closed(const rr__local *self) {
+    return self->scope_depth >= RR__SCOPE_CLOSED;
+}
+
 static bool rr__held_grow(rr__local *self) {
     size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    if (rr__is_closed(self)) return false;
     if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
     rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
     if (!held) return false;
@@ -44,6 +56,7 @@ static void rr__held_compact(rr__local *self) {
 /* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
    closing the gaps did not free half of it, so that both cost a constant time for each handle. */
 static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
+    if (rr__is_closed(self)) return false;
     rr__held_compact(self);
     if (self->held_count < self->held_capacity / 2) return true;
     return rr__held_grow(self) || self->held_count < self->held_capacity;
@@ -83,6 +96,7 @@ static rr__held *rr__held_find(rr__local *self, rr__object *o) {
 
 static void rr__held_clear(rr__local *self, rr__held *held) {
     held->object = NULL;
+    if (RR__UNLIKELY(rr__is_closed(self))) return;
     while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
         self->held_count--;
 }

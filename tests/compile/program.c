@@ -43,6 +43,10 @@ static int tasks(void) {
     EXPECT(rr_unwrap(int, rr_call(add, rr_call(add, 2, 3), rr_call(seven))) == 12);
     EXPECT(rr_get(point, rr_call(mirror, p), &q) == RR_OK && q.x == 2 && q.y == 1);
     EXPECT(rr_unwrap(int, rr_call(fib, 12)) == 144);
+    rr_unwrap(int, rr_call(seven)); /* a statement is no unused value */
+    rr_unwrap(rr_bytes, rr_put_bytes("ab", 2));
+    rr_unwrap(point, rr_put(point, {1, 2}));
+    EXPECT(rr_unwrap(point, rr_put(point, {1, 2})).y == 2);
     EXPECT(rr_get_void(rr_call(nothing, 1)) == RR_OK);
     rr_ref bad = rr_call(add, 1, rr_call(fail, 9));
     EXPECT(rr_get(int, bad, &v) == RR_ERR_TASK && rr_error_code(bad) == 9);
