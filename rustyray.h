@@ -625,8 +625,10 @@ rr_status rr_init(const rr_config *config);
    frees everything. Handles of the runtime mean nothing afterwards. Objects
    from rr_create that nobody sealed fail, so that what waits for them ends.
    Other threads that used the runtime let go of its memory at their next call
-   or when they end.
-   Errors: RR_ERR_NOT_RUNNING; RR_ERR_INVALID from inside a task.
+   when they end.
+   Errors: RR_ERR_NOT_RUNNING, also if another thread is at it already;
+   RR_ERR_INVALID from inside a task; RR_ERR_NO_MEMORY, of a thread that has not
+   used the runtime before.
    Threads: any, one wins. Blocks: until all is done. In tasks: no. */
 rr_status rr_shutdown(void);
 
@@ -634,13 +636,19 @@ rr_status rr_shutdown(void);
    reason in the log and in rr_error_message((rr_ref){0}). Threads: any. */
 rr_runtime *rr_runtime_create(const rr_config *config);
 
-/* As rr_shutdown, for a runtime made by rr_runtime_create.
-   Undefined if: the runtime was destroyed before. */
+/* As rr_shutdown, for a runtime made by rr_runtime_create. One that was destroyed
+   before is RR_ERR_NOT_RUNNING, unless a new one has got its address: then the
+   pointer is that one's. */
 rr_status rr_runtime_destroy(rr_runtime *runtime);
 
 /* Makes the calls of this thread go to a runtime; NULL for the default one.
-   Inside a body it holds until the body ends. Returns what was chosen before.
-   Undefined if: the runtime was destroyed. Threads: acts on the calling one. */
+   Inside a body it holds until the body ends. Returns what was chosen before, to
+   be given back to rr_runtime_use and to nothing else.
+   Another thread may destroy the runtime before, meanwhile or afterwards: from
+   then on the calls of this thread say RR_ERR_NOT_RUNNING until it chooses anew,
+   also if a new runtime has got the address. A pointer to one that had ended
+   before the call is that of the new one, if there is one at its address.
+   Threads: acts on the calling one. */
 rr_runtime *rr_runtime_use(rr_runtime *runtime);
 
 /* Seconds of a clock that never goes back. Threads: any. */
@@ -11059,7 +11067,9 @@ static void rr__runtime_free(rr_runtime *rt) {
 
 /* Attaching: a thread from outside gets a context in a runtime at its first call, and keeps the
    runtime's memory until it lets go: at its next call after the runtime has stopped, or at its
-   end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
+   end. So no call of such a thread can touch freed memory, and no call needs a lock for that. What a
+   thread has chosen (rr_runtime_use) it is attached to; a runtime that has gone meanwhile is found
+   to be by its absence from the list, and nothing of it is looked at.
    Locks: the global one, then rr_runtime.lock. */
 
 /* One thread less that may touch the runtime's memory; the last one frees it. */
@@ -11129,48 +11139,91 @@ static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
     return cx;
 }
 
-/* Lets go of runtimes that were stopped by others, but not of the chosen one: its calls say that it
-   is not running. */
+/* By the thread, or by what it runs bodies on top of. */
+static bool rr__is_chosen(const rr__local *self, const rr_runtime *rt) {
+    const rr__frame *frame = self->frame;
+    while (frame && frame->chosen != rt) frame = frame->around;
+    return self->chosen == rt || frame;
+}
+
+/* Lets go of runtimes that were stopped by others, but not of a chosen one: its calls say that it
+   is not running, also when another has got its memory's address. */
 static void rr__forget_stopped(rr__local *self) {
     for (rr__context *cx = self->attached, *next; cx; cx = next) {
         next = cx->sibling;
-        if (cx->runtime != self->chosen && !rr__load_relaxed(&cx->frame) &&
+        if (!rr__is_chosen(self, cx->runtime) && !rr__load_relaxed(&cx->frame) &&
             rr__load_acquire(&cx->runtime->phase) == RR__STOPPED)
             rr__context_detach(self, cx);
     }
 }
 
-static RR__NOINLINE rr__context *rr__enter_slow(rr_status *status) {
+/* What the choice of a runtime that had gone already is: an address that no runtime has. */
+static rr_runtime *const rr__gone = (rr_runtime *)(void *)&rr__runtimes;
+
+/* A runtime that there is, NULL: the default one; or NULL. Under the global lock. */
+static rr_runtime *rr__runtime_find_locked(const rr_runtime *chosen) {
+    rr_runtime *rt = rr__runtimes;
+    if (!chosen) return rr__load_acquire(&rr__default);
+    while (rt && rt != chosen) rt = rt->next_runtime;
+    return rt;
+}
+
+/* The calling thread in a runtime, whatever it has chosen. NULL: *status says why. */
+static rr__context *rr__attach(const rr_runtime *chosen, rr_status *status) {
     rr__local *self = rr__self();
     if (!self->stack) self->stack = RR__STACK_NOW();
-    *status = RR_ERR_NOT_RUNNING;
-    rr__forget_stopped(self);
     rr__global_lock();
-    rr_runtime *rt = self->chosen ? self->chosen : rr__load_acquire(&rr__default);
+    rr_runtime *rt = rr__runtime_find_locked(chosen);
     rr__context *cx = rt ? rr__attached_to(self, rt) : NULL;
-    if (rt && !cx && rr__load_acquire(&rt->phase) == RR__OPEN) {
-        cx = rr__attach_locked(self, rt);
-        if (!cx) *status = RR_ERR_NO_MEMORY;
-    }
+    bool is_new = rt && !cx && rr__load_acquire(&rt->phase) == RR__OPEN;
+    if (is_new) cx = rr__attach_locked(self, rt);
     rr__global_unlock();
-    self->context = cx;
-    return cx && rr__load_acquire(&rt->phase) != RR__STOPPED ? cx : NULL;
+    if (cx && rr__load_acquire(&rt->phase) != RR__STOPPED) *status = RR_OK;
+    else *status = is_new && !cx ? RR_ERR_NO_MEMORY : RR_ERR_NOT_RUNNING;
+    return *status == RR_OK ? cx : NULL;
+}
+
+static rr_status rr__note_no_entry(const rr__local *self, rr_status status) {
+    if (status == RR_ERR_NOT_RUNNING && self->chosen)
+        return rr__note(RR__NULL_REF, status,
+                        "the runtime that this thread uses (rr_runtime_use) has ended, or could "
+                        "not be entered: choose another one, or NULL, the default one");
+    return rr__note_status(RR__NULL_REF, status);
+}
+
+static RR__NOINLINE rr__context *rr__enter_slow(rr_status *status) {
+    rr__local *self = rr__self();
+    rr_status why;
+    rr__forget_stopped(self);
+    self->context = rr__attach(self->chosen, &why);
+    if (status) *status = why == RR_OK ? RR_OK : rr__note_no_entry(self, why);
+    return self->context;
 }
 
 /* The calling thread in its runtime, for reading and releasing: while the runtime is open or
-   stopping. NULL: *status says why. */
+   stopping. *status is RR_OK; or NULL is returned, *status says why, and rr_error_message tells.
+   With NULL for it nothing is told. */
 static RR__INLINE rr__context *rr__enter(rr_status *status) {
     rr__context *cx = rr__self()->context;
+    if (status) *status = RR_OK;
     if (RR__LIKELY(cx && rr__load_acquire(&cx->runtime->phase) != RR__STOPPED)) return cx;
     return rr__enter_slow(status);
 }
 
-/* The same for new work: a runtime that is stopping takes it from its own bodies only. */
-static RR__INLINE rr__context *rr__enter_to_submit(rr_status *status) {
-    rr__context *cx = rr__enter(status);
+static RR__NOINLINE rr_status rr__note_stopping(void) {
+    return rr__note(RR__NULL_REF, RR_ERR_NOT_RUNNING,
+                    "the runtime is being shut down: it takes new work from its own tasks only");
+}
+
+/* The same for new work: a runtime that is stopping takes it from its own bodies only. *why is
+   written only if NULL is returned: a store more would be seen. */
+static RR__INLINE rr__context *rr__enter_to_submit(rr_status *why) {
+    rr__context *cx = rr__self()->context;
+    if (RR__UNLIKELY(!cx || rr__load_acquire(&cx->runtime->phase) == RR__STOPPED))
+        cx = rr__enter_slow(why);
     if (RR__UNLIKELY(cx && rr__load_relaxed(&cx->runtime->phase) != RR__OPEN) &&
         !rr__load_relaxed(&cx->frame)) {
-        *status = RR_ERR_NOT_RUNNING;
+        *why = rr__note_stopping();
         return NULL;
     }
     return cx;
@@ -11528,8 +11581,11 @@ static rr_status rr__stop(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     int phase = RR__OPEN;
     if (rr__load_relaxed(&cx->frame))
-        return rr__note(RR__NULL_REF, RR_ERR_INVALID, "a task may not shut down its own runtime");
-    if (!rr__cas_seq_cst(&rt->phase, &phase, (int)RR__STOPPING)) return RR_ERR_NOT_RUNNING;
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "a task may not shut down its own runtime: let a thread outside do it");
+    if (!rr__cas_seq_cst(&rt->phase, &phase, (int)RR__STOPPING))
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_RUNNING,
+                        "another thread is shutting the runtime down already");
     rr__add_seq_cst(&rt->idle, RR__STOP);
     rr__quiesce(cx);
     rr__each_object(cx, rr__fail_unsealed); /* for waiters outside */
@@ -11612,16 +11668,24 @@ rr_status rr_init(const rr_config *config) {
     return rr__explain_start(config, rr__runtime_start(config, true, &rt));
 }
 
-rr_status rr_shutdown(void) {
+/* NULL: the default one. The calling thread's choice stays. */
+static rr_status rr__end(const rr_runtime *runtime) {
     rr_status status;
-    rr__local *self = rr__self();
-    rr_runtime *chosen = self->chosen;
-    self->chosen = NULL, self->context = NULL;
-    rr__context *cx = rr__enter_slow(&status);
-    status = cx ? rr__stop(cx) : status;
-    self->chosen = chosen, self->context = NULL; /* looked up again by the next call */
+    rr__context *cx = rr__attach(runtime, &status);
+    if (!cx && status == RR_ERR_NOT_RUNNING && runtime)
+        return rr__note(RR__NULL_REF, status,
+                        "rr_runtime_destroy: this runtime was destroyed before");
+    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    if (runtime && cx->runtime->is_default)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_runtime_destroy: the default runtime is ended by rr_shutdown");
+    rr__self()->context = cx;
+    status = rr__stop(cx);
+    rr__self()->context = NULL; /* looked up again by the next call */
     return status;
 }
+
+rr_status rr_shutdown(void) { return rr__end(NULL); }
 
 rr_runtime *rr_runtime_create(const rr_config *config) {
     rr_runtime *rt;
@@ -11629,22 +11693,18 @@ rr_runtime *rr_runtime_create(const rr_config *config) {
 }
 
 rr_status rr_runtime_destroy(rr_runtime *runtime) {
-    if (!runtime) return RR_ERR_INVALID;
-    rr_runtime *before = rr_runtime_use(runtime);
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
-    if (cx && runtime->is_default) status = RR_ERR_INVALID; /* rr_shutdown is for that */
-    else if (cx) status = rr__stop(cx);
-    rr_runtime_use(before == runtime ? NULL : before);
-    return status;
+    if (runtime) return rr__end(runtime);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                    "rr_runtime_destroy: NULL is no runtime; the default one is ended by "
+                    "rr_shutdown");
 }
 
 rr_runtime *rr_runtime_use(rr_runtime *runtime) {
     rr__local *self = rr__self();
-    rr_status status;
     rr_runtime *before = self->chosen;
-    self->chosen = runtime, self->context = NULL;
-    rr__enter_slow(&status); /* attaches: keeps the runtime's memory for this thread */
+    self->chosen = runtime;
+    rr__enter_slow(NULL); /* attaches: keeps the runtime's memory for this thread */
+    if (runtime && !rr__attached_to(self, runtime)) self->chosen = rr__gone;
     return before;
 }
 
@@ -11661,10 +11721,9 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
 }
 
 const char *rr_error_message(rr_ref ref) {
-    rr_status status = RR_OK;
     rr__local *self = rr__self();
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
     const char *message = o && rr__has_failed(o) ? rr__failure_message(cx, o, ref) : NULL;
     bool is_gone = ref.id && !o;
@@ -11676,8 +11735,7 @@ const char *rr_error_message(rr_ref ref) {
 }
 
 int rr_error_code(rr_ref ref) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
     if (!o) return 0;
     rr__error *error = rr__has_failed(o) && !rr__is_decided(o) ? o->data.error : NULL;
@@ -11691,8 +11749,7 @@ int rr_error_code(rr_ref ref) {
 /* Counts of handles, and scopes. */
 
 static void rr__retain(rr_ref ref, bool actor) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL; /* the count stays */
     if (!o) return;
     rr__local *self = rr__self();
@@ -11702,8 +11759,7 @@ static void rr__retain(rr_ref ref, bool actor) {
 
 /* What a scope holds is counted by it; else the object is pinned for as long as it is looked at. */
 static void rr__release(rr_ref ref, bool actor) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (!o) return;
     rr__local *self = rr__self();
@@ -11718,8 +11774,7 @@ static void rr__release(rr_ref ref, bool actor) {
 }
 
 static void rr__keep(rr_ref ref) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     rr__local *self = rr__self();
     rr__held *held = o ? rr__held_find(self, o) : NULL;
@@ -11937,7 +11992,7 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
 
 static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void *out,
                                           int64_t milliseconds) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (RR__LIKELY(o != NULL)) {
@@ -11946,7 +12001,6 @@ static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void 
             return RR_OK;
     }
     if (cx) status = rr__get_slow(cx, ref, type, out, milliseconds);
-    else rr__note_status(ref, status);
     if (status != RR_OK && out) memset(out, 0, type->size);
     return status;
 }
@@ -11972,8 +12026,7 @@ void *rr__unwrap(rr_ref ref, const rr_type *type, void *out, const char *site) {
 }
 
 bool rr_ready(rr_ref ref) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     return !o || rr__is_complete(o);
 }
@@ -12035,13 +12088,10 @@ static size_t rr__wait_in_turn(rr__context *cx, const rr_ref *refs, size_t n, si
 }
 
 size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (k > n) k = n;
-    if (!cx || k == 0) {
-        if (!cx) rr__note_status(RR__NULL_REF, status);
-        return 0;
-    }
+    if (!cx || k == 0) return 0;
     enum { FEW = 16 };
     rr__object *few_objects[FEW];
     rr__node few_nodes[FEW];
@@ -12094,7 +12144,7 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
 }
 
 rr_status rr_seal(rr_ref ref) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
@@ -12173,7 +12223,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 }
 
 rr_status rr_name(const char *name, rr_ref ref) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
@@ -12199,13 +12249,15 @@ rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char 
 }
 
 rr_status rr_find(const char *name, rr_ref *out) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__local *self = rr__self();
     rr__context *cx = rr__enter(&status);
     if (out) *out = RR__NULL_REF;
     if (!cx) return status;
-    if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
-    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    if (!name || !out)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_find: a name is needed, and where to put the reference");
+    if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *o = rr__named_object(cx, name);
     if (!o)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
@@ -12232,7 +12284,7 @@ rr_status rr_pin(rr_ref ref) {
 }
 
 rr_status rr_unpin(rr_ref ref) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
@@ -12280,9 +12332,9 @@ rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *
 }
 
 static rr_status rr__cancel(rr_ref ref, uint64_t flag) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__note_status(ref, status);
+    if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     if (o->kind != RR__FUNCTION && o->kind != RR__METHOD)
@@ -12419,9 +12471,12 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
 
 rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     rr_status status;
-    *out = RR__NULL_REF;
     rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    if (out) *out = RR__NULL_REF;
+    if (!cx) return status;
+    if (!out)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_next: a place is needed to put the reference");
     if (!handle.id && handle.slot) return rr__note_status(RR__NULL_REF, rr__status_of(handle.slot));
     rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
     bool is_stream = reader && reader->kind == RR__STREAM;
@@ -12487,12 +12542,14 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
 }
 
 rr_status rr_find_actor(const char *name, rr_actor *out) {
-    rr_status status = RR_OK;
-    *out = (rr_actor){0, 0, 0};
+    rr_status status;
     rr__context *cx = rr__enter(&status);
+    if (out) *out = (rr_actor){0, 0, 0};
     if (!cx) return status;
-    if (!name) return RR_ERR_INVALID;
-    if (!rr__scope_ready(rr__self())) return RR_ERR_NO_MEMORY;
+    if (!name || !out)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_find_actor: a name is needed, and where to put the handle");
+    if (!rr__scope_ready(rr__self())) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *actor = rr__name_find(cx, name);
     if (!actor)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "no living actor is called '%s'", name);
@@ -12502,16 +12559,20 @@ rr_status rr_find_actor(const char *name, rr_actor *out) {
 }
 
 rr_status rr_kill(rr_actor handle) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
-    rr__object *actor = cx ? rr__receiver(cx, handle, &status) : NULL;
+    if (!cx) return status;
+    rr__object *actor = rr__receiver(cx, handle, &status);
     if (!actor) return rr__note_status(RR__NULL_REF, status);
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
-    bool is_dead = !rr__actor_doom(cx, actor, death);
-    if (!is_dead) rr__actor_rouse(cx, actor);
+    if (rr__actor_doom(cx, actor, death)) rr__actor_rouse(cx, actor);
+    else
+        status = rr__note(RR__NULL_REF, RR_ERR_ACTOR_DEAD,
+                          "rr_kill: the actor '%s' (spawned at %s) has ended before",
+                          actor->of.fn->self.name, actor->site);
     rr__drop(cx, actor);
-    return is_dead ? RR_ERR_ACTOR_DEAD : RR_OK;
+    return status;
 }
 
 void rr_exit_actor(void) {
@@ -12919,7 +12980,7 @@ void rr_get_stats(rr_stats *out) {
     memset(out, 0, sizeof *out);
     rr__context *cx = rr__self()->context;
     rr__global_lock();
-    rr_runtime *rt = cx ? cx->runtime : rr__load_acquire(&rr__default);
+    rr_runtime *rt = cx ? cx->runtime : rr__runtime_find_locked(rr__self()->chosen);
     if (rt && rr__load_acquire(&rt->phase) != RR__STOPPED) {
         out->tasks_finished = rr__sum(rt, RR__FINISHED);
         out->tasks_failed = rr__sum(rt, RR__ERRORS);
@@ -12950,17 +13011,20 @@ static int64_t rr__cpus_left_locked(rr_runtime *rt) {
 }
 
 rr_status rr_resources(const char *name, double *total, double *available) {
-    rr_status status = RR_OK;
+    rr_status status;
     double unused;
     total = total ? total : &unused, available = available ? available : &unused;
     *total = *available = 0;
     rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    if (!cx) return status;
+    if (!name)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_resources: a name is needed, \"cpu\" or one of rr_config.resources");
     rr_runtime *rt = cx->runtime;
-    int at = name ? rr__stock_find(rt, name) : -1;
+    int at = rr__stock_find(rt, name);
     if (at < 0)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "there is no resource '%s'",
-                        name ? name : "(null)");
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND,
+                        "there is no resource '%s': name it in rr_config.resources", name);
     rr__lock(&rt->resources->lock);
     const rr__stock *stock = &rt->resources->stocks[at];
     int64_t left = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
@@ -12971,10 +13035,10 @@ rr_status rr_resources(const char *name, double *total, double *available) {
 }
 
 rr_status rr_write_memory(FILE *file) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
-    if (!file) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_write_memory: no file");
+    if (!file) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_write_memory: a file is needed");
     status = rr__write_memory(cx, file);
     if (status == RR_ERR_IO)
         return rr__note(RR__NULL_REF, status, "rr_write_memory: the file could not be written");
@@ -12983,8 +13047,8 @@ rr_status rr_write_memory(FILE *file) {
 
 rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
     enum { DEPTH = 16 };
-    rr_status status = RR_OK;
-    rr__text text = {buffer, size, 0};
+    rr_status status;
+    rr__text text = {buffer, buffer ? size : 0, 0};
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL, *next;
     if (cx && !o) status = ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);

@@ -32,6 +32,12 @@ REMOTE_METHOD(void, Sum, count_one) {
     runtime_count++;
 }
 
+REMOTE_STREAM(int, runtime_yields) { rr_yield(int, 1); }
+typedef struct Pair {
+    int a, b;
+} Pair;
+REMOTE_FN(Pair, runtime_pair) { return (Pair){1, 2}; }
+
 static int value_of(rr_ref r) {
     int v = -1;
     return rr_get(int, r, &v) == RR_OK ? v : -1;
@@ -49,6 +55,110 @@ TEST_ALONE(start_and_end_many_times) {
 
 TEST_ALONE(start_and_end_without_work) {
     for (int i = 0; i < 100; i++) CHECK(rr_init(NULL) == RR_OK && rr_shutdown() == RR_OK);
+}
+
+/* Things to call something with. */
+typedef struct things {
+    rr_ref gate, task, value, pair; /* unsealed; waits for that; ready; ready */
+    rr_actor actor;
+    rr_stream stream;
+    FILE *file;
+} things;
+
+static things things_new(void) {
+    things t = {.gate = unsealed(1), .value = rr_put_as("value", int, 1), .file = tmpfile()};
+    t.task = rr_call(runtime_size, t.gate), t.pair = rr_call(runtime_pair);
+    t.actor = rr_spawn_with(RR_ACTOR_OPTIONS(.name = "sum"), Sum_create, 0);
+    t.stream = rr_call_stream(runtime_yields);
+    CHECK(rr_pin(t.value) == RR_OK && rr_get_void(rr_ask(t.actor, Sum_add, 1)) == RR_OK);
+    return t;
+}
+
+static void things_end(things *t) {
+    rr_seal(t->gate), rr_kill(t->actor); /* one of the calls may have done that */
+    CHECK(rr_get_void(rr_watch(t->actor)) == RR_OK && rr_unpin(t->value) != RR_ERR_STALE);
+    fclose(t->file);
+}
+
+/* Every function that has something to say, with what it says. */
+#define PUBLIC_CALLS(X)                                                                            \
+    X(rr_put, rr_get_void(rr_put(int, 1)))                                                         \
+    X(rr_put_bytes, rr_get_void(rr_put_bytes("abc", 3)))                                           \
+    X(rr_create, rr_seal(unsealed(1)))                                                             \
+    X(rr_seal, rr_seal(t->gate))                                                                   \
+    X(rr_get, rr_get(int, t->value, &v))                                                           \
+    X(rr_get_timeout, rr_get_timeout(int, t->value, &v, 0))                                        \
+    X(rr_get_void, rr_get_void(t->value))                                                          \
+    X(rr_ready, rr_ready(t->task) ? RR_ERR_NOT_RUNNING : RR_OK)                                    \
+    X(rr_wait, rr_wait(&t->value, 1, 1, 0, NULL) == 1 ? RR_OK : RR_ERR_NOT_RUNNING)                \
+    X(rr_gather, rr_get_void(rr_gather(&t->value, 1)))                                             \
+    X(rr_field, rr_get_void(rr_field(int, t->pair, Pair, b)))                                      \
+    X(rr_pin, rr_pin(t->value))                                                                    \
+    X(rr_unpin, rr_unpin(t->value))                                                                \
+    X(rr_put_as, rr_get_void(rr_put_as("x", int, 1)))                                              \
+    X(rr_name, rr_name("x", t->value))                                                             \
+    X(rr_find, rr_find("value", &ref))                                                             \
+    X(rr_retain, (rr_retain(t->value), rr_release(t->value), RR_OK))                               \
+    X(rr_call, rr_get_void(rr_call(runtime_same, 1)))                                              \
+    X(rr_call_with, rr_get_void(rr_call_with(RR_OPTIONS(.priority = 1), runtime_same, 1)))         \
+    X(rr_call_named, rr_get_void(rr_call_named("runtime_pair")))                                   \
+    X(rr_cancel, rr_cancel(t->task))                                                               \
+    X(rr_cancel_alone, rr_cancel_alone(t->task))                                                   \
+    X(rr_call_stream, rr_next(rr_call_stream(runtime_yields), &ref))                               \
+    X(rr_next, rr_next(t->stream, &ref))                                                           \
+    X(rr_next_timeout, rr_next_timeout(t->stream, 10000, &ref))                                    \
+    X(rr_spawn, rr_get_void(rr_ask(rr_spawn(Sum_create, 0), Sum_add, 1)))                          \
+    X(rr_ask, rr_get_void(rr_ask(t->actor, Sum_add, 1)))                                           \
+    X(rr_tell, rr_tell(t->actor, Sum_add, 1))                                                      \
+    X(rr_find_actor, rr_find_actor("sum", &actor))                                                 \
+    X(rr_kill, rr_kill(t->actor))                                                                  \
+    X(rr_watch, rr_ready(rr_watch(t->actor)) ? RR_ERR_NOT_RUNNING : RR_OK)                         \
+    X(rr_register, rr_register(RR_FUNCTION(runtime_same)))                                         \
+    X(rr_resources, rr_resources("cpu", NULL, NULL))                                               \
+    X(rr_write_memory, rr_write_memory(t->file))                                                   \
+    X(rr_why, rr_why(t->task, text, sizeof text))
+
+enum { NO_SUCH_CALL = RR__STATUS_COUNT };
+static rr_status public_call(int which, const things *t, const char **name) {
+    char text[200];
+    rr_ref ref;
+    rr_actor actor;
+    int v, i = 0;
+#define PUBLIC_CALL(id, call)                                                                      \
+    if (i++ == which) return *name = #id, (call);
+    PUBLIC_CALLS(PUBLIC_CALL)
+    return (rr_status)NO_SUCH_CALL;
+}
+
+typedef struct first_call {
+    int which;
+    things things;
+    const char *name;
+    rr_status status;
+} first_call;
+
+static void *call_first(void *data) {
+    first_call *c = data;
+    c->status = public_call(c->which, &c->things, &c->name);
+    return NULL;
+}
+
+TEST_ALONE(first_call_of_a_thread_says_what_it_did) {
+    CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
+    for (first_call c = {0}; c.status == RR_OK; c.which++) {
+        rr_scope scope = rr_scope_begin();
+        pthread_t thread;
+        c.things = things_new();
+        CHECK(pthread_create(&thread, NULL, call_first, &c) == 0);
+        CHECK(pthread_join(thread, NULL) == 0);
+        if (c.status != (rr_status)NO_SUCH_CALL && !CHECK(c.status == RR_OK)) {
+            fprintf(stderr, "%s: %s\n", c.name, rr_status_name(c.status));
+            c.status = RR_OK;
+        }
+        things_end(&c.things);
+        rr_scope_end(scope);
+    }
+    CHECK(rr_shutdown() == RR_OK);
 }
 
 static uint64_t workers_with(const char *variable, const char *value, rr_config config,
@@ -147,6 +257,127 @@ TEST(scope_outlives_its_runtime) {
     fixture_stop(&f);
     rr_scope_end(scope);
     rr_release(r), rr_release(r);
+}
+
+static bool message_has(const char *words) {
+    return strstr(rr_error_message((rr_ref){0}), words) != NULL;
+}
+
+/* Its memory may be another runtime's by now. */
+TEST_ALONE(choice_of_a_runtime_that_was_destroyed_is_not_running) {
+    rr_runtime *gone = rr_runtime_create(&(rr_config){.workers = 1}), *next;
+    CHECK(rr_runtime_destroy(gone) == RR_OK);
+    CHECK(rr_runtime_destroy(gone) == RR_ERR_NOT_RUNNING && message_has("destroyed before"));
+    CHECK(rr_runtime_use(gone) == NULL);
+    for (int i = 0; i < 20; i++) {
+        next = rr_runtime_create(&(rr_config){.workers = 1});
+        CHECK(rr_get_void(rr_put(int, 1)) == RR_ERR_NOT_RUNNING && message_has("rr_runtime_use"));
+        rr_stats s;
+        rr_get_stats(&s);
+        CHECK(s.workers == 0);
+        rr_runtime *before = rr_runtime_use(next);
+        CHECK(value_of(rr_put(int, 2)) == 2);
+        rr_runtime_use(before);
+        CHECK(rr_find("x", &(rr_ref){0}) == RR_ERR_NOT_RUNNING && message_has("rr_runtime_use"));
+        CHECK(rr_runtime_destroy(next) == RR_OK);
+    }
+    rr_runtime_use(NULL);
+    CHECK(rr_find("x", &(rr_ref){0}) == RR_ERR_NOT_RUNNING && message_has("rr_init"));
+}
+
+static void *destroy_it(void *runtime) {
+    CHECK(rr_runtime_destroy(runtime) == RR_OK);
+    return NULL;
+}
+static void destroy_elsewhere(rr_runtime *runtime) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, destroy_it, runtime) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+TEST_ALONE(runtime_that_this_thread_uses_is_destroyed_by_another) {
+    rr_runtime *used = rr_runtime_create(&(rr_config){.workers = 1});
+    rr_runtime_use(used);
+    rr_ref r = rr_put(int, 1);
+    destroy_elsewhere(used);
+    CHECK(rr_shutdown() ==
+          RR_ERR_NOT_RUNNING); /* looks at the default one, and lets go of others */
+    CHECK(rr_runtime_destroy(used) == RR_ERR_NOT_RUNNING);
+    for (int i = 0; i < 3; i++) {
+        rr_runtime *other = rr_runtime_create(&(rr_config){.workers = 1});
+        CHECK(other != used); /* this thread keeps its memory */
+        CHECK(rr_get_void(r) == RR_ERR_NOT_RUNNING);
+        CHECK(rr_get_void(rr_put(int, 1)) == RR_ERR_NOT_RUNNING);
+        CHECK(rr_runtime_destroy(other) == RR_OK);
+    }
+    CHECK(rr_runtime_use(NULL) == used);
+    rr_release(r);
+    CHECK(rr_init(&(rr_config){.workers = 1}) == RR_OK);
+    CHECK(value_of(rr_call(runtime_same, 5)) == 5);
+    CHECK(rr_shutdown() == RR_OK);
+}
+
+REMOTE_FN(int, runtime_chooses_one_that_ends, uintptr_t, other) {
+    rr_runtime_use((rr_runtime *)other);
+    destroy_elsewhere((rr_runtime *)other);
+    rr_runtime_use(NULL);
+    bool is_over = rr_put(int, 1).id == 0;
+    rr_runtime_use((rr_runtime *)other);
+    return is_over && rr_get_void(rr_put(int, 1)) == RR_ERR_NOT_RUNNING;
+}
+
+TEST_ALONE(body_outlives_the_runtime_that_it_chose) {
+    fixture f;
+    START(&f, .workers = 1);
+    for (int i = 0; i < 10; i++) {
+        rr_runtime *other = rr_runtime_create(&(rr_config){.workers = 1});
+        CHECK(value_of(rr_call(runtime_chooses_one_that_ends, (uintptr_t)other)) == 1);
+        CHECK(value_of(rr_call(runtime_same, i)) == i);
+    }
+    fixture_stop(&f);
+}
+
+typedef struct contested {
+    rr_runtime *runtime;
+    atomic_int ready, destroyed;
+} contested;
+
+static void contested_wait(contested *c) {
+    c->ready++;
+    while (c->ready < 3) {
+    }
+}
+static void *use_contested(void *data) {
+    contested *c = data;
+    contested_wait(c);
+    for (int i = 0; i < 3; i++) {
+        rr_runtime_use(c->runtime);
+        rr_status status = rr_get_void(rr_call(runtime_same, 1));
+        CHECK(status == RR_OK || status == RR_ERR_NOT_RUNNING);
+        rr_runtime_use(NULL);
+        CHECK(rr_get_void(rr_call(runtime_same, 1)) == RR_ERR_NOT_RUNNING);
+    }
+    return NULL;
+}
+static void *destroy_contested(void *data) {
+    contested *c = data;
+    contested_wait(c);
+    rr_status status = rr_runtime_destroy(c->runtime);
+    CHECK(status == RR_OK ||
+          (status == RR_ERR_NOT_RUNNING && strlen(rr_error_message((rr_ref){0}))));
+    c->destroyed += status == RR_OK;
+    return NULL;
+}
+
+TEST_ALONE(use_beside_two_that_destroy) {
+    for (int i = 0; i < 200; i++) {
+        contested c = {rr_runtime_create(&(rr_config){.workers = 1}), 0, 0};
+        void *(*const run[3])(void *) = {use_contested, destroy_contested, destroy_contested};
+        pthread_t threads[3];
+        for (int k = 0; k < 3; k++) CHECK(pthread_create(&threads[k], NULL, run[k], &c) == 0);
+        for (int k = 0; k < 3; k++) CHECK(pthread_join(threads[k], NULL) == 0);
+        CHECK(c.destroyed == 1);
+    }
 }
 
 REMOTE_FN(int, runtime_elsewhere, uintptr_t, other) {

@@ -45,12 +45,14 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
 }
 
 rr_status rr_find_actor(const char *name, rr_actor *out) {
-    rr_status status = RR_OK;
-    *out = (rr_actor){0, 0, 0};
+    rr_status status;
     rr__context *cx = rr__enter(&status);
+    if (out) *out = (rr_actor){0, 0, 0};
     if (!cx) return status;
-    if (!name) return RR_ERR_INVALID;
-    if (!rr__scope_ready(rr__self())) return RR_ERR_NO_MEMORY;
+    if (!name || !out)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_find_actor: a name is needed, and where to put the handle");
+    if (!rr__scope_ready(rr__self())) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *actor = rr__name_find(cx, name);
     if (!actor)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "no living actor is called '%s'", name);
@@ -60,16 +62,20 @@ rr_status rr_find_actor(const char *name, rr_actor *out) {
 }
 
 rr_status rr_kill(rr_actor handle) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
-    rr__object *actor = cx ? rr__receiver(cx, handle, &status) : NULL;
+    if (!cx) return status;
+    rr__object *actor = rr__receiver(cx, handle, &status);
     if (!actor) return rr__note_status(RR__NULL_REF, status);
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
-    bool is_dead = !rr__actor_doom(cx, actor, death);
-    if (!is_dead) rr__actor_rouse(cx, actor);
+    if (rr__actor_doom(cx, actor, death)) rr__actor_rouse(cx, actor);
+    else
+        status = rr__note(RR__NULL_REF, RR_ERR_ACTOR_DEAD,
+                          "rr_kill: the actor '%s' (spawned at %s) has ended before",
+                          actor->of.fn->self.name, actor->site);
     rr__drop(cx, actor);
-    return is_dead ? RR_ERR_ACTOR_DEAD : RR_OK;
+    return status;
 }
 
 void rr_exit_actor(void) {

@@ -11,10 +11,9 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
 }
 
 const char *rr_error_message(rr_ref ref) {
-    rr_status status = RR_OK;
     rr__local *self = rr__self();
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
     const char *message = o && rr__has_failed(o) ? rr__failure_message(cx, o, ref) : NULL;
     bool is_gone = ref.id && !o;
@@ -26,8 +25,7 @@ const char *rr_error_message(rr_ref ref) {
 }
 
 int rr_error_code(rr_ref ref) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
     if (!o) return 0;
     rr__error *error = rr__has_failed(o) && !rr__is_decided(o) ? o->data.error : NULL;

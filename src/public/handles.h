@@ -3,8 +3,7 @@
 #include "../runtime/attach.h"
 
 static void rr__retain(rr_ref ref, bool actor) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__pin(cx, ref, actor) : NULL; /* the count stays */
     if (!o) return;
     rr__local *self = rr__self();
@@ -14,8 +13,7 @@ static void rr__retain(rr_ref ref, bool actor) {
 
 /* What a scope holds is counted by it; else the object is pinned for as long as it is looked at. */
 static void rr__release(rr_ref ref, bool actor) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (!o) return;
     rr__local *self = rr__self();
@@ -30,8 +28,7 @@ static void rr__release(rr_ref ref, bool actor) {
 }
 
 static void rr__keep(rr_ref ref) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     rr__local *self = rr__self();
     rr__held *held = o ? rr__held_find(self, o) : NULL;

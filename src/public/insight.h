@@ -9,7 +9,7 @@ void rr_get_stats(rr_stats *out) {
     memset(out, 0, sizeof *out);
     rr__context *cx = rr__self()->context;
     rr__global_lock();
-    rr_runtime *rt = cx ? cx->runtime : rr__load_acquire(&rr__default);
+    rr_runtime *rt = cx ? cx->runtime : rr__runtime_find_locked(rr__self()->chosen);
     if (rt && rr__load_acquire(&rt->phase) != RR__STOPPED) {
         out->tasks_finished = rr__sum(rt, RR__FINISHED);
         out->tasks_failed = rr__sum(rt, RR__ERRORS);
@@ -40,17 +40,20 @@ static int64_t rr__cpus_left_locked(rr_runtime *rt) {
 }
 
 rr_status rr_resources(const char *name, double *total, double *available) {
-    rr_status status = RR_OK;
+    rr_status status;
     double unused;
     total = total ? total : &unused, available = available ? available : &unused;
     *total = *available = 0;
     rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    if (!cx) return status;
+    if (!name)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_resources: a name is needed, \"cpu\" or one of rr_config.resources");
     rr_runtime *rt = cx->runtime;
-    int at = name ? rr__stock_find(rt, name) : -1;
+    int at = rr__stock_find(rt, name);
     if (at < 0)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "there is no resource '%s'",
-                        name ? name : "(null)");
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND,
+                        "there is no resource '%s': name it in rr_config.resources", name);
     rr__lock(&rt->resources->lock);
     const rr__stock *stock = &rt->resources->stocks[at];
     int64_t left = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
@@ -61,10 +64,10 @@ rr_status rr_resources(const char *name, double *total, double *available) {
 }
 
 rr_status rr_write_memory(FILE *file) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
-    if (!file) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_write_memory: no file");
+    if (!file) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_write_memory: a file is needed");
     status = rr__write_memory(cx, file);
     if (status == RR_ERR_IO)
         return rr__note(RR__NULL_REF, status, "rr_write_memory: the file could not be written");
@@ -73,8 +76,8 @@ rr_status rr_write_memory(FILE *file) {
 
 rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
     enum { DEPTH = 16 };
-    rr_status status = RR_OK;
-    rr__text text = {buffer, size, 0};
+    rr_status status;
+    rr__text text = {buffer, buffer ? size : 0, 0};
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL, *next;
     if (cx && !o) status = ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);

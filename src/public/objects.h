@@ -40,7 +40,7 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
 }
 
 rr_status rr_seal(rr_ref ref) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
@@ -119,7 +119,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 }
 
 rr_status rr_name(const char *name, rr_ref ref) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
@@ -145,13 +145,15 @@ rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char 
 }
 
 rr_status rr_find(const char *name, rr_ref *out) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__local *self = rr__self();
     rr__context *cx = rr__enter(&status);
     if (out) *out = RR__NULL_REF;
     if (!cx) return status;
-    if (!name || !out) return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: NULL");
-    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    if (!name || !out)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_find: a name is needed, and where to put the reference");
+    if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *o = rr__named_object(cx, name);
     if (!o)
         return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
@@ -178,7 +180,7 @@ rr_status rr_pin(rr_ref ref) {
 }
 
 rr_status rr_unpin(rr_ref ref) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);

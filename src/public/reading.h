@@ -100,7 +100,7 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
 
 static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void *out,
                                           int64_t milliseconds) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (RR__LIKELY(o != NULL)) {
@@ -109,7 +109,6 @@ static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void 
             return RR_OK;
     }
     if (cx) status = rr__get_slow(cx, ref, type, out, milliseconds);
-    else rr__note_status(ref, status);
     if (status != RR_OK && out) memset(out, 0, type->size);
     return status;
 }
@@ -135,8 +134,7 @@ void *rr__unwrap(rr_ref ref, const rr_type *type, void *out, const char *site) {
 }
 
 bool rr_ready(rr_ref ref) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
+    rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     return !o || rr__is_complete(o);
 }
@@ -198,13 +196,10 @@ static size_t rr__wait_in_turn(rr__context *cx, const rr_ref *refs, size_t n, si
 }
 
 size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
     if (k > n) k = n;
-    if (!cx || k == 0) {
-        if (!cx) rr__note_status(RR__NULL_REF, status);
-        return 0;
-    }
+    if (!cx || k == 0) return 0;
     enum { FEW = 16 };
     rr__object *few_objects[FEW];
     rr__node few_nodes[FEW];

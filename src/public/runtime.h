@@ -14,16 +14,24 @@ rr_status rr_init(const rr_config *config) {
     return rr__explain_start(config, rr__runtime_start(config, true, &rt));
 }
 
-rr_status rr_shutdown(void) {
+/* NULL: the default one. The calling thread's choice stays. */
+static rr_status rr__end(const rr_runtime *runtime) {
     rr_status status;
-    rr__local *self = rr__self();
-    rr_runtime *chosen = self->chosen;
-    self->chosen = NULL, self->context = NULL;
-    rr__context *cx = rr__enter_slow(&status);
-    status = cx ? rr__stop(cx) : status;
-    self->chosen = chosen, self->context = NULL; /* looked up again by the next call */
+    rr__context *cx = rr__attach(runtime, &status);
+    if (!cx && status == RR_ERR_NOT_RUNNING && runtime)
+        return rr__note(RR__NULL_REF, status,
+                        "rr_runtime_destroy: this runtime was destroyed before");
+    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    if (runtime && cx->runtime->is_default)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_runtime_destroy: the default runtime is ended by rr_shutdown");
+    rr__self()->context = cx;
+    status = rr__stop(cx);
+    rr__self()->context = NULL; /* looked up again by the next call */
     return status;
 }
+
+rr_status rr_shutdown(void) { return rr__end(NULL); }
 
 rr_runtime *rr_runtime_create(const rr_config *config) {
     rr_runtime *rt;
@@ -31,21 +39,17 @@ rr_runtime *rr_runtime_create(const rr_config *config) {
 }
 
 rr_status rr_runtime_destroy(rr_runtime *runtime) {
-    if (!runtime) return RR_ERR_INVALID;
-    rr_runtime *before = rr_runtime_use(runtime);
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
-    if (cx && runtime->is_default) status = RR_ERR_INVALID; /* rr_shutdown is for that */
-    else if (cx) status = rr__stop(cx);
-    rr_runtime_use(before == runtime ? NULL : before);
-    return status;
+    if (runtime) return rr__end(runtime);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                    "rr_runtime_destroy: NULL is no runtime; the default one is ended by "
+                    "rr_shutdown");
 }
 
 rr_runtime *rr_runtime_use(rr_runtime *runtime) {
     rr__local *self = rr__self();
-    rr_status status;
     rr_runtime *before = self->chosen;
-    self->chosen = runtime, self->context = NULL;
-    rr__enter_slow(&status); /* attaches: keeps the runtime's memory for this thread */
+    self->chosen = runtime;
+    rr__enter_slow(NULL); /* attaches: keeps the runtime's memory for this thread */
+    if (runtime && !rr__attached_to(self, runtime)) self->chosen = rr__gone;
     return before;
 }

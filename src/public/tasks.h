@@ -31,9 +31,9 @@ rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *
 }
 
 static rr_status rr__cancel(rr_ref ref, uint64_t flag) {
-    rr_status status = RR_OK;
+    rr_status status;
     rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__note_status(ref, status);
+    if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     if (o->kind != RR__FUNCTION && o->kind != RR__METHOD)
@@ -170,9 +170,12 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
 
 rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     rr_status status;
-    *out = RR__NULL_REF;
     rr__context *cx = rr__enter(&status);
-    if (!cx) return rr__note_status(RR__NULL_REF, status);
+    if (out) *out = RR__NULL_REF;
+    if (!cx) return status;
+    if (!out)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_next: a place is needed to put the reference");
     if (!handle.id && handle.slot) return rr__note_status(RR__NULL_REF, rr__status_of(handle.slot));
     rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
     bool is_stream = reader && reader->kind == RR__STREAM;

@@ -1,6 +1,8 @@
 /* Attaching: a thread from outside gets a context in a runtime at its first call, and keeps the
    runtime's memory until it lets go: at its next call after the runtime has stopped, or at its
-   end. So no call of such a thread can touch freed memory, and no call needs a lock for that.
+   end. So no call of such a thread can touch freed memory, and no call needs a lock for that. What a
+   thread has chosen (rr_runtime_use) it is attached to; a runtime that has gone meanwhile is found
+   to be by its absence from the list, and nothing of it is looked at.
    Locks: the global one, then rr_runtime.lock. */
 #pragma once
 #include "../tasks/lanes.h"
@@ -73,48 +75,91 @@ static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
     return cx;
 }
 
-/* Lets go of runtimes that were stopped by others, but not of the chosen one: its calls say that it
-   is not running. */
+/* By the thread, or by what it runs bodies on top of. */
+static bool rr__is_chosen(const rr__local *self, const rr_runtime *rt) {
+    const rr__frame *frame = self->frame;
+    while (frame && frame->chosen != rt) frame = frame->around;
+    return self->chosen == rt || frame;
+}
+
+/* Lets go of runtimes that were stopped by others, but not of a chosen one: its calls say that it
+   is not running, also when another has got its memory's address. */
 static void rr__forget_stopped(rr__local *self) {
     for (rr__context *cx = self->attached, *next; cx; cx = next) {
         next = cx->sibling;
-        if (cx->runtime != self->chosen && !rr__load_relaxed(&cx->frame) &&
+        if (!rr__is_chosen(self, cx->runtime) && !rr__load_relaxed(&cx->frame) &&
             rr__load_acquire(&cx->runtime->phase) == RR__STOPPED)
             rr__context_detach(self, cx);
     }
 }
 
-static RR__NOINLINE rr__context *rr__enter_slow(rr_status *status) {
+/* What the choice of a runtime that had gone already is: an address that no runtime has. */
+static rr_runtime *const rr__gone = (rr_runtime *)(void *)&rr__runtimes;
+
+/* A runtime that there is, NULL: the default one; or NULL. Under the global lock. */
+static rr_runtime *rr__runtime_find_locked(const rr_runtime *chosen) {
+    rr_runtime *rt = rr__runtimes;
+    if (!chosen) return rr__load_acquire(&rr__default);
+    while (rt && rt != chosen) rt = rt->next_runtime;
+    return rt;
+}
+
+/* The calling thread in a runtime, whatever it has chosen. NULL: *status says why. */
+static rr__context *rr__attach(const rr_runtime *chosen, rr_status *status) {
     rr__local *self = rr__self();
     if (!self->stack) self->stack = RR__STACK_NOW();
-    *status = RR_ERR_NOT_RUNNING;
-    rr__forget_stopped(self);
     rr__global_lock();
-    rr_runtime *rt = self->chosen ? self->chosen : rr__load_acquire(&rr__default);
+    rr_runtime *rt = rr__runtime_find_locked(chosen);
     rr__context *cx = rt ? rr__attached_to(self, rt) : NULL;
-    if (rt && !cx && rr__load_acquire(&rt->phase) == RR__OPEN) {
-        cx = rr__attach_locked(self, rt);
-        if (!cx) *status = RR_ERR_NO_MEMORY;
-    }
+    bool is_new = rt && !cx && rr__load_acquire(&rt->phase) == RR__OPEN;
+    if (is_new) cx = rr__attach_locked(self, rt);
     rr__global_unlock();
-    self->context = cx;
-    return cx && rr__load_acquire(&rt->phase) != RR__STOPPED ? cx : NULL;
+    if (cx && rr__load_acquire(&rt->phase) != RR__STOPPED) *status = RR_OK;
+    else *status = is_new && !cx ? RR_ERR_NO_MEMORY : RR_ERR_NOT_RUNNING;
+    return *status == RR_OK ? cx : NULL;
+}
+
+static rr_status rr__note_no_entry(const rr__local *self, rr_status status) {
+    if (status == RR_ERR_NOT_RUNNING && self->chosen)
+        return rr__note(RR__NULL_REF, status,
+                        "the runtime that this thread uses (rr_runtime_use) has ended, or could "
+                        "not be entered: choose another one, or NULL, the default one");
+    return rr__note_status(RR__NULL_REF, status);
+}
+
+static RR__NOINLINE rr__context *rr__enter_slow(rr_status *status) {
+    rr__local *self = rr__self();
+    rr_status why;
+    rr__forget_stopped(self);
+    self->context = rr__attach(self->chosen, &why);
+    if (status) *status = why == RR_OK ? RR_OK : rr__note_no_entry(self, why);
+    return self->context;
 }
 
 /* The calling thread in its runtime, for reading and releasing: while the runtime is open or
-   stopping. NULL: *status says why. */
+   stopping. *status is RR_OK; or NULL is returned, *status says why, and rr_error_message tells.
+   With NULL for it nothing is told. */
 static RR__INLINE rr__context *rr__enter(rr_status *status) {
     rr__context *cx = rr__self()->context;
+    if (status) *status = RR_OK;
     if (RR__LIKELY(cx && rr__load_acquire(&cx->runtime->phase) != RR__STOPPED)) return cx;
     return rr__enter_slow(status);
 }
 
-/* The same for new work: a runtime that is stopping takes it from its own bodies only. */
-static RR__INLINE rr__context *rr__enter_to_submit(rr_status *status) {
-    rr__context *cx = rr__enter(status);
+static RR__NOINLINE rr_status rr__note_stopping(void) {
+    return rr__note(RR__NULL_REF, RR_ERR_NOT_RUNNING,
+                    "the runtime is being shut down: it takes new work from its own tasks only");
+}
+
+/* The same for new work: a runtime that is stopping takes it from its own bodies only. *why is
+   written only if NULL is returned: a store more would be seen. */
+static RR__INLINE rr__context *rr__enter_to_submit(rr_status *why) {
+    rr__context *cx = rr__self()->context;
+    if (RR__UNLIKELY(!cx || rr__load_acquire(&cx->runtime->phase) == RR__STOPPED))
+        cx = rr__enter_slow(why);
     if (RR__UNLIKELY(cx && rr__load_relaxed(&cx->runtime->phase) != RR__OPEN) &&
         !rr__load_relaxed(&cx->frame)) {
-        *status = RR_ERR_NOT_RUNNING;
+        *why = rr__note_stopping();
         return NULL;
     }
     return cx;

@@ -120,8 +120,11 @@ static rr_status rr__stop(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     int phase = RR__OPEN;
     if (rr__load_relaxed(&cx->frame))
-        return rr__note(RR__NULL_REF, RR_ERR_INVALID, "a task may not shut down its own runtime");
-    if (!rr__cas_seq_cst(&rt->phase, &phase, (int)RR__STOPPING)) return RR_ERR_NOT_RUNNING;
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "a task may not shut down its own runtime: let a thread outside do it");
+    if (!rr__cas_seq_cst(&rt->phase, &phase, (int)RR__STOPPING))
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_RUNNING,
+                        "another thread is shutting the runtime down already");
     rr__add_seq_cst(&rt->idle, RR__STOP);
     rr__quiesce(cx);
     rr__each_object(cx, rr__fail_unsealed); /* for waiters outside */
