@@ -818,12 +818,12 @@ void rr_scope_end(rr_scope scope);
 /* Tasks: remote functions, calls, cancelling, streams. */
 
 /* REMOTE_FN(R, name, T1, a1, ...) { body }
-   Defines a C function `R name(T1 a1, ...)` with 0 to 8 parameters that can be
+   Defines a C function `R name(T1 a1, ...)` with 0 to 16 parameters that can be
    called as always or as a task with rr_call, and registers it before main. R may
    be void. Its name is unique in the program.
    REMOTE_FN_DECLARE(R, name, T1, a1, ...); declares it for other units. */
-#define REMOTE_FN(...) RR__FN(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_FN_DECLARE(...) RR__FN_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_FN(...) RR__FN(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_FN_DECLARE(...) RR__FN_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_ref rr_call(name, x1, ...): submits a task and returns the reference to its
    result. Each x is a value (converted as in a call) or an rr_ref to an object of
@@ -831,19 +831,19 @@ void rr_scope_end(rr_scope scope);
    A parameter of type rr_ref gets the reference itself. What is wrong becomes the
    error in the reference: RR_ERR_TYPE, RR_ERR_STALE, RR_ERR_NO_MEMORY,
    RR_ERR_NOT_RUNNING, or the error of the argument that failed. */
-#define rr_call(...) RR__CALL(RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_call(...) RR__CALL(RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_ref rr_call_named(const char *name, ...): the same by name, the arguments
    being references or RR_VALUE(T, value). Checked at run time: also
    RR_ERR_NOT_FOUND (the message names the nearest ones), RR_ERR_ARITY. */
-#define rr_call_named(...) RR__CALL_NAMED(RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_call_named(...) RR__CALL_NAMED(RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_VALUE(T, ...) ((rr_value){RR_TYPE(T), (T[1]){__VA_ARGS__}})
 #define RR_TYPE(T) ((rr_type){RR__TYPE(T)})
 
 /* rr_ref rr_call_with(RR_OPTIONS(...), f, x1, ...): rr_call with options. Errors in the reference:
    also RR_ERR_INVALID for an option that cannot be. */
 #define rr_call_with(options, ...)                                                                 \
-    RR__CALL_WITH(((const rr_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+    RR__CALL_WITH(((const rr_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_OPTIONS(...) ((rr_options){__VA_ARGS__})
 
 /* Cancels a task or a message, with all that its body has called and sent. What has not begun never
@@ -890,12 +890,11 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    submits it, as rr_call does, and returns the reader's handle, which is counted as references are:
    rr_keep, rr_retain, rr_release. When nobody holds it any more the body is cancelled, and what is
    unread is released. A handle is for the threads of this program, and no argument of calls. */
-#define REMOTE_STREAM(...) RR__STREAM_FN(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_STREAM_DECLARE(...)                                                                 \
-    RR__STREAM_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define rr_call_stream(...) RR__CALL_STREAM(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_STREAM(...) RR__STREAM_FN(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_STREAM_DECLARE(...) RR__STREAM_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_call_stream(...) RR__CALL_STREAM(NULL, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define rr_call_stream_with(options, ...)                                                          \
-    RR__CALL_STREAM(((const rr_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+    RR__CALL_STREAM(((const rr_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_yield(T, value): in the body of a stream: the next object. Waits, without a worker,
    while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has
@@ -939,13 +938,11 @@ rr_status rr_register(rr_function *function);
    REMOTE_DESTRUCTOR(Type) { body }: runs once when an actor that was born ends. Destructors of a
    runtime run one at a time, except while one of them waits.
    The _DECLARE forms are for other units. */
-#define REMOTE_ACTOR(...) RR__ACTOR_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_METHOD(...) RR__METHOD_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_ACTOR(...) RR__ACTOR_DEFINE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_METHOD(...) RR__METHOD_DEFINE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
 #define REMOTE_DESTRUCTOR(Type) RR__DROP_DEFINE(Type)
-#define REMOTE_ACTOR_DECLARE(...)                                                                  \
-    RR__ACTOR_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_METHOD_DECLARE(...)                                                                 \
-    RR__METHOD_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_ACTOR_DECLARE(...) RR__ACTOR_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_METHOD_DECLARE(...) RR__METHOD_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_actor rr_spawn(Type_create, x1, ...): makes an actor and returns its handle
    at once; the constructor is its first message. Arguments as for rr_call. If the
@@ -953,9 +950,9 @@ rr_status rr_register(rr_function *function);
    RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...): with options that
    cannot be every call fails with RR_ERR_INVALID, RR_ERR_UNSCHEDULABLE or RR_ERR_NO_MEMORY; with a
    name that a living actor has, with RR_ERR_ACTOR_DEAD. */
-#define rr_spawn(...) RR__SPAWN(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_spawn(...) RR__SPAWN(NULL, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define rr_spawn_with(options, ...)                                                                \
-    RR__SPAWN(((const rr_actor_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+    RR__SPAWN(((const rr_actor_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_ACTOR_OPTIONS(...) ((rr_actor_options){__VA_ARGS__})
 
 /* rr_ref rr_ask(rr_actor actor, Type_name, x1, ...): sends a message; the
@@ -964,12 +961,12 @@ rr_status rr_register(rr_function *function);
    holds back later calls of the same caller only. A caller is a thread outside, a
    task, or an actor. Errors in the reference: as for rr_call, RR_ERR_ACTOR_DEAD,
    RR_ERR_TYPE for a method of another actor type. */
-#define rr_ask(actor, ...) RR__SEND(rr__ask, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_ask(actor, ...) RR__SEND(rr__ask, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_tell(rr_actor actor, Type_name, x1, ...): sends a message whose
    result nobody wants. Returns what is wrong already; an error of the method
    itself goes to the log. */
-#define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
    Errors: RR_ERR_NOT_FOUND, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; *out is then null. */
@@ -1088,7 +1085,7 @@ struct rr_function {
     int arity;
     int kind;             /* enum rr__kind */
     uint64_t hash;        /* of the signature; with the next two set when it is registered */
-    uint8_t handles;      /* bit i: parameter i is a handle */
+    uint16_t handles;     /* bit i: parameter i is a handle */
     bool is_wordy;        /* each argument takes one word of the slot, see rr__args_pack */
     rr_function *next;    /* the list of everything registered */
     RR__ATOMIC(const rr_function *) drop; /* constructor: the destructor of its type */
@@ -1120,6 +1117,8 @@ enum rr__type_kind {
     RR__KIND_MANY,
     RR__KIND_INTEGER = 32 /* + 2 * size + (is signed) */
 };
+
+enum { RR__MAX_PARAMS = 16 };
 
 /* One argument at a call: a value or, where value is NULL, a reference. */
 typedef struct rr__arg {
@@ -1173,14 +1172,23 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
 rr_status rr__yield(rr_type type, const void *value, const char *site);
 rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site);
 
-/* Counting and pasting. */
-#define RR__COUNT(...)                                                                             \
-    RR__COUNT_(__VA_ARGS__, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, \
-               0)
-#define RR__COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, count, ...) count
+/* Counting and pasting. A list is always closed by one more argument, ~, so that it is never empty.
+   RR__PAIRS: of (type, name) pairs behind the two or three first arguments of a REMOTE_ macro.
+   RR__AFTER: of arguments behind the first. */
+#define RR__PAIRS(...)                                                                             \
+    RR__40TH(__VA_ARGS__, RR__TOO_MANY, RR__TOO_MANY, RR__TOO_MANY, RR__TOO_MANY, 16, 16, 15, 15,  \
+             14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2,  \
+             2, 1, 1, 0, 0, 0, ~)
+#define RR__AFTER(...)                                                                             \
+    RR__20TH(__VA_ARGS__, RR__TOO_MANY, RR__TOO_MANY, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,\
+             3, 2, 1, 0, ~)
+#define RR__20TH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, nth, ...) nth
+#define RR__40TH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, a2, b2, c2, d2, e2,   \
+                 f2, g2, h2, i2, j2, k2, l2, m2, n2, o2, p2, q2, r2, s2, nth, ...)                 \
+    nth
+#define RR__TOO_MANY no_more_than_16_parameters__put_them_into_a_struct
 #define RR__CAT(a, b) RR__CAT_(a, b)
 #define RR__CAT_(a, b) a##b
-#define RR__PICK(prefix, count) RR__CAT(prefix, count)
 #define RR__TEXT(x) RR__TEXT_(x)
 #define RR__TEXT_(x) #x
 #define RR__SITE __FILE__ ":" RR__TEXT(__LINE__)
@@ -1225,162 +1233,112 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
         rr_many: RR__KIND_MANY,                                                                    \
         default: RR__KIND_OTHER)
 
-/* Parameter lists of 0 to 8 (type, name) pairs, in each form that a definition needs. A list is
-   always closed by one more argument (end), so that it is never empty. */
-#define RR__PARAMS_0(end) void
-#define RR__PARAMS_1(T1, a1, end) T1 a1
-#define RR__PARAMS_2(T1, a1, T2, a2, end) T1 a1, T2 a2
-#define RR__PARAMS_3(T1, a1, T2, a2, T3, a3, end) T1 a1, T2 a2, T3 a3
-#define RR__PARAMS_4(T1, a1, T2, a2, T3, a3, T4, a4, end) T1 a1, T2 a2, T3 a3, T4 a4
-#define RR__PARAMS_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end) T1 a1, T2 a2, T3 a3, T4 a4, T5 a5
-#define RR__PARAMS_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                          \
-    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6
-#define RR__PARAMS_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)                  \
-    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7
-#define RR__PARAMS_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)          \
-    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8
-#define RR__SELF_PARAMS_0(Type, end) RR__UNUSED Type *self
-#define RR__SELF_PARAMS_1(Type, ...) RR__UNUSED Type *self, RR__PARAMS_1(__VA_ARGS__)
-#define RR__SELF_PARAMS_2(Type, ...) RR__UNUSED Type *self, RR__PARAMS_2(__VA_ARGS__)
-#define RR__SELF_PARAMS_3(Type, ...) RR__UNUSED Type *self, RR__PARAMS_3(__VA_ARGS__)
-#define RR__SELF_PARAMS_4(Type, ...) RR__UNUSED Type *self, RR__PARAMS_4(__VA_ARGS__)
-#define RR__SELF_PARAMS_5(Type, ...) RR__UNUSED Type *self, RR__PARAMS_5(__VA_ARGS__)
-#define RR__SELF_PARAMS_6(Type, ...) RR__UNUSED Type *self, RR__PARAMS_6(__VA_ARGS__)
-#define RR__SELF_PARAMS_7(Type, ...) RR__UNUSED Type *self, RR__PARAMS_7(__VA_ARGS__)
-#define RR__SELF_PARAMS_8(Type, ...) RR__UNUSED Type *self, RR__PARAMS_8(__VA_ARGS__)
-#define RR__PARAM_TYPES_0(f, end) typedef char rr__arity_##f[1];
-#define RR__PARAM_TYPES_1(f, T1, a1, end)                                                          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef char rr__arity_##f[2];
-#define RR__PARAM_TYPES_2(f, T1, a1, T2, a2, end)                                                  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef char rr__arity_##f[3];
-#define RR__PARAM_TYPES_3(f, T1, a1, T2, a2, T3, a3, end)                                          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef char rr__arity_##f[4];
-#define RR__PARAM_TYPES_4(f, T1, a1, T2, a2, T3, a3, T4, a4, end)                                  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef char rr__arity_##f[5];
-#define RR__PARAM_TYPES_5(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef char rr__arity_##f[6];
-#define RR__PARAM_TYPES_6(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef T6 rr__p6_##f;                                                                         \
-    typedef char rr__arity_##f[7];
-#define RR__PARAM_TYPES_7(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef T6 rr__p6_##f;                                                                         \
-    typedef T7 rr__p7_##f;                                                                         \
-    typedef char rr__arity_##f[8];
-#define RR__PARAM_TYPES_8(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef T6 rr__p6_##f;                                                                         \
-    typedef T7 rr__p7_##f;                                                                         \
-    typedef T8 rr__p8_##f;                                                                         \
-    typedef char rr__arity_##f[9];
-#define RR__TYPE_LIST_0(end) {RR__VOID_TYPE}
-#define RR__TYPE_LIST_1(T1, a1, end) {RR__TYPE(T1)}
-#define RR__TYPE_LIST_2(T1, a1, T2, a2, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}
-#define RR__TYPE_LIST_3(T1, a1, T2, a2, T3, a3, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}
-#define RR__TYPE_LIST_4(T1, a1, T2, a2, T3, a3, T4, a4, end)                                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}
-#define RR__TYPE_LIST_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}
-#define RR__TYPE_LIST_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}
-#define RR__TYPE_LIST_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}
-#define RR__TYPE_LIST_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}, {RR__TYPE(T8)}
-#define RR__LOAD(f, i)                                                                             \
+/* Maps: m(f, i, T, a) for each of k pairs, or m(f, i, x) for each of k arguments, i counted from
+   the one given. EACH puts nothing between them; LIST and ITEMS commas, and are m_0 for none. */
+#define RR__EACH(k) RR__CAT(RR__EACH_, k)
+#define RR__LIST(k) RR__CAT(RR__LIST_, k)
+#define RR__ITEMS(k) RR__CAT(RR__ITEMS_, k)
+#define RR__NEXT(i) RR__CAT(RR__NEXT_, i)
+#define RR__NEXT_1 2
+#define RR__NEXT_2 3
+#define RR__NEXT_3 4
+#define RR__NEXT_4 5
+#define RR__NEXT_5 6
+#define RR__NEXT_6 7
+#define RR__NEXT_7 8
+#define RR__NEXT_8 9
+#define RR__NEXT_9 10
+#define RR__NEXT_10 11
+#define RR__NEXT_11 12
+#define RR__NEXT_12 13
+#define RR__NEXT_13 14
+#define RR__NEXT_14 15
+#define RR__NEXT_15 16
+#define RR__NEXT_16 17
+#define RR__EACH_0(m, f, i, ...)
+#define RR__EACH_1(m, f, i, T, a, ...) m(f, i, T, a)
+#define RR__EACH_2(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_1(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_3(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_2(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_4(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_3(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_5(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_4(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_6(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_5(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_7(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_6(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_8(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_7(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_9(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_8(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_10(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_9(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_11(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_10(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_12(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_11(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_13(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_12(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_14(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_13(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_15(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_14(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_16(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_15(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_0(m, f, i, ...) m##_0
+#define RR__LIST_1(m, f, i, T, a, ...) m(f, i, T, a)
+#define RR__LIST_2(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_1(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_3(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_2(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_4(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_3(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_5(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_4(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_6(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_5(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_7(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_6(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_8(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_7(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_9(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_8(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_10(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_9(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_11(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_10(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_12(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_11(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_13(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_12(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_14(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_13(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_15(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_14(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_16(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_15(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_0(m, f, i, ...) m##_0
+#define RR__ITEMS_1(m, f, i, x, ...) m(f, i, x)
+#define RR__ITEMS_2(m, f, i, x, ...) m(f, i, x), RR__ITEMS_1(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_3(m, f, i, x, ...) m(f, i, x), RR__ITEMS_2(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_4(m, f, i, x, ...) m(f, i, x), RR__ITEMS_3(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_5(m, f, i, x, ...) m(f, i, x), RR__ITEMS_4(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_6(m, f, i, x, ...) m(f, i, x), RR__ITEMS_5(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_7(m, f, i, x, ...) m(f, i, x), RR__ITEMS_6(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_8(m, f, i, x, ...) m(f, i, x), RR__ITEMS_7(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_9(m, f, i, x, ...) m(f, i, x), RR__ITEMS_8(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_10(m, f, i, x, ...) m(f, i, x), RR__ITEMS_9(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_11(m, f, i, x, ...) m(f, i, x), RR__ITEMS_10(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_12(m, f, i, x, ...) m(f, i, x), RR__ITEMS_11(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_13(m, f, i, x, ...) m(f, i, x), RR__ITEMS_12(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_14(m, f, i, x, ...) m(f, i, x), RR__ITEMS_13(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_15(m, f, i, x, ...) m(f, i, x), RR__ITEMS_14(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_16(m, f, i, x, ...) m(f, i, x), RR__ITEMS_15(m, f, RR__NEXT(i), __VA_ARGS__)
+
+/* What a definition needs of each of its pairs. */
+#define RR__PARAM_TYPE(f, i, T, a) typedef T rr__p##i##_##f;
+#define RR__PARAM_TYPES(k, f, ...)                                                                 \
+    RR__EACH(k)(RR__PARAM_TYPE, f, 1, __VA_ARGS__) typedef char rr__arity_##f[k + 1];
+#define RR__PARAM(f, i, T, a) T a
+#define RR__PARAM_0 void
+#define RR__AND_PARAM(f, i, T, a) , T a
+#define RR__PARAMS(k, ...) RR__LIST(k)(RR__PARAM, ~, 1, __VA_ARGS__)
+#define RR__SELF_PARAMS(k, Type, ...)                                                              \
+    RR__UNUSED Type *self RR__EACH(k)(RR__AND_PARAM, ~, 1, __VA_ARGS__)
+#define RR__TYPE_OF(f, i, T, a) {RR__TYPE(T)}
+#define RR__TYPE_OF_0 {RR__VOID_TYPE}
+#define RR__LOAD(f, i, T, a)                                                                       \
     rr__p##i##_##f rr__a##i;                                                                       \
     memcpy((void *)&rr__a##i, rr__args[i - 1], sizeof rr__a##i);
-#define RR__LOADS_0(f)
-#define RR__LOADS_1(f) RR__LOAD(f, 1)
-#define RR__LOADS_2(f) RR__LOADS_1(f) RR__LOAD(f, 2)
-#define RR__LOADS_3(f) RR__LOADS_2(f) RR__LOAD(f, 3)
-#define RR__LOADS_4(f) RR__LOADS_3(f) RR__LOAD(f, 4)
-#define RR__LOADS_5(f) RR__LOADS_4(f) RR__LOAD(f, 5)
-#define RR__LOADS_6(f) RR__LOADS_5(f) RR__LOAD(f, 6)
-#define RR__LOADS_7(f) RR__LOADS_6(f) RR__LOAD(f, 7)
-#define RR__LOADS_8(f) RR__LOADS_7(f) RR__LOAD(f, 8)
-#define RR__PASS_0()
-#define RR__PASS_1() rr__a1
-#define RR__PASS_2() rr__a1, rr__a2
-#define RR__PASS_3() rr__a1, rr__a2, rr__a3
-#define RR__PASS_4() rr__a1, rr__a2, rr__a3, rr__a4
-#define RR__PASS_5() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5
-#define RR__PASS_6() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6
-#define RR__PASS_7() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6, rr__a7
-#define RR__PASS_8() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6, rr__a7, rr__a8
-#define RR__PASS_SELF_0(Type) (Type *)rr__self
-#define RR__PASS_SELF_1(Type) (Type *)rr__self, RR__PASS_1()
-#define RR__PASS_SELF_2(Type) (Type *)rr__self, RR__PASS_2()
-#define RR__PASS_SELF_3(Type) (Type *)rr__self, RR__PASS_3()
-#define RR__PASS_SELF_4(Type) (Type *)rr__self, RR__PASS_4()
-#define RR__PASS_SELF_5(Type) (Type *)rr__self, RR__PASS_5()
-#define RR__PASS_SELF_6(Type) (Type *)rr__self, RR__PASS_6()
-#define RR__PASS_SELF_7(Type) (Type *)rr__self, RR__PASS_7()
-#define RR__PASS_SELF_8(Type) (Type *)rr__self, RR__PASS_8()
-
-/* From the number of arguments of a REMOTE_ macro to that of pairs; 2 or 3 stand before them. */
-#define RR__PAIRS(count) RR__CAT(RR__PAIRS_, count)
-#define RR__PAIRS_2 0
-#define RR__PAIRS_3 0
-#define RR__PAIRS_4 1
-#define RR__PAIRS_5 1
-#define RR__PAIRS_6 2
-#define RR__PAIRS_7 2
-#define RR__PAIRS_8 3
-#define RR__PAIRS_9 3
-#define RR__PAIRS_10 4
-#define RR__PAIRS_11 4
-#define RR__PAIRS_12 5
-#define RR__PAIRS_13 5
-#define RR__PAIRS_14 6
-#define RR__PAIRS_15 6
-#define RR__PAIRS_16 7
-#define RR__PAIRS_17 7
-#define RR__PAIRS_18 8
-#define RR__PAIRS_19 8
+#define RR__PASS(f, i, T, a) rr__a##i
+#define RR__PASS_0
+#define RR__AND_PASS(f, i, T, a) , rr__a##i
+#define RR__PASSED(k, ...) RR__LIST(k)(RR__PASS, ~, 1, __VA_ARGS__)
+#define RR__SELF_PASSED(k, Type, ...)                                                              \
+    (Type *)rr__self RR__EACH(k)(RR__AND_PASS, ~, 1, __VA_ARGS__)
 
 /* `void` is told from every other result type by pasting: RR__IS_void counts as two arguments. */
 #define RR__IS_void void, void
 #define RR__IF_VOID(...) RR__IF_VOID_(__VA_ARGS__, VOID, VALUE, none)
 #define RR__IF_VOID_(a, b, which, ...) which
-#define RR__RETURN(R, call) RR__PICK(RR__RETURN_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R, call)
+#define RR__RETURN(R, call) RR__CAT(RR__RETURN_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R, call)
 #define RR__RETURN_VOID(R, call) (void)rr__result, call
 #define RR__RETURN_VALUE(R, call)                                                                  \
     R rr__value = call;                                                                            \
     memcpy(rr__result, &rr__value, sizeof rr__value)
-#define RR__RESULT(R) RR__PICK(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
+#define RR__RESULT(R) RR__CAT(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
 #define RR__RESULT_VOID(R) {RR__VOID_TYPE}
 #define RR__RESULT_VALUE(R) {RR__TYPE(R)}
 #define RR__NO_SELF {"", 0, 1, RR__KIND_VOID}
@@ -1391,10 +1349,11 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #define RR__DESCRIBE(k, symbol, f, kind_, result_, self_, item_, invoke, ...)                      \
     static void rr__thunk_##symbol(void *rr__self, void *const *rr__args, void *rr__result) {      \
         (void)rr__self, (void)rr__args;                                                            \
-        RR__CAT(RR__LOADS_, k)(f)                                                                  \
+        RR__EACH(k)(RR__LOAD, f, 1, __VA_ARGS__)                                                   \
         invoke;                                                                                    \
     }                                                                                              \
-    static const rr_type rr__types_##symbol[] = {RR__CAT(RR__TYPE_LIST_, k)(__VA_ARGS__)};         \
+    static const rr_type rr__types_##symbol[] = {                                                  \
+        RR__LIST(k)(RR__TYPE_OF, f, 1, __VA_ARGS__)};                                              \
     rr_function rr__##symbol = {.name = #f,                                                        \
                                 .thunk = rr__thunk_##symbol,                                       \
                                 .params = rr__types_##symbol,                                      \
@@ -1409,38 +1368,38 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 
 #define RR__FN_DECLARE(k, ...) RR__FN_DECLARE_(k, __VA_ARGS__)
 #define RR__FN_DECLARE_(k, R, f, ...)                                                              \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    RR__PARAM_TYPES(k, f, __VA_ARGS__)                                                             \
     extern rr_function rr__fn_##f;                                                                 \
-    R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+    R f(RR__PARAMS(k, __VA_ARGS__))
 #define RR__FN(k, ...) RR__FN_(k, __VA_ARGS__)
 #define RR__FN_(k, R, f, ...)                                                                      \
     RR__FN_DECLARE_(k, R, f, __VA_ARGS__);                                                         \
     RR__DESCRIBE(k, fn_##f, f, RR__FUNCTION, RR__RESULT(R), RR__NO_SELF, RR__NO_SELF,              \
-                 RR__RETURN(R, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                           \
-    R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+                 RR__RETURN(R, f(RR__PASSED(k, __VA_ARGS__))), __VA_ARGS__)                        \
+    R f(RR__PARAMS(k, __VA_ARGS__))
 
 #define RR__STREAM_DECLARE(k, ...) RR__STREAM_DECLARE_(k, __VA_ARGS__)
 #define RR__STREAM_DECLARE_(k, T, f, ...)                                                          \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    RR__PARAM_TYPES(k, f, __VA_ARGS__)                                                             \
     extern rr_function rr__stream_##f;                                                             \
-    void f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+    void f(RR__PARAMS(k, __VA_ARGS__))
 #define RR__STREAM_FN(k, ...) RR__STREAM_FN_(k, __VA_ARGS__)
 #define RR__STREAM_FN_(k, T, f, ...)                                                               \
     RR__STREAM_DECLARE_(k, T, f, __VA_ARGS__);                                                     \
     RR__DESCRIBE(k, stream_##f, f, RR__FUNCTION, RR__RESULT(void), RR__NO_SELF, RR__RESULT(T),     \
-                 RR__RETURN(void, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                        \
-    void f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+                 RR__RETURN(void, f(RR__PASSED(k, __VA_ARGS__))), __VA_ARGS__)                     \
+    void f(RR__PARAMS(k, __VA_ARGS__))
 
 /* Methods; a constructor is one without a result, a destructor one without parameters either. */
 #define RR__MEMBER_DECLARE(k, R, symbol, Type, f, ...)                                             \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    RR__PARAM_TYPES(k, f, __VA_ARGS__)                                                             \
     extern rr_function rr__##symbol;                                                               \
-    R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
+    R f(RR__SELF_PARAMS(k, Type, __VA_ARGS__))
 #define RR__MEMBER(k, R, symbol, kind, Type, f, ...)                                               \
     RR__MEMBER_DECLARE(k, R, symbol, Type, f, __VA_ARGS__);                                        \
     RR__DESCRIBE(k, symbol, f, kind, RR__RESULT(R), RR__SELF(Type), RR__NO_SELF,                   \
-                 RR__RETURN(R, f(RR__CAT(RR__PASS_SELF_, k)(Type))), __VA_ARGS__)                  \
-    R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
+                 RR__RETURN(R, f(RR__SELF_PASSED(k, Type, __VA_ARGS__))), __VA_ARGS__)             \
+    R f(RR__SELF_PARAMS(k, Type, __VA_ARGS__))
 #define RR__METHOD_DECLARE(k, ...) RR__METHOD_DECLARE_(k, __VA_ARGS__)
 #define RR__METHOD_DECLARE_(k, R, Type, m, ...)                                                    \
     RR__MEMBER_DECLARE(k, R, method_##Type##_##m, Type, Type##_##m, __VA_ARGS__)
@@ -1470,102 +1429,35 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
          default: RR__NULL_REF)}
 #define RR__FITTING(P, x) _Generic((x), rr_ref: *(const P *)rr__nil, default: (x))
 #define RR__NULL_REF ((rr_ref){0, 0, 0})
-#define RR__ARGS_0(f, end) NULL
-#define RR__ARGS_1(f, x1, end)                                                                     \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1)}
-#define RR__ARGS_2(f, x1, x2, end)                                                                 \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2)}
-#define RR__ARGS_3(f, x1, x2, x3, end)                                                             \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3)}
-#define RR__ARGS_4(f, x1, x2, x3, x4, end)                                                         \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4)}
-#define RR__ARGS_5(f, x1, x2, x3, x4, x5, end)                                                     \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5)}
-#define RR__ARGS_6(f, x1, x2, x3, x4, x5, x6, end)                                                 \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6)}
-#define RR__ARGS_7(f, x1, x2, x3, x4, x5, x6, x7, end)                                             \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7)}
-#define RR__ARGS_8(f, x1, x2, x3, x4, x5, x6, x7, x8, end)                                         \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7), RR__ARG(f, 8, x8)}
-/* From the number of arguments of a call, the function's name among them, to what is passed on. */
-#define RR__ARGS(count, f, ...) RR__CAT(RR__ARGS_, RR__LESS(count))(f, __VA_ARGS__)
-#define RR__ARITY(count, f)                                                                        \
-    ((count) - 1 +                                                                                 \
-     RR__REQUIRE(sizeof(rr__arity_##f) == (count), "wrong number of arguments for " #f))
-#define RR__LESS(count) RR__CAT(RR__LESS_, count)
-#define RR__LESS_1 0
-#define RR__LESS_2 1
-#define RR__LESS_3 2
-#define RR__LESS_4 3
-#define RR__LESS_5 4
-#define RR__LESS_6 5
-#define RR__LESS_7 6
-#define RR__LESS_8 7
-#define RR__LESS_9 8
-#define RR__CALL(count, ...) RR__CALL_(count, __VA_ARGS__)
-#define RR__CALL_(n, f, ...)                                                                       \
-    rr__call(&rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__CALL_WITH(options, n, ...) RR__CALL_WITH_(options, n, __VA_ARGS__)
-#define RR__CALL_WITH_(options, n, f, ...)                                                         \
-    rr__call_with(options, &rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__CALL_STREAM(options, n, ...) RR__CALL_STREAM_(options, n, __VA_ARGS__)
-#define RR__CALL_STREAM_(options, n, f, ...)                                                       \
-    rr__call_stream(options, &rr__stream_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f),      \
+#define RR__ARG_0 {NULL, RR__NULL_REF}
+#define RR__ARGS(k, f, ...) (const rr__arg[]){RR__ITEMS(k)(RR__ARG, f, 1, __VA_ARGS__)}
+#define RR__ARITY(k, f)                                                                            \
+    ((k) + RR__REQUIRE(sizeof(rr__arity_##f) == (k) + 1, "wrong number of arguments for " #f))
+#define RR__CALL(k, ...) RR__CALL_(k, __VA_ARGS__)
+#define RR__CALL_(k, f, ...)                                                                       \
+    rr__call(&rr__fn_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__CALL_WITH(options, k, ...) RR__CALL_WITH_(options, k, __VA_ARGS__)
+#define RR__CALL_WITH_(options, k, f, ...)                                                         \
+    rr__call_with(options, &rr__fn_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__CALL_STREAM(options, k, ...) RR__CALL_STREAM_(options, k, __VA_ARGS__)
+#define RR__CALL_STREAM_(options, k, f, ...)                                                       \
+    rr__call_stream(options, &rr__stream_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f),        \
                     RR__SITE)
-#define RR__SPAWN(options, n, ...) RR__SPAWN_(options, n, __VA_ARGS__)
-#define RR__SPAWN_(options, n, f, ...)                                                             \
-    rr__spawn(options, &rr__create_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__SEND(how, actor, n, ...) RR__SEND_(how, actor, n, __VA_ARGS__)
-#define RR__SEND_(how, actor, n, f, ...)                                                           \
-    how((actor), &rr__method_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__NAMED(x)                                                                               \
+#define RR__SPAWN(options, k, ...) RR__SPAWN_(options, k, __VA_ARGS__)
+#define RR__SPAWN_(options, k, f, ...)                                                             \
+    rr__spawn(options, &rr__create_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__SEND(how, actor, k, ...) RR__SEND_(how, actor, k, __VA_ARGS__)
+#define RR__SEND_(how, actor, k, f, ...)                                                           \
+    how((actor), &rr__method_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__NAMED(f, i, x)                                                                         \
     {_Generic((x), rr_ref: RR__NO_VALUE, default: (x)),                                            \
      _Generic((x), rr_ref: (x), default: RR__NULL_REF)}
+#define RR__NAMED_0 {RR__NO_VALUE, RR__NULL_REF}
 #define RR__NO_VALUE ((rr_value){{NULL, 0, 0, 0}, NULL})
-#define RR__NAMED_0(end) NULL
-#define RR__NAMED_1(x1, end)                                                                       \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1)}
-#define RR__NAMED_2(x1, x2, end)                                                                   \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2)}
-#define RR__NAMED_3(x1, x2, x3, end)                                                               \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3)}
-#define RR__NAMED_4(x1, x2, x3, x4, end)                                                           \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4)}
-#define RR__NAMED_5(x1, x2, x3, x4, x5, end)                                                       \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5)}
-#define RR__NAMED_6(x1, x2, x3, x4, x5, x6, end)                                                   \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6)}
-#define RR__NAMED_7(x1, x2, x3, x4, x5, x6, x7, end)                                               \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7)}
-#define RR__NAMED_8(x1, x2, x3, x4, x5, x6, x7, x8, end)                                           \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7), RR__NAMED(x8)}
-#define RR__CALL_NAMED(count, ...) RR__CALL_NAMED_(count, __VA_ARGS__)
-#define RR__CALL_NAMED_(n, name, ...)                                                              \
-    rr__call_named((name), RR__CAT(RR__NAMED_, RR__LESS(n))(__VA_ARGS__), n - 1, RR__SITE)
+#define RR__CALL_NAMED(k, ...) RR__CALL_NAMED_(k, __VA_ARGS__)
+#define RR__CALL_NAMED_(k, name, ...)                                                              \
+    rr__call_named((name), (const rr__named_arg[]){RR__ITEMS(k)(RR__NAMED, ~, 1, __VA_ARGS__)}, k, \
+                   RR__SITE)
 // clang-format on
 
 #ifdef __cplusplus
@@ -2633,10 +2525,9 @@ struct rr__object {
         const char *type_name; /* put object */
     } of;
     uint32_t slot;
-    uint8_t kind;       /* enum rr__kind */
-    uint8_t place;      /* of the value: enum rr__place or block class */
-    uint8_t args_place; /* of the arguments, likewise */
-    uint8_t by_ref;     /* bit i: argument i is an object, not a value */
+    uint16_t by_ref; /* bit i: argument i is an object, not a value */
+    uint8_t kind;    /* enum rr__kind */
+    uint8_t place;   /* of the value: enum rr__place or block class */
 
     /* The second line: who made it, and what it waits for or is waited for by. */
     RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
@@ -2661,12 +2552,12 @@ struct rr__object {
     } extra;
     RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
     RR__ATOMIC(uint8_t) flags;    /* enum rr__flags; the owner writes */
-    union {
-        bool is_held;   /* a message: it went through a lane */
-        bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
-    };
+    uint8_t args_place; /* of the arguments: as place; of wordy functions always the slot */
     uint8_t lane_flags; /* held: enum rr__lane_flags; shard lock of its actor */
-    uint8_t attempt;    /* a message: so many ended with a crash of its actor, 255 at most */
+    union {
+        uint8_t attempt; /* a message: so many ended with a crash of its actor, 255 at most */
+        bool is_listed;  /* an actor: it lies in the inbox; under the runtime's lock */
+    };
 };
 
 enum rr__flags {
@@ -2675,8 +2566,13 @@ enum rr__flags {
     RR__IS_MORE = 4,    /* a reader of a stream waits for it; internal, as the next one */
     RR__IS_SPACE = 8,   /* the body of a stream waits for it */
     RR__IS_RECIPE = 16, /* it is never submitted, see rr__recipe_of */
+    RR__IS_HELD = 32,   /* a message that went through a lane */
     RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE | RR__IS_RECIPE
 };
+
+_Static_assert(offsetof(rr__object, dependents) == 64 || sizeof(void *) != 8,
+               "the first line of a slot is what another thread needs");
+_Static_assert(sizeof(rr__object) == 128 || sizeof(void *) != 8, "a slot is two lines");
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
 enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
@@ -2751,6 +2647,11 @@ static RR__INLINE bool rr__is_decided(rr__object *o) {
 
 static rr_status rr__status_by(uint64_t word) {
     return word & RR__IS_CANCELLED ? RR_ERR_CANCELLED : RR_ERR_TIMEOUT;
+}
+
+/* The owner's flags. */
+static inline void rr__flag_set(rr__object *o, enum rr__flags flag) {
+    rr__store_relaxed(&o->flags, (uint8_t)(rr__load_relaxed(&o->flags) | flag)); /* nobody else's */
 }
 
 /* The owner's change of a pending state; false if the task was decided meanwhile (rule R4). */
@@ -3921,7 +3822,7 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
     o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
     rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
-    o->is_held = false, o->lane_flags = o->attempt = 0;
+    o->lane_flags = o->attempt = 0;
     rr__store_relaxed(&o->flags, (uint8_t)0);              /* published with word */
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
@@ -4053,8 +3954,8 @@ static rr__object *rr__contained(rr__context *cx, rr__object *o) {
     return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
 }
 
-/* The next live object from slot number *slot on, counted for the caller; NULL after the last one. So
-   it may be looked at while others go on. */
+/* The next live object from slot number *slot on, counted for the caller; NULL after the last one.
+   So it may be looked at while others go on. */
 static rr__object *rr__live_next(rr__context *cx, uint32_t *slot) {
     for (rr__object *o; (o = rr__slot_at(cx->runtime, *slot)); ++*slot) {
         uint64_t id = rr__load_acquire(&o->id);
@@ -4399,8 +4300,7 @@ static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->lock);
     if (!is_actor || !o->is_listed) {
-        o->is_listed = is_actor;
-        if (is_actor) rr__share(o);
+        if (is_actor) o->is_listed = true, rr__share(o);
         rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
         rr__store_seq_cst(&rt->has_inbox, 1);
     }
@@ -4413,7 +4313,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
     rr__lock(&rt->lock);
     rr__object *o = rt->inbox_first;
-    bool is_actor = o && o->is_listed;
+    bool is_actor = o && o->kind == RR__CONSTRUCTOR;
     if (is_actor) o->is_listed = false;
     if (o && !(rt->inbox_first = o->next)) {
         rt->inbox_last = NULL;
@@ -5166,7 +5066,7 @@ static void rr__registry_measure(rr_function *fn) {
         int kind = fn->params[i].kind;
         bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
         bool is_object = kind == RR__KIND_BYTES || kind == RR__KIND_MANY;
-        if (is_handle) fn->handles |= (uint8_t)(1u << i);
+        if (is_handle) fn->handles |= (uint16_t)(1u << i);
         if (!is_handle && !is_object && fn->params[i].size > 8) fn->is_wordy = false;
     }
 }
@@ -5223,7 +5123,8 @@ static rr_status rr__registry_report(const rr_config *config) {
 }
 
 rr_status rr_register(rr_function *fn) {
-    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > 8) return RR_ERR_INVALID;
+    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > RR__MAX_PARAMS)
+        return RR_ERR_INVALID;
     rr__link(fn);
     rr_status status = rr__registry_refresh();
     if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;
@@ -7805,11 +7706,11 @@ static void rr__outcome_free(rr__context *cx, rr__object *o) {
 /* Arguments lie one behind the other in steps of 8 bytes, in the slot's words if they fit: a
    value as itself, everything counted as the address of its slot. Of a wordy function (at most four
    parameters, none larger than 8 bytes) argument i is word i, however it came. */
-static inline bool rr__is_counted(const rr_function *fn, uint8_t by_ref, int i) {
+static inline bool rr__is_counted(const rr_function *fn, uint16_t by_ref, int i) {
     return ((by_ref | fn->handles) >> i) & 1;
 }
 
-static inline size_t rr__arg_bytes(const rr_function *fn, uint8_t by_ref, int i) {
+static inline size_t rr__arg_bytes(const rr_function *fn, uint16_t by_ref, int i) {
     if (fn->is_wordy || rr__is_counted(fn, by_ref, i)) return 8;
     return ((size_t)fn->params[i].size + 7) / 8 * 8;
 }
@@ -7845,7 +7746,8 @@ static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
 
 /* Nothing but values in the slot, as most tasks have? */
 static RR__INLINE bool rr__args_are_plain(const rr__object *task) {
-    return task->args_place == RR__IN_SLOT && !(task->by_ref | task->of.fn->handles);
+    const rr_function *fn = task->of.fn; /* args_place lies in the second line */
+    return !(task->by_ref | fn->handles) && (fn->is_wordy || task->args_place == RR__IN_SLOT);
 }
 
 static RR__INLINE void rr__args_release(rr__context *cx, rr__object *task) {
@@ -7955,14 +7857,14 @@ static rr_status rr__args_store(rr__context *cx, rr__object *task, const rr__pac
 static rr__error *rr__arg_pack(rr__context *cx, rr__object *task, int i, const rr__arg *arg,
                                rr__packed *out) {
     rr_status status = rr__arg_check(cx, task->of.fn, i, arg, task->site, out);
-    if (out->is_ref) task->by_ref |= (uint8_t)(1u << i);
+    if (out->is_ref) task->by_ref |= (uint16_t)(1u << i);
     return status == RR_OK ? NULL : rr__arg_error(cx, task, i, status, out->counted);
 }
 
 static RR__NOINLINE rr__error *rr__args_pack_any(rr__context *cx, rr__object *task,
                                                  const rr__arg *args) {
     const rr_function *fn = task->of.fn;
-    rr__packed packed[8];
+    rr__packed packed[RR__MAX_PARAMS];
     rr__error *error = NULL;
     int n = 0;
     for (; n < fn->arity && !error; n++) error = rr__arg_pack(cx, task, n, &args[n], &packed[n]);
@@ -8640,8 +8542,8 @@ static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const
     if (RR__LIKELY(!is_loaded)) status = rr__result_prepare(cx, fn, result);
     else result->block = NULL;
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
-    void *args[8];
-    rr__view views[8];
+    void *args[RR__MAX_PARAMS];
+    rr__view views[RR__MAX_PARAMS];
     rr__frame_open(cx, frame);
     rr__error *error = NULL;
     if (RR__UNLIKELY(is_loaded)) error = rr__load(cx, task, args, views, result);
@@ -9190,7 +9092,7 @@ static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *erro
 }
 
 static void rr__pending_begin(rr__context *cx, rr__object *task) {
-    rr__store_relaxed(&task->flags, (uint8_t)(rr__load_relaxed(&task->flags) | RR__IS_PENDING));
+    rr__flag_set(task, RR__IS_PENDING);
     rr__add_seq_cst(&cx->runtime->tasks->pending, (int64_t)1);
 }
 
@@ -9460,8 +9362,7 @@ static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__obje
     rr__care *care = actor->extra.own->care;
     if (!care->max_pending) return NULL;
     if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
-        rr__store_relaxed(&message->flags,
-                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_PENDING));
+        rr__flag_set(message, RR__IS_PENDING);
         return NULL;
     }
     rr__sub_seq_cst(&care->pending, 1);
@@ -9571,8 +9472,13 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     return is_in;
 }
 
+/* Its owner asks. */
+static bool rr__is_held(rr__object *message) {
+    return (rr__load_relaxed(&message->flags) & RR__IS_HELD) != 0;
+}
+
 static bool rr__lane_leave(rr__context *cx, rr__object *message) {
-    return !message->is_held || rr__lane_step(cx, message, true);
+    return !rr__is_held(message) || rr__lane_step(cx, message, true);
 }
 
 /* A cancelled message does not hold back those behind it. One that has its arguments is nobody's
@@ -9653,7 +9559,7 @@ static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
 
 /* All arguments of a message are there. */
 static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (!message->is_held) rr__message_post(cx, message);
+    if (!rr__is_held(message)) rr__message_post(cx, message);
     else if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
 }
 
@@ -9662,7 +9568,7 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold
     rr__actor *a = lane->actor->extra.own;
     *hold = (rr__hold){lane, NULL};
     message->data.hold = hold;
-    message->is_held = true;
+    rr__flag_set(message, RR__IS_HELD);
     message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);
     if (lane->first) {
         lane->last->data.hold->next = message;
@@ -9725,9 +9631,9 @@ struct rr__actors {
     rr__name *names; /* of living actors; under the global lock */
 };
 
-/* Living, for the table: not doomed, and counted; a count that has gone to 0 does not come back. So a
-   name is free from the moment that it finds nobody, also while the destructor runs. Under the global
-   lock, where what lies in the table is still an actor: its name goes before its slot does. */
+/* Living, for the table: not doomed, and counted; a count that has gone to 0 does not come back. So
+   a name is free from the moment that it finds nobody, also while the destructor runs. Under the
+   global lock, where what lies in the table is still an actor: its name goes before its slot. */
 static bool rr__is_living(rr__object *actor) {
     uint64_t word = rr__load_acquire(&actor->word); /* pairs with rr__actor_doom */
     return (word & RR__COUNT_MASK) && !(word & RR__IS_DOOMED);
@@ -10566,9 +10472,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
-    if (is_told)
-        rr__store_relaxed(&message->flags,
-                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_TOLD));
+    if (is_told) rr__flag_set(message, RR__IS_TOLD);
     rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
         rr__message_post(cx, message);
@@ -11067,8 +10971,8 @@ static void rr__runtime_free(rr_runtime *rt) {
 
 /* Attaching: a thread from outside gets a context in a runtime at its first call, and keeps the
    runtime's memory until it lets go: at its next call after the runtime has stopped, or at its
-   end. So no call of such a thread can touch freed memory, and no call needs a lock for that. What a
-   thread has chosen (rr_runtime_use) it is attached to; a runtime that has gone meanwhile is found
+   end. So no call of such a thread can touch freed memory, and no call needs a lock for that. What
+   a thread has chosen (rr_runtime_use) it is attached to; a runtime that has gone meanwhile is found
    to be by its absence from the list, and nothing of it is looked at.
    Locks: the global one, then rr_runtime.lock. */
 
@@ -12403,7 +12307,7 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr_function *fn = name ? rr__registry_find(name) : NULL;
     rr__error *error = rr__named_error(cx, fn, name ? name : "(null)", args, n);
     if (error) return rr__failed_ref(cx, error, site);
-    rr__arg plain[8];
+    rr__arg plain[RR__MAX_PARAMS];
     for (size_t i = 0; i < n; i++)
         plain[i] = (rr__arg){args[i].value.type.name ? args[i].value.data : NULL, args[i].ref};
     if (cx->runtime->config.max_pending) rr__make_way(cx);

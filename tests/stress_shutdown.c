@@ -101,8 +101,8 @@ static void wait_in_vain(void *data) {
     }
 }
 
-/* Bodies that were cancelled may still be returning when the runtime ends, and give up what they have
-   only then: no leak. */
+/* Bodies that were cancelled may still be returning when the runtime ends, and give up what they
+   have only then: no leak. */
 static atomic_bool gate_is_open;
 REMOTE_FN(rr_bytes, shutdown_late, rr_bytes, b, int, how) {
     while (how && !rr_cancelled() && !gate_is_open) sched_yield();

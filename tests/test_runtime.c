@@ -653,7 +653,7 @@ TEST(leak_report_is_silent_without_leaks) {
     if (!CHECK(fixture_messages(&f) == 0)) fprintf(stderr, "%s", f.log);
 }
 
-/* Bodies that were cancelled return while the runtime ends, and give up what they have only then. */
+/* Bodies that were cancelled return while the runtime ends, and give up what they have then. */
 REMOTE_FN(int, runtime_turns_late, rr_bytes, b, rr_ref, one) {
     int v = 0;
     while (!rr_cancelled()) (void)rr_get_timeout(int, one, &v, 0);

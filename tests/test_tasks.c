@@ -7,8 +7,13 @@
 #include "test.h"
 #include "fixture.h"
 
-typedef struct point { double x, y; } point;
-typedef struct block { int first; char rest[2000]; } block;
+typedef struct point {
+    double x, y;
+} point;
+typedef struct block {
+    int first;
+    char rest[2000];
+} block;
 
 REMOTE_FN(int, tasks_p0) { return 1; }
 REMOTE_FN(int, tasks_p1, int, a) { return a; }
@@ -173,7 +178,9 @@ TEST_RUN(reference_in_an_object_is_passed_as_it_is, .workers = 1) {
     CHECK(rr_get_void(rr_call(tasks_p1, box)) == RR_ERR_TYPE);
 }
 
-typedef struct Cell { int v; } Cell;
+typedef struct Cell {
+    int v;
+} Cell;
 REMOTE_ACTOR(Cell, create, int, v) { self->v = v; }
 REMOTE_METHOD(int, Cell, get) { return self->v; }
 REMOTE_FN(rr_actor, tasks_cell, int, v) { return rr_spawn(Cell_create, v); }
@@ -211,8 +218,7 @@ static void gather_this_many(size_t n, bool late) {
     fixture f;
     START(&f, .workers = 2);
     rr_ref *refs = calloc(n + 1, sizeof *refs);
-    for (size_t i = 0; i < n; i++)
-        refs[i] = late ? rr_call(tasks_p1, (int)i) : rr_put(int, (int)i);
+    for (size_t i = 0; i < n; i++) refs[i] = late ? rr_call(tasks_p1, (int)i) : rr_put(int, (int)i);
     rr_ref all = rr_gather(refs, n);
     for (size_t i = 0; i < n; i++) rr_release(refs[i]); /* the gathered object counts them */
     long v = 0;
@@ -395,6 +401,113 @@ TEST_RUN(several_threads_submit_at_once, .workers = 2) {
     for (int i = 0; i < 4; i++) outside_start(&threads[i], f->runtime, call_many, &failures);
     for (int i = 0; i < 4; i++) outside_join(&threads[i]);
     CHECK(failures == 0 && objects_settle_at(0));
+}
+
+/* ---- sixteen parameters ---- */
+
+typedef struct triple {
+    double x, y, z;
+} triple;
+
+REMOTE_FN(int64_t, sum_of_nine, int, a, int, b, int, c, int, d, int, e, int, f, int, g, int, h, int,
+          i) {
+    return a + 10 * b + 100 * c + d + e + f + g + h + (int64_t)1000000 * i;
+}
+REMOTE_FN(int64_t, sum_of_sixteen, int8_t, a, int, b, int64_t, c, double, d, triple, e, rr_bytes, f,
+          rr_ref, g, rr_actor, h, bool, i, float, j, uint16_t, k, int, l, triple, m, rr_many, n,
+          char, o, int64_t, p) {
+    int inner = 0;
+    rr_status status = rr_get(int, g, &inner);
+    int64_t sum =
+        a + b + c + (int64_t)d + (int64_t)(e.x + e.z) + (int64_t)f.size + inner + h.slot * 0;
+    sum += i + (int64_t)j + k + l + (int64_t)m.y + (int64_t)n.count + o + p;
+    return status == RR_OK ? sum : -1;
+}
+
+typedef struct Wide {
+    int sum;
+} Wide;
+REMOTE_ACTOR(Wide, create, int, a, int, b, int, c, int, d, int, e, int, f, int, g, int, h, int, i,
+             int, j, int, k, int, l, int, m, int, n, int, o, int, p) {
+    self->sum = a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + 100 * p;
+}
+REMOTE_METHOD(int, Wide, add, int, a, int, b, int, c, int, d, int, e, int, f, int, g, int, h, int,
+              i, int, j, int, k, int, l, int, m, int, n, int, o, int, p) {
+    return self->sum += a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + 100 * p;
+}
+REMOTE_STREAM(int, sixteen_items, int, a, int, b, int, c, int, d, int, e, int, f, int, g, int, h,
+              int, i, int, j, int, k, int, l, int, m, int, n, int, o, int, p) {
+    int all[16] = {a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p};
+    for (int at = 0; at < 16; at++) rr_yield(int, all[at]);
+}
+REMOTE_FN(int, wide_sum, int, a, int, b, int, c, int, d, int, e, int, f, int, g, int, h, int, i,
+          int, j, int, k, int, l, int, m, int, n, int, o, int, p) {
+    return a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + p;
+}
+REMOTE_FN(int, wide_bytes, int, a, int, b, int, c, int, d, int, e, int, f, int, g, int, h, int, i,
+          int, j, int, k, int, l, int, m, int, n, int, o, rr_bytes, p) {
+    return a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + (int)p.size;
+}
+#define FIFTEEN 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+
+/* Each argument of the mixed function as a value or, if its bit is set, as a reference. */
+TEST_RUN(sixteen_arguments_each_as_a_value_and_as_a_reference, .workers = 2) {
+    rr_ref inner = rr_put(int, 1000), two[2] = {rr_put(int, 1), rr_put(int, 2)};
+    rr_ref many = rr_gather(two, 2), bytes = rr_put_bytes("12345", 5);
+    rr_actor actor = rr_spawn(Wide_create, FIFTEEN, 0);
+    triple t = {1, 2, 3};
+    int64_t sum = 1 + 2 + 3 + 4 + 4 + 5 + 1000 + 1 + 6 + 7 + 8 + 2 + 2 + 9 + 10;
+    int64_t v = 0;
+    CHECK(rr_get(int64_t,
+                 rr_call(sum_of_sixteen, 1, 2, 3, 4.5, t, rr_bytes_of("12345", 5), inner, actor,
+                         true, 6.5f, 7, 8, t, many, 9, 10),
+                 &v) == RR_OK);
+    CHECK(v == sum);
+    rr_ref a = rr_put(int8_t, 1), b = rr_put(int, 2), c = rr_put(int64_t, 3), d = rr_put(double, 4);
+    rr_ref e = rr_put(triple, t), i = rr_put(bool, true), j = rr_put(float, 6),
+           k = rr_put(uint16_t, 7);
+    rr_ref l = rr_put(int, 8), o = rr_put(char, 9), p = rr_put(int64_t, 10);
+    CHECK(rr_get(int64_t,
+                 rr_call(sum_of_sixteen, a, b, c, d, e, bytes, inner, actor, i, j, k, l, e, many, o,
+                         p),
+                 &v) == RR_OK);
+    CHECK(v == sum);
+    CHECK(rr_get(int64_t, rr_call(sum_of_nine, 1, 1, 1, 0, 0, 0, 0, 0, l), &v) == RR_OK);
+    CHECK(v == 8000111);
+    CHECK(rr_get(int64_t, rr_call_named("sum_of_nine", b, RR_VALUE(int, 1), b, b, b, b, b, b, b),
+                 &v) == RR_OK);
+    CHECK(v == 2 + 10 + 200 + 10 + 2000000);
+}
+
+TEST_RUN(sixteen_parameters_of_actors_and_streams, .workers = 2) {
+    int v = 0;
+    rr_ref two = rr_put(int, 2), r;
+    rr_actor actor = rr_spawn(Wide_create, FIFTEEN, two);
+    CHECK(rr_get(int, rr_ask(actor, Wide_add, FIFTEEN, two), &v) == RR_OK && v == 2 * (120 + 200));
+    rr_stream s = rr_call_stream(sixteen_items, FIFTEEN, rr_put(int, 16));
+    for (int i = 1; i <= 16; i++)
+        CHECK(rr_next(s, &r) == RR_OK && rr_get(int, r, &v) == RR_OK && v == i);
+    CHECK(rr_next(s, &r) == RR_ERR_END);
+    rr_release(s);
+    rr_release(actor);
+}
+
+static bool message_names(rr_ref r, const char *word) {
+    const char *text = rr_error_message(r);
+    if (!strstr(text, word)) fprintf(stderr, "no '%s' in: %s\n", word, text);
+    return strstr(text, word) != NULL;
+}
+TEST_RUN(last_of_sixteen_arguments_fails_is_missing_or_is_of_another_type, .workers = 1) {
+    char text[400];
+    rr_ref late = unsealed(4), bad = rr_call_named("no such function"), wrong = rr_put(double, 1);
+    rr_ref r = rr_call(wide_sum, FIFTEEN, bad);
+    CHECK(rr_get_void(r) == RR_ERR_NOT_FOUND && message_names(r, "its argument 16"));
+    r = rr_call(wide_sum, FIFTEEN, wrong);
+    CHECK(rr_get_void(r) == RR_ERR_TYPE && message_names(r, "its argument 16"));
+    rr_ref pending = rr_call(wide_bytes, FIFTEEN, late);
+    CHECK(rr_why(pending, text, sizeof text) == RR_OK && !rr_ready(pending));
+    CHECK(rr_cancel(pending) == RR_OK && rr_get_void(pending) == RR_ERR_CANCELLED);
+    CHECK(rr_seal(late) == RR_OK);
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -97,8 +97,13 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     return is_in;
 }
 
+/* Its owner asks. */
+static bool rr__is_held(rr__object *message) {
+    return (rr__load_relaxed(&message->flags) & RR__IS_HELD) != 0;
+}
+
 static bool rr__lane_leave(rr__context *cx, rr__object *message) {
-    return !message->is_held || rr__lane_step(cx, message, true);
+    return !rr__is_held(message) || rr__lane_step(cx, message, true);
 }
 
 /* A cancelled message does not hold back those behind it. One that has its arguments is nobody's
@@ -179,7 +184,7 @@ static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
 
 /* All arguments of a message are there. */
 static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (!message->is_held) rr__message_post(cx, message);
+    if (!rr__is_held(message)) rr__message_post(cx, message);
     else if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
 }
 
@@ -188,7 +193,7 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold
     rr__actor *a = lane->actor->extra.own;
     *hold = (rr__hold){lane, NULL};
     message->data.hold = hold;
-    message->is_held = true;
+    rr__flag_set(message, RR__IS_HELD);
     message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);
     if (lane->first) {
         lane->last->data.hold->next = message;

@@ -210,8 +210,7 @@ static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__obje
     rr__care *care = actor->extra.own->care;
     if (!care->max_pending) return NULL;
     if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
-        rr__store_relaxed(&message->flags,
-                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_PENDING));
+        rr__flag_set(message, RR__IS_PENDING);
         return NULL;
     }
     rr__sub_seq_cst(&care->pending, 1);

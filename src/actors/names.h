@@ -13,9 +13,9 @@ struct rr__actors {
     rr__name *names; /* of living actors; under the global lock */
 };
 
-/* Living, for the table: not doomed, and counted; a count that has gone to 0 does not come back. So a
-   name is free from the moment that it finds nobody, also while the destructor runs. Under the global
-   lock, where what lies in the table is still an actor: its name goes before its slot does. */
+/* Living, for the table: not doomed, and counted; a count that has gone to 0 does not come back. So
+   a name is free from the moment that it finds nobody, also while the destructor runs. Under the
+   global lock, where what lies in the table is still an actor: its name goes before its slot. */
 static bool rr__is_living(rr__object *actor) {
     uint64_t word = rr__load_acquire(&actor->word); /* pairs with rr__actor_doom */
     return (word & RR__COUNT_MASK) && !(word & RR__IS_DOOMED);

@@ -55,9 +55,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
-    if (is_told)
-        rr__store_relaxed(&message->flags,
-                          (uint8_t)(rr__load_relaxed(&message->flags) | RR__IS_TOLD));
+    if (is_told) rr__flag_set(message, RR__IS_TOLD);
     rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
     if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
         rr__message_post(cx, message);

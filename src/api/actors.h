@@ -11,13 +11,11 @@
    REMOTE_DESTRUCTOR(Type) { body }: runs once when an actor that was born ends. Destructors of a
    runtime run one at a time, except while one of them waits.
    The _DECLARE forms are for other units. */
-#define REMOTE_ACTOR(...) RR__ACTOR_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_METHOD(...) RR__METHOD_DEFINE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_ACTOR(...) RR__ACTOR_DEFINE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_METHOD(...) RR__METHOD_DEFINE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
 #define REMOTE_DESTRUCTOR(Type) RR__DROP_DEFINE(Type)
-#define REMOTE_ACTOR_DECLARE(...)                                                                  \
-    RR__ACTOR_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_METHOD_DECLARE(...)                                                                 \
-    RR__METHOD_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_ACTOR_DECLARE(...) RR__ACTOR_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_METHOD_DECLARE(...) RR__METHOD_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_actor rr_spawn(Type_create, x1, ...): makes an actor and returns its handle
    at once; the constructor is its first message. Arguments as for rr_call. If the
@@ -25,9 +23,9 @@
    RR_ERR_ACTOR_DEAD and the cause. rr_spawn_with takes RR_ACTOR_OPTIONS(...): with options that
    cannot be every call fails with RR_ERR_INVALID, RR_ERR_UNSCHEDULABLE or RR_ERR_NO_MEMORY; with a
    name that a living actor has, with RR_ERR_ACTOR_DEAD. */
-#define rr_spawn(...) RR__SPAWN(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_spawn(...) RR__SPAWN(NULL, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define rr_spawn_with(options, ...)                                                                \
-    RR__SPAWN(((const rr_actor_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+    RR__SPAWN(((const rr_actor_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_ACTOR_OPTIONS(...) ((rr_actor_options){__VA_ARGS__})
 
 /* rr_ref rr_ask(rr_actor actor, Type_name, x1, ...): sends a message; the
@@ -36,12 +34,12 @@
    holds back later calls of the same caller only. A caller is a thread outside, a
    task, or an actor. Errors in the reference: as for rr_call, RR_ERR_ACTOR_DEAD,
    RR_ERR_TYPE for a method of another actor type. */
-#define rr_ask(actor, ...) RR__SEND(rr__ask, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_ask(actor, ...) RR__SEND(rr__ask, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_tell(rr_actor actor, Type_name, x1, ...): sends a message whose
    result nobody wants. Returns what is wrong already; an error of the method
    itself goes to the log. */
-#define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
    Errors: RR_ERR_NOT_FOUND, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; *out is then null. */

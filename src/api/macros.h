@@ -45,7 +45,7 @@ struct rr_function {
     int arity;
     int kind;             /* enum rr__kind */
     uint64_t hash;        /* of the signature; with the next two set when it is registered */
-    uint8_t handles;      /* bit i: parameter i is a handle */
+    uint16_t handles;     /* bit i: parameter i is a handle */
     bool is_wordy;        /* each argument takes one word of the slot, see rr__args_pack */
     rr_function *next;    /* the list of everything registered */
     RR__ATOMIC(const rr_function *) drop; /* constructor: the destructor of its type */
@@ -77,6 +77,8 @@ enum rr__type_kind {
     RR__KIND_MANY,
     RR__KIND_INTEGER = 32 /* + 2 * size + (is signed) */
 };
+
+enum { RR__MAX_PARAMS = 16 };
 
 /* One argument at a call: a value or, where value is NULL, a reference. */
 typedef struct rr__arg {
@@ -130,14 +132,23 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
 rr_status rr__yield(rr_type type, const void *value, const char *site);
 rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site);
 
-/* Counting and pasting. */
-#define RR__COUNT(...)                                                                             \
-    RR__COUNT_(__VA_ARGS__, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, \
-               0)
-#define RR__COUNT_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, count, ...) count
+/* Counting and pasting. A list is always closed by one more argument, ~, so that it is never empty.
+   RR__PAIRS: of (type, name) pairs behind the two or three first arguments of a REMOTE_ macro.
+   RR__AFTER: of arguments behind the first. */
+#define RR__PAIRS(...)                                                                             \
+    RR__40TH(__VA_ARGS__, RR__TOO_MANY, RR__TOO_MANY, RR__TOO_MANY, RR__TOO_MANY, 16, 16, 15, 15,  \
+             14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2,  \
+             2, 1, 1, 0, 0, 0, ~)
+#define RR__AFTER(...)                                                                             \
+    RR__20TH(__VA_ARGS__, RR__TOO_MANY, RR__TOO_MANY, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,\
+             3, 2, 1, 0, ~)
+#define RR__20TH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, nth, ...) nth
+#define RR__40TH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, a2, b2, c2, d2, e2,   \
+                 f2, g2, h2, i2, j2, k2, l2, m2, n2, o2, p2, q2, r2, s2, nth, ...)                 \
+    nth
+#define RR__TOO_MANY no_more_than_16_parameters__put_them_into_a_struct
 #define RR__CAT(a, b) RR__CAT_(a, b)
 #define RR__CAT_(a, b) a##b
-#define RR__PICK(prefix, count) RR__CAT(prefix, count)
 #define RR__TEXT(x) RR__TEXT_(x)
 #define RR__TEXT_(x) #x
 #define RR__SITE __FILE__ ":" RR__TEXT(__LINE__)
@@ -182,162 +193,112 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
         rr_many: RR__KIND_MANY,                                                                    \
         default: RR__KIND_OTHER)
 
-/* Parameter lists of 0 to 8 (type, name) pairs, in each form that a definition needs. A list is
-   always closed by one more argument (end), so that it is never empty. */
-#define RR__PARAMS_0(end) void
-#define RR__PARAMS_1(T1, a1, end) T1 a1
-#define RR__PARAMS_2(T1, a1, T2, a2, end) T1 a1, T2 a2
-#define RR__PARAMS_3(T1, a1, T2, a2, T3, a3, end) T1 a1, T2 a2, T3 a3
-#define RR__PARAMS_4(T1, a1, T2, a2, T3, a3, T4, a4, end) T1 a1, T2 a2, T3 a3, T4 a4
-#define RR__PARAMS_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end) T1 a1, T2 a2, T3 a3, T4 a4, T5 a5
-#define RR__PARAMS_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                          \
-    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6
-#define RR__PARAMS_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)                  \
-    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7
-#define RR__PARAMS_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)          \
-    T1 a1, T2 a2, T3 a3, T4 a4, T5 a5, T6 a6, T7 a7, T8 a8
-#define RR__SELF_PARAMS_0(Type, end) RR__UNUSED Type *self
-#define RR__SELF_PARAMS_1(Type, ...) RR__UNUSED Type *self, RR__PARAMS_1(__VA_ARGS__)
-#define RR__SELF_PARAMS_2(Type, ...) RR__UNUSED Type *self, RR__PARAMS_2(__VA_ARGS__)
-#define RR__SELF_PARAMS_3(Type, ...) RR__UNUSED Type *self, RR__PARAMS_3(__VA_ARGS__)
-#define RR__SELF_PARAMS_4(Type, ...) RR__UNUSED Type *self, RR__PARAMS_4(__VA_ARGS__)
-#define RR__SELF_PARAMS_5(Type, ...) RR__UNUSED Type *self, RR__PARAMS_5(__VA_ARGS__)
-#define RR__SELF_PARAMS_6(Type, ...) RR__UNUSED Type *self, RR__PARAMS_6(__VA_ARGS__)
-#define RR__SELF_PARAMS_7(Type, ...) RR__UNUSED Type *self, RR__PARAMS_7(__VA_ARGS__)
-#define RR__SELF_PARAMS_8(Type, ...) RR__UNUSED Type *self, RR__PARAMS_8(__VA_ARGS__)
-#define RR__PARAM_TYPES_0(f, end) typedef char rr__arity_##f[1];
-#define RR__PARAM_TYPES_1(f, T1, a1, end)                                                          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef char rr__arity_##f[2];
-#define RR__PARAM_TYPES_2(f, T1, a1, T2, a2, end)                                                  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef char rr__arity_##f[3];
-#define RR__PARAM_TYPES_3(f, T1, a1, T2, a2, T3, a3, end)                                          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef char rr__arity_##f[4];
-#define RR__PARAM_TYPES_4(f, T1, a1, T2, a2, T3, a3, T4, a4, end)                                  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef char rr__arity_##f[5];
-#define RR__PARAM_TYPES_5(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef char rr__arity_##f[6];
-#define RR__PARAM_TYPES_6(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef T6 rr__p6_##f;                                                                         \
-    typedef char rr__arity_##f[7];
-#define RR__PARAM_TYPES_7(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)          \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef T6 rr__p6_##f;                                                                         \
-    typedef T7 rr__p7_##f;                                                                         \
-    typedef char rr__arity_##f[8];
-#define RR__PARAM_TYPES_8(f, T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)  \
-    typedef T1 rr__p1_##f;                                                                         \
-    typedef T2 rr__p2_##f;                                                                         \
-    typedef T3 rr__p3_##f;                                                                         \
-    typedef T4 rr__p4_##f;                                                                         \
-    typedef T5 rr__p5_##f;                                                                         \
-    typedef T6 rr__p6_##f;                                                                         \
-    typedef T7 rr__p7_##f;                                                                         \
-    typedef T8 rr__p8_##f;                                                                         \
-    typedef char rr__arity_##f[9];
-#define RR__TYPE_LIST_0(end) {RR__VOID_TYPE}
-#define RR__TYPE_LIST_1(T1, a1, end) {RR__TYPE(T1)}
-#define RR__TYPE_LIST_2(T1, a1, T2, a2, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}
-#define RR__TYPE_LIST_3(T1, a1, T2, a2, T3, a3, end) {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}
-#define RR__TYPE_LIST_4(T1, a1, T2, a2, T3, a3, T4, a4, end)                                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)}
-#define RR__TYPE_LIST_5(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, end)                               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}
-#define RR__TYPE_LIST_6(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, end)                       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}
-#define RR__TYPE_LIST_7(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, end)               \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}
-#define RR__TYPE_LIST_8(T1, a1, T2, a2, T3, a3, T4, a4, T5, a5, T6, a6, T7, a7, T8, a8, end)       \
-    {RR__TYPE(T1)}, {RR__TYPE(T2)}, {RR__TYPE(T3)}, {RR__TYPE(T4)},                                \
-    {RR__TYPE(T5)}, {RR__TYPE(T6)}, {RR__TYPE(T7)}, {RR__TYPE(T8)}
-#define RR__LOAD(f, i)                                                                             \
+/* Maps: m(f, i, T, a) for each of k pairs, or m(f, i, x) for each of k arguments, i counted from
+   the one given. EACH puts nothing between them; LIST and ITEMS commas, and are m_0 for none. */
+#define RR__EACH(k) RR__CAT(RR__EACH_, k)
+#define RR__LIST(k) RR__CAT(RR__LIST_, k)
+#define RR__ITEMS(k) RR__CAT(RR__ITEMS_, k)
+#define RR__NEXT(i) RR__CAT(RR__NEXT_, i)
+#define RR__NEXT_1 2
+#define RR__NEXT_2 3
+#define RR__NEXT_3 4
+#define RR__NEXT_4 5
+#define RR__NEXT_5 6
+#define RR__NEXT_6 7
+#define RR__NEXT_7 8
+#define RR__NEXT_8 9
+#define RR__NEXT_9 10
+#define RR__NEXT_10 11
+#define RR__NEXT_11 12
+#define RR__NEXT_12 13
+#define RR__NEXT_13 14
+#define RR__NEXT_14 15
+#define RR__NEXT_15 16
+#define RR__NEXT_16 17
+#define RR__EACH_0(m, f, i, ...)
+#define RR__EACH_1(m, f, i, T, a, ...) m(f, i, T, a)
+#define RR__EACH_2(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_1(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_3(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_2(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_4(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_3(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_5(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_4(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_6(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_5(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_7(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_6(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_8(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_7(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_9(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_8(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_10(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_9(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_11(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_10(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_12(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_11(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_13(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_12(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_14(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_13(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_15(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_14(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__EACH_16(m, f, i, T, a, ...) m(f, i, T, a) RR__EACH_15(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_0(m, f, i, ...) m##_0
+#define RR__LIST_1(m, f, i, T, a, ...) m(f, i, T, a)
+#define RR__LIST_2(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_1(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_3(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_2(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_4(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_3(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_5(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_4(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_6(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_5(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_7(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_6(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_8(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_7(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_9(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_8(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_10(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_9(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_11(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_10(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_12(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_11(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_13(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_12(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_14(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_13(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_15(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_14(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__LIST_16(m, f, i, T, a, ...) m(f, i, T, a), RR__LIST_15(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_0(m, f, i, ...) m##_0
+#define RR__ITEMS_1(m, f, i, x, ...) m(f, i, x)
+#define RR__ITEMS_2(m, f, i, x, ...) m(f, i, x), RR__ITEMS_1(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_3(m, f, i, x, ...) m(f, i, x), RR__ITEMS_2(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_4(m, f, i, x, ...) m(f, i, x), RR__ITEMS_3(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_5(m, f, i, x, ...) m(f, i, x), RR__ITEMS_4(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_6(m, f, i, x, ...) m(f, i, x), RR__ITEMS_5(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_7(m, f, i, x, ...) m(f, i, x), RR__ITEMS_6(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_8(m, f, i, x, ...) m(f, i, x), RR__ITEMS_7(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_9(m, f, i, x, ...) m(f, i, x), RR__ITEMS_8(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_10(m, f, i, x, ...) m(f, i, x), RR__ITEMS_9(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_11(m, f, i, x, ...) m(f, i, x), RR__ITEMS_10(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_12(m, f, i, x, ...) m(f, i, x), RR__ITEMS_11(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_13(m, f, i, x, ...) m(f, i, x), RR__ITEMS_12(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_14(m, f, i, x, ...) m(f, i, x), RR__ITEMS_13(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_15(m, f, i, x, ...) m(f, i, x), RR__ITEMS_14(m, f, RR__NEXT(i), __VA_ARGS__)
+#define RR__ITEMS_16(m, f, i, x, ...) m(f, i, x), RR__ITEMS_15(m, f, RR__NEXT(i), __VA_ARGS__)
+
+/* What a definition needs of each of its pairs. */
+#define RR__PARAM_TYPE(f, i, T, a) typedef T rr__p##i##_##f;
+#define RR__PARAM_TYPES(k, f, ...)                                                                 \
+    RR__EACH(k)(RR__PARAM_TYPE, f, 1, __VA_ARGS__) typedef char rr__arity_##f[k + 1];
+#define RR__PARAM(f, i, T, a) T a
+#define RR__PARAM_0 void
+#define RR__AND_PARAM(f, i, T, a) , T a
+#define RR__PARAMS(k, ...) RR__LIST(k)(RR__PARAM, ~, 1, __VA_ARGS__)
+#define RR__SELF_PARAMS(k, Type, ...)                                                              \
+    RR__UNUSED Type *self RR__EACH(k)(RR__AND_PARAM, ~, 1, __VA_ARGS__)
+#define RR__TYPE_OF(f, i, T, a) {RR__TYPE(T)}
+#define RR__TYPE_OF_0 {RR__VOID_TYPE}
+#define RR__LOAD(f, i, T, a)                                                                       \
     rr__p##i##_##f rr__a##i;                                                                       \
     memcpy((void *)&rr__a##i, rr__args[i - 1], sizeof rr__a##i);
-#define RR__LOADS_0(f)
-#define RR__LOADS_1(f) RR__LOAD(f, 1)
-#define RR__LOADS_2(f) RR__LOADS_1(f) RR__LOAD(f, 2)
-#define RR__LOADS_3(f) RR__LOADS_2(f) RR__LOAD(f, 3)
-#define RR__LOADS_4(f) RR__LOADS_3(f) RR__LOAD(f, 4)
-#define RR__LOADS_5(f) RR__LOADS_4(f) RR__LOAD(f, 5)
-#define RR__LOADS_6(f) RR__LOADS_5(f) RR__LOAD(f, 6)
-#define RR__LOADS_7(f) RR__LOADS_6(f) RR__LOAD(f, 7)
-#define RR__LOADS_8(f) RR__LOADS_7(f) RR__LOAD(f, 8)
-#define RR__PASS_0()
-#define RR__PASS_1() rr__a1
-#define RR__PASS_2() rr__a1, rr__a2
-#define RR__PASS_3() rr__a1, rr__a2, rr__a3
-#define RR__PASS_4() rr__a1, rr__a2, rr__a3, rr__a4
-#define RR__PASS_5() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5
-#define RR__PASS_6() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6
-#define RR__PASS_7() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6, rr__a7
-#define RR__PASS_8() rr__a1, rr__a2, rr__a3, rr__a4, rr__a5, rr__a6, rr__a7, rr__a8
-#define RR__PASS_SELF_0(Type) (Type *)rr__self
-#define RR__PASS_SELF_1(Type) (Type *)rr__self, RR__PASS_1()
-#define RR__PASS_SELF_2(Type) (Type *)rr__self, RR__PASS_2()
-#define RR__PASS_SELF_3(Type) (Type *)rr__self, RR__PASS_3()
-#define RR__PASS_SELF_4(Type) (Type *)rr__self, RR__PASS_4()
-#define RR__PASS_SELF_5(Type) (Type *)rr__self, RR__PASS_5()
-#define RR__PASS_SELF_6(Type) (Type *)rr__self, RR__PASS_6()
-#define RR__PASS_SELF_7(Type) (Type *)rr__self, RR__PASS_7()
-#define RR__PASS_SELF_8(Type) (Type *)rr__self, RR__PASS_8()
-
-/* From the number of arguments of a REMOTE_ macro to that of pairs; 2 or 3 stand before them. */
-#define RR__PAIRS(count) RR__CAT(RR__PAIRS_, count)
-#define RR__PAIRS_2 0
-#define RR__PAIRS_3 0
-#define RR__PAIRS_4 1
-#define RR__PAIRS_5 1
-#define RR__PAIRS_6 2
-#define RR__PAIRS_7 2
-#define RR__PAIRS_8 3
-#define RR__PAIRS_9 3
-#define RR__PAIRS_10 4
-#define RR__PAIRS_11 4
-#define RR__PAIRS_12 5
-#define RR__PAIRS_13 5
-#define RR__PAIRS_14 6
-#define RR__PAIRS_15 6
-#define RR__PAIRS_16 7
-#define RR__PAIRS_17 7
-#define RR__PAIRS_18 8
-#define RR__PAIRS_19 8
+#define RR__PASS(f, i, T, a) rr__a##i
+#define RR__PASS_0
+#define RR__AND_PASS(f, i, T, a) , rr__a##i
+#define RR__PASSED(k, ...) RR__LIST(k)(RR__PASS, ~, 1, __VA_ARGS__)
+#define RR__SELF_PASSED(k, Type, ...)                                                              \
+    (Type *)rr__self RR__EACH(k)(RR__AND_PASS, ~, 1, __VA_ARGS__)
 
 /* `void` is told from every other result type by pasting: RR__IS_void counts as two arguments. */
 #define RR__IS_void void, void
 #define RR__IF_VOID(...) RR__IF_VOID_(__VA_ARGS__, VOID, VALUE, none)
 #define RR__IF_VOID_(a, b, which, ...) which
-#define RR__RETURN(R, call) RR__PICK(RR__RETURN_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R, call)
+#define RR__RETURN(R, call) RR__CAT(RR__RETURN_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R, call)
 #define RR__RETURN_VOID(R, call) (void)rr__result, call
 #define RR__RETURN_VALUE(R, call)                                                                  \
     R rr__value = call;                                                                            \
     memcpy(rr__result, &rr__value, sizeof rr__value)
-#define RR__RESULT(R) RR__PICK(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
+#define RR__RESULT(R) RR__CAT(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
 #define RR__RESULT_VOID(R) {RR__VOID_TYPE}
 #define RR__RESULT_VALUE(R) {RR__TYPE(R)}
 #define RR__NO_SELF {"", 0, 1, RR__KIND_VOID}
@@ -348,10 +309,11 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #define RR__DESCRIBE(k, symbol, f, kind_, result_, self_, item_, invoke, ...)                      \
     static void rr__thunk_##symbol(void *rr__self, void *const *rr__args, void *rr__result) {      \
         (void)rr__self, (void)rr__args;                                                            \
-        RR__CAT(RR__LOADS_, k)(f)                                                                  \
+        RR__EACH(k)(RR__LOAD, f, 1, __VA_ARGS__)                                                   \
         invoke;                                                                                    \
     }                                                                                              \
-    static const rr_type rr__types_##symbol[] = {RR__CAT(RR__TYPE_LIST_, k)(__VA_ARGS__)};         \
+    static const rr_type rr__types_##symbol[] = {                                                  \
+        RR__LIST(k)(RR__TYPE_OF, f, 1, __VA_ARGS__)};                                              \
     rr_function rr__##symbol = {.name = #f,                                                        \
                                 .thunk = rr__thunk_##symbol,                                       \
                                 .params = rr__types_##symbol,                                      \
@@ -366,38 +328,38 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 
 #define RR__FN_DECLARE(k, ...) RR__FN_DECLARE_(k, __VA_ARGS__)
 #define RR__FN_DECLARE_(k, R, f, ...)                                                              \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    RR__PARAM_TYPES(k, f, __VA_ARGS__)                                                             \
     extern rr_function rr__fn_##f;                                                                 \
-    R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+    R f(RR__PARAMS(k, __VA_ARGS__))
 #define RR__FN(k, ...) RR__FN_(k, __VA_ARGS__)
 #define RR__FN_(k, R, f, ...)                                                                      \
     RR__FN_DECLARE_(k, R, f, __VA_ARGS__);                                                         \
     RR__DESCRIBE(k, fn_##f, f, RR__FUNCTION, RR__RESULT(R), RR__NO_SELF, RR__NO_SELF,              \
-                 RR__RETURN(R, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                           \
-    R f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+                 RR__RETURN(R, f(RR__PASSED(k, __VA_ARGS__))), __VA_ARGS__)                        \
+    R f(RR__PARAMS(k, __VA_ARGS__))
 
 #define RR__STREAM_DECLARE(k, ...) RR__STREAM_DECLARE_(k, __VA_ARGS__)
 #define RR__STREAM_DECLARE_(k, T, f, ...)                                                          \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    RR__PARAM_TYPES(k, f, __VA_ARGS__)                                                             \
     extern rr_function rr__stream_##f;                                                             \
-    void f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+    void f(RR__PARAMS(k, __VA_ARGS__))
 #define RR__STREAM_FN(k, ...) RR__STREAM_FN_(k, __VA_ARGS__)
 #define RR__STREAM_FN_(k, T, f, ...)                                                               \
     RR__STREAM_DECLARE_(k, T, f, __VA_ARGS__);                                                     \
     RR__DESCRIBE(k, stream_##f, f, RR__FUNCTION, RR__RESULT(void), RR__NO_SELF, RR__RESULT(T),     \
-                 RR__RETURN(void, f(RR__CAT(RR__PASS_, k)())), __VA_ARGS__)                        \
-    void f(RR__CAT(RR__PARAMS_, k)(__VA_ARGS__))
+                 RR__RETURN(void, f(RR__PASSED(k, __VA_ARGS__))), __VA_ARGS__)                     \
+    void f(RR__PARAMS(k, __VA_ARGS__))
 
 /* Methods; a constructor is one without a result, a destructor one without parameters either. */
 #define RR__MEMBER_DECLARE(k, R, symbol, Type, f, ...)                                             \
-    RR__CAT(RR__PARAM_TYPES_, k)(f, __VA_ARGS__)                                                   \
+    RR__PARAM_TYPES(k, f, __VA_ARGS__)                                                             \
     extern rr_function rr__##symbol;                                                               \
-    R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
+    R f(RR__SELF_PARAMS(k, Type, __VA_ARGS__))
 #define RR__MEMBER(k, R, symbol, kind, Type, f, ...)                                               \
     RR__MEMBER_DECLARE(k, R, symbol, Type, f, __VA_ARGS__);                                        \
     RR__DESCRIBE(k, symbol, f, kind, RR__RESULT(R), RR__SELF(Type), RR__NO_SELF,                   \
-                 RR__RETURN(R, f(RR__CAT(RR__PASS_SELF_, k)(Type))), __VA_ARGS__)                  \
-    R f(RR__CAT(RR__SELF_PARAMS_, k)(Type, __VA_ARGS__))
+                 RR__RETURN(R, f(RR__SELF_PASSED(k, Type, __VA_ARGS__))), __VA_ARGS__)             \
+    R f(RR__SELF_PARAMS(k, Type, __VA_ARGS__))
 #define RR__METHOD_DECLARE(k, ...) RR__METHOD_DECLARE_(k, __VA_ARGS__)
 #define RR__METHOD_DECLARE_(k, R, Type, m, ...)                                                    \
     RR__MEMBER_DECLARE(k, R, method_##Type##_##m, Type, Type##_##m, __VA_ARGS__)
@@ -427,100 +389,33 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
          default: RR__NULL_REF)}
 #define RR__FITTING(P, x) _Generic((x), rr_ref: *(const P *)rr__nil, default: (x))
 #define RR__NULL_REF ((rr_ref){0, 0, 0})
-#define RR__ARGS_0(f, end) NULL
-#define RR__ARGS_1(f, x1, end)                                                                     \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1)}
-#define RR__ARGS_2(f, x1, x2, end)                                                                 \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2)}
-#define RR__ARGS_3(f, x1, x2, x3, end)                                                             \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3)}
-#define RR__ARGS_4(f, x1, x2, x3, x4, end)                                                         \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4)}
-#define RR__ARGS_5(f, x1, x2, x3, x4, x5, end)                                                     \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5)}
-#define RR__ARGS_6(f, x1, x2, x3, x4, x5, x6, end)                                                 \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6)}
-#define RR__ARGS_7(f, x1, x2, x3, x4, x5, x6, x7, end)                                             \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7)}
-#define RR__ARGS_8(f, x1, x2, x3, x4, x5, x6, x7, x8, end)                                         \
-    (const rr__arg[]){                                                                             \
-        RR__ARG(f, 1, x1), RR__ARG(f, 2, x2), RR__ARG(f, 3, x3), RR__ARG(f, 4, x4),                \
-        RR__ARG(f, 5, x5), RR__ARG(f, 6, x6), RR__ARG(f, 7, x7), RR__ARG(f, 8, x8)}
-/* From the number of arguments of a call, the function's name among them, to what is passed on. */
-#define RR__ARGS(count, f, ...) RR__CAT(RR__ARGS_, RR__LESS(count))(f, __VA_ARGS__)
-#define RR__ARITY(count, f)                                                                        \
-    ((count) - 1 +                                                                                 \
-     RR__REQUIRE(sizeof(rr__arity_##f) == (count), "wrong number of arguments for " #f))
-#define RR__LESS(count) RR__CAT(RR__LESS_, count)
-#define RR__LESS_1 0
-#define RR__LESS_2 1
-#define RR__LESS_3 2
-#define RR__LESS_4 3
-#define RR__LESS_5 4
-#define RR__LESS_6 5
-#define RR__LESS_7 6
-#define RR__LESS_8 7
-#define RR__LESS_9 8
-#define RR__CALL(count, ...) RR__CALL_(count, __VA_ARGS__)
-#define RR__CALL_(n, f, ...)                                                                       \
-    rr__call(&rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__CALL_WITH(options, n, ...) RR__CALL_WITH_(options, n, __VA_ARGS__)
-#define RR__CALL_WITH_(options, n, f, ...)                                                         \
-    rr__call_with(options, &rr__fn_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__CALL_STREAM(options, n, ...) RR__CALL_STREAM_(options, n, __VA_ARGS__)
-#define RR__CALL_STREAM_(options, n, f, ...)                                                       \
-    rr__call_stream(options, &rr__stream_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f),      \
+#define RR__ARG_0 {NULL, RR__NULL_REF}
+#define RR__ARGS(k, f, ...) (const rr__arg[]){RR__ITEMS(k)(RR__ARG, f, 1, __VA_ARGS__)}
+#define RR__ARITY(k, f)                                                                            \
+    ((k) + RR__REQUIRE(sizeof(rr__arity_##f) == (k) + 1, "wrong number of arguments for " #f))
+#define RR__CALL(k, ...) RR__CALL_(k, __VA_ARGS__)
+#define RR__CALL_(k, f, ...)                                                                       \
+    rr__call(&rr__fn_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__CALL_WITH(options, k, ...) RR__CALL_WITH_(options, k, __VA_ARGS__)
+#define RR__CALL_WITH_(options, k, f, ...)                                                         \
+    rr__call_with(options, &rr__fn_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__CALL_STREAM(options, k, ...) RR__CALL_STREAM_(options, k, __VA_ARGS__)
+#define RR__CALL_STREAM_(options, k, f, ...)                                                       \
+    rr__call_stream(options, &rr__stream_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f),        \
                     RR__SITE)
-#define RR__SPAWN(options, n, ...) RR__SPAWN_(options, n, __VA_ARGS__)
-#define RR__SPAWN_(options, n, f, ...)                                                             \
-    rr__spawn(options, &rr__create_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__SEND(how, actor, n, ...) RR__SEND_(how, actor, n, __VA_ARGS__)
-#define RR__SEND_(how, actor, n, f, ...)                                                           \
-    how((actor), &rr__method_##f, RR__ARGS(n, f, __VA_ARGS__), RR__ARITY(n, f), RR__SITE)
-#define RR__NAMED(x)                                                                               \
+#define RR__SPAWN(options, k, ...) RR__SPAWN_(options, k, __VA_ARGS__)
+#define RR__SPAWN_(options, k, f, ...)                                                             \
+    rr__spawn(options, &rr__create_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__SEND(how, actor, k, ...) RR__SEND_(how, actor, k, __VA_ARGS__)
+#define RR__SEND_(how, actor, k, f, ...)                                                           \
+    how((actor), &rr__method_##f, RR__ARGS(k, f, __VA_ARGS__), RR__ARITY(k, f), RR__SITE)
+#define RR__NAMED(f, i, x)                                                                         \
     {_Generic((x), rr_ref: RR__NO_VALUE, default: (x)),                                            \
      _Generic((x), rr_ref: (x), default: RR__NULL_REF)}
+#define RR__NAMED_0 {RR__NO_VALUE, RR__NULL_REF}
 #define RR__NO_VALUE ((rr_value){{NULL, 0, 0, 0}, NULL})
-#define RR__NAMED_0(end) NULL
-#define RR__NAMED_1(x1, end)                                                                       \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1)}
-#define RR__NAMED_2(x1, x2, end)                                                                   \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2)}
-#define RR__NAMED_3(x1, x2, x3, end)                                                               \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3)}
-#define RR__NAMED_4(x1, x2, x3, x4, end)                                                           \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4)}
-#define RR__NAMED_5(x1, x2, x3, x4, x5, end)                                                       \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5)}
-#define RR__NAMED_6(x1, x2, x3, x4, x5, x6, end)                                                   \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6)}
-#define RR__NAMED_7(x1, x2, x3, x4, x5, x6, x7, end)                                               \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7)}
-#define RR__NAMED_8(x1, x2, x3, x4, x5, x6, x7, x8, end)                                           \
-    (const rr__named_arg[]){                                                                       \
-        RR__NAMED(x1), RR__NAMED(x2), RR__NAMED(x3), RR__NAMED(x4),                                \
-        RR__NAMED(x5), RR__NAMED(x6), RR__NAMED(x7), RR__NAMED(x8)}
-#define RR__CALL_NAMED(count, ...) RR__CALL_NAMED_(count, __VA_ARGS__)
-#define RR__CALL_NAMED_(n, name, ...)                                                              \
-    rr__call_named((name), RR__CAT(RR__NAMED_, RR__LESS(n))(__VA_ARGS__), n - 1, RR__SITE)
+#define RR__CALL_NAMED(k, ...) RR__CALL_NAMED_(k, __VA_ARGS__)
+#define RR__CALL_NAMED_(k, name, ...)                                                              \
+    rr__call_named((name), (const rr__named_arg[]){RR__ITEMS(k)(RR__NAMED, ~, 1, __VA_ARGS__)}, k, \
+                   RR__SITE)
 // clang-format on

@@ -4,12 +4,12 @@
 #include "objects.h"
 
 /* REMOTE_FN(R, name, T1, a1, ...) { body }
-   Defines a C function `R name(T1 a1, ...)` with 0 to 8 parameters that can be
+   Defines a C function `R name(T1 a1, ...)` with 0 to 16 parameters that can be
    called as always or as a task with rr_call, and registers it before main. R may
    be void. Its name is unique in the program.
    REMOTE_FN_DECLARE(R, name, T1, a1, ...); declares it for other units. */
-#define REMOTE_FN(...) RR__FN(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_FN_DECLARE(...) RR__FN_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
+#define REMOTE_FN(...) RR__FN(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_FN_DECLARE(...) RR__FN_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_ref rr_call(name, x1, ...): submits a task and returns the reference to its
    result. Each x is a value (converted as in a call) or an rr_ref to an object of
@@ -17,19 +17,19 @@
    A parameter of type rr_ref gets the reference itself. What is wrong becomes the
    error in the reference: RR_ERR_TYPE, RR_ERR_STALE, RR_ERR_NO_MEMORY,
    RR_ERR_NOT_RUNNING, or the error of the argument that failed. */
-#define rr_call(...) RR__CALL(RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_call(...) RR__CALL(RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_ref rr_call_named(const char *name, ...): the same by name, the arguments
    being references or RR_VALUE(T, value). Checked at run time: also
    RR_ERR_NOT_FOUND (the message names the nearest ones), RR_ERR_ARITY. */
-#define rr_call_named(...) RR__CALL_NAMED(RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_call_named(...) RR__CALL_NAMED(RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_VALUE(T, ...) ((rr_value){RR_TYPE(T), (T[1]){__VA_ARGS__}})
 #define RR_TYPE(T) ((rr_type){RR__TYPE(T)})
 
 /* rr_ref rr_call_with(RR_OPTIONS(...), f, x1, ...): rr_call with options. Errors in the reference:
    also RR_ERR_INVALID for an option that cannot be. */
 #define rr_call_with(options, ...)                                                                 \
-    RR__CALL_WITH(((const rr_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+    RR__CALL_WITH(((const rr_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define RR_OPTIONS(...) ((rr_options){__VA_ARGS__})
 
 /* Cancels a task or a message, with all that its body has called and sent. What has not begun never
@@ -76,12 +76,11 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    submits it, as rr_call does, and returns the reader's handle, which is counted as references are:
    rr_keep, rr_retain, rr_release. When nobody holds it any more the body is cancelled, and what is
    unread is released. A handle is for the threads of this program, and no argument of calls. */
-#define REMOTE_STREAM(...) RR__STREAM_FN(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define REMOTE_STREAM_DECLARE(...)                                                                 \
-    RR__STREAM_DECLARE(RR__PAIRS(RR__COUNT(__VA_ARGS__)), __VA_ARGS__, ~)
-#define rr_call_stream(...) RR__CALL_STREAM(NULL, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_STREAM(...) RR__STREAM_FN(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define REMOTE_STREAM_DECLARE(...) RR__STREAM_DECLARE(RR__PAIRS(__VA_ARGS__), __VA_ARGS__, ~)
+#define rr_call_stream(...) RR__CALL_STREAM(NULL, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 #define rr_call_stream_with(options, ...)                                                          \
-    RR__CALL_STREAM(((const rr_options[1]){options}), RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
+    RR__CALL_STREAM(((const rr_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_yield(T, value): in the body of a stream: the next object. Waits, without a worker,
    while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has

@@ -76,10 +76,9 @@ struct rr__object {
         const char *type_name; /* put object */
     } of;
     uint32_t slot;
-    uint8_t kind;       /* enum rr__kind */
-    uint8_t place;      /* of the value: enum rr__place or block class */
-    uint8_t args_place; /* of the arguments, likewise */
-    uint8_t by_ref;     /* bit i: argument i is an object, not a value */
+    uint16_t by_ref; /* bit i: argument i is an object, not a value */
+    uint8_t kind;    /* enum rr__kind */
+    uint8_t place;   /* of the value: enum rr__place or block class */
 
     /* The second line: who made it, and what it waits for or is waited for by. */
     RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
@@ -104,12 +103,12 @@ struct rr__object {
     } extra;
     RR__ATOMIC(uint32_t) held_at; /* hint: index in the holder's scope stack */
     RR__ATOMIC(uint8_t) flags;    /* enum rr__flags; the owner writes */
-    union {
-        bool is_held;   /* a message: it went through a lane */
-        bool is_listed; /* an actor: it lies in the inbox; under the runtime's lock */
-    };
+    uint8_t args_place; /* of the arguments: as place; of wordy functions always the slot */
     uint8_t lane_flags; /* held: enum rr__lane_flags; shard lock of its actor */
-    uint8_t attempt;    /* a message: so many ended with a crash of its actor, 255 at most */
+    union {
+        uint8_t attempt; /* a message: so many ended with a crash of its actor, 255 at most */
+        bool is_listed;  /* an actor: it lies in the inbox; under the runtime's lock */
+    };
 };
 
 enum rr__flags {
@@ -118,8 +117,13 @@ enum rr__flags {
     RR__IS_MORE = 4,    /* a reader of a stream waits for it; internal, as the next one */
     RR__IS_SPACE = 8,   /* the body of a stream waits for it */
     RR__IS_RECIPE = 16, /* it is never submitted, see rr__recipe_of */
+    RR__IS_HELD = 32,   /* a message that went through a lane */
     RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE | RR__IS_RECIPE
 };
+
+_Static_assert(offsetof(rr__object, dependents) == 64 || sizeof(void *) != 8,
+               "the first line of a slot is what another thread needs");
+_Static_assert(sizeof(rr__object) == 128 || sizeof(void *) != 8, "a slot is two lines");
 
 enum rr__state { RR__FREE, RR__WAITING, RR__QUEUED, RR__RUNNING, RR__READY, RR__FAILED };
 enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
@@ -194,6 +198,11 @@ static RR__INLINE bool rr__is_decided(rr__object *o) {
 
 static rr_status rr__status_by(uint64_t word) {
     return word & RR__IS_CANCELLED ? RR_ERR_CANCELLED : RR_ERR_TIMEOUT;
+}
+
+/* The owner's flags. */
+static inline void rr__flag_set(rr__object *o, enum rr__flags flag) {
+    rr__store_relaxed(&o->flags, (uint8_t)(rr__load_relaxed(&o->flags) | flag)); /* nobody else's */
 }
 
 /* The owner's change of a pending state; false if the task was decided meanwhile (rule R4). */

@@ -27,7 +27,7 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     o->kind = (uint8_t)kind, o->place = RR__IN_SLOT, o->args_place = RR__IN_SLOT, o->by_ref = 0;
     o->site = site, o->data.block = NULL, o->extra.actor = NULL, o->next = NULL;
     rr__store_relaxed(&o->info, (uint64_t)0); /* published with word */
-    o->is_held = false, o->lane_flags = o->attempt = 0;
+    o->lane_flags = o->attempt = 0;
     rr__store_relaxed(&o->flags, (uint8_t)0);              /* published with word */
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
@@ -159,8 +159,8 @@ static rr__object *rr__contained(rr__context *cx, rr__object *o) {
     return inner.id ? rr__slot_at(cx->runtime, inner.slot) : NULL;
 }
 
-/* The next live object from slot number *slot on, counted for the caller; NULL after the last one. So
-   it may be looked at while others go on. */
+/* The next live object from slot number *slot on, counted for the caller; NULL after the last one.
+   So it may be looked at while others go on. */
 static rr__object *rr__live_next(rr__context *cx, uint32_t *slot) {
     for (rr__object *o; (o = rr__slot_at(cx->runtime, *slot)); ++*slot) {
         uint64_t id = rr__load_acquire(&o->id);

@@ -185,8 +185,7 @@ static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->lock);
     if (!is_actor || !o->is_listed) {
-        o->is_listed = is_actor;
-        if (is_actor) rr__share(o);
+        if (is_actor) o->is_listed = true, rr__share(o);
         rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
         rr__store_seq_cst(&rt->has_inbox, 1);
     }
@@ -199,7 +198,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     if (!rr__load_seq_cst(&rt->has_inbox)) return NULL;
     rr__lock(&rt->lock);
     rr__object *o = rt->inbox_first;
-    bool is_actor = o && o->is_listed;
+    bool is_actor = o && o->kind == RR__CONSTRUCTOR;
     if (is_actor) o->is_listed = false;
     if (o && !(rt->inbox_first = o->next)) {
         rt->inbox_last = NULL;

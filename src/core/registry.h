@@ -61,7 +61,7 @@ static void rr__registry_measure(rr_function *fn) {
         int kind = fn->params[i].kind;
         bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
         bool is_object = kind == RR__KIND_BYTES || kind == RR__KIND_MANY;
-        if (is_handle) fn->handles |= (uint8_t)(1u << i);
+        if (is_handle) fn->handles |= (uint16_t)(1u << i);
         if (!is_handle && !is_object && fn->params[i].size > 8) fn->is_wordy = false;
     }
 }
@@ -118,7 +118,8 @@ static rr_status rr__registry_report(const rr_config *config) {
 }
 
 rr_status rr_register(rr_function *fn) {
-    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > 8) return RR_ERR_INVALID;
+    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > RR__MAX_PARAMS)
+        return RR_ERR_INVALID;
     rr__link(fn);
     rr_status status = rr__registry_refresh();
     if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;

@@ -102,7 +102,7 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr_function *fn = name ? rr__registry_find(name) : NULL;
     rr__error *error = rr__named_error(cx, fn, name ? name : "(null)", args, n);
     if (error) return rr__failed_ref(cx, error, site);
-    rr__arg plain[8];
+    rr__arg plain[RR__MAX_PARAMS];
     for (size_t i = 0; i < n; i++)
         plain[i] = (rr__arg){args[i].value.type.name ? args[i].value.data : NULL, args[i].ref};
     if (cx->runtime->config.max_pending) rr__make_way(cx);

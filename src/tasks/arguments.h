@@ -10,11 +10,11 @@
 /* Arguments lie one behind the other in steps of 8 bytes, in the slot's words if they fit: a
    value as itself, everything counted as the address of its slot. Of a wordy function (at most four
    parameters, none larger than 8 bytes) argument i is word i, however it came. */
-static inline bool rr__is_counted(const rr_function *fn, uint8_t by_ref, int i) {
+static inline bool rr__is_counted(const rr_function *fn, uint16_t by_ref, int i) {
     return ((by_ref | fn->handles) >> i) & 1;
 }
 
-static inline size_t rr__arg_bytes(const rr_function *fn, uint8_t by_ref, int i) {
+static inline size_t rr__arg_bytes(const rr_function *fn, uint16_t by_ref, int i) {
     if (fn->is_wordy || rr__is_counted(fn, by_ref, i)) return 8;
     return ((size_t)fn->params[i].size + 7) / 8 * 8;
 }
@@ -50,7 +50,8 @@ static RR__NOINLINE void rr__args_drop(rr__context *cx, rr__object *task) {
 
 /* Nothing but values in the slot, as most tasks have? */
 static RR__INLINE bool rr__args_are_plain(const rr__object *task) {
-    return task->args_place == RR__IN_SLOT && !(task->by_ref | task->of.fn->handles);
+    const rr_function *fn = task->of.fn; /* args_place lies in the second line */
+    return !(task->by_ref | fn->handles) && (fn->is_wordy || task->args_place == RR__IN_SLOT);
 }
 
 static RR__INLINE void rr__args_release(rr__context *cx, rr__object *task) {
@@ -160,14 +161,14 @@ static rr_status rr__args_store(rr__context *cx, rr__object *task, const rr__pac
 static rr__error *rr__arg_pack(rr__context *cx, rr__object *task, int i, const rr__arg *arg,
                                rr__packed *out) {
     rr_status status = rr__arg_check(cx, task->of.fn, i, arg, task->site, out);
-    if (out->is_ref) task->by_ref |= (uint8_t)(1u << i);
+    if (out->is_ref) task->by_ref |= (uint16_t)(1u << i);
     return status == RR_OK ? NULL : rr__arg_error(cx, task, i, status, out->counted);
 }
 
 static RR__NOINLINE rr__error *rr__args_pack_any(rr__context *cx, rr__object *task,
                                                  const rr__arg *args) {
     const rr_function *fn = task->of.fn;
-    rr__packed packed[8];
+    rr__packed packed[RR__MAX_PARAMS];
     rr__error *error = NULL;
     int n = 0;
     for (; n < fn->arity && !error; n++) error = rr__arg_pack(cx, task, n, &args[n], &packed[n]);

@@ -183,7 +183,7 @@ static void rr__submit_failed(rr__context *cx, rr__object *task, rr__error *erro
 }
 
 static void rr__pending_begin(rr__context *cx, rr__object *task) {
-    rr__store_relaxed(&task->flags, (uint8_t)(rr__load_relaxed(&task->flags) | RR__IS_PENDING));
+    rr__flag_set(task, RR__IS_PENDING);
     rr__add_seq_cst(&cx->runtime->tasks->pending, (int64_t)1);
 }
 

@@ -159,8 +159,8 @@ static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const
     if (RR__LIKELY(!is_loaded)) status = rr__result_prepare(cx, fn, result);
     else result->block = NULL;
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
-    void *args[8];
-    rr__view views[8];
+    void *args[RR__MAX_PARAMS];
+    rr__view views[RR__MAX_PARAMS];
     rr__frame_open(cx, frame);
     rr__error *error = NULL;
     if (RR__UNLIKELY(is_loaded)) error = rr__load(cx, task, args, views, result);

@@ -151,6 +151,11 @@ refused "no arguments" 'wrong number of arguments for add' 'rr_call(add)'
 refused "a method's arguments" 'wrong number of arguments for Box_put' 'rr_ask(a, Box_put)'
 refused "a constructor's arguments" 'wrong number of arguments for Box_create' \
     'rr_spawn(Box_create, 1, 2)'
+refused "a function of seventeen parameters" 'no_more_than_16_parameters' '(void)0; }
+REMOTE_FN(int, many, int, a, int, b, int, c, int, d, int, e, int, f, int, g, int, h, int, i, int, j,
+    int, k, int, l, int, m, int, n, int, o, int, p, int, q) { return 0'
+refused "seventeen arguments" 'no_more_than_16_parameters' \
+    'rr_call(add, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)'
 refused "a struct for an int" 'incompatible type|point' 'rr_call(add, p, 1)'
 refused "an int for a struct" 'point|invalid initializer' 'rr_call(norm, 1)'
 refused "a string for an int" 'integer from pointer|pointer to integer|incompatible' \
