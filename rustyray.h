@@ -178,7 +178,7 @@ ERRORS AND LOGGING
 
   rr_error_message(ref) gives that text, rr_error_code(ref) the code. For what is no object's error
   (a wrong type asked for, a time limit, a stale handle) it tells what the thread's last call on
-  that reference said; rr_error_message((rr_ref){0}) what the last call without one said.
+  that reference said; rr_error_message((rr_ref){0}) what the thread's last call that failed said.
   A message names what to change. An error in a method that was told, and misuse that has no other
   way out, goes to the log: rr_config.log, or stderr. Nothing is ever written to stdout, and nothing
   ends the process, except rr_unwrap, which exists for that.
@@ -468,7 +468,9 @@ const char *rr_status_text(rr_status status);
 /* The message of an error, static until the calling thread's next library call
    that fails or asks, or until the object goes: for a failed object the whole
    chain ("task 'report' failed: its argument 1 'doubled' failed: ..."); for any
-   other reference what the last failed call on this thread said. Never NULL.
+   other reference what the last failed call on this thread said. (rr_ref){0}: what
+   that said, whatever it was about: every call that returns an error leaves a
+   message. Never NULL.
    Threads: any. */
 const char *rr_error_message(rr_ref ref);
 /* The code that the first cause gave to rr_fail; 0 if the object did not fail
@@ -727,7 +729,8 @@ rr_status rr_unpin(rr_ref ref);
    The name counts the object until then, or until the end of the runtime.
    rr_find: *out is a count of the caller's own, in its scope.
    Errors: RR_ERR_NOT_FOUND (rr_find, and rr_name of a null reference: nothing has the name),
-   RR_ERR_STALE, RR_ERR_INVALID (no name), RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
+   RR_ERR_STALE, RR_ERR_INVALID (no name, no out), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING. Blocks: no. */
 #define rr_put_as(name, T, ...) rr__put_as((name), RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 rr_status rr_name(const char *name, rr_ref ref);
 rr_status rr_find(const char *name, rr_ref *out);
@@ -855,15 +858,16 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    order in which they were yielded; of several readers each object goes to one.
    rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all).
    Errors: RR_ERR_END after the last one; what the body failed with, after what it had yielded;
-   RR_ERR_TIMEOUT; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
-   RR_ERR_CANCELLED. *out is null then, and rr_error_message((rr_ref){0}) tells more.
+   RR_ERR_TIMEOUT; RR_ERR_STALE, RR_ERR_INVALID (out is NULL), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING, in a cancelled body RR_ERR_CANCELLED. *out is null then, and
+   rr_error_message((rr_ref){0}) tells more.
    Threads: any. Blocks: yes. In tasks: yes, without a worker. */
 rr_status rr_next(rr_stream stream, rr_ref *out);
 rr_status rr_next_timeout(rr_stream stream, int64_t milliseconds, rr_ref *out);
 
 /* Registers a remote function by hand, for the rare case that its constructor
    cannot run (see CAVEATS): rr_register(RR_FUNCTION(name)). Again is harmless.
-   Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID. Threads: any. */
+   Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID, RR_ERR_NO_MEMORY. Threads: any. */
 rr_status rr_register(rr_function *function);
 #define RR_FUNCTION(name) (&rr__fn_##name)
 #define RR_STREAM(name) (&rr__stream_##name)
@@ -914,7 +918,8 @@ rr_status rr_register(rr_function *function);
 #define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__COUNT(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
-   Errors: RR_ERR_NOT_FOUND, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; *out is then null. */
+   Errors: RR_ERR_NOT_FOUND, RR_ERR_INVALID (a NULL), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING; *out is then null. */
 rr_status rr_find_actor(const char *name, rr_actor *out);
 
 /* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, a method that
@@ -960,7 +965,8 @@ void rr_get_stats(rr_stats *out);
 
 /* How much there is of a resource, and how much of that nobody uses now; "cpu": of the workers.
    Each output may be NULL. Errors: RR_ERR_NOT_FOUND if rr_config.resources does not name it,
-   RR_ERR_NOT_RUNNING; the outputs are 0 then. Threads: any. Blocks: no. */
+   RR_ERR_INVALID without a name, RR_ERR_NOT_RUNNING; the outputs are 0 then. Threads: any.
+   Blocks: no. */
 rr_status rr_resources(const char *name, double *total, double *available);
 
 /* Why is this not complete yet? Writes a sentence, cut to size bytes with its end: what it waits
@@ -3255,6 +3261,7 @@ typedef struct rr__local {
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
     rr_ref message_of; /* of whom the last error message speaks */
+    bool is_failure;   /* that object failed, and tells more than the message */
     char message[640];
 } rr__local;
 
@@ -3502,7 +3509,7 @@ static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...)
     va_start(args, format);
     vsnprintf(self->message, sizeof self->message, format, args);
     va_end(args);
-    self->message_of = ref;
+    self->message_of = ref, self->is_failure = false;
     return status;
 }
 
@@ -4990,10 +4997,13 @@ static rr_status rr__registry_report(const rr_config *config) {
 }
 
 rr_status rr_register(rr_function *fn) {
-    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > 8) return RR_ERR_INVALID;
+    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > 8)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_register: this is no remote function: pass RR_FUNCTION(name)");
     rr__link(fn);
     rr_status status = rr__registry_refresh();
-    if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;
+    if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
+    if (rr__load_acquire(&fn->state) != RR__REJECTED) return RR_OK;
     char text[512];
     rr__global_lock();
     rr__registry_objection(fn, text, sizeof text, &status);
@@ -10178,6 +10188,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     *status = RR_ERR_NO_MEMORY;
     if (!message) {
         rr__drop(cx, actor);
+        rr__note_status(RR__NULL_REF, *status);
         return NULL;
     }
     rr__error *error = rr__send_error(cx, actor, fn, message);
@@ -10209,6 +10220,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     if (!error) error = rr__lane_enter(cx, message, is_ready, is_alone, &entered);
     if (error) {
         *status = error->status;
+        if (is_told) rr__note(RR__NULL_REF, *status, "%s", rr__error_message_of(error));
         rr__fail_with(cx, message, error);
         return is_told ? NULL : message;
     }
@@ -10467,7 +10479,8 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         }
         if (own) rr__drop(cx, own);
         rr_status status = rr__stream_sleep(cx, task, more, deadline);
-        if (status == RR_OK && rr__has_failed(more)) status = RR_ERR_NOT_RUNNING; /* shut down */
+        if (status == RR_OK && rr__has_failed(more)) /* shut down */
+            status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
         rr__drop(cx, more);
         own = more = NULL;
         if (status != RR_OK) return status;
@@ -11329,8 +11342,16 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
     return rr__self()->message;
 }
 
+/* What was asked for has failed: its chain is told if somebody asks. */
+static rr_status rr__note_failure(rr_ref ref, rr_status status) {
+    rr__note_status(ref, status);
+    rr__self()->is_failure = true;
+    return status;
+}
+
 const char *rr_error_message(rr_ref ref) {
     rr__local *self = rr__self();
+    if (!ref.id && !ref.slot && self->is_failure) ref = self->message_of;
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
     rr__context *cx = rr__enter(NULL);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
@@ -11474,7 +11495,7 @@ static RR__INLINE bool rr__read_scalar(rr__object *o, rr_ref ref, const rr_type 
 
 static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
     rr__local *self = rr__self();
-    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *inner = rr__contained(cx, o);
     memcpy(out, rr__data(o), sizeof(rr_ref));
     if (!inner) return RR_OK;
@@ -11498,7 +11519,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
         }
     if (!rr__scope_ready(self)) {
         rr__unuse(cx, o);
-        return RR_ERR_NO_MEMORY;
+        return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     }
     uint32_t hint = rr__load_relaxed(&o->held_at); /* of the handle, which matters more */
     rr__share(o);
@@ -11508,7 +11529,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
 }
 
 static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
-    if (rr__has_failed(o)) return rr__failure_status(o);
+    if (rr__has_failed(o)) return rr__note_failure(ref, rr__failure_status(o));
     rr_type held = rr__type_of(o);
     if (!rr__type_equal(held, type))
         return rr__note(ref, RR_ERR_TYPE,
@@ -11536,14 +11557,15 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
 
 static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr_type *type,
                                            void *out, int64_t milliseconds) {
-    if (ref.id == 0 && ref.slot) return rr__status_of(ref.slot);
+    if (ref.id == 0 && ref.slot) return rr__note_status(ref, rr__status_of(ref.slot));
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && type->kind != RR__KIND_VOID) {
         status = rr__read(cx, o, ref, *type, out);
         rr__store_copied(cx);
-    } else if (status == RR_OK && rr__has_failed(o)) status = rr__failure_status(o);
+    } else if (status == RR_OK && rr__has_failed(o))
+        status = rr__note_failure(ref, rr__failure_status(o));
     rr__drop(cx, o);
     return status;
 }
@@ -11964,7 +11986,10 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     rr_function *fn = name ? rr__registry_find(name) : NULL;
-    rr__error *error = rr__named_error(cx, fn, name ? name : "(null)", args, n);
+    rr__error *error =
+        name ? rr__named_error(cx, fn, name, args, n)
+             : rr__error_new(cx->runtime, RR_ERR_INVALID, NULL,
+                             "rr_call_named: a name is needed, as REMOTE_FN gives it");
     if (error) return rr__failed_ref(cx, error, site);
     rr__arg plain[8];
     for (size_t i = 0; i < n; i++)

@@ -127,10 +127,13 @@ static rr_status rr__registry_report(const rr_config *config) {
 }
 
 rr_status rr_register(rr_function *fn) {
-    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > 8) return RR_ERR_INVALID;
+    if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > 8)
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_register: this is no remote function: pass RR_FUNCTION(name)");
     rr__link(fn);
     rr_status status = rr__registry_refresh();
-    if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;
+    if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
+    if (rr__load_acquire(&fn->state) != RR__REJECTED) return RR_OK;
     char text[512];
     rr__global_lock();
     rr__registry_objection(fn, text, sizeof text, &status);
