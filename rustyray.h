@@ -4916,17 +4916,21 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
                                                     : stbds_shget(rr__table, fn->name);
     if (other && other != fn) {
         *status = RR_ERR_DUPLICATE;
-        snprintf(
-            text, size,
-            "two remote functions are called '%s', at %s and at %s: rename one of them, a name "
-            "is unique in a program",
-            fn->name, other->site, fn->site);
+        if (fn->kind == RR__DESTRUCTOR)
+            snprintf(text, size, "'%s' has two destructors, at %s and at %s: keep one of them",
+                     fn->self.name, other->site, fn->site);
+        else
+            snprintf(text, size,
+                     "two remote functions are called '%s', at %s and at %s: rename one of them, a "
+                     "name is unique in a program",
+                     fn->name, other->site, fn->site);
         return true;
     }
     const char *why = fn->result.kind == RR__KIND_MANY
                           ? "it returns rr_many; let it return rr_bytes or a reference"
-                      : fn->self.align > 64 ? "its state has an alignment of more than 64"
-                                            : NULL;
+                      : fn->self.align > 64
+                          ? "its state is aligned to more than 64 bytes; let it be 64"
+                          : NULL;
     if (!why) return false;
     *status = RR_ERR_INVALID;
     snprintf(text, size, "'%s' at %s cannot be a remote function: %s", fn->name, fn->site, why);
@@ -10861,6 +10865,18 @@ static RR__INLINE rr__context *rr__enter_to_submit(rr_status *why) {
    checked.
    Locks: none; nobody else knows the runtime yet. */
 
+/* What the program has to change: told in the log, and to who asks rr_error_message. */
+RR__PRINTF(2, 3)
+static rr_status rr__bad_config(const rr_config *config, const char *format, ...) {
+    char text[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    rr__log_text(config, RR_LOG_ERROR, text);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "%s", text);
+}
+
 /* Reads a number from the environment into *out, if the program left it zero. */
 static rr_status rr__env_number(const rr_config *config, const char *name, uint64_t max,
                                 uint64_t *out) {
@@ -10870,12 +10886,11 @@ static rr_status rr__env_number(const rr_config *config, const char *name, uint6
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     *out = value;
-    if (*end == 0 && errno == 0 && *text != '-' && value <= max) return RR_OK;
-    rr__log(config, RR_LOG_ERROR,
-            "the environment variable %s is '%s': it must be a number up to %llu", name, text,
-            (unsigned long long)max);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "the environment variable %s is '%s'", name,
-                    text);
+    if (*end == 0 && errno == 0 && !strchr(text, '-') && value <= max) return RR_OK;
+    return rr__bad_config(config,
+                          "the environment variable %s is '%.200s': it must be a number from 0 to "
+                          "%llu, in digits, or not set",
+                          name, text, (unsigned long long)max);
 }
 
 static rr_status rr__configure_from_env(rr_config *c) {
@@ -10899,11 +10914,6 @@ static rr_status rr__configure_from_env(rr_config *c) {
     return status;
 }
 
-static rr_status rr__bad_config(const rr_config *config, const char *field, const char *range) {
-    rr__log(config, RR_LOG_ERROR, "rr_config.%s must be %s", field, range);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_config.%s must be %s", field, range);
-}
-
 /* "gpu=2,disk=0.5" into rr_config.resources; the names stay where text is. */
 static bool rr__resources_parse(rr_config *c, char *text) {
     for (int i = 0; *text; i++) {
@@ -10924,12 +10934,10 @@ static rr_status rr__resources_from_env(rr_runtime *rt) {
     if (!text || !*text) return RR_OK;
     if (!(rt->resources->names = RR_MALLOC(strlen(text) + 1))) return RR_ERR_NO_MEMORY;
     if (rr__resources_parse(&rt->config, strcpy(rt->resources->names, text))) return RR_OK;
-    rr__log(&rt->config, RR_LOG_ERROR,
-            "the environment variable RUSTYRAY_RESOURCES is '%s': it must look like "
-            "gpu=2,disk=0.5, with %d names at most",
-            text, RR_RESOURCES);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID,
-                    "the environment variable RUSTYRAY_RESOURCES is '%s'", text);
+    return rr__bad_config(&rt->config,
+                          "the environment variable RUSTYRAY_RESOURCES is '%.200s': it must look "
+                          "like gpu=2,disk=0.5, with %d names at most, or not be set",
+                          text, RR_RESOURCES);
 }
 
 /* The program's own names are copied, all into one block. */
@@ -10958,10 +10966,16 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
         const rr_resource *given = &rt->config.resources[i];
         if (!given->name) continue;
         int64_t total = rr__amount_of(given->amount);
-        if (total < 0) return rr__bad_config(&rt->config, field, "amounts of 0 to 1e12");
+        if (total < 0)
+            return rr__bad_config(&rt->config,
+                                  "rr_config.%s: %g is no amount of '%.100s': it must be 0, or "
+                                  "0.0001 to 1e12",
+                                  field, given->amount, given->name);
         if (!*given->name || rr__stock_find(rt, given->name) >= 0)
-            return rr__bad_config(&rt->config, field,
-                                  "names that differ, and not 'cpu' (that is .workers)");
+            return rr__bad_config(&rt->config,
+                                  "rr_config.%s: the name '%.100s' must be another: names differ, "
+                                  "are not empty, and not 'cpu' (that is .workers)",
+                                  field, given->name);
         rt->resources->stocks[rt->resources->count++] = (rr__stock){given->name, total, 0, 0};
     }
     return rr__stock_names_copy(rt);
@@ -10975,7 +10989,10 @@ static rr_status rr__spill_dir_find(rr_runtime *rt) {
     if (!given) dir = getenv("TMPDIR");
     if (!dir || !*dir) dir = "/tmp";
     if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__CAN_WRITE(dir))
-        return rr__bad_config(&rt->config, "spill_dir", "a folder in which files can be made");
+        return rr__bad_config(&rt->config,
+                              "rr_config.spill_dir (RUSTYRAY_SPILL_DIR) is '%.300s': it must be a "
+                              "folder in which files can be made",
+                              dir);
     if (!(rt->store->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
     strcpy(rt->store->spill_dir, dir);
     return RR_OK;
@@ -10985,7 +11002,10 @@ static rr_status rr__configure_store(rr_runtime *rt) {
     rr_config *c = &rt->config;
     if (c->no_spill && c->evict == RR_EVICT_SPILL) c->evict = RR_EVICT_REBUILD;
     if (c->evict < RR_EVICT_SPILL || c->evict > RR_EVICT_DROP)
-        return rr__bad_config(c, "evict", "RR_EVICT_SPILL, RR_EVICT_REBUILD or RR_EVICT_DROP");
+        return rr__bad_config(c,
+                              "rr_config.evict is %d: it must be RR_EVICT_SPILL, RR_EVICT_REBUILD "
+                              "or RR_EVICT_DROP",
+                              (int)c->evict);
     rt->evicts = c->store_bytes != 0;
     if (!c->store_bytes) c->store_bytes = SIZE_MAX;
     if (!c->lineage_bytes) c->lineage_bytes = (size_t)64 << 20;
@@ -10999,14 +11019,21 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     rr_status status = rr__configure_from_env(c);
     if (status != RR_OK) return status;
     if (c->workers < 0 || c->workers > 100000)
-        return rr__bad_config(c, "workers", "0 (one per CPU) to 100000");
+        return rr__bad_config(c, "rr_config.workers is %d: it must be 0 (one per CPU) to 100000",
+                              c->workers);
     rt->workers = c->workers ? c->workers : rr__cpu_count();
     if (c->max_threads < 0 || (c->max_threads && c->max_threads < rt->workers))
-        return rr__bad_config(c, "max_threads", "0 or at least the number of workers");
+        return rr__bad_config(
+            c,
+            "rr_config.max_threads (RUSTYRAY_MAX_THREADS) is %d: it must be 0, or "
+            "at least the number of workers, which is %d",
+            c->max_threads, rt->workers);
     rt->max_threads = c->max_threads ? c->max_threads : rt->workers + 1024;
     status = rr__configure_store(rt);
     if (status != RR_OK) return status;
-    if (c->max_pending < 0) return rr__bad_config(c, "max_pending", "0 (no limit) or more");
+    if (c->max_pending < 0)
+        return rr__bad_config(c, "rr_config.max_pending is %lld: it must be 0 (no limit) or more",
+                              (long long)c->max_pending);
     rt->config.max_pending = c->max_pending;
     return rr__configure_stocks(rt);
 }
@@ -11032,12 +11059,28 @@ static void rr__join_all(rr_runtime *rt) {
         if (cx->has_thread) rr__thread_join(cx->thread);
 }
 
+/* One context for a thread from outside, so that the one that made the runtime can end it again. */
+static rr_status rr__workers_start(rr_runtime *rt) {
+    int started = 0;
+    rr__lock(&rt->lock);
+    rt->vacant = rr__context_new(rt, false);
+    while (rt->vacant && started < rt->workers && rr__worker_add_locked(rt, NULL)) started++;
+    rr__unlock(&rt->lock);
+    if (started == rt->workers) return RR_OK;
+    return rr__note(
+        RR__NULL_REF, RR_ERR_NO_MEMORY,
+        "memory or threads ran out at worker %d of %d: lower rr_config.workers, or "
+        "raise the limit of threads (ulimit -u) or of memory (ulimit -v, the container)",
+        started + 1, rt->workers);
+}
+
 /* Makes a runtime with its workers running, and lists it. */
 static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     rr_runtime *rt = rr__runtime_alloc();
-    if (!rt) return RR_ERR_NO_MEMORY;
+    if (!rt) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr_status status = rr__configure(rt, config);
     if (status == RR_OK && !rr__runtime_fill(rt)) status = RR_ERR_NO_MEMORY;
+    if (status == RR_ERR_NO_MEMORY) rr__note_status(RR__NULL_REF, status);
     if (status != RR_OK) {
         RR_FREE(rt->no_memory); /* mutexes hold no memory on the platforms that there are */
         RR_FREE(rt->resources->names);
@@ -11051,15 +11094,8 @@ static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     rt->next_runtime = rr__runtimes, rr__runtimes = rt;
     rr__global_unlock();
     rr__store_seq_cst(&rt->idle, (uint64_t)rt->workers * RR__ONE_SEARCHING);
-    rr__lock(&rt->lock);
-    /* One for a thread from outside, so that the one that made the runtime can end it again. */
-    rt->vacant = rr__context_new(rt, false);
-    if (!rt->vacant) status = RR_ERR_NO_MEMORY;
-    for (int i = 0; i < rt->workers && status == RR_OK; i++)
-        if (!rr__worker_add_locked(rt, NULL)) status = RR_ERR_NO_MEMORY;
-    rr__unlock(&rt->lock);
     *out = rt;
-    return status;
+    return rr__workers_start(rt);
 }
 
 static bool rr__default_take(rr_runtime *rt) {
@@ -11068,22 +11104,25 @@ static bool rr__default_take(rr_runtime *rt) {
     return rr__cas_seq_cst(&rr__default, &none, rt);
 }
 
+static rr_status rr__note_already(void) {
+    return rr__note(RR__NULL_REF, RR_ERR_ALREADY_RUNNING,
+                    "the default runtime is running already: rr_shutdown ends it, and "
+                    "rr_runtime_create makes another one beside it");
+}
+
 static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_runtime **out) {
     rr_runtime *rt = NULL;
     RR__ONCE(rr__global_start);
-    if (is_default && rr__load_acquire(&rr__default)) {
-        return rr__note_status(RR__NULL_REF, RR_ERR_ALREADY_RUNNING);
-    }
+    if (is_default && rr__load_acquire(&rr__default)) return rr__note_already();
     rr_status status = rr__registry_refresh();
-    if (status == RR_OK) status = rr__registry_report(config);
+    if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
+    status = rr__registry_report(config);
     if (status == RR_OK) status = rr__runtime_make(config, &rt);
-    if (status == RR_OK && is_default && !rr__default_take(rt)) status = RR_ERR_ALREADY_RUNNING;
+    if (status == RR_OK && is_default && !rr__default_take(rt)) status = rr__note_already();
     if (status == RR_OK) {
         *out = rt;
         return RR_OK;
     }
-    if (status == RR_ERR_NO_MEMORY || status == RR_ERR_ALREADY_RUNNING)
-        rr__note_status(RR__NULL_REF, status);
     if (rt) rr__join_all(rt), rr__runtime_let_go(rt);
     return status;
 }
@@ -11117,8 +11156,9 @@ static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
 }
 
 static void rr__fail_object(rr__context *cx, rr__object *o) {
-    rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
-                                     "it was never sealed, and the runtime is shut down");
+    rr__error *error =
+        rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
+                      "it was never sealed, and the runtime is shut down: call rr_seal before");
     if (!rr__unseal(o)) {
         rr__error_drop(error);
         return;
@@ -11281,7 +11321,7 @@ static const rr__hooks rr__above = {
 static rr_status rr__explain_start(const rr_config *config, rr_status status) {
     if (status != RR_OK && status != RR_ERR_ALREADY_RUNNING && status != RR_ERR_INVALID &&
         status != RR_ERR_DUPLICATE)
-        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr_status_text(status));
+        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr__self()->message);
     return status;
 }
 
@@ -11641,8 +11681,10 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                          .order = ready ? ready + found : NULL};
         if (wait.all) rr__wait_help(cx, &wait);
         rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-        if (status == RR_ERR_TIMEOUT) rr__note_status(RR__NULL_REF, status);
         found += wait.need;
+        if (status == RR_ERR_TIMEOUT)
+            rr__note(RR__NULL_REF, status, "rr_wait: %zu of %zu were ready within %lld ms", found,
+                     k, (long long)ms);
     }
     for (size_t i = 0; i < n; i++)
         if (objects[i]) rr__drop(cx, objects[i]);
@@ -11813,6 +11855,8 @@ rr_status rr_name(const char *name, rr_ref ref) {
         return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
     status = rr__name_object(cx, name, o);
     if (status != RR_OK && o) rr__drop(cx, o);
+    if (status == RR_ERR_NOT_FOUND)
+        return rr__note(ref, status, "rr_name: no object is named '%s' any more", name);
     return status == RR_OK ? status : rr__note_status(ref, status);
 }
 
@@ -11845,7 +11889,8 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (o) rr__share(o); /* the name counts it */
     rr__global_unlock();
     if (!o)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND,
+                        "rr_find: no object is named '%s': rr_put_as and rr_name name one", name);
     rr__scope_hold(self, cx, o, false);
     *out = rr__ref_to(cx, o);
     return RR_OK;

@@ -46,17 +46,21 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
                                                     : stbds_shget(rr__table, fn->name);
     if (other && other != fn) {
         *status = RR_ERR_DUPLICATE;
-        snprintf(
-            text, size,
-            "two remote functions are called '%s', at %s and at %s: rename one of them, a name "
-            "is unique in a program",
-            fn->name, other->site, fn->site);
+        if (fn->kind == RR__DESTRUCTOR)
+            snprintf(text, size, "'%s' has two destructors, at %s and at %s: keep one of them",
+                     fn->self.name, other->site, fn->site);
+        else
+            snprintf(text, size,
+                     "two remote functions are called '%s', at %s and at %s: rename one of them, a "
+                     "name is unique in a program",
+                     fn->name, other->site, fn->site);
         return true;
     }
     const char *why = fn->result.kind == RR__KIND_MANY
                           ? "it returns rr_many; let it return rr_bytes or a reference"
-                      : fn->self.align > 64 ? "its state has an alignment of more than 64"
-                                            : NULL;
+                      : fn->self.align > 64
+                          ? "its state is aligned to more than 64 bytes; let it be 64"
+                          : NULL;
     if (!why) return false;
     *status = RR_ERR_INVALID;
     snprintf(text, size, "'%s' at %s cannot be a remote function: %s", fn->name, fn->site, why);

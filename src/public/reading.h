@@ -170,8 +170,10 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                          .order = ready ? ready + found : NULL};
         if (wait.all) rr__wait_help(cx, &wait);
         rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-        if (status == RR_ERR_TIMEOUT) rr__note_status(RR__NULL_REF, status);
         found += wait.need;
+        if (status == RR_ERR_TIMEOUT)
+            rr__note(RR__NULL_REF, status, "rr_wait: %zu of %zu were ready within %lld ms", found,
+                     k, (long long)ms);
     }
     for (size_t i = 0; i < n; i++)
         if (objects[i]) rr__drop(cx, objects[i]);
