@@ -187,7 +187,7 @@ ERRORS AND LOGGING
 
   rr_error_message(ref) gives that text, rr_error_code(ref) the code. For what is no object's error
   (a wrong type asked for, a time limit, a stale handle) it tells what the thread's last call on
-  that reference said; rr_error_message((rr_ref){0}) what the last call without one said.
+  that reference said; rr_error_message((rr_ref){0}) what the thread's last call that failed said.
   A message names what to change. An error in a method that was told, and misuse that has no other
   way out, goes to the log: rr_config.log, or stderr. What may come with every request (a folder
   that cannot be written, a value that cannot be made again, a method that was told or a destructor
@@ -490,7 +490,9 @@ const char *rr_status_text(rr_status status);
 /* The message of an error, static until the calling thread's next library call
    that fails or asks, or until the object goes: for a failed object the whole
    chain ("task 'report' failed: its argument 1 'doubled' failed: ..."); for any
-   other reference what the last failed call on this thread said. Never NULL.
+   other reference what the last failed call on this thread said. (rr_ref){0}: what
+   that said, whatever it was about: every call that returns an error leaves a
+   message. Never NULL.
    Threads: any. */
 const char *rr_error_message(rr_ref ref);
 /* The code that the first cause gave to rr_fail; 0 if the object did not fail
@@ -756,7 +758,8 @@ rr_status rr_unpin(rr_ref ref);
    The name counts the object until then, or until the end of the runtime.
    rr_find: *out is a count of the caller's own, in its scope.
    Errors: RR_ERR_NOT_FOUND (rr_find, and rr_name of a null reference: nothing has the name),
-   RR_ERR_STALE, RR_ERR_INVALID (no name), RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
+   RR_ERR_STALE, RR_ERR_INVALID (no name, no out), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING. Blocks: no. */
 #define rr_put_as(name, T, ...) rr__put_as((name), RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 rr_status rr_name(const char *name, rr_ref ref);
 rr_status rr_find(const char *name, rr_ref *out);
@@ -910,15 +913,16 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all).
    Errors: RR_ERR_END after the last one; what the body failed with, after what it had yielded;
    RR_ERR_LATE, likewise, if it was past its own time limit (rr_options.timeout_ms); RR_ERR_TIMEOUT,
-   and the stream goes on; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
-   RR_ERR_CANCELLED. *out is null then, and rr_error_message((rr_ref){0}) tells more.
+   and the stream goes on; RR_ERR_STALE, RR_ERR_INVALID (out is NULL), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING, in a cancelled body RR_ERR_CANCELLED. *out is null then, and
+   rr_error_message((rr_ref){0}) tells more.
    Threads: any. Blocks: yes. In tasks: yes, without a worker. */
 rr_status rr_next(rr_stream stream, rr_ref *out);
 rr_status rr_next_timeout(rr_stream stream, int64_t milliseconds, rr_ref *out);
 
 /* Registers a remote function by hand, for the rare case that its constructor
    cannot run (see CAVEATS): rr_register(RR_FUNCTION(name)). Again is harmless.
-   Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID. Threads: any. */
+   Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID, RR_ERR_NO_MEMORY. Threads: any. */
 rr_status rr_register(rr_function *function);
 #define RR_FUNCTION(name) (&rr__fn_##name)
 #define RR_STREAM(name) (&rr__stream_##name)
@@ -969,7 +973,8 @@ rr_status rr_register(rr_function *function);
 #define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
-   Errors: RR_ERR_NOT_FOUND, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; *out is then null. */
+   Errors: RR_ERR_NOT_FOUND, RR_ERR_INVALID (a NULL), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING; *out is then null. */
 rr_status rr_find_actor(const char *name, rr_actor *out);
 
 /* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, a method that
@@ -1015,7 +1020,8 @@ void rr_get_stats(rr_stats *out);
 
 /* How much there is of a resource, and how much of that nobody uses now; "cpu": of the workers.
    Each output may be NULL. Errors: RR_ERR_NOT_FOUND if rr_config.resources does not name it,
-   RR_ERR_NOT_RUNNING; the outputs are 0 then. Threads: any. Blocks: no. */
+   RR_ERR_INVALID without a name, RR_ERR_NOT_RUNNING; the outputs are 0 then. Threads: any.
+   Blocks: no. */
 rr_status rr_resources(const char *name, double *total, double *available);
 
 /* Why is this not complete yet? Writes a sentence, cut to size bytes with its end: what it waits
@@ -3242,6 +3248,7 @@ typedef struct rr__local {
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
     rr_ref message_of; /* of whom the last error message speaks */
+    bool is_failure;   /* that object failed, and tells more than the message */
     char message[640];
     rr_status refused; /* what the store said last: rr__refuse */
     char refusal[400]; /* and why */
@@ -3557,7 +3564,7 @@ static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...)
     va_start(args, format);
     vsnprintf(self->message, sizeof self->message, format, args);
     va_end(args);
-    self->message_of = ref;
+    self->message_of = ref, self->is_failure = false;
     return status;
 }
 
@@ -5041,17 +5048,21 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
                                       : RR__TABLE_AT(rr__table, fn->name);
     if (other && other->value != fn) {
         *status = RR_ERR_DUPLICATE;
-        snprintf(
-            text, size,
-            "two remote functions are called '%s', at %s and at %s: rename one of them, a name "
-            "is unique in a program",
-            fn->name, other->value->site, fn->site);
+        if (fn->kind == RR__DESTRUCTOR)
+            snprintf(text, size, "'%s' has two destructors, at %s and at %s: keep one of them",
+                     fn->self.name, other->value->site, fn->site);
+        else
+            snprintf(text, size,
+                     "two remote functions are called '%s', at %s and at %s: rename one of them, a "
+                     "name is unique in a program",
+                     fn->name, other->value->site, fn->site);
         return true;
     }
     const char *why = fn->result.kind == RR__KIND_MANY
                           ? "it returns rr_many; let it return rr_bytes or a reference"
-                      : fn->self.align > 64 ? "its state has an alignment of more than 64"
-                                            : NULL;
+                      : fn->self.align > 64
+                          ? "its state is aligned to more than 64 bytes; let it be 64"
+                          : NULL;
     if (!why) return false;
     *status = RR_ERR_INVALID;
     snprintf(text, size, "'%s' at %s cannot be a remote function: %s", fn->name, fn->site, why);
@@ -5124,10 +5135,12 @@ static rr_status rr__registry_report(const rr_config *config) {
 
 rr_status rr_register(rr_function *fn) {
     if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > RR__MAX_PARAMS)
-        return RR_ERR_INVALID;
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_register: this is no remote function: pass RR_FUNCTION(name)");
     rr__link(fn);
     rr_status status = rr__registry_refresh();
-    if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;
+    if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
+    if (rr__load_acquire(&fn->state) != RR__REJECTED) return RR_OK;
     char text[512];
     rr__global_lock();
     rr__registry_objection(fn, text, sizeof text, &status);
@@ -10458,6 +10471,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     *status = RR_ERR_NO_MEMORY;
     if (!message) {
         rr__drop(cx, actor);
+        rr__note_status(RR__NULL_REF, *status);
         return NULL;
     }
     rr__error *error = rr__send_error(cx, actor, fn, message);
@@ -10487,6 +10501,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     if (!error) error = rr__lane_enter(cx, message, is_ready, is_alone, &entered);
     if (error) {
         *status = error->status;
+        if (is_told) rr__note(RR__NULL_REF, *status, "%s", rr__error_message_of(error));
         rr__fail_with(cx, message, error);
         return is_told ? NULL : message;
     }
@@ -10747,7 +10762,8 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         }
         if (own) rr__drop(cx, own);
         rr_status status = rr__stream_sleep(cx, task, more, deadline);
-        if (status == RR_OK && rr__has_failed(more)) status = RR_ERR_NOT_RUNNING; /* shut down */
+        if (status == RR_OK && rr__has_failed(more)) /* shut down */
+            status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
         rr__drop(cx, more);
         own = more = NULL;
         if (status != RR_OK) return status;
@@ -11139,6 +11155,18 @@ static RR__INLINE rr__context *rr__enter_to_submit(rr_status *why) {
    checked.
    Locks: none; nobody else knows the runtime yet. */
 
+/* What the program has to change: told in the log, and to who asks rr_error_message. */
+RR__PRINTF(2, 3)
+static rr_status rr__bad_config(const rr_config *config, const char *format, ...) {
+    char text[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    rr__log_text(config, RR_LOG_ERROR, text);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "%s", text);
+}
+
 /* Reads a number from the environment into *out, if the program left it zero. */
 static rr_status rr__env_number(const rr_config *config, const char *name, uint64_t max,
                                 uint64_t *out) {
@@ -11148,12 +11176,11 @@ static rr_status rr__env_number(const rr_config *config, const char *name, uint6
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     *out = value;
-    if (*end == 0 && errno == 0 && *text != '-' && value <= max) return RR_OK;
-    rr__log(config, RR_LOG_ERROR,
-            "the environment variable %s is '%s': it must be a number up to %llu", name, text,
-            (unsigned long long)max);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "the environment variable %s is '%s'", name,
-                    text);
+    if (*end == 0 && errno == 0 && !strchr(text, '-') && value <= max) return RR_OK;
+    return rr__bad_config(config,
+                          "the environment variable %s is '%.200s': it must be a number from 0 to "
+                          "%llu, in digits, or not set",
+                          name, text, (unsigned long long)max);
 }
 
 static rr_status rr__configure_from_env(rr_config *c) {
@@ -11177,11 +11204,6 @@ static rr_status rr__configure_from_env(rr_config *c) {
     return status;
 }
 
-static rr_status rr__bad_config(const rr_config *config, const char *field, const char *range) {
-    rr__log(config, RR_LOG_ERROR, "rr_config.%s must be %s", field, range);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_config.%s must be %s", field, range);
-}
-
 /* "gpu=2,disk=0.5" into rr_config.resources; the names stay where text is. */
 static bool rr__resources_parse(rr_config *c, char *text) {
     for (int i = 0; *text; i++) {
@@ -11202,12 +11224,10 @@ static rr_status rr__resources_from_env(rr_runtime *rt) {
     if (!text || !*text) return RR_OK;
     if (!(rt->resources->names = RR_MALLOC(strlen(text) + 1))) return RR_ERR_NO_MEMORY;
     if (rr__resources_parse(&rt->config, strcpy(rt->resources->names, text))) return RR_OK;
-    rr__log(&rt->config, RR_LOG_ERROR,
-            "the environment variable RUSTYRAY_RESOURCES is '%s': it must look like "
-            "gpu=2,disk=0.5, with %d names at most",
-            text, RR_RESOURCES);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID,
-                    "the environment variable RUSTYRAY_RESOURCES is '%s'", text);
+    return rr__bad_config(&rt->config,
+                          "the environment variable RUSTYRAY_RESOURCES is '%.200s': it must look "
+                          "like gpu=2,disk=0.5, with %d names at most, or not be set",
+                          text, RR_RESOURCES);
 }
 
 /* The program's own names are copied, all into one block. */
@@ -11236,10 +11256,16 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
         const rr_resource *given = &rt->config.resources[i];
         if (!given->name) continue;
         int64_t total = rr__amount_of(given->amount);
-        if (total < 0) return rr__bad_config(&rt->config, field, "amounts of 0 to 1e12");
+        if (total < 0)
+            return rr__bad_config(&rt->config,
+                                  "rr_config.%s: %g is no amount of '%.100s': it must be 0, or "
+                                  "0.0001 to 1e12",
+                                  field, given->amount, given->name);
         if (!*given->name || rr__stock_find(rt, given->name) >= 0)
-            return rr__bad_config(&rt->config, field,
-                                  "names that differ, and not 'cpu' (that is .workers)");
+            return rr__bad_config(&rt->config,
+                                  "rr_config.%s: the name '%.100s' must be another: names differ, "
+                                  "are not empty, and not 'cpu' (that is .workers)",
+                                  field, given->name);
         rt->resources->stocks[rt->resources->count++] = (rr__stock){given->name, total, 0, 0};
     }
     return rr__stock_names_copy(rt);
@@ -11253,7 +11279,10 @@ static rr_status rr__spill_dir_find(rr_runtime *rt) {
     if (!given) dir = getenv("TMPDIR");
     if (!dir || !*dir) dir = "/tmp";
     if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__CAN_WRITE(dir))
-        return rr__bad_config(&rt->config, "spill_dir", "a folder in which files can be made");
+        return rr__bad_config(&rt->config,
+                              "rr_config.spill_dir (RUSTYRAY_SPILL_DIR) is '%.300s': it must be a "
+                              "folder in which files can be made",
+                              dir);
     if (!(rt->store->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
     strcpy(rt->store->spill_dir, dir);
     return RR_OK;
@@ -11263,7 +11292,10 @@ static rr_status rr__configure_store(rr_runtime *rt) {
     rr_config *c = &rt->config;
     if (c->no_spill && c->evict == RR_EVICT_SPILL) c->evict = RR_EVICT_REBUILD;
     if (c->evict < RR_EVICT_SPILL || c->evict > RR_EVICT_DROP)
-        return rr__bad_config(c, "evict", "RR_EVICT_SPILL, RR_EVICT_REBUILD or RR_EVICT_DROP");
+        return rr__bad_config(c,
+                              "rr_config.evict is %d: it must be RR_EVICT_SPILL, RR_EVICT_REBUILD "
+                              "or RR_EVICT_DROP",
+                              (int)c->evict);
     rt->evicts = c->store_bytes != 0;
     if (!c->store_bytes) c->store_bytes = SIZE_MAX;
     if (!c->lineage_bytes) c->lineage_bytes = (size_t)64 << 20;
@@ -11277,14 +11309,21 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     rr_status status = rr__configure_from_env(c);
     if (status != RR_OK) return status;
     if (c->workers < 0 || c->workers > 100000)
-        return rr__bad_config(c, "workers", "0 (one per CPU) to 100000");
+        return rr__bad_config(c, "rr_config.workers is %d: it must be 0 (one per CPU) to 100000",
+                              c->workers);
     rt->workers = c->workers ? c->workers : rr__cpu_count();
     if (c->max_threads < 0 || (c->max_threads && c->max_threads < rt->workers))
-        return rr__bad_config(c, "max_threads", "0 or at least the number of workers");
+        return rr__bad_config(
+            c,
+            "rr_config.max_threads (RUSTYRAY_MAX_THREADS) is %d: it must be 0, or "
+            "at least the number of workers, which is %d",
+            c->max_threads, rt->workers);
     rt->max_threads = c->max_threads ? c->max_threads : rt->workers + 1024;
     status = rr__configure_store(rt);
     if (status != RR_OK) return status;
-    if (c->max_pending < 0) return rr__bad_config(c, "max_pending", "0 (no limit) or more");
+    if (c->max_pending < 0)
+        return rr__bad_config(c, "rr_config.max_pending is %lld: it must be 0 (no limit) or more",
+                              (long long)c->max_pending);
     rt->config.max_pending = c->max_pending;
     return rr__configure_stocks(rt);
 }
@@ -11310,12 +11349,28 @@ static void rr__join_all(rr_runtime *rt) {
         if (cx->has_thread) rr__thread_join(cx->thread);
 }
 
+/* One context for a thread from outside, so that the one that made the runtime can end it again. */
+static rr_status rr__workers_start(rr_runtime *rt) {
+    int started = 0;
+    rr__lock(&rt->lock);
+    rt->vacant = rr__context_new(rt, false);
+    while (rt->vacant && started < rt->workers && rr__worker_add_locked(rt, NULL)) started++;
+    rr__unlock(&rt->lock);
+    if (started == rt->workers) return RR_OK;
+    return rr__note(
+        RR__NULL_REF, RR_ERR_NO_MEMORY,
+        "memory or threads ran out at worker %d of %d: lower rr_config.workers, or "
+        "raise the limit of threads (ulimit -u) or of memory (ulimit -v, the container)",
+        started + 1, rt->workers);
+}
+
 /* Makes a runtime with its workers running, and lists it. */
 static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     rr_runtime *rt = rr__runtime_alloc();
-    if (!rt) return RR_ERR_NO_MEMORY;
+    if (!rt) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr_status status = rr__configure(rt, config);
     if (status == RR_OK && !rr__runtime_fill(rt)) status = RR_ERR_NO_MEMORY;
+    if (status == RR_ERR_NO_MEMORY) rr__note_status(RR__NULL_REF, status);
     if (status != RR_OK) {
         RR_FREE(rt->no_memory); /* mutexes hold no memory on the platforms that there are */
         RR_FREE(rt->resources->names);
@@ -11329,15 +11384,8 @@ static rr_status rr__runtime_make(const rr_config *config, rr_runtime **out) {
     rt->next_runtime = rr__runtimes, rr__runtimes = rt;
     rr__global_unlock();
     rr__store_seq_cst(&rt->idle, (uint64_t)rt->workers * RR__ONE_SEARCHING);
-    rr__lock(&rt->lock);
-    /* One for a thread from outside, so that the one that made the runtime can end it again. */
-    rt->vacant = rr__context_new(rt, false);
-    if (!rt->vacant) status = RR_ERR_NO_MEMORY;
-    for (int i = 0; i < rt->workers && status == RR_OK; i++)
-        if (!rr__worker_add_locked(rt, NULL)) status = RR_ERR_NO_MEMORY;
-    rr__unlock(&rt->lock);
     *out = rt;
-    return status;
+    return rr__workers_start(rt);
 }
 
 static bool rr__default_take(rr_runtime *rt) {
@@ -11346,22 +11394,25 @@ static bool rr__default_take(rr_runtime *rt) {
     return rr__cas_seq_cst(&rr__default, &none, rt);
 }
 
+static rr_status rr__note_already(void) {
+    return rr__note(RR__NULL_REF, RR_ERR_ALREADY_RUNNING,
+                    "the default runtime is running already: rr_shutdown ends it, and "
+                    "rr_runtime_create makes another one beside it");
+}
+
 static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_runtime **out) {
     rr_runtime *rt = NULL;
     RR__ONCE(rr__global_start);
-    if (is_default && rr__load_acquire(&rr__default)) {
-        return rr__note_status(RR__NULL_REF, RR_ERR_ALREADY_RUNNING);
-    }
+    if (is_default && rr__load_acquire(&rr__default)) return rr__note_already();
     rr_status status = rr__registry_refresh();
-    if (status == RR_OK) status = rr__registry_report(config);
+    if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
+    status = rr__registry_report(config);
     if (status == RR_OK) status = rr__runtime_make(config, &rt);
-    if (status == RR_OK && is_default && !rr__default_take(rt)) status = RR_ERR_ALREADY_RUNNING;
+    if (status == RR_OK && is_default && !rr__default_take(rt)) status = rr__note_already();
     if (status == RR_OK) {
         *out = rt;
         return RR_OK;
     }
-    if (status == RR_ERR_NO_MEMORY || status == RR_ERR_ALREADY_RUNNING)
-        rr__note_status(RR__NULL_REF, status);
     if (rt) rr__join_all(rt), rr__runtime_let_go(rt);
     return status;
 }
@@ -11395,8 +11446,9 @@ static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
 }
 
 static void rr__fail_object(rr__context *cx, rr__object *o) {
-    rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
-                                     "it was never sealed, and the runtime is shut down");
+    rr__error *error =
+        rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
+                      "it was never sealed, and the runtime is shut down: call rr_seal before");
     if (!rr__unseal(o)) {
         rr__error_drop(error);
         return;
@@ -11563,7 +11615,7 @@ static const rr__hooks rr__above = {
 static rr_status rr__explain_start(const rr_config *config, rr_status status) {
     if (status != RR_OK && status != RR_ERR_ALREADY_RUNNING && status != RR_ERR_INVALID &&
         status != RR_ERR_DUPLICATE)
-        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr_status_text(status));
+        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr__self()->message);
     return status;
 }
 
@@ -11624,8 +11676,16 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
     return rr__self()->message;
 }
 
+/* What was asked for has failed: its chain is told if somebody asks. */
+static rr_status rr__note_failure(rr_ref ref, rr_status status) {
+    rr__note_status(ref, status);
+    rr__self()->is_failure = true;
+    return status;
+}
+
 const char *rr_error_message(rr_ref ref) {
     rr__local *self = rr__self();
+    if (!ref.id && !ref.slot && self->is_failure) ref = self->message_of;
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
     rr__context *cx = rr__enter(NULL);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
@@ -11820,7 +11880,7 @@ static RR__INLINE bool rr__read_scalar(rr__object *o, rr_ref ref, const rr_type 
 
 static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
     rr__local *self = rr__self();
-    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *inner = rr__contained(cx, o);
     memcpy(out, rr__data(o), sizeof(rr_ref));
     if (!inner) return RR_OK;
@@ -11844,7 +11904,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
         }
     if (!rr__scope_ready(self)) {
         rr__unuse(cx, o);
-        return RR_ERR_NO_MEMORY;
+        return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     }
     uint32_t hint = rr__load_relaxed(&o->held_at); /* of the handle, which matters more */
     rr__share(o);
@@ -11854,7 +11914,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
 }
 
 static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
-    if (rr__has_failed(o)) return rr__failure_status(o);
+    if (rr__has_failed(o)) return rr__note_failure(ref, rr__failure_status(o));
     rr_type held = rr__type_of(o);
     if (!rr__type_equal(held, type))
         return rr__note(ref, RR_ERR_TYPE,
@@ -11882,14 +11942,15 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
 
 static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr_type *type,
                                            void *out, int64_t milliseconds) {
-    if (ref.id == 0 && ref.slot) return rr__status_of(ref.slot);
+    if (ref.id == 0 && ref.slot) return rr__note_status(ref, rr__status_of(ref.slot));
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && type->kind != RR__KIND_VOID) {
         status = rr__read(cx, o, ref, *type, out);
         rr__store_copied(cx);
-    } else if (status == RR_OK && rr__has_failed(o)) status = rr__failure_status(o);
+    } else if (status == RR_OK && rr__has_failed(o))
+        status = rr__note_failure(ref, rr__failure_status(o));
     rr__drop(cx, o);
     return status;
 }
@@ -11965,8 +12026,10 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                          .order = ready ? ready + found : NULL};
         if (wait.all) rr__wait_help(cx, &wait);
         rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-        if (status == RR_ERR_TIMEOUT) rr__note_status(RR__NULL_REF, status);
         found += wait.need;
+        if (status == RR_ERR_TIMEOUT)
+            rr__note(RR__NULL_REF, status, "rr_wait: %zu of %zu were ready within %lld ms", found,
+                     k, (long long)ms);
     }
     for (size_t i = 0; i < n; i++)
         if (objects[i]) rr__drop(cx, objects[i]);
@@ -12136,6 +12199,8 @@ rr_status rr_name(const char *name, rr_ref ref) {
         return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
     status = rr__name_object(cx, name, o);
     if (status != RR_OK && o) rr__drop(cx, o);
+    if (status == RR_ERR_NOT_FOUND)
+        return rr__note(ref, status, "rr_name: no object is named '%s' any more", name);
     return status == RR_OK ? status : rr__note_status(ref, status);
 }
 
@@ -12164,7 +12229,8 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *o = rr__named_object(cx, name);
     if (!o)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND,
+                        "rr_find: no object is named '%s': rr_put_as and rr_name name one", name);
     rr__scope_hold(self, cx, o, false);
     *out = rr__ref_to(cx, o);
     return RR_OK;
@@ -12305,7 +12371,10 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     rr_function *fn = name ? rr__registry_find(name) : NULL;
-    rr__error *error = rr__named_error(cx, fn, name ? name : "(null)", args, n);
+    rr__error *error =
+        name ? rr__named_error(cx, fn, name, args, n)
+             : rr__error_new(cx->runtime, RR_ERR_INVALID, NULL,
+                             "rr_call_named: a name is needed, as REMOTE_FN gives it");
     if (error) return rr__failed_ref(cx, error, site);
     rr__arg plain[RR__MAX_PARAMS];
     for (size_t i = 0; i < n; i++)

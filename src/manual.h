@@ -187,7 +187,7 @@ ERRORS AND LOGGING
 
   rr_error_message(ref) gives that text, rr_error_code(ref) the code. For what is no object's error
   (a wrong type asked for, a time limit, a stale handle) it tells what the thread's last call on
-  that reference said; rr_error_message((rr_ref){0}) what the last call without one said.
+  that reference said; rr_error_message((rr_ref){0}) what the thread's last call that failed said.
   A message names what to change. An error in a method that was told, and misuse that has no other
   way out, goes to the log: rr_config.log, or stderr. What may come with every request (a folder
   that cannot be written, a value that cannot be made again, a method that was told or a destructor

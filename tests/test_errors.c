@@ -198,7 +198,9 @@ TEST_RUN(failure_of_a_child_is_not_its_parents, .workers = 1) {
         CHECK(rr_get(int, rr_call(errors_of_a_child, i), &v) == RR_OK && v == i);
 }
 
-typedef struct Fragile { int v; } Fragile;
+typedef struct Fragile {
+    int v;
+} Fragile;
 REMOTE_ACTOR(Fragile, create, int, v) { self->v = v; }
 REMOTE_METHOD(int, Fragile, get, int, v) { return self->v + v; }
 REMOTE_METHOD(void, Fragile, fail, int, code) {
@@ -206,7 +208,9 @@ REMOTE_METHOD(void, Fragile, fail, int, code) {
     rr_fail(code, "a told failure");
 }
 
-typedef struct Unborn { int v; } Unborn;
+typedef struct Unborn {
+    int v;
+} Unborn;
 static atomic_int unborn_dropped;
 REMOTE_ACTOR(Unborn, create, int, v) { self->v = v; }
 REMOTE_METHOD(int, Unborn, get, int, v) { return self->v + v; }
@@ -319,6 +323,149 @@ TEST(without_a_runtime_everything_says_so) {
     memset(&s, 0xff, sizeof s), rr_get_stats(&s);
     CHECK(s.workers == 0 && s.tasks_submitted == 0 && s.objects_live == 0);
     CHECK(rr_shutdown() == RR_ERR_NOT_RUNNING);
+}
+
+/* A call that fails says so in rr_error_message((rr_ref){0}), in place of what was there before. */
+static void before_the_call(void) { rr__note((rr_ref){0}, RR_ERR_INVALID, "said before"); }
+static bool has_told(rr_status status, rr_status wanted, const char *call) {
+    bool is_new = strcmp(rr_error_message((rr_ref){0}), "said before") != 0;
+    if (status != wanted) fprintf(stderr, "%s: %s\n", call, rr_status_name(status));
+    if (!is_new) fprintf(stderr, "%s: says nothing\n", call);
+    return status == wanted && is_new && !strstr(rr_error_message((rr_ref){0}), "(null)");
+}
+#define TOLD(wanted, call) (before_the_call(), CHECK(has_told((call), (wanted), #call)))
+#define TOLD_WORDS(wanted, call, words) (TOLD(wanted, call), CHECK(says((rr_ref){0}, (words))))
+
+REMOTE_STREAM(int, errors_yields) {
+    rr_yield(int, 1);
+    rr_fail(3, "after one");
+}
+REMOTE_FN(int, errors_size, rr_bytes, b) { return (int)b.size; }
+REMOTE_FN(int, errors_ends_its_own) {
+    TOLD_WORDS(RR_ERR_INVALID, rr_shutdown(), "outside");
+    return 1;
+}
+
+TEST_RUN(error_of_a_null_is_told, .workers = 1) {
+    rr_ref out, value = rr_put(int, 1);
+    rr_actor actor;
+    rr_stream stream = rr_call_stream(errors_yields);
+    TOLD_WORDS(RR_ERR_INVALID, rr_register(NULL), "RR_FUNCTION");
+    TOLD_WORDS(RR_ERR_INVALID, rr_find(NULL, &out), "rr_find");
+    TOLD_WORDS(RR_ERR_INVALID, rr_find("x", NULL), "rr_find");
+    TOLD_WORDS(RR_ERR_INVALID, rr_find_actor(NULL, &actor), "rr_find_actor");
+    TOLD_WORDS(RR_ERR_INVALID, rr_find_actor("x", NULL), "rr_find_actor");
+    TOLD_WORDS(RR_ERR_INVALID, rr_next(stream, NULL), "rr_next");
+    TOLD_WORDS(RR_ERR_INVALID, rr_next_timeout(stream, 0, NULL), "rr_next");
+    TOLD_WORDS(RR_ERR_INVALID, rr_name(NULL, value), "name");
+    TOLD_WORDS(RR_ERR_INVALID, rr_get_void(rr_put_as(NULL, int, 1)), "");
+    TOLD_WORDS(RR_ERR_INVALID, rr_get_void(rr_call_named(NULL)), "rr_call_named");
+    TOLD_WORDS(RR_ERR_INVALID, rr_resources(NULL, NULL, NULL), "rr_config.resources");
+    TOLD_WORDS(RR_ERR_INVALID, rr_write_memory(NULL), "file");
+    TOLD_WORDS(RR_ERR_INVALID, rr_runtime_destroy(NULL), "rr_shutdown");
+    char text[8] = "";
+    CHECK(rr_why(value, NULL, sizeof text) == RR_OK);
+    TOLD(RR_ERR_STALE, rr_next((rr_stream){0}, &out));
+    TOLD(RR_ERR_STALE, rr_get_void((rr_ref){0}));
+    TOLD(RR_ERR_STALE, rr_seal((rr_ref){0}));
+    TOLD(RR_ERR_STALE, rr_pin((rr_ref){0}));
+    TOLD(RR_ERR_STALE, rr_unpin((rr_ref){0}));
+    TOLD(RR_ERR_STALE, rr_cancel((rr_ref){0}));
+    TOLD(RR_ERR_STALE, rr_cancel_alone((rr_ref){0}));
+    TOLD(RR_ERR_STALE, rr_why((rr_ref){0}, text, sizeof text));
+    TOLD(RR_ERR_STALE, rr_tell((rr_actor){0}, Fragile_get, 1));
+    TOLD(RR_ERR_STALE, rr_kill((rr_actor){0}));
+    TOLD(RR_ERR_NOT_FOUND, rr_name("x", (rr_ref){0}));
+}
+
+TEST_RUN(error_of_a_call_is_told, .workers = 2) {
+    int v;
+    char *wrong;
+    rr_ref out, value = rr_put(int, 1), gate = unsealed(1), bad = rr_call(errors_fail, 41);
+    rr_ref waits = rr_call(errors_size, gate);
+    rr_actor actor = rr_spawn(Fragile_create, 1);
+    rr_stream stream = rr_call_stream(errors_yields);
+    TOLD_WORDS(RR_ERR_NOT_FOUND, rr_find("nobody", &out), "nobody");
+    TOLD_WORDS(RR_ERR_NOT_FOUND, rr_find_actor("nobody", &actor), "nobody");
+    TOLD_WORDS(RR_ERR_NOT_FOUND, rr_resources("gpu", NULL, NULL), "rr_config.resources");
+    TOLD_WORDS(RR_ERR_NOT_FOUND, rr_get_void(rr_call_named("errors_none")), "errors_none");
+    TOLD_WORDS(RR_ERR_TASK, rr_get(int, bad, &v), "asked to fail with 41");
+    TOLD_WORDS(RR_ERR_TASK, rr_get_timeout(int, bad, &v, 100), "asked to fail with 41");
+    TOLD_WORDS(RR_ERR_TASK, rr_get_void(rr_call(errors_next, bad)), "its argument 1");
+    TOLD_WORDS(RR_ERR_TASK, rr_pin(bad), "asked to fail with 41");
+    TOLD_WORDS(RR_ERR_TYPE, rr_get(char *, value, &wrong), "char *");
+    TOLD_WORDS(RR_ERR_TIMEOUT, rr_get_timeout(int, waits, &v, 0), "errors_size");
+    TOLD_WORDS(RR_ERR_TIMEOUT, rr_get_timeout(int, waits, &v, 1), "errors_size");
+    TOLD(RR_ERR_INVALID, rr_seal(value));
+    TOLD(RR_ERR_INVALID, rr_unpin(value));
+    TOLD(RR_ERR_INVALID, rr_cancel(value));
+    TOLD(RR_ERR_INVALID, rr_cancel_alone(bad));
+    TOLD_WORDS(RR_ERR_INVALID, rr_yield(int, 1), "stream");
+    CHECK(rr_cancel(waits) == RR_OK);
+    TOLD(RR_ERR_CANCELLED, rr_get(int, waits, &v));
+    CHECK(rr_next(stream, &out) == RR_OK);
+    TOLD_WORDS(RR_ERR_TASK, rr_next(stream, &out), "after one");
+    actor = rr_spawn(Fragile_create, 1);
+    TOLD_WORDS(RR_ERR_TASK, rr_tell(actor, Fragile_get, bad), "asked to fail with 41");
+    TOLD(RR_ERR_TYPE, rr_tell(actor, Unborn_get, 1));
+    CHECK(rr_kill(actor) == RR_OK && rr_get_void(rr_watch(actor)) == RR_OK);
+    TOLD(RR_ERR_ACTOR_DEAD, rr_tell(actor, Fragile_get, 1));
+    TOLD_WORDS(RR_ERR_ACTOR_DEAD, rr_kill(actor), "Fragile");
+    rr_release(value);
+    TOLD(RR_ERR_STALE, rr_get(int, value, &v));
+    TOLD(RR_ERR_STALE, rr_name("x", value));
+    FILE *full = fopen("/dev/full", "w");
+    if (full) TOLD(RR_ERR_IO, (setvbuf(full, NULL, _IONBF, 0), rr_write_memory(full)));
+    if (full) fclose(full);
+}
+
+/* What was said last is said to who asks for it, not the failure of an object before it. */
+TEST_RUN(message_of_a_failure_gives_way_to_the_next, .workers = 1) {
+    rr_ref bad = rr_call(errors_fail, 41), out;
+    CHECK(rr_get_void(bad) == RR_ERR_TASK && rr_find("nobody", &out) == RR_ERR_NOT_FOUND);
+    CHECK(says((rr_ref){0}, "nobody") && says(bad, "asked to fail with 41"));
+    CHECK(rr_get_void(bad) == RR_ERR_TASK && rr_cancel(bad) == RR_ERR_INVALID);
+    CHECK(says((rr_ref){0}, "finished"));
+    CHECK(rr_get_void(bad) == RR_ERR_TASK);
+    rr_release(bad);
+    CHECK(says((rr_ref){0}, "rr_fail")); /* it has gone: the text of its status */
+}
+
+TEST_ALONE(error_without_a_runtime_is_told) {
+    int v;
+    rr_ref out, r = rr_put(int, 1);
+    rr_actor actor = rr_spawn(Fragile_create, 1);
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_get(int, r, &v), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_get_void(r), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_seal(r), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_pin(r), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_unpin(r), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_name("x", r), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_find("x", &out), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_find_actor("x", &actor), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_cancel(r), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_cancel_alone(r), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_tell(actor, Fragile_get, 1), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_kill(actor), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_next((rr_stream){0}, &out), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_next_timeout((rr_stream){0}, 0, &out), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_resources("cpu", NULL, NULL), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_write_memory(stderr), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_why(r, NULL, 0), "rr_init");
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_shutdown(), "rr_init");
+    before_the_call();
+    CHECK(rr_wait(&r, 1, 1, -1, NULL) == 0 && says((rr_ref){0}, "rr_init"));
+    before_the_call(); /* these have no status, and leave it alone */
+    rr_retain(r), rr_release(r), rr_keep(r), rr_ready(r), rr_error_code(r);
+    CHECK(says((rr_ref){0}, "said before"));
+}
+
+TEST_ALONE(error_of_a_start_and_an_end_is_told) {
+    CHECK(rr_init(&(rr_config){.workers = 1}) == RR_OK);
+    TOLD(RR_ERR_ALREADY_RUNNING, rr_init(NULL));
+    CHECK(rr_unwrap(int, rr_call(errors_ends_its_own)) == 1);
+    CHECK(rr_shutdown() == RR_OK);
+    TOLD_WORDS(RR_ERR_NOT_RUNNING, rr_shutdown(), "rr_init");
 }
 
 TEST_ALONE(unwrap_of_an_error_aborts_with_its_message) {

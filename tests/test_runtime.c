@@ -161,6 +161,10 @@ TEST_ALONE(first_call_of_a_thread_says_what_it_did) {
     CHECK(rr_shutdown() == RR_OK);
 }
 
+static bool message_has(const char *words) {
+    return strstr(rr_error_message((rr_ref){0}), words) != NULL;
+}
+
 static uint64_t workers_with(const char *variable, const char *value, rr_config config,
                              rr_status *status) {
     rr_stats s = {0};
@@ -208,6 +212,83 @@ TEST(impossible_configurations_are_refused) {
     }
     CHECK(rr_shutdown() == RR_ERR_NOT_RUNNING);
 }
+
+/* In the log and for who asks: what was given, and what is possible. */
+TEST(message_of_a_refused_configuration_says_what_to_change) {
+    static const struct {
+        rr_config config;
+        const char *words[2];
+    } cases[] = {
+        {{.workers = -1}, {"rr_config.workers is -1", "0 (one per CPU) to 100000"}},
+        {{.workers = 100001}, {"rr_config.workers is 100001", "100000"}},
+        {{.workers = 8, .max_threads = 4}, {"rr_config.max_threads", "which is 8"}},
+        {{.max_pending = -5}, {"rr_config.max_pending is -5", "0 (no limit) or more"}},
+        {{.evict = (rr_evict)9}, {"rr_config.evict is 9", "RR_EVICT_DROP"}},
+        {{.store_bytes = 1, .spill_dir = "/no/such"}, {"rr_config.spill_dir", "'/no/such'"}},
+        {{.resources = {{"gpu", -1}}}, {"rr_config.resources", "-1 is no amount of 'gpu'"}},
+        {{.resources = {{"cpu", 1}}}, {"rr_config.resources", ".workers"}},
+        {{.resources = {{"a", 1}, {"a", 1}}}, {"the name 'a'", "differ"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        rr_config config = cases[i].config;
+        config.log = fixture_log, config.log_data = &f;
+        CHECK(rr_runtime_create(&config) == NULL && fixture_messages(&f) == 1);
+        for (int k = 0; k < 2; k++) {
+            CHECK(fixture_logged(&f, cases[i].words[k]));
+            if (!CHECK(message_has(cases[i].words[k])))
+                fprintf(stderr, "'%s' is not in: %s\n", cases[i].words[k],
+                        rr_error_message((rr_ref){0}));
+        }
+    }
+}
+
+TEST_ALONE(message_of_a_refused_environment_says_what_to_change) {
+    static const char *const cases[][4] = {
+        {"RUSTYRAY_WORKERS", "many", "'many'", "to 100000"},
+        {"RUSTYRAY_MAX_THREADS", "1e9", "'1e9'", "a number"},
+        {"RUSTYRAY_STORE_BYTES", "1G", "'1G'", "in digits"},
+        {"RUSTYRAY_STORE_BYTES", " -1", "' -1'", "in digits"},
+        {"RUSTYRAY_NO_SPILL", "yes", "'yes'", "0 to 1"},
+        {"RUSTYRAY_MAX_PENDING", "-1", "'-1'", "not set"},
+        {"RUSTYRAY_RESOURCES", "gpu", "'gpu'", "gpu=2,disk=0.5"},
+        {"RUSTYRAY_RESOURCES", "gpu=-2", "RUSTYRAY_RESOURCES", "no amount of 'gpu'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        rr_status status;
+        workers_with(cases[i][0], cases[i][1], (rr_config){.log = fixture_log, .log_data = &f},
+                     &status);
+        CHECK(status == RR_ERR_INVALID && message_has(cases[i][0]));
+        for (int k = 2; k < 4; k++)
+            CHECK(message_has(cases[i][k]) && fixture_logged(&f, cases[i][k]));
+    }
+}
+
+#ifndef SANITIZED
+static int child_without_threads(void) {
+    fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    rr_config config = {.workers = 2000, .log = fixture_log, .log_data = &f};
+    struct rlimit limit = {(rlim_t)1 << 29, (rlim_t)1 << 29}; /* of 2000 stacks */
+    if (setrlimit(RLIMIT_AS, &limit) != 0) return 1;
+    int bad = (rr_init(&config) != RR_ERR_NO_MEMORY) << 1;
+    bad |= !(message_has("rr_config.workers") && message_has("ulimit -u")) << 2;
+    bad |= !(fixture_logged(&f, "rr_config.workers") && fixture_logged(&f, "of 2000")) << 3;
+    bad |= (rr_init(&(rr_config){.workers = 2}) != RR_OK) << 4;
+    bad |= (value_of(rr_call(runtime_same, 7)) != 7 || rr_shutdown() != RR_OK) << 5;
+    return bad;
+}
+
+TEST_ALONE(start_without_threads_names_the_limit) {
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) _exit(child_without_threads());
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child);
+    if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        fprintf(stderr, "the child ended with %#x\n", status);
+}
+#endif
 
 TEST(two_runtimes_side_by_side) {
     fixture f, g;
@@ -257,10 +338,6 @@ TEST(scope_outlives_its_runtime) {
     fixture_stop(&f);
     rr_scope_end(scope);
     rr_release(r), rr_release(r);
-}
-
-static bool message_has(const char *words) {
-    return strstr(rr_error_message((rr_ref){0}), words) != NULL;
 }
 
 /* Its memory may be another runtime's by now. */
@@ -510,14 +587,40 @@ TEST_ALONE(end_while_outside_threads_submit) {
     }
 }
 
+static atomic_int runtime_may_end;
+REMOTE_FN(void, runtime_holds_up) {
+    while (!runtime_may_end) rr_sleep_ms(1);
+}
+static void *shut_down(void *status) {
+    *(rr_status *)status = rr_shutdown();
+    return NULL;
+}
+
+TEST_ALONE(end_that_another_thread_has_begun_is_told) {
+    runtime_may_end = 0;
+    CHECK(rr_init(&(rr_config){.workers = 1}) == RR_OK);
+    rr_call(runtime_holds_up);
+    pthread_t first, third;
+    rr_status status = RR_OK, late = RR_OK;
+    CHECK(pthread_create(&first, NULL, shut_down, &status) == 0);
+    for (rr_ref r = rr_put(int, 1); r.id; r = rr_put(int, 1)) rr_release(r), rr_sleep_ms(1);
+    CHECK(message_has("is being shut down"));
+    CHECK(rr_shutdown() == RR_ERR_NOT_RUNNING && message_has("another thread"));
+    CHECK(pthread_create(&third, NULL, shut_down, &late) == 0); /* has not used it before */
+    CHECK(pthread_join(third, NULL) == 0 && late == RR_ERR_NOT_RUNNING);
+    runtime_may_end = 1;
+    CHECK(pthread_join(first, NULL) == 0 && status == RR_OK);
+    CHECK(rr_shutdown() == RR_ERR_NOT_RUNNING && message_has("rr_init"));
+}
+
 static void try_to_start(void *started) {
     rr_status status = rr_init(&(rr_config){.workers = 1});
-    CHECK(status == RR_OK || status == RR_ERR_ALREADY_RUNNING);
+    CHECK(status == RR_OK || (status == RR_ERR_ALREADY_RUNNING && message_has("rr_shutdown")));
     if (status == RR_OK) atomic_fetch_add((atomic_int *)started, 1);
 }
 static void try_to_end(void *ended) {
     rr_status status = rr_shutdown();
-    CHECK(status == RR_OK || status == RR_ERR_NOT_RUNNING);
+    CHECK(status == RR_OK || (status == RR_ERR_NOT_RUNNING && message_has("shut")));
     if (status == RR_OK) atomic_fetch_add((atomic_int *)ended, 1);
 }
 

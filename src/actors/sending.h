@@ -41,6 +41,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     *status = RR_ERR_NO_MEMORY;
     if (!message) {
         rr__drop(cx, actor);
+        rr__note_status(RR__NULL_REF, *status);
         return NULL;
     }
     rr__error *error = rr__send_error(cx, actor, fn, message);
@@ -70,6 +71,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     if (!error) error = rr__lane_enter(cx, message, is_ready, is_alone, &entered);
     if (error) {
         *status = error->status;
+        if (is_told) rr__note(RR__NULL_REF, *status, "%s", rr__error_message_of(error));
         rr__fail_with(cx, message, error);
         return is_told ? NULL : message;
     }

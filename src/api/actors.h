@@ -42,7 +42,8 @@
 #define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
-   Errors: RR_ERR_NOT_FOUND, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING; *out is then null. */
+   Errors: RR_ERR_NOT_FOUND, RR_ERR_INVALID (a NULL), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING; *out is then null. */
 rr_status rr_find_actor(const char *name, rr_actor *out);
 
 /* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, a method that

@@ -9,7 +9,8 @@ void rr_get_stats(rr_stats *out);
 
 /* How much there is of a resource, and how much of that nobody uses now; "cpu": of the workers.
    Each output may be NULL. Errors: RR_ERR_NOT_FOUND if rr_config.resources does not name it,
-   RR_ERR_NOT_RUNNING; the outputs are 0 then. Threads: any. Blocks: no. */
+   RR_ERR_INVALID without a name, RR_ERR_NOT_RUNNING; the outputs are 0 then. Threads: any.
+   Blocks: no. */
 rr_status rr_resources(const char *name, double *total, double *available);
 
 /* Why is this not complete yet? Writes a sentence, cut to size bytes with its end: what it waits

@@ -96,7 +96,8 @@ rr_status rr_unpin(rr_ref ref);
    The name counts the object until then, or until the end of the runtime.
    rr_find: *out is a count of the caller's own, in its scope.
    Errors: RR_ERR_NOT_FOUND (rr_find, and rr_name of a null reference: nothing has the name),
-   RR_ERR_STALE, RR_ERR_INVALID (no name), RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING. Blocks: no. */
+   RR_ERR_STALE, RR_ERR_INVALID (no name, no out), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING. Blocks: no. */
 #define rr_put_as(name, T, ...) rr__put_as((name), RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 rr_status rr_name(const char *name, rr_ref ref);
 rr_status rr_find(const char *name, rr_ref *out);

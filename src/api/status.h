@@ -44,7 +44,9 @@ const char *rr_status_text(rr_status status);
 /* The message of an error, static until the calling thread's next library call
    that fails or asks, or until the object goes: for a failed object the whole
    chain ("task 'report' failed: its argument 1 'doubled' failed: ..."); for any
-   other reference what the last failed call on this thread said. Never NULL.
+   other reference what the last failed call on this thread said. (rr_ref){0}: what
+   that said, whatever it was about: every call that returns an error leaves a
+   message. Never NULL.
    Threads: any. */
 const char *rr_error_message(rr_ref ref);
 /* The code that the first cause gave to rr_fail; 0 if the object did not fail

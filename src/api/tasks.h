@@ -96,15 +96,16 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
    rr_next_timeout: at most so many milliseconds (negative: no limit; 0: not at all).
    Errors: RR_ERR_END after the last one; what the body failed with, after what it had yielded;
    RR_ERR_LATE, likewise, if it was past its own time limit (rr_options.timeout_ms); RR_ERR_TIMEOUT,
-   and the stream goes on; RR_ERR_STALE, RR_ERR_NO_MEMORY, RR_ERR_NOT_RUNNING, in a cancelled body
-   RR_ERR_CANCELLED. *out is null then, and rr_error_message((rr_ref){0}) tells more.
+   and the stream goes on; RR_ERR_STALE, RR_ERR_INVALID (out is NULL), RR_ERR_NO_MEMORY,
+   RR_ERR_NOT_RUNNING, in a cancelled body RR_ERR_CANCELLED. *out is null then, and
+   rr_error_message((rr_ref){0}) tells more.
    Threads: any. Blocks: yes. In tasks: yes, without a worker. */
 rr_status rr_next(rr_stream stream, rr_ref *out);
 rr_status rr_next_timeout(rr_stream stream, int64_t milliseconds, rr_ref *out);
 
 /* Registers a remote function by hand, for the rare case that its constructor
    cannot run (see CAVEATS): rr_register(RR_FUNCTION(name)). Again is harmless.
-   Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID. Threads: any. */
+   Errors: RR_ERR_DUPLICATE, RR_ERR_INVALID, RR_ERR_NO_MEMORY. Threads: any. */
 rr_status rr_register(rr_function *function);
 #define RR_FUNCTION(name) (&rr__fn_##name)
 #define RR_STREAM(name) (&rr__stream_##name)

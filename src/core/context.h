@@ -79,6 +79,7 @@ typedef struct rr__local {
     char *stack;       /* where the thread's stack was when it first came here */
     bool is_hooked;    /* its end will be noticed */
     rr_ref message_of; /* of whom the last error message speaks */
+    bool is_failure;   /* that object failed, and tells more than the message */
     char message[640];
     rr_status refused; /* what the store said last: rr__refuse */
     char refusal[400]; /* and why */
@@ -394,7 +395,7 @@ static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...)
     va_start(args, format);
     vsnprintf(self->message, sizeof self->message, format, args);
     va_end(args);
-    self->message_of = ref;
+    self->message_of = ref, self->is_failure = false;
     return status;
 }
 

@@ -36,17 +36,21 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
                                       : RR__TABLE_AT(rr__table, fn->name);
     if (other && other->value != fn) {
         *status = RR_ERR_DUPLICATE;
-        snprintf(
-            text, size,
-            "two remote functions are called '%s', at %s and at %s: rename one of them, a name "
-            "is unique in a program",
-            fn->name, other->value->site, fn->site);
+        if (fn->kind == RR__DESTRUCTOR)
+            snprintf(text, size, "'%s' has two destructors, at %s and at %s: keep one of them",
+                     fn->self.name, other->value->site, fn->site);
+        else
+            snprintf(text, size,
+                     "two remote functions are called '%s', at %s and at %s: rename one of them, a "
+                     "name is unique in a program",
+                     fn->name, other->value->site, fn->site);
         return true;
     }
     const char *why = fn->result.kind == RR__KIND_MANY
                           ? "it returns rr_many; let it return rr_bytes or a reference"
-                      : fn->self.align > 64 ? "its state has an alignment of more than 64"
-                                            : NULL;
+                      : fn->self.align > 64
+                          ? "its state is aligned to more than 64 bytes; let it be 64"
+                          : NULL;
     if (!why) return false;
     *status = RR_ERR_INVALID;
     snprintf(text, size, "'%s' at %s cannot be a remote function: %s", fn->name, fn->site, why);
@@ -119,10 +123,12 @@ static rr_status rr__registry_report(const rr_config *config) {
 
 rr_status rr_register(rr_function *fn) {
     if (!fn || !fn->name || !fn->thunk || fn->arity < 0 || fn->arity > RR__MAX_PARAMS)
-        return RR_ERR_INVALID;
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
+                        "rr_register: this is no remote function: pass RR_FUNCTION(name)");
     rr__link(fn);
     rr_status status = rr__registry_refresh();
-    if (status != RR_OK || rr__load_acquire(&fn->state) != RR__REJECTED) return status;
+    if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
+    if (rr__load_acquire(&fn->state) != RR__REJECTED) return RR_OK;
     char text[512];
     rr__global_lock();
     rr__registry_objection(fn, text, sizeof text, &status);

@@ -128,6 +128,8 @@ rr_status rr_name(const char *name, rr_ref ref) {
         return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
     status = rr__name_object(cx, name, o);
     if (status != RR_OK && o) rr__drop(cx, o);
+    if (status == RR_ERR_NOT_FOUND)
+        return rr__note(ref, status, "rr_name: no object is named '%s' any more", name);
     return status == RR_OK ? status : rr__note_status(ref, status);
 }
 
@@ -156,7 +158,8 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *o = rr__named_object(cx, name);
     if (!o)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND, "rr_find: no object is named '%s'", name);
+        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND,
+                        "rr_find: no object is named '%s': rr_put_as and rr_name name one", name);
     rr__scope_hold(self, cx, o, false);
     *out = rr__ref_to(cx, o);
     return RR_OK;

@@ -24,7 +24,7 @@ static RR__INLINE bool rr__read_scalar(rr__object *o, rr_ref ref, const rr_type 
 
 static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
     rr__local *self = rr__self();
-    if (!rr__scope_ready(self)) return RR_ERR_NO_MEMORY;
+    if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *inner = rr__contained(cx, o);
     memcpy(out, rr__data(o), sizeof(rr_ref));
     if (!inner) return RR_OK;
@@ -48,7 +48,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
         }
     if (!rr__scope_ready(self)) {
         rr__unuse(cx, o);
-        return RR_ERR_NO_MEMORY;
+        return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     }
     uint32_t hint = rr__load_relaxed(&o->held_at); /* of the handle, which matters more */
     rr__share(o);
@@ -58,7 +58,7 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
 }
 
 static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
-    if (rr__has_failed(o)) return rr__failure_status(o);
+    if (rr__has_failed(o)) return rr__note_failure(ref, rr__failure_status(o));
     rr_type held = rr__type_of(o);
     if (!rr__type_equal(held, type))
         return rr__note(ref, RR_ERR_TYPE,
@@ -86,14 +86,15 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
 
 static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr_type *type,
                                            void *out, int64_t milliseconds) {
-    if (ref.id == 0 && ref.slot) return rr__status_of(ref.slot);
+    if (ref.id == 0 && ref.slot) return rr__note_status(ref, rr__status_of(ref.slot));
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__note_status(ref, RR_ERR_STALE);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && type->kind != RR__KIND_VOID) {
         status = rr__read(cx, o, ref, *type, out);
         rr__store_copied(cx);
-    } else if (status == RR_OK && rr__has_failed(o)) status = rr__failure_status(o);
+    } else if (status == RR_OK && rr__has_failed(o))
+        status = rr__note_failure(ref, rr__failure_status(o));
     rr__drop(cx, o);
     return status;
 }
@@ -169,8 +170,10 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                          .order = ready ? ready + found : NULL};
         if (wait.all) rr__wait_help(cx, &wait);
         rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-        if (status == RR_ERR_TIMEOUT) rr__note_status(RR__NULL_REF, status);
         found += wait.need;
+        if (status == RR_ERR_TIMEOUT)
+            rr__note(RR__NULL_REF, status, "rr_wait: %zu of %zu were ready within %lld ms", found,
+                     k, (long long)ms);
     }
     for (size_t i = 0; i < n; i++)
         if (objects[i]) rr__drop(cx, objects[i]);

@@ -100,7 +100,10 @@ rr_ref rr__call_named(const char *name, const rr__named_arg *args, size_t n, con
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     rr_function *fn = name ? rr__registry_find(name) : NULL;
-    rr__error *error = rr__named_error(cx, fn, name ? name : "(null)", args, n);
+    rr__error *error =
+        name ? rr__named_error(cx, fn, name, args, n)
+             : rr__error_new(cx->runtime, RR_ERR_INVALID, NULL,
+                             "rr_call_named: a name is needed, as REMOTE_FN gives it");
     if (error) return rr__failed_ref(cx, error, site);
     rr__arg plain[RR__MAX_PARAMS];
     for (size_t i = 0; i < n; i++)

@@ -5,6 +5,18 @@
 #include "../core/needs.h"
 #include "../store/files.h"
 
+/* What the program has to change: told in the log, and to who asks rr_error_message. */
+RR__PRINTF(2, 3)
+static rr_status rr__bad_config(const rr_config *config, const char *format, ...) {
+    char text[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    rr__log_text(config, RR_LOG_ERROR, text);
+    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "%s", text);
+}
+
 /* Reads a number from the environment into *out, if the program left it zero. */
 static rr_status rr__env_number(const rr_config *config, const char *name, uint64_t max,
                                 uint64_t *out) {
@@ -14,12 +26,11 @@ static rr_status rr__env_number(const rr_config *config, const char *name, uint6
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     *out = value;
-    if (*end == 0 && errno == 0 && *text != '-' && value <= max) return RR_OK;
-    rr__log(config, RR_LOG_ERROR,
-            "the environment variable %s is '%s': it must be a number up to %llu", name, text,
-            (unsigned long long)max);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "the environment variable %s is '%s'", name,
-                    text);
+    if (*end == 0 && errno == 0 && !strchr(text, '-') && value <= max) return RR_OK;
+    return rr__bad_config(config,
+                          "the environment variable %s is '%.200s': it must be a number from 0 to "
+                          "%llu, in digits, or not set",
+                          name, text, (unsigned long long)max);
 }
 
 static rr_status rr__configure_from_env(rr_config *c) {
@@ -43,11 +54,6 @@ static rr_status rr__configure_from_env(rr_config *c) {
     return status;
 }
 
-static rr_status rr__bad_config(const rr_config *config, const char *field, const char *range) {
-    rr__log(config, RR_LOG_ERROR, "rr_config.%s must be %s", field, range);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_config.%s must be %s", field, range);
-}
-
 /* "gpu=2,disk=0.5" into rr_config.resources; the names stay where text is. */
 static bool rr__resources_parse(rr_config *c, char *text) {
     for (int i = 0; *text; i++) {
@@ -68,12 +74,10 @@ static rr_status rr__resources_from_env(rr_runtime *rt) {
     if (!text || !*text) return RR_OK;
     if (!(rt->resources->names = RR_MALLOC(strlen(text) + 1))) return RR_ERR_NO_MEMORY;
     if (rr__resources_parse(&rt->config, strcpy(rt->resources->names, text))) return RR_OK;
-    rr__log(&rt->config, RR_LOG_ERROR,
-            "the environment variable RUSTYRAY_RESOURCES is '%s': it must look like "
-            "gpu=2,disk=0.5, with %d names at most",
-            text, RR_RESOURCES);
-    return rr__note(RR__NULL_REF, RR_ERR_INVALID,
-                    "the environment variable RUSTYRAY_RESOURCES is '%s'", text);
+    return rr__bad_config(&rt->config,
+                          "the environment variable RUSTYRAY_RESOURCES is '%.200s': it must look "
+                          "like gpu=2,disk=0.5, with %d names at most, or not be set",
+                          text, RR_RESOURCES);
 }
 
 /* The program's own names are copied, all into one block. */
@@ -102,10 +106,16 @@ static rr_status rr__configure_stocks(rr_runtime *rt) {
         const rr_resource *given = &rt->config.resources[i];
         if (!given->name) continue;
         int64_t total = rr__amount_of(given->amount);
-        if (total < 0) return rr__bad_config(&rt->config, field, "amounts of 0 to 1e12");
+        if (total < 0)
+            return rr__bad_config(&rt->config,
+                                  "rr_config.%s: %g is no amount of '%.100s': it must be 0, or "
+                                  "0.0001 to 1e12",
+                                  field, given->amount, given->name);
         if (!*given->name || rr__stock_find(rt, given->name) >= 0)
-            return rr__bad_config(&rt->config, field,
-                                  "names that differ, and not 'cpu' (that is .workers)");
+            return rr__bad_config(&rt->config,
+                                  "rr_config.%s: the name '%.100s' must be another: names differ, "
+                                  "are not empty, and not 'cpu' (that is .workers)",
+                                  field, given->name);
         rt->resources->stocks[rt->resources->count++] = (rr__stock){given->name, total, 0, 0};
     }
     return rr__stock_names_copy(rt);
@@ -119,7 +129,10 @@ static rr_status rr__spill_dir_find(rr_runtime *rt) {
     if (!given) dir = getenv("TMPDIR");
     if (!dir || !*dir) dir = "/tmp";
     if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__CAN_WRITE(dir))
-        return rr__bad_config(&rt->config, "spill_dir", "a folder in which files can be made");
+        return rr__bad_config(&rt->config,
+                              "rr_config.spill_dir (RUSTYRAY_SPILL_DIR) is '%.300s': it must be a "
+                              "folder in which files can be made",
+                              dir);
     if (!(rt->store->spill_dir = RR_MALLOC(strlen(dir) + 1))) return RR_ERR_NO_MEMORY;
     strcpy(rt->store->spill_dir, dir);
     return RR_OK;
@@ -129,7 +142,10 @@ static rr_status rr__configure_store(rr_runtime *rt) {
     rr_config *c = &rt->config;
     if (c->no_spill && c->evict == RR_EVICT_SPILL) c->evict = RR_EVICT_REBUILD;
     if (c->evict < RR_EVICT_SPILL || c->evict > RR_EVICT_DROP)
-        return rr__bad_config(c, "evict", "RR_EVICT_SPILL, RR_EVICT_REBUILD or RR_EVICT_DROP");
+        return rr__bad_config(c,
+                              "rr_config.evict is %d: it must be RR_EVICT_SPILL, RR_EVICT_REBUILD "
+                              "or RR_EVICT_DROP",
+                              (int)c->evict);
     rt->evicts = c->store_bytes != 0;
     if (!c->store_bytes) c->store_bytes = SIZE_MAX;
     if (!c->lineage_bytes) c->lineage_bytes = (size_t)64 << 20;
@@ -143,14 +159,21 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     rr_status status = rr__configure_from_env(c);
     if (status != RR_OK) return status;
     if (c->workers < 0 || c->workers > 100000)
-        return rr__bad_config(c, "workers", "0 (one per CPU) to 100000");
+        return rr__bad_config(c, "rr_config.workers is %d: it must be 0 (one per CPU) to 100000",
+                              c->workers);
     rt->workers = c->workers ? c->workers : rr__cpu_count();
     if (c->max_threads < 0 || (c->max_threads && c->max_threads < rt->workers))
-        return rr__bad_config(c, "max_threads", "0 or at least the number of workers");
+        return rr__bad_config(
+            c,
+            "rr_config.max_threads (RUSTYRAY_MAX_THREADS) is %d: it must be 0, or "
+            "at least the number of workers, which is %d",
+            c->max_threads, rt->workers);
     rt->max_threads = c->max_threads ? c->max_threads : rt->workers + 1024;
     status = rr__configure_store(rt);
     if (status != RR_OK) return status;
-    if (c->max_pending < 0) return rr__bad_config(c, "max_pending", "0 (no limit) or more");
+    if (c->max_pending < 0)
+        return rr__bad_config(c, "rr_config.max_pending is %lld: it must be 0 (no limit) or more",
+                              (long long)c->max_pending);
     rt->config.max_pending = c->max_pending;
     return rr__configure_stocks(rt);
 }

@@ -30,8 +30,9 @@ static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
 }
 
 static void rr__fail_object(rr__context *cx, rr__object *o) {
-    rr__error *error = rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
-                                     "it was never sealed, and the runtime is shut down");
+    rr__error *error =
+        rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
+                      "it was never sealed, and the runtime is shut down: call rr_seal before");
     if (!rr__unseal(o)) {
         rr__error_drop(error);
         return;

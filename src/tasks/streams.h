@@ -143,7 +143,8 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         }
         if (own) rr__drop(cx, own);
         rr_status status = rr__stream_sleep(cx, task, more, deadline);
-        if (status == RR_OK && rr__has_failed(more)) status = RR_ERR_NOT_RUNNING; /* shut down */
+        if (status == RR_OK && rr__has_failed(more)) /* shut down */
+            status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
         rr__drop(cx, more);
         own = more = NULL;
         if (status != RR_OK) return status;

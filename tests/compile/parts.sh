@@ -52,7 +52,14 @@ defines() {
     grep -Eq "^([A-Za-z].*[ *(])?$2\(|^#define $2\\b|^(typedef )?struct $2\\b|^} $2;" "src/$1"
 }
 
+# A function whose status is an error leaves a message (rr__note), also where it checks only.
+silent_errors() {
+    sed 's/"[^"]*"//g' src/public/*.h | grep -nE 'return ([^;]*[?:] *)?RR_ERR_[A-Z_]*;' |
+        grep -vE 'rr__(note|error|yield|status)_|rr__note\(|rr_(status_text\(|stream\))'
+}
+
 check "rustyray.h is what src/ gives: make header" cmp rustyray.h <(src/header.sh src)
+check "no public function returns an error without a message" eval "! silent_errors"
 edges | grep -v 'stb_ds.h' >"$out/edges"
 check "includes form no ring" eval "tsort '$out/edges' >/dev/null"
 while read -r part included; do
