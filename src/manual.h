@@ -132,7 +132,8 @@ OWNERSHIP AND LIFETIMES
   - rr_gather counts its parts; the references it was given stay the caller's.
 
   A handle whose object is gone is stale. Using it is RR_ERR_STALE and nothing worse: ids are never
-  used twice, and are compared before anything is touched.
+  used twice, and are compared before anything is touched. The message says whether it is null, was
+  released, or belongs to another runtime.
 
 THREADS AND BLOCKING
 
