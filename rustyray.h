@@ -129,14 +129,25 @@ OWNERSHIP AND LIFETIMES
   - Arguments: a task counts its arguments by itself; release yours right after the call if you
     like. A handle that a body receives as an argument is a count of its own, in its scope.
   - What a body returns is handed over: returning a reference that the body received or made is
-    right without rr_keep.
+    right without rr_keep; more of that below.
   - What goes into an actor's state must be kept (rr_keep) and is released in its destructor.
   - Views (rr_get(rr_bytes, ...)) are the object's own memory: in a scope valid until its end, even
     if the reference is released before; outside until the object ends.
   - rr_gather counts its parts; the references it was given stay the caller's.
 
+  What a body returns: it is copied when the body has ended, just before its scope ends.
+  - rr_bytes: the bytes are copied, from wherever they are. Those of an argument, of a view or of
+    static memory are right. A local array is gone by then: undefined. Nobody frees a block from
+    malloc: it leaks. Make the bytes in rr_result(size) instead, of which nothing is copied.
+  - A struct: its bytes. An rr_ref, rr_actor or rr_stream in it (an rr_stream also by itself) is
+    then a number that nothing counts: the struct is read with RR_OK, and the handle in it is
+    stale. Return the reference itself, or an rr_gather of several; or rr_give the handle in the
+    body, and rr_take it, once, where the struct was read. A body that runs again (retries,
+    RR_EVICT_REBUILD) gives again. The same holds of structs that are passed, put or yielded.
+
   A handle whose object is gone is stale. Using it is RR_ERR_STALE and nothing worse: ids are never
-  used twice, and are compared before anything is touched.
+  used twice, and are compared before anything is touched. The message says whether it is null, was
+  released, or belongs to another runtime.
 
 THREADS AND BLOCKING
 
@@ -692,7 +703,8 @@ rr_status rr_seal(rr_ref ref);
    with that; NULL with a warning outside a body. */
 void *rr_result(size_t size);
 
-/* bytes by value, as an argument or a result. */
+/* bytes by value, as an argument or a result. They are copied: those of a result after the body has
+   ended, when its local arrays are gone; a block from malloc stays the caller's. See rr_result. */
 static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
     rr_bytes bytes = {data, size};
     return bytes;
@@ -3600,6 +3612,23 @@ static rr_status rr__status_of(uint32_t slot) {
     return slot > 0 && slot < RR__STATUS_COUNT ? (rr_status)slot : RR_ERR_STALE;
 }
 
+/* A handle that leads to nothing: the status of it, and why in words. */
+static rr_status rr__handle_status(rr_ref ref) {
+    return ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);
+}
+static const char *rr__handle_text(const rr_runtime *rt, rr_ref ref) {
+    if (!ref.id && ref.slot) return rr_status_text(rr__handle_status(ref));
+    if (!ref.id) return "the handle is null: it was given no value";
+    if (ref.home != rt->home)
+        return "the handle belongs to another runtime, which rr_runtime_use chooses, or which has "
+               "ended";
+    return "the handle was released, by rr_release or at the end of its scope: rr_keep takes one "
+           "out of its scope, rr_give lets one outlive it for another thread";
+}
+static rr_status rr__refuse_handle(const rr_runtime *rt, rr_ref ref) {
+    return rr__note(ref, rr__handle_status(ref), "%s", rr__handle_text(rt, ref));
+}
+
 static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
     uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
     rr__store_release(&cx->counters[counter], n + 1);      /* pairs with rr__sum */
@@ -3730,9 +3759,14 @@ static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__e
     return error;
 }
 
-static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
+static rr__error *rr__error_saying(rr_runtime *rt, rr_status status, const rr__object *about,
+                                   const char *text) {
     if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
-    return rr__error_new(rt, status, about, "%s", rr__status_why(status));
+    return rr__error_new(rt, status, about, "%s", text);
+}
+
+static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
+    return rr__error_saying(rt, status, about, rr__status_why(status));
 }
 
 /* The message of a chain; of one longer than 24 links the middle is counted, not told. */
@@ -3950,8 +3984,9 @@ static rr__object *rr__pin(rr__context *cx, rr_ref ref, bool actor) {
     rr__drop(cx, o);
     return NULL;
 }
-static rr__object *rr__pin_actor(rr__context *cx, rr_actor a) {
-    return rr__pin(cx, (rr_ref){a.id, a.slot, a.home}, true);
+static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
+static rr__object *rr__pin_actor(rr__context *cx, rr_actor actor) {
+    return rr__pin(cx, rr__as_ref(actor), true);
 }
 
 /* The object that a stored handle counts; NULL for the null handle. */
@@ -7594,19 +7629,36 @@ static rr__object *rr__value_new(rr__context *cx, const char *site, rr_status *s
     return o;
 }
 
-/* Failed objects still have a reference, which tells why. */
-static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status, int kind,
-                                enum rr__state state) {
+static rr_ref rr__value_publish(rr__context *cx, rr__object *o, int kind, enum rr__state state) {
     rr_ref ref = rr__ref_to(cx, o);
-    if (status != RR_OK) {
-        rr__error *error = rr__error_of_status(cx->runtime, status, o);
-        o->data.error = error, o->place = RR__IN_SLOT, state = RR__FAILED;
-    }
     rr__scope_hold(rr__self(), cx, o, false);
     if (state == RR__READY) rr__stored_begin(cx, o);
     rr__store_copied(cx);
     rr__publish(o, state, 1, kind);
     return ref;
+}
+
+/* Failed objects still have a reference, which tells why. */
+static RR__NOINLINE rr_ref rr__value_refuse(rr__context *cx, rr__object *o, rr_status status,
+                                            int kind, const char *text) {
+    rr__error *error = rr__error_saying(cx->runtime, status, o, text);
+    o->data.error = error, o->place = RR__IN_SLOT;
+    return rr__value_publish(cx, o, kind, RR__FAILED);
+}
+
+#define RR__NO_DATA                                                                                \
+    "the data of these rr_bytes is NULL, and their size is not 0: pass where the bytes are, or 0"
+
+/* Why a value could not be copied into an object. */
+static const char *rr__fill_text(const rr_runtime *rt, rr_status status, rr_type type,
+                                 const void *value) {
+    rr_ref ref;
+    if (status == RR_ERR_INVALID && type.kind == RR__KIND_MANY)
+        return "an rr_many has views of other objects: keep and pass what rr_gather returned";
+    if (status == RR_ERR_INVALID) return RR__NO_DATA;
+    if (status != RR_ERR_STALE) return rr__status_why(status);
+    memcpy(&ref, value, sizeof ref); /* or an rr_actor, which is the same */
+    return rr__handle_text(rt, ref);
 }
 
 /* Bytes into a new object. */
@@ -7784,15 +7836,22 @@ typedef struct rr__packed {
     bool is_ref;         /* an object stands for the value */
 } rr__packed;
 
+/* The handle that an argument is, or that stands for its value. */
+static rr_ref rr__arg_handle(const rr__arg *arg, int kind) {
+    rr_ref handle = arg->ref;
+    if (arg->value && (kind == RR__KIND_REF || kind == RR__KIND_ACTOR))
+        memcpy(&handle, arg->value, sizeof handle);
+    return handle;
+}
+
 /* Looks at one argument and takes the count that the task will hold. */
 static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, const rr__arg *arg,
                                const char *site, rr__packed *out) {
     int kind = fn->params[i].kind;
-    rr_ref handle = arg->ref;
+    rr_ref handle = rr__arg_handle(arg, kind);
     rr_status status = RR_OK;
     *out = (rr__packed){NULL, NULL, false};
     bool takes_handle = kind == RR__KIND_REF || (kind == RR__KIND_ACTOR && arg->value);
-    if (arg->value && takes_handle) memcpy(&handle, arg->value, sizeof handle);
     if (takes_handle && handle.id == 0 && handle.slot == 0) return RR_OK;
     if (!takes_handle && arg->value) {
         if (kind == RR__KIND_MANY) return RR_ERR_INVALID;
@@ -7806,7 +7865,7 @@ static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, co
         out->counted = rr__bytes_object(cx, bytes, site, &status);
         return status;
     }
-    if (handle.id == 0) return rr__status_of(handle.slot);
+    if (handle.id == 0) return rr__handle_status(handle);
     out->counted = rr__pin(cx, handle, kind == RR__KIND_ACTOR && takes_handle);
     if (!out->counted) return RR_ERR_STALE;
     out->is_ref = !takes_handle;
@@ -7816,9 +7875,10 @@ static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, co
 }
 
 static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_status status,
-                                const rr__object *given) {
+                                const rr__arg *arg, const rr__object *given) {
     rr_runtime *rt = cx->runtime;
     const char *wanted = task->of.fn->params[i].name;
+    rr_ref handle = rr__arg_handle(arg, task->of.fn->params[i].kind);
     if (status == RR_ERR_TYPE && given)
         return rr__error_new(rt, status, task,
                              "its argument %d is declared %s, but the reference "
@@ -7826,13 +7886,10 @@ static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_sta
                              i + 1, wanted, rr__type_of(given).name, rr__name_of(given),
                              given->site);
     if (status == RR_ERR_STALE)
-        return rr__error_new(rt, status, task,
-                             "its argument %d is a handle that is null, was "
-                             "released, or belongs to another runtime",
-                             i + 1);
+        return rr__error_new(rt, status, task, "its argument %d: %s", i + 1,
+                             rr__handle_text(rt, handle));
     if (status == RR_ERR_INVALID && task->of.fn->params[i].kind == RR__KIND_BYTES)
-        return rr__error_new(rt, status, task,
-                             "its argument %d is rr_bytes with a size and no data", i + 1);
+        return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, RR__NO_DATA);
     if (status == RR_ERR_INVALID)
         return rr__error_new(rt, status, task,
                              "its argument %d is declared rr_many: pass what "
@@ -7871,7 +7928,7 @@ static rr__error *rr__arg_pack(rr__context *cx, rr__object *task, int i, const r
                                rr__packed *out) {
     rr_status status = rr__arg_check(cx, task->of.fn, i, arg, task->site, out);
     if (out->is_ref) task->by_ref |= (uint16_t)(1u << i);
-    return status == RR_OK ? NULL : rr__arg_error(cx, task, i, status, out->counted);
+    return status == RR_OK ? NULL : rr__arg_error(cx, task, i, status, arg, out->counted);
 }
 
 static RR__NOINLINE rr__error *rr__args_pack_any(rr__context *cx, rr__object *task,
@@ -8501,7 +8558,8 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
     if (is_handle && !rr__result_handle(cx, result, kind == RR__KIND_ACTOR))
         return rr__error_new(cx->runtime, RR_ERR_STALE, frame->task,
-                             "it returned a handle that was released");
+                             "it returned a handle that leads to nothing: %s",
+                             rr__handle_text(cx->runtime, result->small.ref));
     return NULL;
 }
 
@@ -10433,13 +10491,6 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
 /* Sending messages.
    Locks: that of the actor's shard, for messages that go through a lane. */
 
-/* The actor of a call, counted; or NULL and what is wrong with the handle. */
-static rr__object *rr__receiver(rr__context *cx, rr_actor handle, rr_status *status) {
-    rr__object *actor = handle.id ? rr__pin_actor(cx, handle) : NULL;
-    *status = actor ? RR_OK : handle.id ? RR_ERR_STALE : rr__status_of(handle.slot);
-    return actor;
-}
-
 /* Checks a message against its actor. */
 static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                  rr__object *message) {
@@ -10533,9 +10584,8 @@ static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const
             parts->count++;
             continue;
         }
-        rr_status status = refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot);
-        *error = rr__error_new(cx->runtime, status, gather, "its part %zu: %s", i + 1,
-                               rr_status_text(status));
+        *error = rr__error_new(cx->runtime, rr__handle_status(refs[i]), gather, "its part %zu: %s",
+                               i + 1, rr__handle_text(cx->runtime, refs[i]));
         rr__parts_free(cx, parts);
         return NULL;
     }
@@ -10729,7 +10779,8 @@ static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object 
 /* It has ended and nothing is unread. */
 static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     if (rr__stream_is_closed(cx, task)) /* while the caller was here */
-        return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
+        return rr__note(RR__NULL_REF, RR_ERR_STALE,
+                        "the stream was released while this thread was reading it");
     if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
     rr__error *error = rr__failure(cx->runtime, task);
     /* RR_ERR_TIMEOUT is what a reader's own limit says, who then reads on. */
@@ -11695,7 +11746,8 @@ const char *rr_error_message(rr_ref ref) {
     if (message) return message;
     if (self->message[0] && (memcmp(&self->message_of, &ref, sizeof ref) == 0 || !ref.id))
         return self->message;
-    return is_gone ? rr_status_text(cx ? RR_ERR_STALE : RR_ERR_NOT_RUNNING) : "no error";
+    if (!is_gone) return "no error";
+    return cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(RR_ERR_NOT_RUNNING);
 }
 
 int rr_error_code(rr_ref ref) {
@@ -11764,8 +11816,6 @@ static bool rr__take(rr_ref ref, bool actor) {
     rr__drop(cx, o);
     return has_room;
 }
-
-static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
 
 void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
 void rr__retain_actor(rr_actor actor) { rr__retain(rr__as_ref(actor), true); }
@@ -11942,9 +11992,8 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
 
 static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr_type *type,
                                            void *out, int64_t milliseconds) {
-    if (ref.id == 0 && ref.slot) return rr__note_status(ref, rr__status_of(ref.slot));
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && type->kind != RR__KIND_VOID) {
         status = rr__read(cx, o, ref, *type, out);
@@ -12082,7 +12131,9 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__value_fill(cx, o, type, value);
-    return rr__value_publish(cx, o, status, type.kind, RR__READY);
+    if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, type.kind, RR__READY);
+    return rr__value_refuse(cx, o, status, type.kind,
+                            rr__fill_text(cx->runtime, status, type, value));
 }
 
 rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
@@ -12091,7 +12142,9 @@ rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
-    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
+    if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, RR__KIND_BYTES, RR__READY);
+    return rr__value_refuse(cx, o, status, RR__KIND_BYTES,
+                            status == RR_ERR_INVALID ? RR__NO_DATA : rr__status_why(status));
 }
 
 rr_ref rr__create(size_t size, void **room, const char *site) {
@@ -12106,8 +12159,10 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
     rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
-    if (status == RR_OK) *out = o->data.block;
-    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
+    if (status != RR_OK)
+        return rr__value_refuse(cx, o, status, RR__KIND_BYTES, rr__status_why(status));
+    *out = o->data.block;
+    return rr__value_publish(cx, o, RR__KIND_BYTES, RR__WAITING);
 }
 
 rr_status rr_seal(rr_ref ref) {
@@ -12115,7 +12170,7 @@ rr_status rr_seal(rr_ref ref) {
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     if (!rr__is_unsealed(o) || !rr__unseal(o))
         status = rr__note(ref, RR_ERR_INVALID,
                           "rr_seal: the object of %s was sealed before, or was "
@@ -12152,7 +12207,10 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr_ref ref = rr__ref_to(cx, o);
     rr__scope_hold(rr__self(), cx, o, false);
     o->of.type_name = "rr_many";
-    if (n && !refs) error = rr__error_of_status(cx->runtime, RR_ERR_INVALID, o);
+    if (n && !refs)
+        error =
+            rr__error_new(cx->runtime, RR_ERR_INVALID, o,
+                          "rr_gather: refs is NULL, but n is %zu: pass the references, or 0", n);
     else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
     if (error) {
         o->data.error = error;
@@ -12162,6 +12220,17 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
     rr__proceed(cx, o);
     return ref;
+}
+
+/* Why there is no such member of this object. */
+static rr__error *rr__field_error(rr_runtime *rt, const rr__object *field, rr_ref ref,
+                                  rr_type type) {
+    if (rr__kind_is_plain(type.kind))
+        return rr__error_saying(rt, rr__handle_status(ref), field, rr__handle_text(rt, ref));
+    return rr__error_new(rt, RR_ERR_INVALID, field,
+                         "a member that is %s is no field, because structs are copied without what "
+                         "it refers to: return it by itself, or in a gather",
+                         type.name);
 }
 
 rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
@@ -12176,10 +12245,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
     o->of.type_name = type.name;
     rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
     if (!of) {
-        status = !rr__kind_is_plain(type.kind) ? RR_ERR_INVALID
-                 : ref.id                      ? RR_ERR_STALE
-                                               : rr__status_of(ref.slot);
-        o->data.error = rr__error_of_status(cx->runtime, status, o);
+        o->data.error = rr__field_error(cx->runtime, o, ref, type);
         rr__publish(o, RR__FAILED, 1, type.kind);
         return field;
     }
@@ -12193,10 +12259,9 @@ rr_status rr_name(const char *name, rr_ref ref) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
-    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
+    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: name is NULL or empty");
     rr__object *o = ref.id ? rr__pin(cx, ref, false) : NULL;
-    if (!o && (ref.id || ref.slot))
-        return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
+    if (!o && (ref.id || ref.slot)) return rr__refuse_handle(cx->runtime, ref);
     status = rr__name_object(cx, name, o);
     if (status != RR_OK && o) rr__drop(cx, o);
     if (status == RR_ERR_NOT_FOUND)
@@ -12214,7 +12279,8 @@ rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char 
     rr__context *cx = rr__enter(&status);
     if (!cx) return rr__status_ref(status);
     status = name && *name ? RR_ERR_NO_MEMORY : RR_ERR_INVALID;
-    return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+    const char *text = "rr_put_as: name is NULL or empty: pass one, or use rr_put";
+    return rr__failed_ref(cx, rr__error_saying(cx->runtime, status, NULL, text), site);
 }
 
 rr_status rr_find(const char *name, rr_ref *out) {
@@ -12224,8 +12290,8 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (out) *out = RR__NULL_REF;
     if (!cx) return status;
     if (!name || !out)
-        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
-                        "rr_find: a name is needed, and where to put the reference");
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: %s is NULL: pass %s",
+                        name ? "out" : "name", name ? "where the reference goes" : "the name");
     if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *o = rr__named_object(cx, name);
     if (!o)
@@ -12241,7 +12307,7 @@ rr_status rr_pin(rr_ref ref) {
     rr__context *cx = status == RR_OK ? rr__enter(&status) : NULL;
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     status = rr__use(cx, o);
     rr__store_copied(cx);
     if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
@@ -12258,7 +12324,7 @@ rr_status rr_unpin(rr_ref ref) {
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     if (rr__pins_change(cx->runtime, ref.id, -1) < 0) {
         status = rr__note(ref, RR_ERR_INVALID, "rr_unpin: '%s' (made at %s) is not pinned",
                           rr__name_of(o), o->site);
@@ -12306,7 +12372,7 @@ static rr_status rr__cancel(rr_ref ref, uint64_t flag) {
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     if (o->kind != RR__FUNCTION && o->kind != RR__METHOD)
         status = rr__note(ref, RR_ERR_INVALID, "rr_cancel: the object of %s is no task", o->site);
     else if (!rr__cancel_tree(cx, o, flag))
@@ -12412,7 +12478,8 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
     if (status != RR_ERR_DEADLOCK)
-        return rr__yield_fail(frame, status, site, rr__status_why(status));
+        return rr__yield_fail(frame, status, site,
+                              rr__fill_text(frame->runner->runtime, status, type, value));
     return rr__yield_fail(frame, RR_ERR_NO_MEMORY, site,
                           "its reader waits on the stack below it, because there was no other "
                           "thread: raise rr_config.max_threads");
@@ -12450,13 +12517,12 @@ rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     if (!out)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID,
                         "rr_next: a place is needed to put the reference");
-    if (!handle.id && handle.slot) return rr__note_status(RR__NULL_REF, rr__status_of(handle.slot));
     rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
     bool is_stream = reader && reader->kind == RR__STREAM;
     rr__object *task = is_stream ? reader->extra.producer : NULL;
     if (task) rr__share(task);
     if (reader) rr__drop(cx, reader);
-    if (!task) return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
+    if (!task) return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
     if (rr__scope_ready(rr__self())) status = rr__stream_next(cx, task, milliseconds, &item);
     else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     if (item) {
@@ -12487,13 +12553,14 @@ rr_ref rr__ask(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, 
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
-    rr__object *actor = rr__receiver(cx, handle, &status);
+    rr_runtime *rt = cx->runtime;
+    rr_ref to = rr__as_ref(handle);
+    rr__object *actor = rr__pin_actor(cx, handle);
     if (!actor)
         return rr__failed_ref(cx,
-                              rr__error_new(cx->runtime, status, NULL,
-                                            "'%s' was sent to an actor "
-                                            "handle that is null or was released: %s",
-                                            fn->name, rr_status_text(status)),
+                              rr__error_new(rt, rr__handle_status(to), NULL,
+                                            "'%s' has no actor to go to: %s", fn->name,
+                                            rr__handle_text(rt, to)),
                               site);
     rr__object *message = rr__send(cx, actor, fn, args, false, site, &status);
     if (!message) return rr__status_ref(status);
@@ -12507,8 +12574,8 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return status;
-    rr__object *actor = rr__receiver(cx, handle, &status);
-    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__object *actor = rr__pin_actor(cx, handle);
+    if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
     if (message && status != RR_OK) rr__drop(cx, message);
     return status;
@@ -12535,8 +12602,8 @@ rr_status rr_kill(rr_actor handle) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
-    rr__object *actor = rr__receiver(cx, handle, &status);
-    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__object *actor = rr__pin_actor(cx, handle);
+    if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
     if (rr__actor_doom(cx, actor, death)) rr__actor_rouse(cx, actor);
@@ -12576,7 +12643,9 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
-    rr__object *actor = rr__receiver(cx, handle, &status);
+    rr_ref of = rr__as_ref(handle);
+    rr__object *actor = rr__pin_actor(cx, handle);
+    status = actor ? RR_OK : rr__handle_status(of);
     bool lives;
     rr__object *watch = actor ? rr__watch_share(cx, actor, NULL, &lives) : NULL, *own = NULL;
     if (actor && !watch && (own = rr__watch_new(cx, site, &status))) {
@@ -12588,7 +12657,8 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
         }
     }
     if (actor) rr__drop(cx, actor);
-    if (!watch) return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+    const char *text = actor ? rr__status_why(status) : rr__handle_text(cx->runtime, of);
+    if (!watch) return rr__failed_ref(cx, rr__error_saying(cx->runtime, status, NULL, text), site);
     rr__scope_hold(rr__self(), cx, watch, false);
     return rr__ref_to(cx, watch);
 }
@@ -13024,8 +13094,9 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
     rr__text text = {buffer, buffer ? size : 0, 0};
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL, *next;
-    if (cx && !o) status = ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);
-    if (!o) rr__text_add(&text, "%s", rr_status_text(status));
+    const char *refusal = cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(status);
+    if (cx && !o) status = rr__handle_status(ref);
+    if (!o) rr__text_add(&text, "%s", refusal);
     bool is_told = false; /* that it runs: by its actor */
     for (int depth = 0; o; o = next, depth++) {
         enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
@@ -13044,7 +13115,7 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
             next = NULL;
         }
     }
-    return status == RR_OK ? RR_OK : rr__note_status(ref, status);
+    return status == RR_OK ? RR_OK : rr__note(ref, status, "%s", refusal);
 }
 
 // >>base/tables_end

@@ -129,14 +129,25 @@ OWNERSHIP AND LIFETIMES
   - Arguments: a task counts its arguments by itself; release yours right after the call if you
     like. A handle that a body receives as an argument is a count of its own, in its scope.
   - What a body returns is handed over: returning a reference that the body received or made is
-    right without rr_keep.
+    right without rr_keep; more of that below.
   - What goes into an actor's state must be kept (rr_keep) and is released in its destructor.
   - Views (rr_get(rr_bytes, ...)) are the object's own memory: in a scope valid until its end, even
     if the reference is released before; outside until the object ends.
   - rr_gather counts its parts; the references it was given stay the caller's.
 
+  What a body returns: it is copied when the body has ended, just before its scope ends.
+  - rr_bytes: the bytes are copied, from wherever they are. Those of an argument, of a view or of
+    static memory are right. A local array is gone by then: undefined. Nobody frees a block from
+    malloc: it leaks. Make the bytes in rr_result(size) instead, of which nothing is copied.
+  - A struct: its bytes. An rr_ref, rr_actor or rr_stream in it (an rr_stream also by itself) is
+    then a number that nothing counts: the struct is read with RR_OK, and the handle in it is
+    stale. Return the reference itself, or an rr_gather of several; or rr_give the handle in the
+    body, and rr_take it, once, where the struct was read. A body that runs again (retries,
+    RR_EVICT_REBUILD) gives again. The same holds of structs that are passed, put or yielded.
+
   A handle whose object is gone is stale. Using it is RR_ERR_STALE and nothing worse: ids are never
-  used twice, and are compared before anything is touched.
+  used twice, and are compared before anything is touched. The message says whether it is null, was
+  released, or belongs to another runtime.
 
 THREADS AND BLOCKING
 

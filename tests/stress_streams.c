@@ -319,7 +319,7 @@ static void check_flow(flow *x) {
     bool fine = x->end == RR_ERR_END    ? !gives_up && x->kind != ENDLESS && count == wanted
                 : x->end == RR_ERR_TASK ? gives_up && count == wanted
                 : x->end == -1          ? x->released
-                                        : x->end == RR_ERR_TIMEOUT && x->has_limit;
+                                        : x->end == RR_ERR_LATE && x->has_limit;
     if (!CHECK(fine))
         fprintf(stderr, "kind %d: end %d, %d of %d objects, released %d, limit %d\n", (int)x->kind,
                 x->end, count, wanted, x->released, x->has_limit);

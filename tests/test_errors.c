@@ -490,4 +490,123 @@ TEST_ALONE(unwrap_of_an_error_aborts_with_its_message) {
     close(ends[0]);
 }
 
+/* Handles that lead to nothing, and what their messages must say. */
+typedef struct lost {
+    rr_ref ref;
+    const char *word;
+} lost;
+enum { NULL_ONE, RELEASED, FOREIGN, LOST };
+typedef struct Deaf { int v; } Deaf;
+typedef struct errors_pair {
+    int a;
+    rr_bytes b;
+} errors_pair;
+REMOTE_ACTOR(Deaf, create, int, v) { self->v = v; }
+REMOTE_METHOD(int, Deaf, value) { return self->v; }
+REMOTE_FN(int, errors_look, rr_ref, r) { return rr_ready(r); }
+REMOTE_FN(rr_ref, errors_give_back, rr_bytes, handle) {
+    rr_ref r;
+    memcpy(&r, handle.data, sizeof r);
+    return r;
+}
+REMOTE_STREAM(rr_ref, errors_yield, rr_bytes, handle) {
+    rr_ref r;
+    memcpy(&r, handle.data, sizeof r);
+    rr_yield(rr_ref, r);
+}
+
+static bool refuses(const lost *l, rr_status status) {
+    return CHECK(status == RR_ERR_STALE) && says(l->ref, l->word);
+}
+static bool has_failed(rr_ref r, const char *word) {
+    return CHECK(rr_get_void(r) == RR_ERR_STALE) && says(r, word);
+}
+static void look_for_lost(const lost *l, bool is_null) {
+    char text[500];
+    int v;
+    rr_bytes bytes = rr_bytes_of(&l->ref, sizeof l->ref);
+    CHECK(refuses(l, rr_get(int, l->ref, &v)) && refuses(l, rr_get_void(l->ref)));
+    CHECK(refuses(l, rr_seal(l->ref)) && refuses(l, rr_cancel(l->ref)));
+    CHECK(refuses(l, rr_pin(l->ref)) && refuses(l, rr_unpin(l->ref)));
+    CHECK(is_null || refuses(l, rr_name("lost", l->ref)));
+    CHECK(refuses(l, rr_why(l->ref, text, sizeof text)) && strstr(text, l->word));
+    CHECK(has_failed(rr_call(errors_next, l->ref), l->word));
+    CHECK(has_failed(rr_call(errors_last, 1, l->ref, 2), "argument 2"));
+    CHECK(has_failed(rr_gather(&l->ref, 1), l->word));
+    CHECK(has_failed(rr_field(int, l->ref, errors_pair, a), l->word));
+    if (is_null) return; /* to pass, to put and to return that is allowed */
+    CHECK(has_failed(rr_call(errors_look, l->ref), l->word));
+    CHECK(has_failed(rr_put(rr_ref, l->ref), l->word));
+    CHECK(has_failed(rr_call(errors_give_back, bytes), l->word));
+    rr_stream s = rr_call_stream(errors_yield, bytes);
+    rr_ref out, none = {0};
+    CHECK(rr_next(s, &out) == RR_ERR_STALE && says(none, l->word));
+}
+static void send_to_lost(const lost *l) {
+    rr_ref none = {0}, out;
+    rr_actor a = {l->ref.id, l->ref.slot, l->ref.home};
+    rr_stream s = {l->ref.id, l->ref.slot, l->ref.home};
+    CHECK(has_failed(rr_ask(a, Deaf_value), l->word) && has_failed(rr_watch(a), l->word));
+    CHECK(rr_tell(a, Deaf_value) == RR_ERR_STALE && says(none, l->word));
+    CHECK(rr_kill(a) == RR_ERR_STALE && says(none, l->word));
+    CHECK(rr_next(s, &out) == RR_ERR_STALE && says(none, l->word));
+}
+
+TEST_SCOPE(stale_handle_tells_whether_it_is_null_released_or_another_runtimes, .workers = 1) {
+    fixture other;
+    START(&other, .workers = 1);
+    rr_ref foreign = rr_put(int, 1);
+    rr_runtime_use(f->runtime);
+    rr_ref released = rr_put(int, 1);
+    rr_release(released);
+    lost all[LOST] = {{.word = "is null"}, {released, "rr_keep"}, {foreign, "another runtime"}};
+    for (int i = 0; i < LOST; i++) {
+        int v = 0;
+        rr_get(int, rr_put(double, 1), &v); /* leaves a message of its own */
+        look_for_lost(&all[i], i == NULL_ONE);
+        send_to_lost(&all[i]);
+    }
+    CHECK(says(released, "was released")); /* also without a call before */
+    fixture_stop(&other);
+    rr_runtime_use(f->runtime);
+}
+
+TEST_SCOPE(handle_without_memory_is_told_as_that, .workers = 1) {
+    rr_ref none = {0, RR_ERR_NO_MEMORY, 0};
+    int v;
+    CHECK(rr_get(int, none, &v) == RR_ERR_NO_MEMORY && rr_seal(none) == RR_ERR_NO_MEMORY);
+    CHECK(rr_cancel(none) == RR_ERR_NO_MEMORY && rr_pin(none) == RR_ERR_NO_MEMORY);
+    CHECK(says(none, rr_status_text(RR_ERR_NO_MEMORY)));
+    CHECK(rr_get_void(rr_gather(&none, 1)) == RR_ERR_NO_MEMORY);
+    CHECK(rr_kill((rr_actor){0, RR_ERR_NO_MEMORY, 0}) == RR_ERR_NO_MEMORY);
+}
+
+static bool is_invalid(rr_ref r, const char *word) {
+    return CHECK(rr_get_void(r) == RR_ERR_INVALID) && says(r, word);
+}
+
+REMOTE_STREAM(rr_bytes, errors_yield_nothing, int, size) {
+    rr_yield(rr_bytes, rr_bytes_of(NULL, (size_t)size));
+}
+
+TEST_SCOPE(invalid_argument_of_an_object_says_which_and_what_to_do, .workers = 1) {
+    rr_ref none = {0}, out, r = rr_put(int, 1);
+    rr_bytes bad = rr_bytes_of(NULL, 10);
+    rr_many many;
+    const char *data = "pass where the bytes are";
+    CHECK(is_invalid(rr_put_bytes(NULL, 10), data) && is_invalid(rr_put(rr_bytes, bad), data));
+    CHECK(is_invalid(rr_call(errors_size, bad), data));
+    CHECK(rr_next(rr_call_stream(errors_yield_nothing, 3), &out) == RR_ERR_INVALID);
+    CHECK(says(none, data));
+    CHECK(rr_get(rr_many, rr_gather(&r, 1), &many) == RR_OK);
+    CHECK(is_invalid(rr_put(rr_many, many), "what rr_gather returned"));
+    CHECK(is_invalid(rr_gather(NULL, 3), "refs is NULL"));
+    CHECK(is_invalid(rr_field(rr_bytes, r, errors_pair, b), "rr_bytes is no field"));
+    CHECK(is_invalid(rr_put_as(NULL, int, 1), "name is NULL") && rr_ready(rr_gather(NULL, 0)));
+    CHECK(is_invalid(rr_put_as("", int, 1), "name is NULL or empty"));
+    CHECK(rr_name("", r) == RR_ERR_INVALID && says(r, "name is NULL or empty"));
+    CHECK(rr_find(NULL, &out) == RR_ERR_INVALID && says(none, "name is NULL"));
+    CHECK(rr_find("x", NULL) == RR_ERR_INVALID && says(none, "out is NULL"));
+}
+
 int main(int argc, char **argv) { return test_main(argc, argv); }

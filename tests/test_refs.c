@@ -503,6 +503,22 @@ TEST_RUN(actor_and_stream_given_in_a_scope_and_taken_elsewhere, .workers = 2) {
     CHECK(objects_settle_at(0) && actors_settle_at(0));
 }
 
+typedef struct pair { rr_ref a; int b; } pair;
+REMOTE_FN(pair, refs_pair, int, v) { return (pair){rr_put(int, v), v}; }
+REMOTE_FN(pair, refs_given_pair, int, v) { return (pair){rr_give(rr_put(int, v)), v}; }
+
+TEST_RUN(handle_in_a_struct_is_not_counted_unless_it_is_given, .workers = 1) {
+    pair p;
+    rr_ref bare = rr_call(refs_pair, 3), given = rr_call(refs_given_pair, 4);
+    CHECK(rr_get(pair, bare, &p) == RR_OK && p.b == 3 && gone(p.a));
+    rr_scope scope = rr_scope_begin();
+    CHECK(rr_get(pair, given, &p) == RR_OK && holds(rr_take(p.a), 4));
+    rr_scope_end(scope);
+    CHECK(gone(p.a));
+    rr_release(bare), rr_release(given);
+    CHECK(objects_settle_at(0));
+}
+
 TEST_RUN(stale_handles_are_given_and_taken_as_they_are, .workers = 1) {
     rr_ref stale = rr_put(int, 1), foreign = stale, null = {0};
     foreign.home ^= 0xffff;

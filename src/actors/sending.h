@@ -3,13 +3,6 @@
 #pragma once
 #include "spawning.h"
 
-/* The actor of a call, counted; or NULL and what is wrong with the handle. */
-static rr__object *rr__receiver(rr__context *cx, rr_actor handle, rr_status *status) {
-    rr__object *actor = handle.id ? rr__pin_actor(cx, handle) : NULL;
-    *status = actor ? RR_OK : handle.id ? RR_ERR_STALE : rr__status_of(handle.slot);
-    return actor;
-}
-
 /* Checks a message against its actor. */
 static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function *fn,
                                  rr__object *message) {

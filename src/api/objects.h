@@ -30,7 +30,8 @@ rr_status rr_seal(rr_ref ref);
    with that; NULL with a warning outside a body. */
 void *rr_result(size_t size);
 
-/* bytes by value, as an argument or a result. */
+/* bytes by value, as an argument or a result. They are copied: those of a result after the body has
+   ended, when its local arrays are gone; a block from malloc stays the caller's. See rr_result. */
 static inline rr_bytes rr_bytes_of(const void *data, size_t size) {
     rr_bytes bytes = {data, size};
     return bytes;

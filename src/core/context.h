@@ -431,6 +431,23 @@ static rr_status rr__status_of(uint32_t slot) {
     return slot > 0 && slot < RR__STATUS_COUNT ? (rr_status)slot : RR_ERR_STALE;
 }
 
+/* A handle that leads to nothing: the status of it, and why in words. */
+static rr_status rr__handle_status(rr_ref ref) {
+    return ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);
+}
+static const char *rr__handle_text(const rr_runtime *rt, rr_ref ref) {
+    if (!ref.id && ref.slot) return rr_status_text(rr__handle_status(ref));
+    if (!ref.id) return "the handle is null: it was given no value";
+    if (ref.home != rt->home)
+        return "the handle belongs to another runtime, which rr_runtime_use chooses, or which has "
+               "ended";
+    return "the handle was released, by rr_release or at the end of its scope: rr_keep takes one "
+           "out of its scope, rr_give lets one outlive it for another thread";
+}
+static rr_status rr__refuse_handle(const rr_runtime *rt, rr_ref ref) {
+    return rr__note(ref, rr__handle_status(ref), "%s", rr__handle_text(rt, ref));
+}
+
 static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
     uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
     rr__store_release(&cx->counters[counter], n + 1);      /* pairs with rr__sum */

@@ -81,9 +81,14 @@ static rr__error *rr__error_after(rr_runtime *rt, const rr__object *about, rr__e
     return error;
 }
 
-static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
+static rr__error *rr__error_saying(rr_runtime *rt, rr_status status, const rr__object *about,
+                                   const char *text) {
     if (status == RR_ERR_NO_MEMORY) return rt->no_memory;
-    return rr__error_new(rt, status, about, "%s", rr__status_why(status));
+    return rr__error_new(rt, status, about, "%s", text);
+}
+
+static rr__error *rr__error_of_status(rr_runtime *rt, rr_status status, const rr__object *about) {
+    return rr__error_saying(rt, status, about, rr__status_why(status));
 }
 
 /* The message of a chain; of one longer than 24 links the middle is counted, not told. */

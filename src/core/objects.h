@@ -148,8 +148,9 @@ static rr__object *rr__pin(rr__context *cx, rr_ref ref, bool actor) {
     rr__drop(cx, o);
     return NULL;
 }
-static rr__object *rr__pin_actor(rr__context *cx, rr_actor a) {
-    return rr__pin(cx, (rr_ref){a.id, a.slot, a.home}, true);
+static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
+static rr__object *rr__pin_actor(rr__context *cx, rr_actor actor) {
+    return rr__pin(cx, rr__as_ref(actor), true);
 }
 
 /* The object that a stored handle counts; NULL for the null handle. */

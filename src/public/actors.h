@@ -17,13 +17,14 @@ rr_ref rr__ask(rr_actor handle, rr_function *fn, const rr__arg *args, size_t n, 
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
-    rr__object *actor = rr__receiver(cx, handle, &status);
+    rr_runtime *rt = cx->runtime;
+    rr_ref to = rr__as_ref(handle);
+    rr__object *actor = rr__pin_actor(cx, handle);
     if (!actor)
         return rr__failed_ref(cx,
-                              rr__error_new(cx->runtime, status, NULL,
-                                            "'%s' was sent to an actor "
-                                            "handle that is null or was released: %s",
-                                            fn->name, rr_status_text(status)),
+                              rr__error_new(rt, rr__handle_status(to), NULL,
+                                            "'%s' has no actor to go to: %s", fn->name,
+                                            rr__handle_text(rt, to)),
                               site);
     rr__object *message = rr__send(cx, actor, fn, args, false, site, &status);
     if (!message) return rr__status_ref(status);
@@ -37,8 +38,8 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
     (void)n;
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return status;
-    rr__object *actor = rr__receiver(cx, handle, &status);
-    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__object *actor = rr__pin_actor(cx, handle);
+    if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
     if (message && status != RR_OK) rr__drop(cx, message);
     return status;
@@ -65,8 +66,8 @@ rr_status rr_kill(rr_actor handle) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
-    rr__object *actor = rr__receiver(cx, handle, &status);
-    if (!actor) return rr__note_status(RR__NULL_REF, status);
+    rr__object *actor = rr__pin_actor(cx, handle);
+    if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
     if (rr__actor_doom(cx, actor, death)) rr__actor_rouse(cx, actor);
@@ -106,7 +107,9 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
     rr__context *cx = rr__enter_to_submit(&status);
     if (!cx) return rr__status_ref(status);
     if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
-    rr__object *actor = rr__receiver(cx, handle, &status);
+    rr_ref of = rr__as_ref(handle);
+    rr__object *actor = rr__pin_actor(cx, handle);
+    status = actor ? RR_OK : rr__handle_status(of);
     bool lives;
     rr__object *watch = actor ? rr__watch_share(cx, actor, NULL, &lives) : NULL, *own = NULL;
     if (actor && !watch && (own = rr__watch_new(cx, site, &status))) {
@@ -118,7 +121,8 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
         }
     }
     if (actor) rr__drop(cx, actor);
-    if (!watch) return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+    const char *text = actor ? rr__status_why(status) : rr__handle_text(cx->runtime, of);
+    if (!watch) return rr__failed_ref(cx, rr__error_saying(cx->runtime, status, NULL, text), site);
     rr__scope_hold(rr__self(), cx, watch, false);
     return rr__ref_to(cx, watch);
 }

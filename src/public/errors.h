@@ -29,7 +29,8 @@ const char *rr_error_message(rr_ref ref) {
     if (message) return message;
     if (self->message[0] && (memcmp(&self->message_of, &ref, sizeof ref) == 0 || !ref.id))
         return self->message;
-    return is_gone ? rr_status_text(cx ? RR_ERR_STALE : RR_ERR_NOT_RUNNING) : "no error";
+    if (!is_gone) return "no error";
+    return cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(RR_ERR_NOT_RUNNING);
 }
 
 int rr_error_code(rr_ref ref) {

@@ -55,8 +55,6 @@ static bool rr__take(rr_ref ref, bool actor) {
     return has_room;
 }
 
-static rr_ref rr__as_ref(rr_actor actor) { return (rr_ref){actor.id, actor.slot, actor.home}; }
-
 void rr__retain_ref(rr_ref ref) { rr__retain(ref, false); }
 void rr__retain_actor(rr_actor actor) { rr__retain(rr__as_ref(actor), true); }
 void rr__release_ref(rr_ref ref) { rr__release(ref, false); }

@@ -80,8 +80,9 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
     rr__text text = {buffer, buffer ? size : 0, 0};
     rr__context *cx = rr__enter(&status);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL, *next;
-    if (cx && !o) status = ref.id ? RR_ERR_STALE : rr__status_of(ref.slot);
-    if (!o) rr__text_add(&text, "%s", rr_status_text(status));
+    const char *refusal = cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(status);
+    if (cx && !o) status = rr__handle_status(ref);
+    if (!o) rr__text_add(&text, "%s", refusal);
     bool is_told = false; /* that it runs: by its actor */
     for (int depth = 0; o; o = next, depth++) {
         enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
@@ -100,5 +101,5 @@ rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
             next = NULL;
         }
     }
-    return status == RR_OK ? RR_OK : rr__note_status(ref, status);
+    return status == RR_OK ? RR_OK : rr__note(ref, status, "%s", refusal);
 }

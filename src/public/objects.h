@@ -11,7 +11,9 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__value_fill(cx, o, type, value);
-    return rr__value_publish(cx, o, status, type.kind, RR__READY);
+    if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, type.kind, RR__READY);
+    return rr__value_refuse(cx, o, status, type.kind,
+                            rr__fill_text(cx->runtime, status, type, value));
 }
 
 rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
@@ -20,7 +22,9 @@ rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
-    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__READY);
+    if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, RR__KIND_BYTES, RR__READY);
+    return rr__value_refuse(cx, o, status, RR__KIND_BYTES,
+                            status == RR_ERR_INVALID ? RR__NO_DATA : rr__status_why(status));
 }
 
 rr_ref rr__create(size_t size, void **room, const char *site) {
@@ -35,8 +39,10 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
     rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
-    if (status == RR_OK) *out = o->data.block;
-    return rr__value_publish(cx, o, status, RR__KIND_BYTES, RR__WAITING);
+    if (status != RR_OK)
+        return rr__value_refuse(cx, o, status, RR__KIND_BYTES, rr__status_why(status));
+    *out = o->data.block;
+    return rr__value_publish(cx, o, RR__KIND_BYTES, RR__WAITING);
 }
 
 rr_status rr_seal(rr_ref ref) {
@@ -44,7 +50,7 @@ rr_status rr_seal(rr_ref ref) {
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     if (!rr__is_unsealed(o) || !rr__unseal(o))
         status = rr__note(ref, RR_ERR_INVALID,
                           "rr_seal: the object of %s was sealed before, or was "
@@ -81,7 +87,10 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr_ref ref = rr__ref_to(cx, o);
     rr__scope_hold(rr__self(), cx, o, false);
     o->of.type_name = "rr_many";
-    if (n && !refs) error = rr__error_of_status(cx->runtime, RR_ERR_INVALID, o);
+    if (n && !refs)
+        error =
+            rr__error_new(cx->runtime, RR_ERR_INVALID, o,
+                          "rr_gather: refs is NULL, but n is %zu: pass the references, or 0", n);
     else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
     if (error) {
         o->data.error = error;
@@ -91,6 +100,17 @@ rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
     rr__proceed(cx, o);
     return ref;
+}
+
+/* Why there is no such member of this object. */
+static rr__error *rr__field_error(rr_runtime *rt, const rr__object *field, rr_ref ref,
+                                  rr_type type) {
+    if (rr__kind_is_plain(type.kind))
+        return rr__error_saying(rt, rr__handle_status(ref), field, rr__handle_text(rt, ref));
+    return rr__error_new(rt, RR_ERR_INVALID, field,
+                         "a member that is %s is no field, because structs are copied without what "
+                         "it refers to: return it by itself, or in a gather",
+                         type.name);
 }
 
 rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
@@ -105,10 +125,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
     o->of.type_name = type.name;
     rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
     if (!of) {
-        status = !rr__kind_is_plain(type.kind) ? RR_ERR_INVALID
-                 : ref.id                      ? RR_ERR_STALE
-                                               : rr__status_of(ref.slot);
-        o->data.error = rr__error_of_status(cx->runtime, status, o);
+        o->data.error = rr__field_error(cx->runtime, o, ref, type);
         rr__publish(o, RR__FAILED, 1, type.kind);
         return field;
     }
@@ -122,10 +139,9 @@ rr_status rr_name(const char *name, rr_ref ref) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
-    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: a name is needed");
+    if (!name || !*name) return rr__note(ref, RR_ERR_INVALID, "rr_name: name is NULL or empty");
     rr__object *o = ref.id ? rr__pin(cx, ref, false) : NULL;
-    if (!o && (ref.id || ref.slot))
-        return rr__note_status(ref, ref.id ? RR_ERR_STALE : rr__status_of(ref.slot));
+    if (!o && (ref.id || ref.slot)) return rr__refuse_handle(cx->runtime, ref);
     status = rr__name_object(cx, name, o);
     if (status != RR_OK && o) rr__drop(cx, o);
     if (status == RR_ERR_NOT_FOUND)
@@ -143,7 +159,8 @@ rr_ref rr__put_as(const char *name, rr_type type, const void *value, const char 
     rr__context *cx = rr__enter(&status);
     if (!cx) return rr__status_ref(status);
     status = name && *name ? RR_ERR_NO_MEMORY : RR_ERR_INVALID;
-    return rr__failed_ref(cx, rr__error_of_status(cx->runtime, status, NULL), site);
+    const char *text = "rr_put_as: name is NULL or empty: pass one, or use rr_put";
+    return rr__failed_ref(cx, rr__error_saying(cx->runtime, status, NULL, text), site);
 }
 
 rr_status rr_find(const char *name, rr_ref *out) {
@@ -153,8 +170,8 @@ rr_status rr_find(const char *name, rr_ref *out) {
     if (out) *out = RR__NULL_REF;
     if (!cx) return status;
     if (!name || !out)
-        return rr__note(RR__NULL_REF, RR_ERR_INVALID,
-                        "rr_find: a name is needed, and where to put the reference");
+        return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_find: %s is NULL: pass %s",
+                        name ? "out" : "name", name ? "where the reference goes" : "the name");
     if (!rr__scope_ready(self)) return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     rr__object *o = rr__named_object(cx, name);
     if (!o)
@@ -170,7 +187,7 @@ rr_status rr_pin(rr_ref ref) {
     rr__context *cx = status == RR_OK ? rr__enter(&status) : NULL;
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     status = rr__use(cx, o);
     rr__store_copied(cx);
     if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
@@ -187,7 +204,7 @@ rr_status rr_unpin(rr_ref ref) {
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     if (rr__pins_change(cx->runtime, ref.id, -1) < 0) {
         status = rr__note(ref, RR_ERR_INVALID, "rr_unpin: '%s' (made at %s) is not pinned",
                           rr__name_of(o), o->site);

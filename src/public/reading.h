@@ -86,9 +86,8 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
 
 static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr_type *type,
                                            void *out, int64_t milliseconds) {
-    if (ref.id == 0 && ref.slot) return rr__note_status(ref, rr__status_of(ref.slot));
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
     if (status == RR_OK && type->kind != RR__KIND_VOID) {
         status = rr__read(cx, o, ref, *type, out);

@@ -35,7 +35,7 @@ static rr_status rr__cancel(rr_ref ref, uint64_t flag) {
     rr__context *cx = rr__enter(&status);
     if (!cx) return status;
     rr__object *o = rr__pin(cx, ref, false);
-    if (!o) return rr__note_status(ref, RR_ERR_STALE);
+    if (!o) return rr__refuse_handle(cx->runtime, ref);
     if (o->kind != RR__FUNCTION && o->kind != RR__METHOD)
         status = rr__note(ref, RR_ERR_INVALID, "rr_cancel: the object of %s is no task", o->site);
     else if (!rr__cancel_tree(cx, o, flag))
@@ -141,7 +141,8 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
     if (status != RR_ERR_DEADLOCK)
-        return rr__yield_fail(frame, status, site, rr__status_why(status));
+        return rr__yield_fail(frame, status, site,
+                              rr__fill_text(frame->runner->runtime, status, type, value));
     return rr__yield_fail(frame, RR_ERR_NO_MEMORY, site,
                           "its reader waits on the stack below it, because there was no other "
                           "thread: raise rr_config.max_threads");
@@ -179,13 +180,12 @@ rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     if (!out)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID,
                         "rr_next: a place is needed to put the reference");
-    if (!handle.id && handle.slot) return rr__note_status(RR__NULL_REF, rr__status_of(handle.slot));
     rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
     bool is_stream = reader && reader->kind == RR__STREAM;
     rr__object *task = is_stream ? reader->extra.producer : NULL;
     if (task) rr__share(task);
     if (reader) rr__drop(cx, reader);
-    if (!task) return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
+    if (!task) return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
     if (rr__scope_ready(rr__self())) status = rr__stream_next(cx, task, milliseconds, &item);
     else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
     if (item) {

@@ -32,19 +32,36 @@ static rr__object *rr__value_new(rr__context *cx, const char *site, rr_status *s
     return o;
 }
 
-/* Failed objects still have a reference, which tells why. */
-static rr_ref rr__value_publish(rr__context *cx, rr__object *o, rr_status status, int kind,
-                                enum rr__state state) {
+static rr_ref rr__value_publish(rr__context *cx, rr__object *o, int kind, enum rr__state state) {
     rr_ref ref = rr__ref_to(cx, o);
-    if (status != RR_OK) {
-        rr__error *error = rr__error_of_status(cx->runtime, status, o);
-        o->data.error = error, o->place = RR__IN_SLOT, state = RR__FAILED;
-    }
     rr__scope_hold(rr__self(), cx, o, false);
     if (state == RR__READY) rr__stored_begin(cx, o);
     rr__store_copied(cx);
     rr__publish(o, state, 1, kind);
     return ref;
+}
+
+/* Failed objects still have a reference, which tells why. */
+static RR__NOINLINE rr_ref rr__value_refuse(rr__context *cx, rr__object *o, rr_status status,
+                                            int kind, const char *text) {
+    rr__error *error = rr__error_saying(cx->runtime, status, o, text);
+    o->data.error = error, o->place = RR__IN_SLOT;
+    return rr__value_publish(cx, o, kind, RR__FAILED);
+}
+
+#define RR__NO_DATA                                                                                \
+    "the data of these rr_bytes is NULL, and their size is not 0: pass where the bytes are, or 0"
+
+/* Why a value could not be copied into an object. */
+static const char *rr__fill_text(const rr_runtime *rt, rr_status status, rr_type type,
+                                 const void *value) {
+    rr_ref ref;
+    if (status == RR_ERR_INVALID && type.kind == RR__KIND_MANY)
+        return "an rr_many has views of other objects: keep and pass what rr_gather returned";
+    if (status == RR_ERR_INVALID) return RR__NO_DATA;
+    if (status != RR_ERR_STALE) return rr__status_why(status);
+    memcpy(&ref, value, sizeof ref); /* or an rr_actor, which is the same */
+    return rr__handle_text(rt, ref);
 }
 
 /* Bytes into a new object. */

@@ -75,15 +75,22 @@ typedef struct rr__packed {
     bool is_ref;         /* an object stands for the value */
 } rr__packed;
 
+/* The handle that an argument is, or that stands for its value. */
+static rr_ref rr__arg_handle(const rr__arg *arg, int kind) {
+    rr_ref handle = arg->ref;
+    if (arg->value && (kind == RR__KIND_REF || kind == RR__KIND_ACTOR))
+        memcpy(&handle, arg->value, sizeof handle);
+    return handle;
+}
+
 /* Looks at one argument and takes the count that the task will hold. */
 static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, const rr__arg *arg,
                                const char *site, rr__packed *out) {
     int kind = fn->params[i].kind;
-    rr_ref handle = arg->ref;
+    rr_ref handle = rr__arg_handle(arg, kind);
     rr_status status = RR_OK;
     *out = (rr__packed){NULL, NULL, false};
     bool takes_handle = kind == RR__KIND_REF || (kind == RR__KIND_ACTOR && arg->value);
-    if (arg->value && takes_handle) memcpy(&handle, arg->value, sizeof handle);
     if (takes_handle && handle.id == 0 && handle.slot == 0) return RR_OK;
     if (!takes_handle && arg->value) {
         if (kind == RR__KIND_MANY) return RR_ERR_INVALID;
@@ -97,7 +104,7 @@ static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, co
         out->counted = rr__bytes_object(cx, bytes, site, &status);
         return status;
     }
-    if (handle.id == 0) return rr__status_of(handle.slot);
+    if (handle.id == 0) return rr__handle_status(handle);
     out->counted = rr__pin(cx, handle, kind == RR__KIND_ACTOR && takes_handle);
     if (!out->counted) return RR_ERR_STALE;
     out->is_ref = !takes_handle;
@@ -107,9 +114,10 @@ static rr_status rr__arg_check(rr__context *cx, const rr_function *fn, int i, co
 }
 
 static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_status status,
-                                const rr__object *given) {
+                                const rr__arg *arg, const rr__object *given) {
     rr_runtime *rt = cx->runtime;
     const char *wanted = task->of.fn->params[i].name;
+    rr_ref handle = rr__arg_handle(arg, task->of.fn->params[i].kind);
     if (status == RR_ERR_TYPE && given)
         return rr__error_new(rt, status, task,
                              "its argument %d is declared %s, but the reference "
@@ -117,13 +125,10 @@ static rr__error *rr__arg_error(rr__context *cx, rr__object *task, int i, rr_sta
                              i + 1, wanted, rr__type_of(given).name, rr__name_of(given),
                              given->site);
     if (status == RR_ERR_STALE)
-        return rr__error_new(rt, status, task,
-                             "its argument %d is a handle that is null, was "
-                             "released, or belongs to another runtime",
-                             i + 1);
+        return rr__error_new(rt, status, task, "its argument %d: %s", i + 1,
+                             rr__handle_text(rt, handle));
     if (status == RR_ERR_INVALID && task->of.fn->params[i].kind == RR__KIND_BYTES)
-        return rr__error_new(rt, status, task,
-                             "its argument %d is rr_bytes with a size and no data", i + 1);
+        return rr__error_new(rt, status, task, "its argument %d: %s", i + 1, RR__NO_DATA);
     if (status == RR_ERR_INVALID)
         return rr__error_new(rt, status, task,
                              "its argument %d is declared rr_many: pass what "
@@ -162,7 +167,7 @@ static rr__error *rr__arg_pack(rr__context *cx, rr__object *task, int i, const r
                                rr__packed *out) {
     rr_status status = rr__arg_check(cx, task->of.fn, i, arg, task->site, out);
     if (out->is_ref) task->by_ref |= (uint16_t)(1u << i);
-    return status == RR_OK ? NULL : rr__arg_error(cx, task, i, status, out->counted);
+    return status == RR_OK ? NULL : rr__arg_error(cx, task, i, status, arg, out->counted);
 }
 
 static RR__NOINLINE rr__error *rr__args_pack_any(rr__context *cx, rr__object *task,

@@ -19,9 +19,8 @@ static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const
             parts->count++;
             continue;
         }
-        rr_status status = refs[i].id ? RR_ERR_STALE : rr__status_of(refs[i].slot);
-        *error = rr__error_new(cx->runtime, status, gather, "its part %zu: %s", i + 1,
-                               rr_status_text(status));
+        *error = rr__error_new(cx->runtime, rr__handle_status(refs[i]), gather, "its part %zu: %s",
+                               i + 1, rr__handle_text(cx->runtime, refs[i]));
         rr__parts_free(cx, parts);
         return NULL;
     }

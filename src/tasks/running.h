@@ -105,7 +105,8 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
     if (is_handle && !rr__result_handle(cx, result, kind == RR__KIND_ACTOR))
         return rr__error_new(cx->runtime, RR_ERR_STALE, frame->task,
-                             "it returned a handle that was released");
+                             "it returned a handle that leads to nothing: %s",
+                             rr__handle_text(cx->runtime, result->small.ref));
     return NULL;
 }
 

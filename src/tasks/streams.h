@@ -110,7 +110,8 @@ static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object 
 /* It has ended and nothing is unread. */
 static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     if (rr__stream_is_closed(cx, task)) /* while the caller was here */
-        return rr__note_status(RR__NULL_REF, RR_ERR_STALE);
+        return rr__note(RR__NULL_REF, RR_ERR_STALE,
+                        "the stream was released while this thread was reading it");
     if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
     rr__error *error = rr__failure(cx->runtime, task);
     /* RR_ERR_TIMEOUT is what a reader's own limit says, who then reads on. */

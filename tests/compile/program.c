@@ -74,6 +74,7 @@ static int actors(void) {
     rr_actor c = rr_spawn(Counter_create, 10);
     for (int i = 0; i < 100; i++) EXPECT(rr_tell(c, Counter_add, 1) == RR_OK);
     EXPECT(rr_unwrap(long, rr_ask(c, Counter_add, 1)) == 111);
+    rr_release(rr_take(rr_give(c))); /* there and back */
     EXPECT(rr_kill(c) == RR_OK && rr_kill(c) == RR_ERR_ACTOR_DEAD);
     return 0;
 }
