@@ -4923,6 +4923,27 @@ static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *ne
     return ok;
 }
 
+/* Of the workers: roles that nobody runs on, and what the pot has left. */
+static int64_t rr__cpus_left_locked(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->resources->pot;
+    int64_t total = rt->resources->stocks[RR__CPU].total;
+    left = left * RR__WHOLE - rt->resources->apart_cpus;
+    return left < 0 ? 0 : left < total ? left : total;
+}
+
+/* How much there is of a resource, and how much of that nobody uses now; false: there is none. */
+static bool rr__stock_figures(rr_runtime *rt, const char *name, double *total, double *left) {
+    int at = rr__stock_find(rt, name);
+    if (at < 0) return false;
+    rr__lock(&rt->resources->lock);
+    const rr__stock *stock = &rt->resources->stocks[at];
+    int64_t unused = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
+    *total = (double)stock->total / RR__WHOLE, *left = (double)unused / RR__WHOLE;
+    rr__unlock(&rt->resources->lock);
+    return true;
+}
+
 // >>base/tables
 
 /* Tables: stb_ds with its functions and types renamed and its short names off, so that a program
@@ -9806,6 +9827,23 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     rr__complete(cx, watch, RR__READY);
 }
 
+/* The watch of an actor, counted for the caller; made if it has none yet, and complete if it has
+   ended. NULL: *status says why. */
+static rr__object *rr__watch_of(rr__context *cx, rr__object *actor, const char *site,
+                                rr_status *status) {
+    bool lives;
+    rr__object *watch = rr__watch_share(cx, actor, NULL, &lives);
+    rr__object *own = watch ? NULL : rr__watch_new(cx, site, status);
+    if (!own) return watch;
+    watch = rr__watch_share(cx, actor, own, &lives);
+    if (watch != own) rr__drop(cx, own);
+    if (!lives) {
+        rr__share(own); /* for rr__watch_end to give back */
+        rr__watch_end(cx, own, actor);
+    }
+    return watch;
+}
+
 // >>actors/life
 
 /* The life of an actor:
@@ -10621,6 +10659,29 @@ static void rr__gather_end(rr__context *cx, rr__object *gather) {
     rr__parts_free(cx, gather->extra.parts);
 }
 
+/* One object of type rr_many; it counts its parts. */
+static rr_ref rr__gather_new(rr__context *cx, const rr_ref *refs, size_t n, const char *site) {
+    rr__error *error;
+    rr__object *o = rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
+    if (!o) return rr__status_ref(RR_ERR_NO_MEMORY);
+    rr_ref ref = rr__ref_to(cx, o);
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = "rr_many";
+    if (n && !refs)
+        error =
+            rr__error_new(cx->runtime, RR_ERR_INVALID, o,
+                          "rr_gather: refs is NULL, but n is %zu: pass the references, or 0", n);
+    else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
+    if (error) {
+        o->data.error = error;
+        rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
+        return ref;
+    }
+    rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
+    rr__proceed(cx, o);
+    return ref;
+}
+
 /* ---- fields ---- */
 
 /* The object that a field is a member of, counted by it until it is complete. */
@@ -10666,6 +10727,39 @@ static void rr__field_finish(rr__context *cx, rr__object *field) {
     rr__store_copied(cx);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
+}
+
+/* Why there is no such member of this object. */
+static rr__error *rr__field_error(rr_runtime *rt, const rr__object *field, rr_ref ref,
+                                  rr_type type) {
+    if (rr__kind_is_plain(type.kind))
+        return rr__error_saying(rt, rr__handle_status(ref), field, rr__handle_text(rt, ref));
+    return rr__error_new(rt, RR_ERR_INVALID, field,
+                         "a member that is %s is no field, because structs are copied without what "
+                         "it refers to: return it by itself, or in a gather",
+                         type.name);
+}
+
+/* The member of a struct that lies at an offset in it. */
+static rr_ref rr__field_new(rr__context *cx, rr_ref ref, const rr_type *whole, rr_type type,
+                            size_t offset, const char *site) {
+    rr__object *o = rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__FIELD, site) : NULL;
+    if (!o) return rr__status_ref(RR_ERR_NO_MEMORY);
+    rr__object *of = rr__kind_is_plain(type.kind) ? rr__pin(cx, ref, false) : NULL;
+    rr_ref field = rr__ref_to(cx, o);
+    uint64_t words[4] = {(uintptr_t)of, offset, (uintptr_t)whole->name, whole->size};
+    rr__scope_hold(rr__self(), cx, o, false);
+    o->of.type_name = type.name;
+    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
+    if (!of) {
+        o->data.error = rr__field_error(cx->runtime, o, ref, type);
+        rr__publish(o, RR__FAILED, 1, type.kind);
+        return field;
+    }
+    for (int i = 0; i < 4; i++) rr__store_release(&o->words[i], words[i]); /* see rr__write_words */
+    rr__publish(o, RR__WAITING, 2, type.kind);
+    rr__proceed(cx, o);
+    return field;
 }
 
 // >>tasks/streams
@@ -10840,6 +10934,25 @@ static void rr__report_leak(rr__context *cx, rr__object *o) {
             "never released: %s of type '%s' made at %s (%llu count%s)",
             o->kind == RR__CONSTRUCTOR ? "actor" : "object", type.name, o->site,
             (unsigned long long)count, count == 1 ? "" : "s");
+}
+
+/* What has gone is summed before what was made, so that what lives is never less than nothing. */
+static void rr__stats_fill(rr_runtime *rt, rr_stats *out) {
+    out->tasks_finished = rr__sum(rt, RR__FINISHED);
+    out->tasks_failed = rr__sum(rt, RR__ERRORS);
+    out->tasks_submitted = rr__sum(rt, RR__SUBMITTED);
+    out->tasks_stolen = rr__sum(rt, RR__STOLEN);
+    uint64_t gone = rr__sum(rt, RR__OBJECTS_GONE);
+    out->objects_live = rr__sum(rt, RR__OBJECTS_MADE) - gone;
+    gone = rr__sum(rt, RR__ACTORS_GONE);
+    out->actors_live = rr__sum(rt, RR__ACTORS_MADE) - gone;
+    rr__store_stats(rt, out);
+    out->store_bytes_used = rr__load_relaxed(&rt->memory.live); /* a counter */
+    out->store_bytes_held = rr__arena_held(&rt->arena);
+    out->workers = (uint64_t)rt->workers;
+    rr__lock(&rt->lock);
+    out->threads = (uint64_t)rt->threads;
+    rr__unlock(&rt->lock);
 }
 
 // >>store/names
@@ -11727,13 +11840,6 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
     return rr__self()->message;
 }
 
-/* What was asked for has failed: its chain is told if somebody asks. */
-static rr_status rr__note_failure(rr_ref ref, rr_status status) {
-    rr__note_status(ref, status);
-    rr__self()->is_failure = true;
-    return status;
-}
-
 const char *rr_error_message(rr_ref ref) {
     rr__local *self = rr__self();
     if (!ref.id && !ref.slot && self->is_failure) ref = self->message_of;
@@ -11906,9 +12012,18 @@ void rr_scope_end(rr_scope scope) {
     self->scope_start = scope.outer;
 }
 
-// >>public/reading
+// >>store/reading
 
-/* Reading objects, and waiting for them. */
+/* Reading a complete object: a scalar without a count, a copy, a view, a handle; and waiting for the
+   objects of references.
+   Locks: those of the pins. */
+
+/* What was asked for has failed: its chain is told if somebody asks. */
+static rr_status rr__note_failure(rr_ref ref, rr_status status) {
+    rr__note_status(ref, status);
+    rr__self()->is_failure = true;
+    return status;
+}
 
 static rr_status rr__note_unreadable(const rr__object *o, rr_ref ref, rr_status status) {
     return rr__note(ref, status, "'%s' (made at %s) could not be brought back into memory: %s",
@@ -12004,46 +12119,7 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
     return status;
 }
 
-static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void *out,
-                                          int64_t milliseconds) {
-    rr_status status;
-    rr__context *cx = rr__enter(&status);
-    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
-    if (RR__LIKELY(o != NULL)) {
-        if (rr__read_scalar(o, ref, type, out)) return RR_OK;
-        if (milliseconds < 0 && rr__run_claimable(cx, o) && rr__read_scalar(o, ref, type, out))
-            return RR_OK;
-    }
-    if (cx) status = rr__get_slow(cx, ref, type, out, milliseconds);
-    if (status != RR_OK && out) memset(out, 0, type->size);
-    return status;
-}
-
-rr_status rr__get(rr_ref ref, const rr_type *type, void *out, int64_t milliseconds) {
-    return rr__get_value(ref, type, out, milliseconds);
-}
-
-rr_status rr_get_void(rr_ref ref) { return rr__get(ref, &(rr_type){RR__VOID_TYPE}, NULL, -1); }
-
-/* In a body that was cancelled the value does not matter any more: it is zeros. */
-static RR__NOINLINE void rr__unwrap_failed(rr_ref ref, rr_status status, const char *site) {
-    if (rr_cancelled()) return;
-    fprintf(stderr, "rustyray: rr_unwrap at %s: %s: %s\n", site, rr_status_name(status),
-            rr_error_message(ref));
-    abort();
-}
-
-void *rr__unwrap(rr_ref ref, const rr_type *type, void *out, const char *site) {
-    rr_status status = rr__get_value(ref, type, out, -1);
-    if (RR__UNLIKELY(status != RR_OK)) rr__unwrap_failed(ref, status, site);
-    return out;
-}
-
-bool rr_ready(rr_ref ref) {
-    rr__context *cx = rr__enter(NULL);
-    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
-    return !o || rr__is_complete(o);
-}
+/* ---- waiting for many ---- */
 
 /* Pins what is not ready, NULLs for the rest; notes the indices of what is, and counts them. */
 static size_t rr__wait_look(rr__context *cx, const rr_ref *refs, size_t n, size_t k,
@@ -12101,6 +12177,51 @@ static size_t rr__wait_in_turn(rr__context *cx, const rr_ref *refs, size_t n, si
         if (o) rr__drop(cx, o);
     }
     return found;
+}
+
+// >>public/reading
+
+/* Reading objects, and waiting for them. */
+
+static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void *out,
+                                          int64_t milliseconds) {
+    rr_status status;
+    rr__context *cx = rr__enter(&status);
+    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
+    if (RR__LIKELY(o != NULL)) {
+        if (rr__read_scalar(o, ref, type, out)) return RR_OK;
+        if (milliseconds < 0 && rr__run_claimable(cx, o) && rr__read_scalar(o, ref, type, out))
+            return RR_OK;
+    }
+    if (cx) status = rr__get_slow(cx, ref, type, out, milliseconds);
+    if (status != RR_OK && out) memset(out, 0, type->size);
+    return status;
+}
+
+rr_status rr__get(rr_ref ref, const rr_type *type, void *out, int64_t milliseconds) {
+    return rr__get_value(ref, type, out, milliseconds);
+}
+
+rr_status rr_get_void(rr_ref ref) { return rr__get(ref, &(rr_type){RR__VOID_TYPE}, NULL, -1); }
+
+/* In a body that was cancelled the value does not matter any more: it is zeros. */
+static RR__NOINLINE void rr__unwrap_failed(rr_ref ref, rr_status status, const char *site) {
+    if (rr_cancelled()) return;
+    fprintf(stderr, "rustyray: rr_unwrap at %s: %s: %s\n", site, rr_status_name(status),
+            rr_error_message(ref));
+    abort();
+}
+
+void *rr__unwrap(rr_ref ref, const rr_type *type, void *out, const char *site) {
+    rr_status status = rr__get_value(ref, type, out, -1);
+    if (RR__UNLIKELY(status != RR_OK)) rr__unwrap_failed(ref, status, site);
+    return out;
+}
+
+bool rr_ready(rr_ref ref) {
+    rr__context *cx = rr__enter(NULL);
+    rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
+    return !o || rr__is_complete(o);
 }
 
 size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready) {
@@ -12200,59 +12321,14 @@ void *rr_result(size_t size) {
 
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr_status status;
-    rr__error *error;
     rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
-    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
-    rr_ref ref = rr__ref_to(cx, o);
-    rr__scope_hold(rr__self(), cx, o, false);
-    o->of.type_name = "rr_many";
-    if (n && !refs)
-        error =
-            rr__error_new(cx->runtime, RR_ERR_INVALID, o,
-                          "rr_gather: refs is NULL, but n is %zu: pass the references, or 0", n);
-    else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
-    if (error) {
-        o->data.error = error;
-        rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
-        return ref;
-    }
-    rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
-    rr__proceed(cx, o);
-    return ref;
-}
-
-/* Why there is no such member of this object. */
-static rr__error *rr__field_error(rr_runtime *rt, const rr__object *field, rr_ref ref,
-                                  rr_type type) {
-    if (rr__kind_is_plain(type.kind))
-        return rr__error_saying(rt, rr__handle_status(ref), field, rr__handle_text(rt, ref));
-    return rr__error_new(rt, RR_ERR_INVALID, field,
-                         "a member that is %s is no field, because structs are copied without what "
-                         "it refers to: return it by itself, or in a gather",
-                         type.name);
+    return cx ? rr__gather_new(cx, refs, n, site) : rr__status_ref(status);
 }
 
 rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
     rr_status status;
     rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__FIELD, site) : NULL;
-    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
-    rr__object *of = rr__kind_is_plain(type.kind) ? rr__pin(cx, ref, false) : NULL;
-    rr_ref field = rr__ref_to(cx, o);
-    uint64_t words[4] = {(uintptr_t)of, offset, (uintptr_t)whole->name, whole->size};
-    rr__scope_hold(rr__self(), cx, o, false);
-    o->of.type_name = type.name;
-    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
-    if (!of) {
-        o->data.error = rr__field_error(cx->runtime, o, ref, type);
-        rr__publish(o, RR__FAILED, 1, type.kind);
-        return field;
-    }
-    for (int i = 0; i < 4; i++) rr__store_release(&o->words[i], words[i]); /* see rr__write_words */
-    rr__publish(o, RR__WAITING, 2, type.kind);
-    rr__proceed(cx, o);
-    return field;
+    return cx ? rr__field_new(cx, ref, whole, type, offset, site) : rr__status_ref(status);
 }
 
 rr_status rr_name(const char *name, rr_ref ref) {
@@ -12645,19 +12721,10 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
     if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
     rr_ref of = rr__as_ref(handle);
     rr__object *actor = rr__pin_actor(cx, handle);
-    status = actor ? RR_OK : rr__handle_status(of);
-    bool lives;
-    rr__object *watch = actor ? rr__watch_share(cx, actor, NULL, &lives) : NULL, *own = NULL;
-    if (actor && !watch && (own = rr__watch_new(cx, site, &status))) {
-        watch = rr__watch_share(cx, actor, own, &lives);
-        if (watch != own) rr__drop(cx, own);
-        if (!lives) {
-            rr__share(own); /* for rr__watch_end to give back */
-            rr__watch_end(cx, own, actor);
-        }
-    }
-    if (actor) rr__drop(cx, actor);
+    rr__object *watch = actor ? rr__watch_of(cx, actor, site, &status) : NULL;
+    if (!actor) status = rr__handle_status(of);
     const char *text = actor ? rr__status_why(status) : rr__handle_text(cx->runtime, of);
+    if (actor) rr__drop(cx, actor);
     if (!watch) return rr__failed_ref(cx, rr__error_saying(cx->runtime, status, NULL, text), site);
     rr__scope_hold(rr__self(), cx, watch, false);
     return rr__ref_to(cx, watch);
@@ -13015,6 +13082,31 @@ static rr__object *rr__why_next(rr__context *cx, rr__object *o, enum rr__state s
     return NULL;
 }
 
+/* A sentence about an object, and what it waits for, and what that waits for. Takes over a count of
+   it. */
+static void rr__why(rr__context *cx, rr__object *o, rr__text *text) {
+    enum { DEPTH = 16 };
+    bool is_told = false; /* that it runs: by its actor */
+    rr__object *next;
+    for (int depth = 0; o; o = next, depth++) {
+        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+        RR__STRESS_POINT();
+        next = rr__why_next(cx, o, state);
+        rr__describe(text, o);
+        if (!is_told || next || state != RR__RUNNING) {
+            rr__text_add(text, depth ? ", which " : " ");
+            rr__why_state(cx->runtime, text, o, state, next);
+        }
+        is_told = o->kind == RR__CONSTRUCTOR && state == RR__RUNNING;
+        rr__drop(cx, o);
+        if (next && depth == DEPTH) { /* or in a ring */
+            rr__text_add(text, "...");
+            rr__drop(cx, next);
+            next = NULL;
+        }
+    }
+}
+
 // >>public/insight
 
 /* Looking inside. */
@@ -13024,33 +13116,8 @@ void rr_get_stats(rr_stats *out) {
     rr__context *cx = rr__self()->context;
     rr__global_lock();
     rr_runtime *rt = cx ? cx->runtime : rr__runtime_find_locked(rr__self()->chosen);
-    if (rt && rr__load_acquire(&rt->phase) != RR__STOPPED) {
-        out->tasks_finished = rr__sum(rt, RR__FINISHED);
-        out->tasks_failed = rr__sum(rt, RR__ERRORS);
-        out->tasks_submitted = rr__sum(rt, RR__SUBMITTED);
-        out->tasks_stolen = rr__sum(rt, RR__STOLEN);
-        uint64_t gone = rr__sum(rt, RR__OBJECTS_GONE);
-        out->objects_live = rr__sum(rt, RR__OBJECTS_MADE) - gone;
-        gone = rr__sum(rt, RR__ACTORS_GONE);
-        out->actors_live = rr__sum(rt, RR__ACTORS_MADE) - gone;
-        rr__store_stats(rt, out);
-        out->store_bytes_used = rr__load_relaxed(&rt->memory.live); /* a counter */
-        out->store_bytes_held = rr__arena_held(&rt->arena);
-        out->workers = (uint64_t)rt->workers;
-        rr__lock(&rt->lock);
-        out->threads = (uint64_t)rt->threads;
-        rr__unlock(&rt->lock);
-    }
+    if (rt && rr__load_acquire(&rt->phase) != RR__STOPPED) rr__stats_fill(rt, out);
     rr__global_unlock();
-}
-
-/* Of the workers: roles that nobody runs on, and what the pot has left. */
-static int64_t rr__cpus_left_locked(rr_runtime *rt) {
-    uint64_t idle = rr__load_seq_cst(&rt->idle);
-    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->resources->pot;
-    int64_t total = rt->resources->stocks[RR__CPU].total;
-    left = left * RR__WHOLE - rt->resources->apart_cpus;
-    return left < 0 ? 0 : left < total ? left : total;
 }
 
 rr_status rr_resources(const char *name, double *total, double *available) {
@@ -13063,18 +13130,9 @@ rr_status rr_resources(const char *name, double *total, double *available) {
     if (!name)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID,
                         "rr_resources: a name is needed, \"cpu\" or one of rr_config.resources");
-    rr_runtime *rt = cx->runtime;
-    int at = rr__stock_find(rt, name);
-    if (at < 0)
-        return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND,
-                        "there is no resource '%s': name it in rr_config.resources", name);
-    rr__lock(&rt->resources->lock);
-    const rr__stock *stock = &rt->resources->stocks[at];
-    int64_t left = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
-    *total = (double)stock->total / RR__WHOLE;
-    rr__unlock(&rt->resources->lock);
-    *available = (double)left / RR__WHOLE;
-    return RR_OK;
+    if (rr__stock_figures(cx->runtime, name, total, available)) return RR_OK;
+    return rr__note(RR__NULL_REF, RR_ERR_NOT_FOUND,
+                    "there is no resource '%s': name it in rr_config.resources", name);
 }
 
 rr_status rr_write_memory(FILE *file) {
@@ -13089,33 +13147,17 @@ rr_status rr_write_memory(FILE *file) {
 }
 
 rr_status rr_why(rr_ref ref, char *buffer, size_t size) {
-    enum { DEPTH = 16 };
     rr_status status;
     rr__text text = {buffer, buffer ? size : 0, 0};
     rr__context *cx = rr__enter(&status);
-    rr__object *o = cx ? rr__pin(cx, ref, false) : NULL, *next;
-    const char *refusal = cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(status);
-    if (cx && !o) status = rr__handle_status(ref);
-    if (!o) rr__text_add(&text, "%s", refusal);
-    bool is_told = false; /* that it runs: by its actor */
-    for (int depth = 0; o; o = next, depth++) {
-        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
-        RR__STRESS_POINT();
-        next = rr__why_next(cx, o, state);
-        rr__describe(&text, o);
-        if (!is_told || next || state != RR__RUNNING) {
-            rr__text_add(&text, depth ? ", which " : " ");
-            rr__why_state(cx->runtime, &text, o, state, next);
-        }
-        is_told = o->kind == RR__CONSTRUCTOR && state == RR__RUNNING;
-        rr__drop(cx, o);
-        if (next && depth == DEPTH) { /* or in a ring */
-            rr__text_add(&text, "...");
-            rr__drop(cx, next);
-            next = NULL;
-        }
+    rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
+    if (o) {
+        rr__why(cx, o, &text);
+        return RR_OK;
     }
-    return status == RR_OK ? RR_OK : rr__note(ref, status, "%s", refusal);
+    const char *refusal = cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(status);
+    rr__text_add(&text, "%s", refusal);
+    return rr__note(ref, cx ? rr__handle_status(ref) : status, "%s", refusal);
 }
 
 // >>base/tables_end

@@ -50,3 +50,20 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     rr__add_seq_cst(&watch->word, RR__STATE(RR__RUNNING - RR__WAITING)); /* nobody else owns it */
     rr__complete(cx, watch, RR__READY);
 }
+
+/* The watch of an actor, counted for the caller; made if it has none yet, and complete if it has
+   ended. NULL: *status says why. */
+static rr__object *rr__watch_of(rr__context *cx, rr__object *actor, const char *site,
+                                rr_status *status) {
+    bool lives;
+    rr__object *watch = rr__watch_share(cx, actor, NULL, &lives);
+    rr__object *own = watch ? NULL : rr__watch_new(cx, site, status);
+    if (!own) return watch;
+    watch = rr__watch_share(cx, actor, own, &lives);
+    if (watch != own) rr__drop(cx, own);
+    if (!lives) {
+        rr__share(own); /* for rr__watch_end to give back */
+        rr__watch_end(cx, own, actor);
+    }
+    return watch;
+}

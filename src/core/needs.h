@@ -96,3 +96,24 @@ static bool rr__turn_new(rr_runtime *rt, rr__control *control, const int64_t *ne
     rr__unlock(&rt->resources->lock);
     return ok;
 }
+
+/* Of the workers: roles that nobody runs on, and what the pot has left. */
+static int64_t rr__cpus_left_locked(rr_runtime *rt) {
+    uint64_t idle = rr__load_seq_cst(&rt->idle);
+    int64_t left = (int64_t)RR__SLEEPING(idle) + RR__SEARCHING(idle) + rt->resources->pot;
+    int64_t total = rt->resources->stocks[RR__CPU].total;
+    left = left * RR__WHOLE - rt->resources->apart_cpus;
+    return left < 0 ? 0 : left < total ? left : total;
+}
+
+/* How much there is of a resource, and how much of that nobody uses now; false: there is none. */
+static bool rr__stock_figures(rr_runtime *rt, const char *name, double *total, double *left) {
+    int at = rr__stock_find(rt, name);
+    if (at < 0) return false;
+    rr__lock(&rt->resources->lock);
+    const rr__stock *stock = &rt->resources->stocks[at];
+    int64_t unused = at == RR__CPU ? rr__cpus_left_locked(rt) : stock->total - stock->used;
+    *total = (double)stock->total / RR__WHOLE, *left = (double)unused / RR__WHOLE;
+    rr__unlock(&rt->resources->lock);
+    return true;
+}

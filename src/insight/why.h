@@ -150,3 +150,28 @@ static rr__object *rr__why_next(rr__context *cx, rr__object *o, enum rr__state s
     rr__drop(cx, next);
     return NULL;
 }
+
+/* A sentence about an object, and what it waits for, and what that waits for. Takes over a count of
+   it. */
+static void rr__why(rr__context *cx, rr__object *o, rr__text *text) {
+    enum { DEPTH = 16 };
+    bool is_told = false; /* that it runs: by its actor */
+    rr__object *next;
+    for (int depth = 0; o; o = next, depth++) {
+        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+        RR__STRESS_POINT();
+        next = rr__why_next(cx, o, state);
+        rr__describe(text, o);
+        if (!is_told || next || state != RR__RUNNING) {
+            rr__text_add(text, depth ? ", which " : " ");
+            rr__why_state(cx->runtime, text, o, state, next);
+        }
+        is_told = o->kind == RR__CONSTRUCTOR && state == RR__RUNNING;
+        rr__drop(cx, o);
+        if (next && depth == DEPTH) { /* or in a ring */
+            rr__text_add(text, "...");
+            rr__drop(cx, next);
+            next = NULL;
+        }
+    }
+}

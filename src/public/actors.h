@@ -109,19 +109,10 @@ rr_ref rr__watch(rr_actor handle, const char *site) {
     if (!rr__scope_ready(rr__self())) return rr__status_ref(RR_ERR_NO_MEMORY);
     rr_ref of = rr__as_ref(handle);
     rr__object *actor = rr__pin_actor(cx, handle);
-    status = actor ? RR_OK : rr__handle_status(of);
-    bool lives;
-    rr__object *watch = actor ? rr__watch_share(cx, actor, NULL, &lives) : NULL, *own = NULL;
-    if (actor && !watch && (own = rr__watch_new(cx, site, &status))) {
-        watch = rr__watch_share(cx, actor, own, &lives);
-        if (watch != own) rr__drop(cx, own);
-        if (!lives) {
-            rr__share(own); /* for rr__watch_end to give back */
-            rr__watch_end(cx, own, actor);
-        }
-    }
-    if (actor) rr__drop(cx, actor);
+    rr__object *watch = actor ? rr__watch_of(cx, actor, site, &status) : NULL;
+    if (!actor) status = rr__handle_status(of);
     const char *text = actor ? rr__status_why(status) : rr__handle_text(cx->runtime, of);
+    if (actor) rr__drop(cx, actor);
     if (!watch) return rr__failed_ref(cx, rr__error_saying(cx->runtime, status, NULL, text), site);
     rr__scope_hold(rr__self(), cx, watch, false);
     return rr__ref_to(cx, watch);

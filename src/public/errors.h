@@ -10,13 +10,6 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
     return rr__self()->message;
 }
 
-/* What was asked for has failed: its chain is told if somebody asks. */
-static rr_status rr__note_failure(rr_ref ref, rr_status status) {
-    rr__note_status(ref, status);
-    rr__self()->is_failure = true;
-    return status;
-}
-
 const char *rr_error_message(rr_ref ref) {
     rr__local *self = rr__self();
     if (!ref.id && !ref.slot && self->is_failure) ref = self->message_of;

@@ -80,59 +80,14 @@ void *rr_result(size_t size) {
 
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {
     rr_status status;
-    rr__error *error;
     rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__GATHER, site) : NULL;
-    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
-    rr_ref ref = rr__ref_to(cx, o);
-    rr__scope_hold(rr__self(), cx, o, false);
-    o->of.type_name = "rr_many";
-    if (n && !refs)
-        error =
-            rr__error_new(cx->runtime, RR_ERR_INVALID, o,
-                          "rr_gather: refs is NULL, but n is %zu: pass the references, or 0", n);
-    else o->extra.parts = rr__parts_new(cx, o, refs, n, &error);
-    if (error) {
-        o->data.error = error;
-        rr__publish(o, RR__FAILED, 1, RR__KIND_MANY);
-        return ref;
-    }
-    rr__publish(o, RR__WAITING, 2, RR__KIND_MANY);
-    rr__proceed(cx, o);
-    return ref;
-}
-
-/* Why there is no such member of this object. */
-static rr__error *rr__field_error(rr_runtime *rt, const rr__object *field, rr_ref ref,
-                                  rr_type type) {
-    if (rr__kind_is_plain(type.kind))
-        return rr__error_saying(rt, rr__handle_status(ref), field, rr__handle_text(rt, ref));
-    return rr__error_new(rt, RR_ERR_INVALID, field,
-                         "a member that is %s is no field, because structs are copied without what "
-                         "it refers to: return it by itself, or in a gather",
-                         type.name);
+    return cx ? rr__gather_new(cx, refs, n, site) : rr__status_ref(status);
 }
 
 rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, const char *site) {
     rr_status status;
     rr__context *cx = rr__enter_to_submit(&status);
-    rr__object *o = cx && rr__scope_ready(rr__self()) ? rr__object_new(cx, RR__FIELD, site) : NULL;
-    if (!o) return rr__status_ref(cx ? RR_ERR_NO_MEMORY : status);
-    rr__object *of = rr__kind_is_plain(type.kind) ? rr__pin(cx, ref, false) : NULL;
-    rr_ref field = rr__ref_to(cx, o);
-    uint64_t words[4] = {(uintptr_t)of, offset, (uintptr_t)whole->name, whole->size};
-    rr__scope_hold(rr__self(), cx, o, false);
-    o->of.type_name = type.name;
-    rr__store_relaxed(&o->info, (uint64_t)type.size); /* published with word */
-    if (!of) {
-        o->data.error = rr__field_error(cx->runtime, o, ref, type);
-        rr__publish(o, RR__FAILED, 1, type.kind);
-        return field;
-    }
-    for (int i = 0; i < 4; i++) rr__store_release(&o->words[i], words[i]); /* see rr__write_words */
-    rr__publish(o, RR__WAITING, 2, type.kind);
-    rr__proceed(cx, o);
-    return field;
+    return cx ? rr__field_new(cx, ref, whole, type, offset, site) : rr__status_ref(status);
 }
 
 rr_status rr_name(const char *name, rr_ref ref) {
