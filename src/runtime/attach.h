@@ -1,8 +1,8 @@
 /* Attaching: a thread from outside gets a context in a runtime at its first call, and keeps the
    runtime's memory until it lets go: at its next call after the runtime has stopped, or at its
-   end. So no call of such a thread can touch freed memory, and no call needs a lock for that. What
-   a thread has chosen (rr_runtime_use) it is attached to; a runtime that has gone meanwhile is found
-   to be by its absence from the list, and nothing of it is looked at.
+   end. So no call of such a thread can touch freed memory, and no call needs a lock for that. A
+   thread is attached to what it has chosen (rr_runtime_use); that a runtime has gone meanwhile is
+   found by its absence from the list, and nothing of it is looked at.
    Locks: the global one, then rr_runtime.lock. */
 #pragma once
 #include "../tasks/lanes.h"

@@ -1,5 +1,5 @@
-/* Reading a complete object: a scalar without a count, a copy, a view, a handle; and waiting for the
-   objects of references.
+/* Reading a complete object: a scalar without a count, a copy, a view, a handle; and waiting for
+   the objects of references.
    Locks: those of the pins. */
 #pragma once
 #include "../core/types.h"
