@@ -10395,7 +10395,7 @@ static void rr__message_abandon(rr__context *cx, rr__object *message) {
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
     rr__drop(cx, message);
-    rr__drop(cx, actor);
+    if (actor) rr__drop(cx, actor); /* else its runner owes that count: rr__run_method */
 }
 
 static void rr__message_begun(rr__context *cx, rr__object *message) {

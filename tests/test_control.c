@@ -729,6 +729,31 @@ TEST(cancel_method_that_runs) {
     end(&d, REFS(r, next));
 }
 
+/* Its error finds the outcome decided, at a time when the message has given its actor back. */
+REMOTE_METHOD(int, Log, fail, uint64_t, at) {
+    (void)self;
+    until_open(at);
+    rr_fail(4, "a message that nobody reads");
+    return 0;
+}
+TEST(cancel_method_that_then_fails) {
+    for (int several = 0; several < 2; several++)
+        for (int restarts = 0; restarts < 2; restarts++) {
+            desk d;
+            begin(&d, 1);
+            rr_actor a = d.actor = rr_spawn_with(
+                RR_ACTOR_OPTIONS(.max_concurrency = several ? 3 : 0, .max_restarts = restarts),
+                Log_create);
+            rr_ref r = rr_ask(a, Log_fail, AT(&d));
+            CHECK(becomes(&d.begun, 1) && rr_cancel(r) == RR_OK);
+            CHECK(outcome(r) == RR_ERR_CANCELLED);
+            d.open = true;
+            rr_ref next = rr_ask(a, Log_add, 2);
+            CHECK(outcome(next) == RR_OK && log_is(a, 1, (int[]){2}));
+            end(&d, REFS(r, next));
+        }
+}
+
 TEST(cancel_messages_in_a_mailbox) {
     desk d;
     begin(&d, 1);
