@@ -18,8 +18,8 @@ PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(NPROC))
 HERE = $(notdir $(firstword $(CC)))
 
 WARNINGS = -std=c11 -Wall -Wextra -Wpedantic
-# Without optimisation the sanitizers see every access, and building takes a third or less.
 FLAGS_plain = -O2 -g
+# Without optimisation the sanitizers see every access, and building takes a third or less.
 FLAGS_asan = -O0 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_tsan = -O0 -g -fno-omit-frame-pointer -fsanitize=thread
 FLAVOURS = gcc-plain clang-plain gcc-asan clang-asan gcc-tsan clang-tsan
