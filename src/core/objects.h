@@ -94,7 +94,7 @@ static RR__NOINLINE void rr__bury(rr__context *cx, rr__object *o) {
 /* The last count went; `word` is what it was before. The last count of an actor that has not ended
    is no end of its slot: its runner frees that. The word as it was then decides, because the runner
    may be about to. */
-static inline void rr__last_dropped(rr__context *cx, rr__object *o, uint64_t word) {
+static RR__NOINLINE void rr__last_dropped(rr__context *cx, rr__object *o, uint64_t word) {
     uint64_t flags = word & (RR__IS_INLINE | RR__HAS_CONTROL);
     if (RR__LIKELY(flags == RR__IS_INLINE && rr__kind_is_plain(rr__kind_in(word))))
         rr__object_free(cx, o);
