@@ -90,9 +90,11 @@ static inline void fill_words(void *to, uint64_t seed, size_t size) {
 static inline bool objects_settle_at(uint64_t wanted) {
     rr_stats s;
     for (int i = 0; rr_get_stats(&s), s.objects_live != wanted && i < 10000; i++) rr_sleep_ms(1);
-    if (s.objects_live != wanted)
+    if (s.objects_live != wanted) {
         fprintf(stderr, "objects: %llu, wanted: %llu\n", (unsigned long long)s.objects_live,
                 (unsigned long long)wanted);
+        rr_write_memory(stderr);
+    }
     return s.objects_live == wanted;
 }
 static inline bool actors_settle_at(uint64_t wanted) {
