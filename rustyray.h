@@ -3215,7 +3215,6 @@ typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
 
 /* A body that is running: on the stack of the thread that runs it. */
-/* A body that is running: on the stack of the thread that runs it. */
 typedef struct rr__frame {
     struct rr__frame *outer;  /* of the same context */
     struct rr__frame *around; /* of the same thread */
@@ -3238,32 +3237,47 @@ typedef struct rr__frame {
     rr__context *context;
 } rr__frame;
 
+/* The scopes of a thread: store/scopes.h. */
+typedef struct rr__scopes {
+    rr__held *held; /* stack; the innermost scope starts at start */
+    size_t count, capacity;
+    size_t start, depth;
+    size_t floor;    /* where the scope that the running body is starts */
+    uint32_t begun;  /* so far */
+    uint32_t closed; /* the serial of the one without a mark, while it is open */
+} rr__scopes;
+
+/* From what the waits of a thread wait for, to what they may run: core/helping.h. */
+typedef struct rr__path {
+    rr__step *steps; /* stack */
+    size_t count, capacity;
+} rr__path;
+
+/* What a thread was told last. */
+typedef struct rr__noted {
+    rr_ref of;       /* of whom the text speaks */
+    bool is_failure; /* that object failed, and tells more than the text */
+    char text[640];
+    rr_status refused; /* what the store said last: rr__refuse */
+    char refusal[400]; /* and why */
+} rr__noted;
+
 /* What a thread has to itself, whatever the runtime. */
 typedef struct rr__local {
     rr__context *context;  /* the one in use, or NULL */
     rr__context *attached; /* all as a thread from outside, linked by sibling */
     rr__context *own;      /* as a worker; or NULL */
     rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
-    rr__held *held;        /* stack; the innermost scope starts at scope_start */
-    size_t held_count, held_capacity;
-    size_t scope_start, scope_depth;
-    uint32_t scopes;  /* begun so far */
-    uint32_t closed;  /* the serial of the one without a mark, while it is open */
-    size_t floor;     /* where the scope that the running body is starts */
+    rr__scopes scopes;
     rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
     int granted;      /* frames of the thread that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
     rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
-    rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
-    size_t path_count, path_capacity;
-    char *stack;       /* where the thread's stack was when it first came here */
-    bool is_hooked;    /* its end will be noticed */
-    rr_ref message_of; /* of whom the last error message speaks */
-    bool is_failure;   /* that object failed, and tells more than the message */
-    char message[640];
-    rr_status refused; /* what the store said last: rr__refuse */
-    char refusal[400]; /* and why */
+    rr__path path;
+    char *stack;    /* where the thread's stack was when it first came here */
+    bool is_hooked; /* its end will be noticed */
+    rr__noted note;
 } rr__local;
 
 enum rr__counter {
@@ -3332,9 +3346,6 @@ struct rr__context {
     rr__sleeper *sleeper;
 };
 
-/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
-   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
-   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
 /* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
    groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
    Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
@@ -3495,8 +3506,8 @@ static void rr__fork_child(void) {
         rr__self(); /* not even to let go: locks may be held by threads that are gone */
     self->context = self->attached = self->own = NULL;
     self->chosen = NULL;
-    self->held_count = self->scope_start = self->scope_depth = self->path_count = 0;
-    self->floor = 0, self->frame = NULL;
+    self->scopes.count = self->scopes.start = self->scopes.depth = self->path.count = 0;
+    self->scopes.floor = 0, self->frame = NULL;
 }
 static void rr__global_start(void) {
     rr__mutex_init(&rr__global_mutex);
@@ -3574,9 +3585,9 @@ static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...)
     rr__local *self = rr__self();
     va_list args;
     va_start(args, format);
-    vsnprintf(self->message, sizeof self->message, format, args);
+    vsnprintf(self->note.text, sizeof self->note.text, format, args);
     va_end(args);
-    self->message_of = ref, self->is_failure = false;
+    self->note.of = ref, self->note.is_failure = false;
     return status;
 }
 
@@ -3588,16 +3599,17 @@ static RR__NOINLINE rr_status rr__refuse(rr_status status, const char *format, .
     rr__local *self = rr__self();
     va_list args;
     va_start(args, format);
-    vsnprintf(self->refusal, sizeof self->refusal, format, args);
+    vsnprintf(self->note.refusal, sizeof self->note.refusal, format, args);
     va_end(args);
-    self->refused = status;
+    self->note.refused = status;
     return status;
 }
 
 /* What a status means that this thread got from the store just now. */
 static const char *rr__status_why(rr_status status) {
     const rr__local *self = rr__self();
-    return status != RR_OK && status == self->refused ? self->refusal : rr_status_text(status);
+    return status != RR_OK && status == self->note.refused ? self->note.refusal
+                                                           : rr_status_text(status);
 }
 
 static rr_status rr__note_status(rr_ref ref, rr_status status) {
@@ -5945,14 +5957,14 @@ static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
 }
 
 static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
-    if (self->path_count == self->path_capacity) {
-        size_t capacity = self->path_capacity ? 2 * self->path_capacity : 64;
-        if (capacity > SIZE_MAX / sizeof *self->path || !rr__local_hook(self)) return false;
-        rr__step *path = RR_REALLOC(self->path, capacity * sizeof *path);
+    if (self->path.count == self->path.capacity) {
+        size_t capacity = self->path.capacity ? 2 * self->path.capacity : 64;
+        if (capacity > SIZE_MAX / sizeof *self->path.steps || !rr__local_hook(self)) return false;
+        rr__step *path = RR_REALLOC(self->path.steps, capacity * sizeof *path);
         if (!path) return false;
-        self->path = path, self->path_capacity = capacity;
+        self->path.steps = path, self->path.capacity = capacity;
     }
-    self->path[self->path_count++] = (rr__step){o, id};
+    self->path.steps[self->path.count++] = (rr__step){o, id};
     return true;
 }
 
@@ -5961,11 +5973,11 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
    to run. Links are verified as in rr__walk. */
 static rr__object *rr__path_claim(rr__local *self, size_t base) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
-    while (self->path_count > base && self->path_count - base < LIMIT) {
-        rr__step step = self->path[self->path_count - 1];
+    while (self->path.count > base && self->path.count - base < LIMIT) {
+        rr__step step = self->path.steps[self->path.count - 1];
         enum rr__state state = rr__state_of(rr__load_acquire(&step.object->word));
         if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
-            self->path_count--;
+            self->path.count--;
             continue;
         }
         if (state == RR__QUEUED) {
@@ -5985,7 +5997,7 @@ static rr__object *rr__path_claim(rr__local *self, size_t base) {
 /* Runs what `goal` waits for, and `goal`, as long as nobody else has begun it. */
 static void rr__help_along(rr__context *cx, rr__object *goal) {
     rr__local *self = rr__self();
-    size_t base = self->path_count; /* above those of the waits below on this stack */
+    size_t base = self->path.count; /* above those of the waits below on this stack */
     rr__object *claimed;
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
@@ -5993,7 +6005,7 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
            (claimed = rr__path_claim(self, base)))
         rr__help(cx, claimed, goal);
     rr__serve_end(cx, began);
-    self->path_count = base;
+    self->path.count = base;
 }
 
 // >>core/waiting
@@ -7526,29 +7538,29 @@ typedef struct rr__held {
 
 /* The stack is full then, and stays so: rr__scope_ready need not ask. */
 static inline bool rr__is_closed(const rr__local *self) {
-    return self->scope_depth >= RR__SCOPE_CLOSED;
+    return self->scopes.depth >= RR__SCOPE_CLOSED;
 }
 
 static bool rr__held_grow(rr__local *self) {
-    size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    size_t capacity = self->scopes.capacity ? 2 * self->scopes.capacity : 64;
     if (rr__is_closed(self)) return false;
-    if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
-    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
+    if (capacity > SIZE_MAX / sizeof *self->scopes.held || !rr__local_hook(self)) return false;
+    rr__held *held = RR_REALLOC(self->scopes.held, capacity * sizeof *held);
     if (!held) return false;
-    self->held = held, self->held_capacity = capacity;
+    self->scopes.held = held, self->scopes.capacity = capacity;
     return true;
 }
 
 /* Closes gaps in the innermost scope when it has grown to the brim with released ones, as in a
    long loop that releases the oldest of a window. */
 static void rr__held_compact(rr__local *self) {
-    size_t to = self->scope_start;
-    for (size_t i = to; i < self->held_count; i++) {
-        if (!self->held[i].object) continue;
-        rr__store_relaxed(&self->held[i].object->held_at, (uint32_t)to); /* a hint */
-        self->held[to++] = self->held[i];
+    size_t to = self->scopes.start;
+    for (size_t i = to; i < self->scopes.count; i++) {
+        if (!self->scopes.held[i].object) continue;
+        rr__store_relaxed(&self->scopes.held[i].object->held_at, (uint32_t)to); /* a hint */
+        self->scopes.held[to++] = self->scopes.held[i];
     }
-    self->held_count = to;
+    self->scopes.count = to;
 }
 
 /* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
@@ -7556,21 +7568,22 @@ static void rr__held_compact(rr__local *self) {
 static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
     if (rr__is_closed(self)) return false;
     rr__held_compact(self);
-    if (self->held_count < self->held_capacity / 2) return true;
-    return rr__held_grow(self) || self->held_count < self->held_capacity;
+    if (self->scopes.count < self->scopes.capacity / 2) return true;
+    return rr__held_grow(self) || self->scopes.count < self->scopes.capacity;
 }
 
 static RR__INLINE bool rr__scope_ready(rr__local *self) {
-    if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
+    if (RR__LIKELY(self->scopes.count < self->scopes.capacity) || self->scopes.depth == 0)
+        return true;
     return rr__scope_make_room(self);
 }
 
 /* Gives a count to the innermost scope. After rr__scope_ready. */
 static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o,
                                       bool is_view) {
-    if (self->scope_depth == 0) return;
-    rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
-    self->held[self->held_count++] = (rr__held){o, {cx}, 0, is_view, false};
+    if (self->scopes.depth == 0) return;
+    rr__store_relaxed(&o->held_at, (uint32_t)self->scopes.count); /* a hint, checked when used */
+    self->scopes.held[self->scopes.count++] = (rr__held){o, {cx}, 0, is_view, false};
 }
 
 /* The newest entry of the running body that holds a handle of the object; NULL if none does. Scope
@@ -7578,16 +7591,17 @@ static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__obje
    entry can be missed. */
 static rr__held *rr__held_find(rr__local *self, rr__object *o) {
     uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
-    size_t start = self->scope_start, end = self->held_count;
-    while (self->scope_depth > 0) {
-        if (hint >= start && hint < end && self->held[hint].object == o &&
-            !self->held[hint].is_view)
-            return &self->held[hint];
+    size_t start = self->scopes.start, end = self->scopes.count;
+    while (self->scopes.depth > 0) {
+        if (hint >= start && hint < end && self->scopes.held[hint].object == o &&
+            !self->scopes.held[hint].is_view)
+            return &self->scopes.held[hint];
         for (size_t i = end; i-- > start;)
-            if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
-        if (start <= self->floor) break;
+            if (self->scopes.held[i].object == o && !self->scopes.held[i].is_view)
+                return &self->scopes.held[i];
+        if (start <= self->scopes.floor) break;
         end = start - 1;
-        start = self->held[end].of.outer;
+        start = self->scopes.held[end].of.outer;
     }
     return NULL;
 }
@@ -7595,25 +7609,26 @@ static rr__held *rr__held_find(rr__local *self, rr__object *o) {
 static void rr__held_clear(rr__local *self, rr__held *held) {
     held->object = NULL;
     if (RR__UNLIKELY(rr__is_closed(self))) return;
-    while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
-        self->held_count--;
+    while (self->scopes.count > self->scopes.start &&
+           !self->scopes.held[self->scopes.count - 1].object)
+        self->scopes.count--;
 }
 
 /* After a burst: the stack of a scope that held very many goes back, but for what `start` needs. */
 static RR__NOINLINE void rr__held_shrink(rr__local *self, size_t start) {
     size_t capacity = 2 * start + 4096;
-    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
-    if (held) self->held = held, self->held_capacity = capacity;
+    rr__held *held = RR_REALLOC(self->scopes.held, capacity * sizeof *held);
+    if (held) self->scopes.held = held, self->scopes.capacity = capacity;
 }
 
 static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
     enum { LARGE = 1 << 16 };
-    while (self->held_count > start) {
-        rr__held held = self->held[--self->held_count];
+    while (self->scopes.count > start) {
+        rr__held held = self->scopes.held[--self->scopes.count];
         if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
         if (held.object) rr__drop(held.of.context, held.object);
     }
-    if (RR__UNLIKELY(self->held_capacity > LARGE && start < self->held_capacity / 8))
+    if (RR__UNLIKELY(self->scopes.capacity > LARGE && start < self->scopes.capacity / 8))
         rr__held_shrink(self, start);
 }
 
@@ -8489,12 +8504,12 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
     frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
-    frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
-    frame->floor = self->floor;
+    frame->scope_start = self->scopes.start, frame->scope_depth = self->scopes.depth;
+    frame->floor = self->scopes.floor;
     frame->context = self->context, frame->chosen = self->chosen;
     self->context = cx, self->chosen = cx->runtime;
-    self->scope_start = self->floor = self->held_count;
-    self->scope_depth++;
+    self->scopes.start = self->scopes.floor = self->scopes.count;
+    self->scopes.depth++;
     frame->around = self->frame, self->frame = frame;
     rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
 }
@@ -8509,9 +8524,9 @@ static RR__NOINLINE void rr__block_over(rr__frame *frame) {
 /* Ends the body's scopes. */
 static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
-    rr__held_release_to(self, self->floor);
-    self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
-    self->floor = frame->floor;
+    rr__held_release_to(self, self->scopes.floor);
+    self->scopes.start = frame->scope_start, self->scopes.depth = frame->scope_depth;
+    self->scopes.floor = frame->floor;
     self->context = frame->context, self->chosen = frame->chosen;
     if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
     self->frame = frame->around;
@@ -11174,12 +11189,12 @@ static void rr__runtime_let_go(rr_runtime *rt) {
 static void rr__context_detach(rr__local *self, rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool is_open = rr__load_acquire(&rt->phase) != RR__STOPPED;
-    for (size_t i = 0; i < self->held_count; i++) {
-        if (self->held[i].is_mark || self->held[i].of.context != cx) continue;
-        rr__object *o = self->held[i].object;
-        if (o && is_open && self->held[i].is_view) rr__unuse(cx, o);
+    for (size_t i = 0; i < self->scopes.count; i++) {
+        if (self->scopes.held[i].is_mark || self->scopes.held[i].of.context != cx) continue;
+        rr__object *o = self->scopes.held[i].object;
+        if (o && is_open && self->scopes.held[i].is_view) rr__unuse(cx, o);
         if (o && is_open) rr__drop(cx, o);
-        self->held[i].object = NULL, self->held[i].is_view = false;
+        self->scopes.held[i].object = NULL, self->scopes.held[i].is_view = false;
     }
     if (cx->tasks->lanes) rr__lanes_abandon(cx, cx->tasks->lanes);
     cx->tasks->lanes = NULL;
@@ -11196,11 +11211,11 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
 /* Lets go of everything that the thread holds. */
 static void rr__local_clear(rr__local *self) {
     while (self->attached) rr__context_detach(self, self->attached);
-    RR_FREE(self->held);
-    RR_FREE(self->path);
-    self->path = NULL, self->path_count = self->path_capacity = 0;
-    self->held = NULL, self->held_count = self->held_capacity = 0;
-    self->scope_start = self->scope_depth = 0;
+    RR_FREE(self->scopes.held);
+    RR_FREE(self->path.steps);
+    self->path.steps = NULL, self->path.count = self->path.capacity = 0;
+    self->scopes.held = NULL, self->scopes.count = self->scopes.capacity = 0;
+    self->scopes.start = self->scopes.depth = 0;
 }
 
 /* Attaches the calling thread to a runtime that the caller keeps; under the global lock. */
@@ -11779,7 +11794,7 @@ static const rr__hooks rr__above = {
 static rr_status rr__explain_start(const rr_config *config, rr_status status) {
     if (status != RR_OK && status != RR_ERR_ALREADY_RUNNING && status != RR_ERR_INVALID &&
         status != RR_ERR_DUPLICATE)
-        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr__self()->message);
+        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr__self()->note.text);
     return status;
 }
 
@@ -11837,12 +11852,12 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
     rr__error *error = rr__failure(cx->runtime, o);
     rr__note(ref, error->status, "%s", rr__error_message_of(error));
     rr__error_drop(error);
-    return rr__self()->message;
+    return rr__self()->note.text;
 }
 
 const char *rr_error_message(rr_ref ref) {
     rr__local *self = rr__self();
-    if (!ref.id && !ref.slot && self->is_failure) ref = self->message_of;
+    if (!ref.id && !ref.slot && self->note.is_failure) ref = self->note.of;
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
     rr__context *cx = rr__enter(NULL);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
@@ -11850,8 +11865,8 @@ const char *rr_error_message(rr_ref ref) {
     bool is_gone = ref.id && !o;
     if (o) rr__drop(cx, o);
     if (message) return message;
-    if (self->message[0] && (memcmp(&self->message_of, &ref, sizeof ref) == 0 || !ref.id))
-        return self->message;
+    if (self->note.text[0] && (memcmp(&self->note.of, &ref, sizeof ref) == 0 || !ref.id))
+        return self->note.text;
     if (!is_gone) return "no error";
     return cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(RR_ERR_NOT_RUNNING);
 }
@@ -11885,7 +11900,7 @@ static void rr__release(rr_ref ref, bool actor) {
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (!o) return;
     rr__local *self = rr__self();
-    rr__held *held = self->scope_depth ? rr__held_find(self, o) : NULL;
+    rr__held *held = self->scopes.depth ? rr__held_find(self, o) : NULL;
     if (!held) {
         if (rr__pin(cx, ref, actor)) rr__drop_two(cx, o);
         return;
@@ -11970,9 +11985,9 @@ static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
     rr__log(rr__log_config(), RR_LOG_ERROR,
             "rr_scope_begin: no memory; until this scope ends, calls on this thread that would "
             "return a handle or a view return RR_ERR_NO_MEMORY");
-    rr_scope scope = {0, self->scope_start, self->scope_depth, self->scopes};
-    self->closed = self->scopes;
-    self->scope_depth = (self->scope_depth + 1) | RR__SCOPE_CLOSED;
+    rr_scope scope = {0, self->scopes.start, self->scopes.depth, self->scopes.begun};
+    self->scopes.closed = self->scopes.begun;
+    self->scopes.depth = (self->scopes.depth + 1) | RR__SCOPE_CLOSED;
     return scope;
 }
 
@@ -11980,23 +11995,24 @@ static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    if (!++self->scopes) self->scopes = 1;
-    if (self->held_count == self->held_capacity && !rr__held_grow(self))
+    if (!++self->scopes.begun) self->scopes.begun = 1;
+    if (self->scopes.count == self->scopes.capacity && !rr__held_grow(self))
         return rr__scope_close(self);
-    self->held[self->held_count++] =
-        (rr__held){.of.outer = self->scope_start, .retained = self->scopes, .is_mark = true};
-    rr_scope scope = {self->held_count, self->scope_start, self->scope_depth++, self->scopes};
-    self->scope_start = self->held_count;
+    self->scopes.held[self->scopes.count++] =
+        (rr__held){.of.outer = self->scopes.start, .retained = self->scopes.begun, .is_mark = true};
+    rr_scope scope = {self->scopes.count, self->scopes.start, self->scopes.depth++,
+                      self->scopes.begun};
+    self->scopes.start = self->scopes.count;
     return scope;
 }
 
 static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
     size_t around = self->frame ? self->frame->scope_depth : 0; /* the body's own is one more */
     if (scope.start == 0)
-        return rr__is_closed(self) && scope.serial == self->closed && scope.depth >= around;
-    return scope.start > self->floor && scope.start <= self->scope_start &&
-           self->held[scope.start - 1].is_mark &&
-           self->held[scope.start - 1].retained == scope.serial;
+        return rr__is_closed(self) && scope.serial == self->scopes.closed && scope.depth >= around;
+    return scope.start > self->scopes.floor && scope.start <= self->scopes.start &&
+           self->scopes.held[scope.start - 1].is_mark &&
+           self->scopes.held[scope.start - 1].retained == scope.serial;
 }
 
 void rr_scope_end(rr_scope scope) {
@@ -12008,8 +12024,8 @@ void rr_scope_end(rr_scope scope) {
         return;
     }
     if (scope.start) rr__held_release_to(self, scope.start - 1);
-    self->scope_depth = scope.depth;
-    self->scope_start = scope.outer;
+    self->scopes.depth = scope.depth;
+    self->scopes.start = scope.outer;
 }
 
 // >>store/reading
@@ -12021,7 +12037,7 @@ void rr_scope_end(rr_scope scope) {
 /* What was asked for has failed: its chain is told if somebody asks. */
 static rr_status rr__note_failure(rr_ref ref, rr_status status) {
     rr__note_status(ref, status);
-    rr__self()->is_failure = true;
+    rr__self()->note.is_failure = true;
     return status;
 }
 
@@ -12058,12 +12074,12 @@ static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
    is enough for each. Takes over the caller's pin. */
 static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
     rr__local *self = rr__self();
-    if (self->scope_depth == 0) {
+    if (self->scopes.depth == 0) {
         if (RR__UNLIKELY(cx->runtime->evicts)) rr__pin_outside(cx, o);
         return RR_OK;
     }
-    for (size_t i = self->held_count, k = 0; i > self->scope_start && k < 4; i--, k++)
-        if (self->held[i - 1].object == o && self->held[i - 1].is_view) {
+    for (size_t i = self->scopes.count, k = 0; i > self->scopes.start && k < 4; i--, k++)
+        if (self->scopes.held[i - 1].object == o && self->scopes.held[i - 1].is_view) {
             rr__unuse(cx, o);
             return RR_OK;
         }

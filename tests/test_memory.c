@@ -349,7 +349,7 @@ static void memory_is(bool there) {
 /* Puts into the open scope until it has no room for one more. */
 static void fill_scope(void) {
     do rr_put(int, 1);
-    while (rr__self()->held_count < rr__self()->held_capacity);
+    while (rr__self()->scopes.count < rr__self()->scopes.capacity);
 }
 /* Runs on a thread whose first scope has no memory yet, in a runtime of its own. */
 static void alone(void (*run)(void *data), int workers) {
@@ -435,7 +435,7 @@ static void inner_scope_without_memory(void *data) {
     rr_ref number = rr_put(int, 5), box = rr_put(rr_ref, number), bytes = rr_put_bytes("ab", 2);
     CHECK(rr_name("number", number) == RR_OK);
     fill_scope();
-    rr_ref last = rr__ref_to(rr__self()->context, rr__self()->held[63].object);
+    rr_ref last = rr__ref_to(rr__self()->context, rr__self()->scopes.held[63].object);
     memory_is(false);
     rr_scope inner = rr_scope_begin();
     memory_is(true);

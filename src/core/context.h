@@ -34,7 +34,6 @@ typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
 
 /* A body that is running: on the stack of the thread that runs it. */
-/* A body that is running: on the stack of the thread that runs it. */
 typedef struct rr__frame {
     struct rr__frame *outer;  /* of the same context */
     struct rr__frame *around; /* of the same thread */
@@ -57,32 +56,47 @@ typedef struct rr__frame {
     rr__context *context;
 } rr__frame;
 
+/* The scopes of a thread: store/scopes.h. */
+typedef struct rr__scopes {
+    rr__held *held; /* stack; the innermost scope starts at start */
+    size_t count, capacity;
+    size_t start, depth;
+    size_t floor;    /* where the scope that the running body is starts */
+    uint32_t begun;  /* so far */
+    uint32_t closed; /* the serial of the one without a mark, while it is open */
+} rr__scopes;
+
+/* From what the waits of a thread wait for, to what they may run: core/helping.h. */
+typedef struct rr__path {
+    rr__step *steps; /* stack */
+    size_t count, capacity;
+} rr__path;
+
+/* What a thread was told last. */
+typedef struct rr__noted {
+    rr_ref of;       /* of whom the text speaks */
+    bool is_failure; /* that object failed, and tells more than the text */
+    char text[640];
+    rr_status refused; /* what the store said last: rr__refuse */
+    char refusal[400]; /* and why */
+} rr__noted;
+
 /* What a thread has to itself, whatever the runtime. */
 typedef struct rr__local {
     rr__context *context;  /* the one in use, or NULL */
     rr__context *attached; /* all as a thread from outside, linked by sibling */
     rr__context *own;      /* as a worker; or NULL */
     rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
-    rr__held *held;        /* stack; the innermost scope starts at scope_start */
-    size_t held_count, held_capacity;
-    size_t scope_start, scope_depth;
-    uint32_t scopes;  /* begun so far */
-    uint32_t closed;  /* the serial of the one without a mark, while it is open */
-    size_t floor;     /* where the scope that the running body is starts */
+    rr__scopes scopes;
     rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
     int granted;      /* frames of the thread that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
     rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
-    rr__step *path; /* stack: from what the waits of this thread wait for, see rr__help_along */
-    size_t path_count, path_capacity;
-    char *stack;       /* where the thread's stack was when it first came here */
-    bool is_hooked;    /* its end will be noticed */
-    rr_ref message_of; /* of whom the last error message speaks */
-    bool is_failure;   /* that object failed, and tells more than the message */
-    char message[640];
-    rr_status refused; /* what the store said last: rr__refuse */
-    char refusal[400]; /* and why */
+    rr__path path;
+    char *stack;    /* where the thread's stack was when it first came here */
+    bool is_hooked; /* its end will be noticed */
+    rr__noted note;
 } rr__local;
 
 enum rr__counter {
@@ -151,9 +165,6 @@ struct rr__context {
     rr__sleeper *sleeper;
 };
 
-/* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
-   groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
-   Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
 /* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
    groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
    Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
@@ -314,8 +325,8 @@ static void rr__fork_child(void) {
         rr__self(); /* not even to let go: locks may be held by threads that are gone */
     self->context = self->attached = self->own = NULL;
     self->chosen = NULL;
-    self->held_count = self->scope_start = self->scope_depth = self->path_count = 0;
-    self->floor = 0, self->frame = NULL;
+    self->scopes.count = self->scopes.start = self->scopes.depth = self->path.count = 0;
+    self->scopes.floor = 0, self->frame = NULL;
 }
 static void rr__global_start(void) {
     rr__mutex_init(&rr__global_mutex);
@@ -393,9 +404,9 @@ static rr_status rr__note(rr_ref ref, rr_status status, const char *format, ...)
     rr__local *self = rr__self();
     va_list args;
     va_start(args, format);
-    vsnprintf(self->message, sizeof self->message, format, args);
+    vsnprintf(self->note.text, sizeof self->note.text, format, args);
     va_end(args);
-    self->message_of = ref, self->is_failure = false;
+    self->note.of = ref, self->note.is_failure = false;
     return status;
 }
 
@@ -407,16 +418,17 @@ static RR__NOINLINE rr_status rr__refuse(rr_status status, const char *format, .
     rr__local *self = rr__self();
     va_list args;
     va_start(args, format);
-    vsnprintf(self->refusal, sizeof self->refusal, format, args);
+    vsnprintf(self->note.refusal, sizeof self->note.refusal, format, args);
     va_end(args);
-    self->refused = status;
+    self->note.refused = status;
     return status;
 }
 
 /* What a status means that this thread got from the store just now. */
 static const char *rr__status_why(rr_status status) {
     const rr__local *self = rr__self();
-    return status != RR_OK && status == self->refused ? self->refusal : rr_status_text(status);
+    return status != RR_OK && status == self->note.refused ? self->note.refusal
+                                                           : rr_status_text(status);
 }
 
 static rr_status rr__note_status(rr_ref ref, rr_status status) {

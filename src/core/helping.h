@@ -65,14 +65,14 @@ static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
 }
 
 static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
-    if (self->path_count == self->path_capacity) {
-        size_t capacity = self->path_capacity ? 2 * self->path_capacity : 64;
-        if (capacity > SIZE_MAX / sizeof *self->path || !rr__local_hook(self)) return false;
-        rr__step *path = RR_REALLOC(self->path, capacity * sizeof *path);
+    if (self->path.count == self->path.capacity) {
+        size_t capacity = self->path.capacity ? 2 * self->path.capacity : 64;
+        if (capacity > SIZE_MAX / sizeof *self->path.steps || !rr__local_hook(self)) return false;
+        rr__step *path = RR_REALLOC(self->path.steps, capacity * sizeof *path);
         if (!path) return false;
-        self->path = path, self->path_capacity = capacity;
+        self->path.steps = path, self->path.capacity = capacity;
     }
-    self->path[self->path_count++] = (rr__step){o, id};
+    self->path.steps[self->path.count++] = (rr__step){o, id};
     return true;
 }
 
@@ -81,11 +81,11 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
    to run. Links are verified as in rr__walk. */
 static rr__object *rr__path_claim(rr__local *self, size_t base) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
-    while (self->path_count > base && self->path_count - base < LIMIT) {
-        rr__step step = self->path[self->path_count - 1];
+    while (self->path.count > base && self->path.count - base < LIMIT) {
+        rr__step step = self->path.steps[self->path.count - 1];
         enum rr__state state = rr__state_of(rr__load_acquire(&step.object->word));
         if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
-            self->path_count--;
+            self->path.count--;
             continue;
         }
         if (state == RR__QUEUED) {
@@ -105,7 +105,7 @@ static rr__object *rr__path_claim(rr__local *self, size_t base) {
 /* Runs what `goal` waits for, and `goal`, as long as nobody else has begun it. */
 static void rr__help_along(rr__context *cx, rr__object *goal) {
     rr__local *self = rr__self();
-    size_t base = self->path_count; /* above those of the waits below on this stack */
+    size_t base = self->path.count; /* above those of the waits below on this stack */
     rr__object *claimed;
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
@@ -113,5 +113,5 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
            (claimed = rr__path_claim(self, base)))
         rr__help(cx, claimed, goal);
     rr__serve_end(cx, began);
-    self->path_count = base;
+    self->path.count = base;
 }

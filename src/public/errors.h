@@ -7,12 +7,12 @@ static const char *rr__failure_message(rr__context *cx, rr__object *o, rr_ref re
     rr__error *error = rr__failure(cx->runtime, o);
     rr__note(ref, error->status, "%s", rr__error_message_of(error));
     rr__error_drop(error);
-    return rr__self()->message;
+    return rr__self()->note.text;
 }
 
 const char *rr_error_message(rr_ref ref) {
     rr__local *self = rr__self();
-    if (!ref.id && !ref.slot && self->is_failure) ref = self->message_of;
+    if (!ref.id && !ref.slot && self->note.is_failure) ref = self->note.of;
     if (ref.id == 0 && ref.slot) return rr_status_text(rr__status_of(ref.slot));
     rr__context *cx = rr__enter(NULL);
     rr__object *o = cx && ref.id ? rr__pin(cx, ref, false) : NULL;
@@ -20,8 +20,8 @@ const char *rr_error_message(rr_ref ref) {
     bool is_gone = ref.id && !o;
     if (o) rr__drop(cx, o);
     if (message) return message;
-    if (self->message[0] && (memcmp(&self->message_of, &ref, sizeof ref) == 0 || !ref.id))
-        return self->message;
+    if (self->note.text[0] && (memcmp(&self->note.of, &ref, sizeof ref) == 0 || !ref.id))
+        return self->note.text;
     if (!is_gone) return "no error";
     return cx ? rr__handle_text(cx->runtime, ref) : rr_status_text(RR_ERR_NOT_RUNNING);
 }

@@ -17,7 +17,7 @@ static void rr__release(rr_ref ref, bool actor) {
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (!o) return;
     rr__local *self = rr__self();
-    rr__held *held = self->scope_depth ? rr__held_find(self, o) : NULL;
+    rr__held *held = self->scopes.depth ? rr__held_find(self, o) : NULL;
     if (!held) {
         if (rr__pin(cx, ref, actor)) rr__drop_two(cx, o);
         return;
@@ -102,9 +102,9 @@ static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
     rr__log(rr__log_config(), RR_LOG_ERROR,
             "rr_scope_begin: no memory; until this scope ends, calls on this thread that would "
             "return a handle or a view return RR_ERR_NO_MEMORY");
-    rr_scope scope = {0, self->scope_start, self->scope_depth, self->scopes};
-    self->closed = self->scopes;
-    self->scope_depth = (self->scope_depth + 1) | RR__SCOPE_CLOSED;
+    rr_scope scope = {0, self->scopes.start, self->scopes.depth, self->scopes.begun};
+    self->scopes.closed = self->scopes.begun;
+    self->scopes.depth = (self->scopes.depth + 1) | RR__SCOPE_CLOSED;
     return scope;
 }
 
@@ -112,23 +112,24 @@ static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
-    if (!++self->scopes) self->scopes = 1;
-    if (self->held_count == self->held_capacity && !rr__held_grow(self))
+    if (!++self->scopes.begun) self->scopes.begun = 1;
+    if (self->scopes.count == self->scopes.capacity && !rr__held_grow(self))
         return rr__scope_close(self);
-    self->held[self->held_count++] =
-        (rr__held){.of.outer = self->scope_start, .retained = self->scopes, .is_mark = true};
-    rr_scope scope = {self->held_count, self->scope_start, self->scope_depth++, self->scopes};
-    self->scope_start = self->held_count;
+    self->scopes.held[self->scopes.count++] =
+        (rr__held){.of.outer = self->scopes.start, .retained = self->scopes.begun, .is_mark = true};
+    rr_scope scope = {self->scopes.count, self->scopes.start, self->scopes.depth++,
+                      self->scopes.begun};
+    self->scopes.start = self->scopes.count;
     return scope;
 }
 
 static bool rr__scope_is_open(const rr__local *self, rr_scope scope) {
     size_t around = self->frame ? self->frame->scope_depth : 0; /* the body's own is one more */
     if (scope.start == 0)
-        return rr__is_closed(self) && scope.serial == self->closed && scope.depth >= around;
-    return scope.start > self->floor && scope.start <= self->scope_start &&
-           self->held[scope.start - 1].is_mark &&
-           self->held[scope.start - 1].retained == scope.serial;
+        return rr__is_closed(self) && scope.serial == self->scopes.closed && scope.depth >= around;
+    return scope.start > self->scopes.floor && scope.start <= self->scopes.start &&
+           self->scopes.held[scope.start - 1].is_mark &&
+           self->scopes.held[scope.start - 1].retained == scope.serial;
 }
 
 void rr_scope_end(rr_scope scope) {
@@ -140,6 +141,6 @@ void rr_scope_end(rr_scope scope) {
         return;
     }
     if (scope.start) rr__held_release_to(self, scope.start - 1);
-    self->scope_depth = scope.depth;
-    self->scope_start = scope.outer;
+    self->scopes.depth = scope.depth;
+    self->scopes.start = scope.outer;
 }

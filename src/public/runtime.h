@@ -5,7 +5,7 @@
 static rr_status rr__explain_start(const rr_config *config, rr_status status) {
     if (status != RR_OK && status != RR_ERR_ALREADY_RUNNING && status != RR_ERR_INVALID &&
         status != RR_ERR_DUPLICATE)
-        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr__self()->message);
+        rr__log(config, RR_LOG_ERROR, "the runtime cannot start: %s", rr__self()->note.text);
     return status;
 }
 

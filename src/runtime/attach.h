@@ -26,12 +26,12 @@ static void rr__runtime_let_go(rr_runtime *rt) {
 static void rr__context_detach(rr__local *self, rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool is_open = rr__load_acquire(&rt->phase) != RR__STOPPED;
-    for (size_t i = 0; i < self->held_count; i++) {
-        if (self->held[i].is_mark || self->held[i].of.context != cx) continue;
-        rr__object *o = self->held[i].object;
-        if (o && is_open && self->held[i].is_view) rr__unuse(cx, o);
+    for (size_t i = 0; i < self->scopes.count; i++) {
+        if (self->scopes.held[i].is_mark || self->scopes.held[i].of.context != cx) continue;
+        rr__object *o = self->scopes.held[i].object;
+        if (o && is_open && self->scopes.held[i].is_view) rr__unuse(cx, o);
         if (o && is_open) rr__drop(cx, o);
-        self->held[i].object = NULL, self->held[i].is_view = false;
+        self->scopes.held[i].object = NULL, self->scopes.held[i].is_view = false;
     }
     if (cx->tasks->lanes) rr__lanes_abandon(cx, cx->tasks->lanes);
     cx->tasks->lanes = NULL;
@@ -48,11 +48,11 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
 /* Lets go of everything that the thread holds. */
 static void rr__local_clear(rr__local *self) {
     while (self->attached) rr__context_detach(self, self->attached);
-    RR_FREE(self->held);
-    RR_FREE(self->path);
-    self->path = NULL, self->path_count = self->path_capacity = 0;
-    self->held = NULL, self->held_count = self->held_capacity = 0;
-    self->scope_start = self->scope_depth = 0;
+    RR_FREE(self->scopes.held);
+    RR_FREE(self->path.steps);
+    self->path.steps = NULL, self->path.count = self->path.capacity = 0;
+    self->scopes.held = NULL, self->scopes.count = self->scopes.capacity = 0;
+    self->scopes.start = self->scopes.depth = 0;
 }
 
 /* Attaches the calling thread to a runtime that the caller keeps; under the global lock. */

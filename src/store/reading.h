@@ -9,7 +9,7 @@
 /* What was asked for has failed: its chain is told if somebody asks. */
 static rr_status rr__note_failure(rr_ref ref, rr_status status) {
     rr__note_status(ref, status);
-    rr__self()->is_failure = true;
+    rr__self()->note.is_failure = true;
     return status;
 }
 
@@ -46,12 +46,12 @@ static rr_status rr__read_handle(rr__context *cx, rr__object *o, void *out) {
    is enough for each. Takes over the caller's pin. */
 static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
     rr__local *self = rr__self();
-    if (self->scope_depth == 0) {
+    if (self->scopes.depth == 0) {
         if (RR__UNLIKELY(cx->runtime->evicts)) rr__pin_outside(cx, o);
         return RR_OK;
     }
-    for (size_t i = self->held_count, k = 0; i > self->scope_start && k < 4; i--, k++)
-        if (self->held[i - 1].object == o && self->held[i - 1].is_view) {
+    for (size_t i = self->scopes.count, k = 0; i > self->scopes.start && k < 4; i--, k++)
+        if (self->scopes.held[i - 1].object == o && self->scopes.held[i - 1].is_view) {
             rr__unuse(cx, o);
             return RR_OK;
         }

@@ -28,29 +28,29 @@ typedef struct rr__held {
 
 /* The stack is full then, and stays so: rr__scope_ready need not ask. */
 static inline bool rr__is_closed(const rr__local *self) {
-    return self->scope_depth >= RR__SCOPE_CLOSED;
+    return self->scopes.depth >= RR__SCOPE_CLOSED;
 }
 
 static bool rr__held_grow(rr__local *self) {
-    size_t capacity = self->held_capacity ? 2 * self->held_capacity : 64;
+    size_t capacity = self->scopes.capacity ? 2 * self->scopes.capacity : 64;
     if (rr__is_closed(self)) return false;
-    if (capacity > SIZE_MAX / sizeof *self->held || !rr__local_hook(self)) return false;
-    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
+    if (capacity > SIZE_MAX / sizeof *self->scopes.held || !rr__local_hook(self)) return false;
+    rr__held *held = RR_REALLOC(self->scopes.held, capacity * sizeof *held);
     if (!held) return false;
-    self->held = held, self->held_capacity = capacity;
+    self->scopes.held = held, self->scopes.capacity = capacity;
     return true;
 }
 
 /* Closes gaps in the innermost scope when it has grown to the brim with released ones, as in a
    long loop that releases the oldest of a window. */
 static void rr__held_compact(rr__local *self) {
-    size_t to = self->scope_start;
-    for (size_t i = to; i < self->held_count; i++) {
-        if (!self->held[i].object) continue;
-        rr__store_relaxed(&self->held[i].object->held_at, (uint32_t)to); /* a hint */
-        self->held[to++] = self->held[i];
+    size_t to = self->scopes.start;
+    for (size_t i = to; i < self->scopes.count; i++) {
+        if (!self->scopes.held[i].object) continue;
+        rr__store_relaxed(&self->scopes.held[i].object->held_at, (uint32_t)to); /* a hint */
+        self->scopes.held[to++] = self->scopes.held[i];
     }
-    self->held_count = to;
+    self->scopes.count = to;
 }
 
 /* Room for one more handle in the innermost scope; asked for before anything is made. Grows when
@@ -58,21 +58,22 @@ static void rr__held_compact(rr__local *self) {
 static RR__NOINLINE bool rr__scope_make_room(rr__local *self) {
     if (rr__is_closed(self)) return false;
     rr__held_compact(self);
-    if (self->held_count < self->held_capacity / 2) return true;
-    return rr__held_grow(self) || self->held_count < self->held_capacity;
+    if (self->scopes.count < self->scopes.capacity / 2) return true;
+    return rr__held_grow(self) || self->scopes.count < self->scopes.capacity;
 }
 
 static RR__INLINE bool rr__scope_ready(rr__local *self) {
-    if (RR__LIKELY(self->held_count < self->held_capacity) || self->scope_depth == 0) return true;
+    if (RR__LIKELY(self->scopes.count < self->scopes.capacity) || self->scopes.depth == 0)
+        return true;
     return rr__scope_make_room(self);
 }
 
 /* Gives a count to the innermost scope. After rr__scope_ready. */
 static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__object *o,
                                       bool is_view) {
-    if (self->scope_depth == 0) return;
-    rr__store_relaxed(&o->held_at, (uint32_t)self->held_count); /* a hint, checked when used */
-    self->held[self->held_count++] = (rr__held){o, {cx}, 0, is_view, false};
+    if (self->scopes.depth == 0) return;
+    rr__store_relaxed(&o->held_at, (uint32_t)self->scopes.count); /* a hint, checked when used */
+    self->scopes.held[self->scopes.count++] = (rr__held){o, {cx}, 0, is_view, false};
 }
 
 /* The newest entry of the running body that holds a handle of the object; NULL if none does. Scope
@@ -80,16 +81,17 @@ static RR__INLINE void rr__scope_hold(rr__local *self, rr__context *cx, rr__obje
    entry can be missed. */
 static rr__held *rr__held_find(rr__local *self, rr__object *o) {
     uint32_t hint = rr__load_relaxed(&o->held_at); /* checked here */
-    size_t start = self->scope_start, end = self->held_count;
-    while (self->scope_depth > 0) {
-        if (hint >= start && hint < end && self->held[hint].object == o &&
-            !self->held[hint].is_view)
-            return &self->held[hint];
+    size_t start = self->scopes.start, end = self->scopes.count;
+    while (self->scopes.depth > 0) {
+        if (hint >= start && hint < end && self->scopes.held[hint].object == o &&
+            !self->scopes.held[hint].is_view)
+            return &self->scopes.held[hint];
         for (size_t i = end; i-- > start;)
-            if (self->held[i].object == o && !self->held[i].is_view) return &self->held[i];
-        if (start <= self->floor) break;
+            if (self->scopes.held[i].object == o && !self->scopes.held[i].is_view)
+                return &self->scopes.held[i];
+        if (start <= self->scopes.floor) break;
         end = start - 1;
-        start = self->held[end].of.outer;
+        start = self->scopes.held[end].of.outer;
     }
     return NULL;
 }
@@ -97,24 +99,25 @@ static rr__held *rr__held_find(rr__local *self, rr__object *o) {
 static void rr__held_clear(rr__local *self, rr__held *held) {
     held->object = NULL;
     if (RR__UNLIKELY(rr__is_closed(self))) return;
-    while (self->held_count > self->scope_start && !self->held[self->held_count - 1].object)
-        self->held_count--;
+    while (self->scopes.count > self->scopes.start &&
+           !self->scopes.held[self->scopes.count - 1].object)
+        self->scopes.count--;
 }
 
 /* After a burst: the stack of a scope that held very many goes back, but for what `start` needs. */
 static RR__NOINLINE void rr__held_shrink(rr__local *self, size_t start) {
     size_t capacity = 2 * start + 4096;
-    rr__held *held = RR_REALLOC(self->held, capacity * sizeof *held);
-    if (held) self->held = held, self->held_capacity = capacity;
+    rr__held *held = RR_REALLOC(self->scopes.held, capacity * sizeof *held);
+    if (held) self->scopes.held = held, self->scopes.capacity = capacity;
 }
 
 static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
     enum { LARGE = 1 << 16 };
-    while (self->held_count > start) {
-        rr__held held = self->held[--self->held_count];
+    while (self->scopes.count > start) {
+        rr__held held = self->scopes.held[--self->scopes.count];
         if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
         if (held.object) rr__drop(held.of.context, held.object);
     }
-    if (RR__UNLIKELY(self->held_capacity > LARGE && start < self->held_capacity / 8))
+    if (RR__UNLIKELY(self->scopes.capacity > LARGE && start < self->scopes.capacity / 8))
         rr__held_shrink(self, start);
 }

@@ -15,12 +15,12 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
     frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
-    frame->scope_start = self->scope_start, frame->scope_depth = self->scope_depth;
-    frame->floor = self->floor;
+    frame->scope_start = self->scopes.start, frame->scope_depth = self->scopes.depth;
+    frame->floor = self->scopes.floor;
     frame->context = self->context, frame->chosen = self->chosen;
     self->context = cx, self->chosen = cx->runtime;
-    self->scope_start = self->floor = self->held_count;
-    self->scope_depth++;
+    self->scopes.start = self->scopes.floor = self->scopes.count;
+    self->scopes.depth++;
     frame->around = self->frame, self->frame = frame;
     rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
 }
@@ -35,9 +35,9 @@ static RR__NOINLINE void rr__block_over(rr__frame *frame) {
 /* Ends the body's scopes. */
 static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
-    rr__held_release_to(self, self->floor);
-    self->scope_start = frame->scope_start, self->scope_depth = frame->scope_depth;
-    self->floor = frame->floor;
+    rr__held_release_to(self, self->scopes.floor);
+    self->scopes.start = frame->scope_start, self->scopes.depth = frame->scope_depth;
+    self->scopes.floor = frame->floor;
     self->context = frame->context, self->chosen = frame->chosen;
     if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
     self->frame = frame->around;
