@@ -3362,8 +3362,8 @@ typedef struct rr__ops {
     rr__object *(*missing)(rr__object *o);
     /* WAITING, nothing is missing any more: it goes on. It is no longer the caller's. */
     void (*ready)(rr__context *cx, rr__object *o);
-    /* It was claimed. `until`: an actor stops when this object is complete. */
-    void (*run)(rr__context *cx, rr__object *o, rr__object *until);
+    /* It was claimed. `until`: an actor stops when this message of it is over; or NULL. */
+    void (*run)(rr__context *cx, rr__object *o, const rr__step *until);
     /* It was decided from outside while it was WAITING (rule R4), by who now calls this. */
     void (*decided)(rr__context *cx, rr__object *o);
     /* It was decided, and the caller owns it: gives up what it has. */
@@ -3918,8 +3918,8 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 /* It was decided (rule R4) and is the caller's, who was about to do something with it. */
 static inline void rr__abandon(rr__context *cx, rr__object *o) { rr__ops_of(o)->abandon(cx, o); }
 
-/* Runs what was claimed. `until`: an actor stops when this object is complete. */
-static inline void rr__run(rr__context *cx, rr__object *o, rr__object *until) {
+/* Runs what was claimed. `until`: an actor stops when this message of it is over; or NULL. */
+static inline void rr__run(rr__context *cx, rr__object *o, const rr__step *until) {
     rr__ops_of(o)->run(cx, o, until);
 }
 
@@ -5304,12 +5304,23 @@ enum rr__walk {
     RR__WALK_RING,       /* back to self */
     RR__WALK_OTHER_RING, /* into a ring without self; *other is in it */
     RR__WALK_QUEUED,     /* a task that may be claimed; not looked for one to run */
-    RR__WALK_CLAIMED     /* *end was claimed for the caller */
+    RR__WALK_CLAIMED     /* *claimed is the caller's to run, found by *by */
 };
 
-/* From o; end NULL: do not claim. */
-static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **end,
-                              rr__object **other) {
+/* An object on the way, which nobody counts: with its id, by which it is known again. */
+struct rr__step {
+    rr__object *object;
+    uint64_t id;
+};
+
+/* It is complete, or gone. */
+static bool rr__step_is_over(const rr__step *step) {
+    return rr__is_complete(step->object) || rr__load_acquire(&step->object->id) != step->id;
+}
+
+/* From o; claimed NULL: do not claim. */
+static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **claimed,
+                              rr__step *by, rr__object **other) {
     uint64_t id = rr__load_acquire(&o->id), mark_id = id;
     rr__object *mark = o; /* Brent's search for a cycle: a ring that self is not part of */
     for (uint64_t steps = 0, power = 1;; steps++) {
@@ -5317,8 +5328,8 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
         enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
         if (state >= RR__READY) return RR__WALK_END;
         if (state == RR__QUEUED) {
-            if (!end) return RR__WALK_QUEUED;
-            *end = o;
+            if (!claimed) return RR__WALK_QUEUED;
+            *claimed = o;
             return rr__claim(o) ? RR__WALK_CLAIMED : RR__WALK_END;
         }
         rr__object *next = rr__load_acquire(&o->waits_on);
@@ -5327,6 +5338,7 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
         if (rr__load_acquire(&o->waits_on) != next || rr__load_acquire(&o->id) != id ||
             rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
             return RR__WALK_END;
+        if (by) *by = (rr__step){o, id};
         o = next, id = next_id;
         if (o == mark && id == mark_id) {
             *other = o;
@@ -5368,7 +5380,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
     rr__object *next, *other;
     rr__lock(&rt->ring_lock);
     next = rr__load_acquire(&member->waits_on);
-    if (next && rr__walk(next, member, NULL, &other) == RR__WALK_RING) {
+    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING) {
         rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
         rr__object *o = member;
         do {
@@ -5384,7 +5396,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
 static void rr__ring_check(rr_runtime *rt, rr__object *o) {
     rr__object *other = NULL, *next;
     if (!rr__add_seq_cst(&rt->blocked, 0u) || !(next = rr__load_acquire(&o->waits_on))) return;
-    enum rr__walk found = rr__walk(next, o, NULL, &other);
+    enum rr__walk found = rr__walk(next, o, NULL, NULL, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, o);
     if (found == RR__WALK_OTHER_RING) rr__ring_tell(rt, other);
 }
@@ -5897,12 +5909,6 @@ static void rr__worker_main(void *context) {
    begun it (leapfrogging: Wagner and Calder 1993). It depends on it anyway.
    Locks: rr_runtime.lock, to see whether there are threads. */
 
-/* A link that a waiter followed. */
-typedef struct rr__step {
-    rr__object *object;
-    uint64_t id; /* is it still the same? */
-} rr__step;
-
 /* May this thread take another body on its stack? When no further thread can be had, up to eight
    times as much as otherwise. */
 static bool rr__has_stack(rr__context *cx) {
@@ -5937,12 +5943,14 @@ static void rr__serve_end(rr__context *cx, bool began) {
     rr__signal_if_stopping(cx->runtime);
 }
 
-/* Runs a task for a body that waits for `goal`. */
-static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
+/* Runs what was claimed for a body that waits for `goal`. An actor was found by a message of it,
+   and runs no more than that and what stands before it: what comes after may wait for this body,
+   which is below on the stack and cannot go on. */
+static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
     bool began = rr__serve_begin(cx);
     if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
-    rr__run(cx, claimed, goal);
+    rr__run(cx, claimed, by);
     if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
     rr__deque_trim(&cx->deque);
     rr__serve_end(cx, began);
@@ -5952,7 +5960,7 @@ static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
 static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
     if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
         return false;
-    rr__help(cx, o, o);
+    rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
     return true;
 }
 
@@ -5969,20 +5977,23 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 }
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
-   is walked once, not once for each task of it. Returns what was claimed; NULL if there is nothing
-   to run. Links are verified as in rr__walk. */
-static rr__object *rr__path_claim(rr__local *self, size_t base) {
+   is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
+   there is nothing to run. Links are verified as in rr__walk. */
+static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
     while (self->path.count > base && self->path.count - base < LIMIT) {
         rr__step step = self->path.steps[self->path.count - 1];
-        enum rr__state state = rr__state_of(rr__load_acquire(&step.object->word));
+        uint64_t word = rr__load_acquire(&step.object->word);
+        enum rr__state state = rr__state_of(word);
         if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
             self->path.count--;
             continue;
         }
         if (state == RR__QUEUED) {
-            if (rr__claim(step.object)) return step.object;
-            continue; /* somebody else's now */
+            if (RR__UNLIKELY(word & RR__IS_ACTOR)) *by = self->path.steps[self->path.count - 2];
+            if (RR__UNLIKELY(word & RR__IS_ACTOR) && rr__step_is_over(by)) self->path.count--;
+            else if (rr__claim(step.object)) return step.object;
+            continue; /* or somebody else's now */
         }
         rr__object *next = rr__load_acquire(&step.object->waits_on);
         uint64_t id = next ? rr__load_acquire(&next->id) : 0;
@@ -5999,11 +6010,12 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
     rr__local *self = rr__self();
     size_t base = self->path.count; /* above those of the waits below on this stack */
     rr__object *claimed;
+    rr__step by = {NULL, 0};
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
     while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__has_stack(cx) &&
-           (claimed = rr__path_claim(self, base)))
-        rr__help(cx, claimed, goal);
+           (claimed = rr__path_claim(self, base, &by)))
+        rr__help(cx, claimed, &by, goal);
     rr__serve_end(cx, began);
     self->path.count = base;
 }
@@ -6035,7 +6047,7 @@ static void rr__link_move(rr__sleeper *s, rr__object *to) {
     rr__unlock(&rt->ring_lock);
     if (!s->edge || to != s->edge) return;
     rr__add_seq_cst(&rt->blocked, 0u);
-    if (rr__walk(to, s->task, NULL, &other) == RR__WALK_RING) rr__ring_tell(rt, s->task);
+    if (rr__walk(to, s->task, NULL, NULL, &other) == RR__WALK_RING) rr__ring_tell(rt, s->task);
 }
 
 /* The sleeper was called: it holds a role, which searches. It keeps that if its wait is over. */
@@ -6088,7 +6100,7 @@ static RR__NOINLINE bool rr__is_left_alone(rr__sleeper *s) {
         rr__unlock(&cx->lock);
     }
     rr__object *other;
-    return !can_go_on && rr__walk(s->edge, s->task, NULL, &other) == RR__WALK_QUEUED;
+    return !can_go_on && rr__walk(s->edge, s->task, NULL, NULL, &other) == RR__WALK_QUEUED;
 }
 
 /* Sleeps without the role. Who has none, too, may be what rr_shutdown looks at. */
@@ -6114,7 +6126,7 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
 /* ---- for objects ---- */
 
 /* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
-static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
+static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
     rr__context *cx = s->context;
     rr_runtime *rt = cx->runtime;
     rr__object *other;
@@ -6123,7 +6135,7 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     rr__store_release(&s->task->waits_on, edge); /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
     bool must_stop = rr__must_stop(cx), may_help = !must_stop && rr__has_stack(cx);
-    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, &other);
+    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, s->task); /* us too */
     else if (found == RR__WALK_QUEUED && !must_stop && !rr__has_threads(cx)) s->is_too_deep = true;
     else if (found != RR__WALK_CLAIMED) rr__sleep_free(s, -1);
@@ -6135,9 +6147,11 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
 }
 
 /* The same for a thread from outside, on which no task depends. */
-static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
+static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed,
+                              rr__step *by) {
     rr__object *other;
-    enum rr__walk found = rr__walk(edge, NULL, rr__has_stack(s->context) ? claimed : NULL, &other);
+    enum rr__walk found =
+        rr__walk(edge, NULL, rr__has_stack(s->context) ? claimed : NULL, by, &other);
     if (found == RR__WALK_CLAIMED) return;
     *claimed = NULL;
     rr__sleep_free(s, -1);
@@ -6187,16 +6201,17 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         edge->is_edge = true;
         rr__unlock(&cx->lock);
         rr__object *claimed = NULL;
+        rr__step by = {NULL, 0};
         /* The edge may have fired before it was marked: then it is complete. */
         bool is_over = rr__is_complete(edge->object);
-        if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed);
-        else if (!is_over) rr__sleep_outside(s, edge->object, &claimed);
+        if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed, &by);
+        else if (!is_over) rr__sleep_outside(s, edge->object, &claimed, &by);
         rr__lock(&cx->lock);
         cx->sleeper = NULL;
         edge->is_edge = false;
         rr__unlock(&cx->lock);
         if (!claimed) continue;
-        rr__help(cx, claimed, edge->object);
+        rr__help(cx, claimed, &by, edge->object);
         rr__help_along(cx, edge->object);
     }
     s->edge_fired = false; /* no node is an edge any more */
@@ -9127,7 +9142,7 @@ static void rr__function_ready(rr__context *cx, rr__object *task) {
     else rr__enqueue(cx, task);
 }
 
-static void rr__function_run(rr__context *cx, rr__object *task, rr__object *until) {
+static void rr__function_run(rr__context *cx, rr__object *task, const rr__step *until) {
     (void)until;
     rr__run_function(cx, task);
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
@@ -10331,9 +10346,10 @@ static void rr__run_inside(rr__context *cx, rr__object *message) {
 /* Turns: an actor that was claimed runs messages; and what actors and messages do as classes.
    Locks: none of its own. */
 
-/* Runs an actor that was claimed: messages until none is left, `until` is complete, or others
-   should have a turn. While it is RUNNING it cannot be freed, whatever its count. */
-static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until) {
+/* Runs an actor that was claimed: messages until none is left, `until` is over, or others should
+   have a turn. Nothing that stands behind `until` is run, also if that was cancelled in its place.
+   While the actor is RUNNING it cannot be freed, whatever its count. */
+static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *until) {
     enum { TURN = 256 };
     rr__actor *a = actor->extra.own;
     if (RR__UNLIKELY(a->care && a->care->max_concurrency > 1)) {
@@ -10342,16 +10358,18 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until)
     }
     for (int turn = 0;; turn++) {
         if (RR__UNLIKELY(!a->is_born) && !rr__actor_make(cx, actor)) return;
-        bool is_done = until && rr__is_complete(until);
+        bool is_done = until && rr__step_is_over(until);
         if ((is_done || turn == TURN) && !rr__actor_must_end(actor)) {
             if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
             rr__actor_yield(cx, actor, turn == TURN);
             return;
         }
         rr__object *message = rr__mailbox_next(cx, actor);
-        if (message) rr__run_method(cx, actor, message);
-        else if (rr__actor_must_end(actor)) break;
-        else if (rr__actor_rest(cx, actor)) return;
+        bool is_behind = message && until && rr__step_is_over(until); /* it was cancelled */
+        if (is_behind) rr__mailbox_return(cx, actor, message);
+        else if (message) rr__run_method(cx, actor, message);
+        if ((!message || is_behind) && rr__actor_must_end(actor)) break;
+        if (!message && rr__actor_rest(cx, actor)) return;
     }
     rr__actor_end(cx, actor);
 }
@@ -10367,7 +10385,7 @@ static void rr__actor_ready(rr__context *cx, rr__object *actor) {
     else rr__make_claimable(cx, actor);
 }
 
-static void rr__actor_run_class(rr__context *cx, rr__object *actor, rr__object *until) {
+static void rr__actor_run_class(rr__context *cx, rr__object *actor, const rr__step *until) {
     rr__actor_run(cx, actor, until);
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
 }
@@ -10399,7 +10417,7 @@ static void rr__message_ready(rr__context *cx, rr__object *message) {
     else rr__error_drop(error);
 }
 
-static void rr__message_run(rr__context *cx, rr__object *message, rr__object *until) {
+static void rr__message_run(rr__context *cx, rr__object *message, const rr__step *until) {
     (void)until;
     rr__run_inside(cx, message);
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */

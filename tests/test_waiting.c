@@ -609,4 +609,37 @@ TEST(what_is_queued_while_all_threads_wait_is_run_by_one_of_them) {
     fixture_stop(&f);
 }
 
+/* A waiter runs an actor on its own stack, for a message of it. What stands behind that message may
+   wait for the waiter, which is below it on the stack: it must be left to others. */
+typedef struct Desk {
+    int v;
+} Desk;
+REMOTE_ACTOR(Desk, create) { self->v = 0; }
+REMOTE_METHOD(int, Desk, add, int, v) { return self->v += v; }
+REMOTE_METHOD(int, Desk, wait, rr_ref, r) { return self->v += value_of(r); }
+static atomic_bool desk_is_open;
+REMOTE_FN(int, desk_hold, int, v) {
+    while (!desk_is_open) rr_sleep_ms(1);
+    return v;
+}
+REMOTE_FN(int, desk_visit, rr_ref, r) { return value_of(r); }
+
+/* The only worker is held while all of this is queued; the visit, as urgent, begins first. */
+static void visit_a_desk(bool is_direct) {
+    rr_actor desk = rr_spawn(Desk_create);
+    CHECK(value_of(rr_ask(desk, Desk_add, 0)) == 0);
+    desk_is_open = false;
+    rr_ref held = rr_call(desk_hold, 1);
+    rr_ref add = rr_ask(desk, Desk_add, 1), sum = rr_call(waiting_same, add);
+    rr_ref visit = rr_call_with(RR_OPTIONS(.priority = 1), desk_visit, is_direct ? add : sum);
+    rr_ref behind = rr_ask(desk, Desk_wait, visit);
+    desk_is_open = true;
+    CHECK(gives(behind, 2) && gives(visit, 1) && gives(held, 1));
+    rr_release(desk);
+}
+TEST_RUN(message_behind_what_a_helper_waits_for, .workers = 1) {
+    visit_a_desk(true);
+    visit_a_desk(false);
+}
+
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -4,9 +4,10 @@
 #include "../tasks/cancelling.h"
 #include "crew.h"
 
-/* Runs an actor that was claimed: messages until none is left, `until` is complete, or others
-   should have a turn. While it is RUNNING it cannot be freed, whatever its count. */
-static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until) {
+/* Runs an actor that was claimed: messages until none is left, `until` is over, or others should
+   have a turn. Nothing that stands behind `until` is run, also if that was cancelled in its place.
+   While the actor is RUNNING it cannot be freed, whatever its count. */
+static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *until) {
     enum { TURN = 256 };
     rr__actor *a = actor->extra.own;
     if (RR__UNLIKELY(a->care && a->care->max_concurrency > 1)) {
@@ -15,16 +16,18 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, rr__object *until)
     }
     for (int turn = 0;; turn++) {
         if (RR__UNLIKELY(!a->is_born) && !rr__actor_make(cx, actor)) return;
-        bool is_done = until && rr__is_complete(until);
+        bool is_done = until && rr__step_is_over(until);
         if ((is_done || turn == TURN) && !rr__actor_must_end(actor)) {
             if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
             rr__actor_yield(cx, actor, turn == TURN);
             return;
         }
         rr__object *message = rr__mailbox_next(cx, actor);
-        if (message) rr__run_method(cx, actor, message);
-        else if (rr__actor_must_end(actor)) break;
-        else if (rr__actor_rest(cx, actor)) return;
+        bool is_behind = message && until && rr__step_is_over(until); /* it was cancelled */
+        if (is_behind) rr__mailbox_return(cx, actor, message);
+        else if (message) rr__run_method(cx, actor, message);
+        if ((!message || is_behind) && rr__actor_must_end(actor)) break;
+        if (!message && rr__actor_rest(cx, actor)) return;
     }
     rr__actor_end(cx, actor);
 }
@@ -40,7 +43,7 @@ static void rr__actor_ready(rr__context *cx, rr__object *actor) {
     else rr__make_claimable(cx, actor);
 }
 
-static void rr__actor_run_class(rr__context *cx, rr__object *actor, rr__object *until) {
+static void rr__actor_run_class(rr__context *cx, rr__object *actor, const rr__step *until) {
     rr__actor_run(cx, actor, until);
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
 }
@@ -72,7 +75,7 @@ static void rr__message_ready(rr__context *cx, rr__object *message) {
     else rr__error_drop(error);
 }
 
-static void rr__message_run(rr__context *cx, rr__object *message, rr__object *until) {
+static void rr__message_run(rr__context *cx, rr__object *message, const rr__step *until) {
     (void)until;
     rr__run_inside(cx, message);
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */

@@ -181,8 +181,8 @@ typedef struct rr__ops {
     rr__object *(*missing)(rr__object *o);
     /* WAITING, nothing is missing any more: it goes on. It is no longer the caller's. */
     void (*ready)(rr__context *cx, rr__object *o);
-    /* It was claimed. `until`: an actor stops when this object is complete. */
-    void (*run)(rr__context *cx, rr__object *o, rr__object *until);
+    /* It was claimed. `until`: an actor stops when this message of it is over; or NULL. */
+    void (*run)(rr__context *cx, rr__object *o, const rr__step *until);
     /* It was decided from outside while it was WAITING (rule R4), by who now calls this. */
     void (*decided)(rr__context *cx, rr__object *o);
     /* It was decided, and the caller owns it: gives up what it has. */

@@ -5,12 +5,6 @@
 #include "links.h"
 #include "workers.h"
 
-/* A link that a waiter followed. */
-typedef struct rr__step {
-    rr__object *object;
-    uint64_t id; /* is it still the same? */
-} rr__step;
-
 /* May this thread take another body on its stack? When no further thread can be had, up to eight
    times as much as otherwise. */
 static bool rr__has_stack(rr__context *cx) {
@@ -45,12 +39,14 @@ static void rr__serve_end(rr__context *cx, bool began) {
     rr__signal_if_stopping(cx->runtime);
 }
 
-/* Runs a task for a body that waits for `goal`. */
-static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
+/* Runs what was claimed for a body that waits for `goal`. An actor was found by a message of it,
+   and runs no more than that and what stands before it: what comes after may wait for this body,
+   which is below on the stack and cannot go on. */
+static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
     bool began = rr__serve_begin(cx);
     if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
-    rr__run(cx, claimed, goal);
+    rr__run(cx, claimed, by);
     if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
     rr__deque_trim(&cx->deque);
     rr__serve_end(cx, began);
@@ -60,7 +56,7 @@ static void rr__help(rr__context *cx, rr__object *claimed, rr__object *goal) {
 static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
     if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
         return false;
-    rr__help(cx, o, o);
+    rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
     return true;
 }
 
@@ -77,20 +73,23 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 }
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
-   is walked once, not once for each task of it. Returns what was claimed; NULL if there is nothing
-   to run. Links are verified as in rr__walk. */
-static rr__object *rr__path_claim(rr__local *self, size_t base) {
+   is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
+   there is nothing to run. Links are verified as in rr__walk. */
+static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
     while (self->path.count > base && self->path.count - base < LIMIT) {
         rr__step step = self->path.steps[self->path.count - 1];
-        enum rr__state state = rr__state_of(rr__load_acquire(&step.object->word));
+        uint64_t word = rr__load_acquire(&step.object->word);
+        enum rr__state state = rr__state_of(word);
         if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
             self->path.count--;
             continue;
         }
         if (state == RR__QUEUED) {
-            if (rr__claim(step.object)) return step.object;
-            continue; /* somebody else's now */
+            if (RR__UNLIKELY(word & RR__IS_ACTOR)) *by = self->path.steps[self->path.count - 2];
+            if (RR__UNLIKELY(word & RR__IS_ACTOR) && rr__step_is_over(by)) self->path.count--;
+            else if (rr__claim(step.object)) return step.object;
+            continue; /* or somebody else's now */
         }
         rr__object *next = rr__load_acquire(&step.object->waits_on);
         uint64_t id = next ? rr__load_acquire(&next->id) : 0;
@@ -107,11 +106,12 @@ static void rr__help_along(rr__context *cx, rr__object *goal) {
     rr__local *self = rr__self();
     size_t base = self->path.count; /* above those of the waits below on this stack */
     rr__object *claimed;
+    rr__step by = {NULL, 0};
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
     while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__has_stack(cx) &&
-           (claimed = rr__path_claim(self, base)))
-        rr__help(cx, claimed, goal);
+           (claimed = rr__path_claim(self, base, &by)))
+        rr__help(cx, claimed, &by, goal);
     rr__serve_end(cx, began);
     self->path.count = base;
 }

@@ -32,12 +32,23 @@ enum rr__walk {
     RR__WALK_RING,       /* back to self */
     RR__WALK_OTHER_RING, /* into a ring without self; *other is in it */
     RR__WALK_QUEUED,     /* a task that may be claimed; not looked for one to run */
-    RR__WALK_CLAIMED     /* *end was claimed for the caller */
+    RR__WALK_CLAIMED     /* *claimed is the caller's to run, found by *by */
 };
 
-/* From o; end NULL: do not claim. */
-static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **end,
-                              rr__object **other) {
+/* An object on the way, which nobody counts: with its id, by which it is known again. */
+struct rr__step {
+    rr__object *object;
+    uint64_t id;
+};
+
+/* It is complete, or gone. */
+static bool rr__step_is_over(const rr__step *step) {
+    return rr__is_complete(step->object) || rr__load_acquire(&step->object->id) != step->id;
+}
+
+/* From o; claimed NULL: do not claim. */
+static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **claimed,
+                              rr__step *by, rr__object **other) {
     uint64_t id = rr__load_acquire(&o->id), mark_id = id;
     rr__object *mark = o; /* Brent's search for a cycle: a ring that self is not part of */
     for (uint64_t steps = 0, power = 1;; steps++) {
@@ -45,8 +56,8 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
         enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
         if (state >= RR__READY) return RR__WALK_END;
         if (state == RR__QUEUED) {
-            if (!end) return RR__WALK_QUEUED;
-            *end = o;
+            if (!claimed) return RR__WALK_QUEUED;
+            *claimed = o;
             return rr__claim(o) ? RR__WALK_CLAIMED : RR__WALK_END;
         }
         rr__object *next = rr__load_acquire(&o->waits_on);
@@ -55,6 +66,7 @@ static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object 
         if (rr__load_acquire(&o->waits_on) != next || rr__load_acquire(&o->id) != id ||
             rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
             return RR__WALK_END;
+        if (by) *by = (rr__step){o, id};
         o = next, id = next_id;
         if (o == mark && id == mark_id) {
             *other = o;
@@ -96,7 +108,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
     rr__object *next, *other;
     rr__lock(&rt->ring_lock);
     next = rr__load_acquire(&member->waits_on);
-    if (next && rr__walk(next, member, NULL, &other) == RR__WALK_RING) {
+    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING) {
         rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
         rr__object *o = member;
         do {
@@ -112,7 +124,7 @@ static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
 static void rr__ring_check(rr_runtime *rt, rr__object *o) {
     rr__object *other = NULL, *next;
     if (!rr__add_seq_cst(&rt->blocked, 0u) || !(next = rr__load_acquire(&o->waits_on))) return;
-    enum rr__walk found = rr__walk(next, o, NULL, &other);
+    enum rr__walk found = rr__walk(next, o, NULL, NULL, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, o);
     if (found == RR__WALK_OTHER_RING) rr__ring_tell(rt, other);
 }

@@ -70,8 +70,8 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 /* It was decided (rule R4) and is the caller's, who was about to do something with it. */
 static inline void rr__abandon(rr__context *cx, rr__object *o) { rr__ops_of(o)->abandon(cx, o); }
 
-/* Runs what was claimed. `until`: an actor stops when this object is complete. */
-static inline void rr__run(rr__context *cx, rr__object *o, rr__object *until) {
+/* Runs what was claimed. `until`: an actor stops when this message of it is over; or NULL. */
+static inline void rr__run(rr__context *cx, rr__object *o, const rr__step *until) {
     rr__ops_of(o)->run(cx, o, until);
 }
 

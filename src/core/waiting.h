@@ -25,7 +25,7 @@ static void rr__link_move(rr__sleeper *s, rr__object *to) {
     rr__unlock(&rt->ring_lock);
     if (!s->edge || to != s->edge) return;
     rr__add_seq_cst(&rt->blocked, 0u);
-    if (rr__walk(to, s->task, NULL, &other) == RR__WALK_RING) rr__ring_tell(rt, s->task);
+    if (rr__walk(to, s->task, NULL, NULL, &other) == RR__WALK_RING) rr__ring_tell(rt, s->task);
 }
 
 /* The sleeper was called: it holds a role, which searches. It keeps that if its wait is over. */
@@ -78,7 +78,7 @@ static RR__NOINLINE bool rr__is_left_alone(rr__sleeper *s) {
         rr__unlock(&cx->lock);
     }
     rr__object *other;
-    return !can_go_on && rr__walk(s->edge, s->task, NULL, &other) == RR__WALK_QUEUED;
+    return !can_go_on && rr__walk(s->edge, s->task, NULL, NULL, &other) == RR__WALK_QUEUED;
 }
 
 /* Sleeps without the role. Who has none, too, may be what rr_shutdown looks at. */
@@ -104,7 +104,7 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
 /* ---- for objects ---- */
 
 /* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
-static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
+static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
     rr__context *cx = s->context;
     rr_runtime *rt = cx->runtime;
     rr__object *other;
@@ -113,7 +113,7 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     rr__store_release(&s->task->waits_on, edge); /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
     bool must_stop = rr__must_stop(cx), may_help = !must_stop && rr__has_stack(cx);
-    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, &other);
+    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
     if (found == RR__WALK_RING) rr__ring_tell(rt, s->task); /* us too */
     else if (found == RR__WALK_QUEUED && !must_stop && !rr__has_threads(cx)) s->is_too_deep = true;
     else if (found != RR__WALK_CLAIMED) rr__sleep_free(s, -1);
@@ -125,9 +125,11 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
 }
 
 /* The same for a thread from outside, on which no task depends. */
-static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed) {
+static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed,
+                              rr__step *by) {
     rr__object *other;
-    enum rr__walk found = rr__walk(edge, NULL, rr__has_stack(s->context) ? claimed : NULL, &other);
+    enum rr__walk found =
+        rr__walk(edge, NULL, rr__has_stack(s->context) ? claimed : NULL, by, &other);
     if (found == RR__WALK_CLAIMED) return;
     *claimed = NULL;
     rr__sleep_free(s, -1);
@@ -177,16 +179,17 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         edge->is_edge = true;
         rr__unlock(&cx->lock);
         rr__object *claimed = NULL;
+        rr__step by = {NULL, 0};
         /* The edge may have fired before it was marked: then it is complete. */
         bool is_over = rr__is_complete(edge->object);
-        if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed);
-        else if (!is_over) rr__sleep_outside(s, edge->object, &claimed);
+        if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed, &by);
+        else if (!is_over) rr__sleep_outside(s, edge->object, &claimed, &by);
         rr__lock(&cx->lock);
         cx->sleeper = NULL;
         edge->is_edge = false;
         rr__unlock(&cx->lock);
         if (!claimed) continue;
-        rr__help(cx, claimed, edge->object);
+        rr__help(cx, claimed, &by, edge->object);
         rr__help_along(cx, edge->object);
     }
     s->edge_fired = false; /* no node is an edge any more */

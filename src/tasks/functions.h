@@ -111,7 +111,7 @@ static void rr__function_ready(rr__context *cx, rr__object *task) {
     else rr__enqueue(cx, task);
 }
 
-static void rr__function_run(rr__context *cx, rr__object *task, rr__object *until) {
+static void rr__function_run(rr__context *cx, rr__object *task, const rr__step *until) {
     (void)until;
     rr__run_function(cx, task);
     if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
