@@ -8254,6 +8254,12 @@ static void rr__pending_end(rr__context *cx, rr__object *o) {
     rr__ops_of(o)->begun(cx, o);
 }
 
+/* The actor that a message counts, which who ends the message gives back after that; NULL: it is no
+   message, or its runner owes the count (rr__run_method). */
+static RR__INLINE rr__object *rr__actor_of(const rr__object *o) {
+    return o->kind == RR__METHOD ? o->extra.actor : NULL;
+}
+
 /* Gives up what a decided task or message has, but for its counts. */
 static void rr__task_give_up(rr__context *cx, rr__object *o) {
     if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
@@ -8277,7 +8283,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
     }
     if ((rr__load_relaxed(&o->flags) & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
         rr__log_again(cx->runtime, RR__LINE_TOLD, RR_LOG_WARN, rr__error_message_of(error));
-    rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
+    rr__object *actor = rr__actor_of(o);
     o->data.error = error, o->place = RR__IN_SLOT;
     rr__complete(cx, o, RR__FAILED);
     if (actor) rr__drop(cx, actor);
@@ -8699,7 +8705,7 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
         if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_make(cx, task, recipe);
     }
     rr__count(cx, RR__FINISHED);
-    rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
+    rr__object *actor = rr__actor_of(task);
     rr__complete(cx, task, RR__READY);
     if (actor) rr__drop(cx, actor);
 }
@@ -10424,11 +10430,11 @@ static void rr__message_run(rr__context *cx, rr__object *message, const rr__step
 }
 
 static void rr__message_abandon(rr__context *cx, rr__object *message) {
-    rr__object *actor = message->extra.actor;
+    rr__object *actor = rr__actor_of(message);
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
     rr__drop(cx, message);
-    if (actor) rr__drop(cx, actor); /* else its runner owes that count: rr__run_method */
+    if (actor) rr__drop(cx, actor);
 }
 
 static void rr__message_begun(rr__context *cx, rr__object *message) {

@@ -82,11 +82,11 @@ static void rr__message_run(rr__context *cx, rr__object *message, const rr__step
 }
 
 static void rr__message_abandon(rr__context *cx, rr__object *message) {
-    rr__object *actor = message->extra.actor;
+    rr__object *actor = rr__actor_of(message);
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
     rr__drop(cx, message);
-    if (actor) rr__drop(cx, actor); /* else its runner owes that count: rr__run_method */
+    if (actor) rr__drop(cx, actor);
 }
 
 static void rr__message_begun(rr__context *cx, rr__object *message) {

@@ -105,6 +105,12 @@ static void rr__pending_end(rr__context *cx, rr__object *o) {
     rr__ops_of(o)->begun(cx, o);
 }
 
+/* The actor that a message counts, which who ends the message gives back after that; NULL: it is no
+   message, or its runner owes the count (rr__run_method). */
+static RR__INLINE rr__object *rr__actor_of(const rr__object *o) {
+    return o->kind == RR__METHOD ? o->extra.actor : NULL;
+}
+
 /* Gives up what a decided task or message has, but for its counts. */
 static void rr__task_give_up(rr__context *cx, rr__object *o) {
     if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
@@ -128,7 +134,7 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
     }
     if ((rr__load_relaxed(&o->flags) & RR__IS_TOLD) && error->status != RR_ERR_ACTOR_DEAD)
         rr__log_again(cx->runtime, RR__LINE_TOLD, RR_LOG_WARN, rr__error_message_of(error));
-    rr__object *actor = o->kind == RR__METHOD ? o->extra.actor : NULL;
+    rr__object *actor = rr__actor_of(o);
     o->data.error = error, o->place = RR__IN_SLOT;
     rr__complete(cx, o, RR__FAILED);
     if (actor) rr__drop(cx, actor);

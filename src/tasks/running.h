@@ -195,7 +195,7 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
         if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_make(cx, task, recipe);
     }
     rr__count(cx, RR__FINISHED);
-    rr__object *actor = task->kind == RR__METHOD ? task->extra.actor : NULL;
+    rr__object *actor = rr__actor_of(task);
     rr__complete(cx, task, RR__READY);
     if (actor) rr__drop(cx, actor);
 }
