@@ -32,7 +32,7 @@ present() {
     musl-tools) have musl-gcc ;;
     libstb-dev) has_stb ;;
     clang-sanitizers) links clang -fsanitize=address && links clang -fsanitize=thread ;;
-    *) have "$1" || dpkg -s "$1" >/dev/null 2>&1 ;;
+    *) have "$1" || dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q ' installed$' ;;
     esac
 }
 
