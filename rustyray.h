@@ -159,9 +159,10 @@ THREADS AND BLOCKING
   rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; with rr_config.store_bytes
   all that makes or reads values, for room or for a file; nothing else. Waiting
   inside a body is always allowed, to any depth: the waiter runs what it waits for, or what that
-  waits for, itself if nobody has begun it; if it must sleep, another thread takes over its worker's
-  role, up to rr_config.max_threads. A wait with a time limit runs nothing itself. If tasks wait for
-  each other in a ring, the waits in it return RR_ERR_DEADLOCK, and rr_error_message names the ring.
+  waits for, itself if nobody has begun it, of an actor no message behind the one that is needed; if
+  it must sleep, another thread takes over its worker's role, up to rr_config.max_threads. A wait
+  with a time limit runs nothing itself. If tasks wait for each other in a ring, the waits in it
+  return RR_ERR_DEADLOCK, and rr_error_message names the ring.
   Wait for things that only other programs or threads of yours bring about (a socket, rr_create
   without rr_seal) and no ring is seen: that is yours.
 
@@ -311,7 +312,9 @@ INTERNALS (in short; the rules that are named stand at the parts)
 
   Actors (actors/mailbox, A1 to A4; actors/crew, C1 and C2). The mailbox is one word in the slot: a
   stack of messages that the runner takes whole and reverses, or the mark IDLE, whose change
-  schedules the actor. Messages behind one that waits for an argument queue in the sender's lane.
+  schedules the actor. Messages behind one that waits for an argument queue in the sender's lane. A
+  waiter that runs an actor on its own stack stops behind the message that it needs: those after
+  that may wait for the waiter, which cannot go on below them.
 
   Cancelling (tasks/cancelling) sets a flag in the task's word, by which the outcome is decided, and
   wakes who waits; whoever has the task finds the flag with its next change of the state. Priorities

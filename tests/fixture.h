@@ -105,6 +105,10 @@ static inline bool actors_settle_at(uint64_t wanted) {
                 (unsigned long long)wanted);
     return s.actors_live == wanted;
 }
+/* Waits until so many roles sleep: of a pool at rest all of them. */
+static inline void roles_sleep(rr_runtime *runtime, uint32_t roles) {
+    while (RR__SLEEPING(rr__load_seq_cst(&runtime->idle)) < roles) rr_sleep_ms(1);
+}
 static inline bool becomes(atomic_int *value, int wanted) {
     for (int i = 0; atomic_load(value) != wanted && i < 10000; i++) rr_sleep_ms(1);
     return atomic_load(value) == wanted;

@@ -658,8 +658,7 @@ static int child_of_fork(rr_ref r, rr_scope scope) {
    in them at the fork: there the pool is at rest then. */
 static void before_fork(void) {
 #ifdef SANITIZED
-    rr_runtime *rt = rr__load_acquire(&rr__default);
-    while (RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < 2) rr_sleep_ms(1);
+    roles_sleep(rr__load_acquire(&rr__default), 2);
 #endif
 }
 

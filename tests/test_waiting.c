@@ -603,7 +603,7 @@ TEST(what_is_queued_while_all_threads_wait_is_run_by_one_of_them) {
     START(&f, .workers = 2, .max_threads = 2);
     rr_ref gate = unsealed(8);
     rr_ref a = rr_call(gate_waiter, gate), b = rr_call(gate_waiter, gate);
-    while (RR__SLEEPING(rr__load_seq_cst(&f.runtime->idle)) < 2) rr_sleep_ms(1);
+    roles_sleep(f.runtime, 2);
     rr_ref opener = rr_call(gate_opener, gate);
     CHECK(gives(opener, 3) && gives(a, 1) && gives(b, 1));
     fixture_stop(&f);
