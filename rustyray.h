@@ -4047,6 +4047,7 @@ typedef struct rr__sleeper {
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
     rr__object *edge;  /* that the task's link is to; NULL: it has none */
+    bool sleeps;       /* or is about to, and looks at nothing any more */
     bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
     bool is_called;    /* it was */
     bool is_cancelled; /* the task was, meanwhile */
@@ -4142,7 +4143,7 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
             rr__cond_wait_for(&cx->wake, &cx->lock, left);
         }
     }
-    s->is_idle = false;
+    s->sleeps = s->is_idle = false;
     rr__unlock(&cx->lock);
 }
 
@@ -5932,8 +5933,9 @@ static bool rr__has_threads(rr__context *cx) {
            RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
 }
 
-/* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns
-   whether it was not already. */
+/* A thread from outside is about to run bodies: rr_shutdown must know before anything is claimed,
+   or it finds something that runs and nobody who runs it; and thieves may. Returns whether it was
+   not already. */
 static bool rr__serve_begin(rr__context *cx) {
     if (cx->is_worker || rr__load_relaxed(&cx->deque.is_served)) return false; /* its own */
     rr__store_seq_cst(&cx->deque.is_served, 1);
@@ -5951,20 +5953,19 @@ static void rr__serve_end(rr__context *cx, bool began) {
    which is below on the stack and cannot go on. */
 static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
-    bool began = rr__serve_begin(cx);
     if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
     rr__run(cx, claimed, by);
     if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
     rr__deque_trim(&cx->deque);
-    rr__serve_end(cx, began);
 }
 
 /* Runs the task that is waited for straight away, if nobody has begun it. */
 static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
-    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
-        return false;
-    rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
-    return true;
+    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx)) return false;
+    bool began = rr__serve_begin(cx), is_ours = rr__claim(o);
+    if (is_ours) rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
+    rr__serve_end(cx, began);
+    return is_ours;
 }
 
 static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
@@ -6035,7 +6036,7 @@ static void rr__sleeper_ready(rr__sleeper *s) {
     rr__context *cx = s->context;
     bool can_work = cx->is_worker && !s->has_limit && !rr__must_stop(cx) && rr__has_stack(cx);
     rr__lock(&cx->lock);
-    s->is_idle = can_work;
+    s->sleeps = true, s->is_idle = can_work;
     rr__unlock(&cx->lock);
 }
 
@@ -6111,7 +6112,9 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__sleeper_ready(s);
     rr__own_role_give();
     if (RR__UNLIKELY(s->edge && rr__is_left_alone(s))) {
-        s->is_too_deep = true;
+        rr__lock(&s->context->lock);
+        s->is_too_deep = true, s->sleeps = false;
+        rr__unlock(&s->context->lock);
         rr__own_role_take();
         return;
     }
@@ -6196,6 +6199,7 @@ static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
    sleep itself. */
 static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
     rr__context *cx = s->context;
+    bool began = rr__serve_begin(cx); /* before it claims anything */
     for (size_t at = wait->n; !s->is_ring && !s->is_too_deep && !s->is_cancelled;) {
         rr__node *edge = rr__wait_edge(wait, &at);
         if (!edge) break;
@@ -6217,6 +6221,7 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         rr__help(cx, claimed, &by, edge->object);
         rr__help_along(cx, edge->object);
     }
+    rr__serve_end(cx, began);
     s->edge_fired = false; /* no node is an edge any more */
     if (!s->is_ring && !s->is_too_deep && !s->is_cancelled)
         rr__sleeper_wait(s, -1); /* for those about to fire */
@@ -6348,7 +6353,8 @@ void rr_sleep_ms(int64_t milliseconds) {
 static bool rr__is_still(rr__context *cx) {
     rr__lock(&cx->lock);
     rr__sleeper *s = cx->sleeper;
-    bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
+    bool sleeps =
+        s && s->sleeps && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
     sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
     if (cx->is_worker) return sleeps || cx->is_parked || cx->serve;

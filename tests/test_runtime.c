@@ -587,6 +587,29 @@ TEST_ALONE(end_while_outside_threads_submit) {
     }
 }
 
+/* A machine that has more to do holds a thread up anywhere, also where it has claimed what it waits
+   for, and before it runs that: the end may not take it for one that does nothing. */
+static void hold_up(int signal) {
+    (void)signal;
+    nanosleep(&(struct timespec){.tv_nsec = 12000000}, NULL); /* longer than the end looks */
+}
+
+TEST_ALONE(end_while_outside_threads_are_held_up) {
+    struct sigaction before, action = {.sa_handler = hold_up};
+    sigaction(SIGUSR1, &action, &before);
+    for (int i = 0; i < 60; i++) {
+        CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
+        outside threads[4];
+        atomic_int worked = 0;
+        for (int k = 0; k < 4; k++) outside_start(&threads[k], NULL, submit_until_the_end, &worked);
+        while (atomic_load(&worked) < 100) rr_sleep_ms(1);
+        for (int k = 0; k < 4; k++) pthread_kill(threads[k].thread, SIGUSR1);
+        CHECK(rr_shutdown() == RR_OK);
+        for (int k = 0; k < 4; k++) outside_join(&threads[k]);
+    }
+    sigaction(SIGUSR1, &before, NULL);
+}
+
 static atomic_int runtime_may_end;
 REMOTE_FN(void, runtime_holds_up) {
     while (!runtime_may_end) rr_sleep_ms(1);

@@ -25,8 +25,9 @@ static bool rr__has_threads(rr__context *cx) {
            RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
 }
 
-/* A thread from outside is about to run bodies: rr_shutdown must know, and thieves may. Returns
-   whether it was not already. */
+/* A thread from outside is about to run bodies: rr_shutdown must know before anything is claimed,
+   or it finds something that runs and nobody who runs it; and thieves may. Returns whether it was
+   not already. */
 static bool rr__serve_begin(rr__context *cx) {
     if (cx->is_worker || rr__load_relaxed(&cx->deque.is_served)) return false; /* its own */
     rr__store_seq_cst(&cx->deque.is_served, 1);
@@ -44,20 +45,19 @@ static void rr__serve_end(rr__context *cx, bool began) {
    which is below on the stack and cannot go on. */
 static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
-    bool began = rr__serve_begin(cx);
     if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
     rr__run(cx, claimed, by);
     if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
     rr__deque_trim(&cx->deque);
-    rr__serve_end(cx, began);
 }
 
 /* Runs the task that is waited for straight away, if nobody has begun it. */
 static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
-    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx) || !rr__claim(o))
-        return false;
-    rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
-    return true;
+    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx)) return false;
+    bool began = rr__serve_begin(cx), is_ours = rr__claim(o);
+    if (is_ours) rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
+    rr__serve_end(cx, began);
+    return is_ours;
 }
 
 static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {

@@ -15,6 +15,7 @@ typedef struct rr__sleeper {
     bool edge_fired;    /* the object that the ring check looked at is complete */
     bool has_limit, is_too_deep;
     rr__object *edge;  /* that the task's link is to; NULL: it has none */
+    bool sleeps;       /* or is about to, and looks at nothing any more */
     bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
     bool is_called;    /* it was */
     bool is_cancelled; /* the task was, meanwhile */
@@ -110,7 +111,7 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
             rr__cond_wait_for(&cx->wake, &cx->lock, left);
         }
     }
-    s->is_idle = false;
+    s->sleeps = s->is_idle = false;
     rr__unlock(&cx->lock);
 }
 

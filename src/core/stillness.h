@@ -10,7 +10,8 @@
 static bool rr__is_still(rr__context *cx) {
     rr__lock(&cx->lock);
     rr__sleeper *s = cx->sleeper;
-    bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
+    bool sleeps =
+        s && s->sleeps && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
     rr__unlock(&cx->lock);
     sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
     if (cx->is_worker) return sleeps || cx->is_parked || cx->serve;

@@ -10,7 +10,7 @@ static void rr__sleeper_ready(rr__sleeper *s) {
     rr__context *cx = s->context;
     bool can_work = cx->is_worker && !s->has_limit && !rr__must_stop(cx) && rr__has_stack(cx);
     rr__lock(&cx->lock);
-    s->is_idle = can_work;
+    s->sleeps = true, s->is_idle = can_work;
     rr__unlock(&cx->lock);
 }
 
@@ -86,7 +86,9 @@ static void rr__sleep_free(rr__sleeper *s, double deadline) {
     rr__sleeper_ready(s);
     rr__own_role_give();
     if (RR__UNLIKELY(s->edge && rr__is_left_alone(s))) {
-        s->is_too_deep = true;
+        rr__lock(&s->context->lock);
+        s->is_too_deep = true, s->sleeps = false;
+        rr__unlock(&s->context->lock);
         rr__own_role_take();
         return;
     }
@@ -171,6 +173,7 @@ static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
    sleep itself. */
 static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
     rr__context *cx = s->context;
+    bool began = rr__serve_begin(cx); /* before it claims anything */
     for (size_t at = wait->n; !s->is_ring && !s->is_too_deep && !s->is_cancelled;) {
         rr__node *edge = rr__wait_edge(wait, &at);
         if (!edge) break;
@@ -192,6 +195,7 @@ static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
         rr__help(cx, claimed, &by, edge->object);
         rr__help_along(cx, edge->object);
     }
+    rr__serve_end(cx, began);
     s->edge_fired = false; /* no node is an edge any more */
     if (!s->is_ring && !s->is_too_deep && !s->is_cancelled)
         rr__sleeper_wait(s, -1); /* for those about to fire */
