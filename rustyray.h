@@ -9376,7 +9376,9 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
         rr__error_after(cx->runtime, message, rr__error_share(death), "%s: its actor %s: ", times,
                         is_refused ? "could not be made" : "is dead");
     bool is_static = rr__load_relaxed(&error->count) == 0;
-    if (!is_static && !is_refused) error->status = RR_ERR_ACTOR_DEAD;
+    /* From outside it came too late, as all calls that meet the end of the runtime. */
+    bool is_late = death->status == RR_ERR_NOT_RUNNING && !rr__info_of(message);
+    if (!is_static && !is_refused && !is_late) error->status = RR_ERR_ACTOR_DEAD;
     return error;
 }
 
@@ -9864,6 +9866,7 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     rr__error *death = rr__load_acquire(&a->death);
     rr_exit *end = watch->data.block;
     end->status = death ? death->status : RR_OK;
+    if (end->status == RR_ERR_NOT_RUNNING) end->status = RR_ERR_ACTOR_DEAD; /* of the shutdown */
     end->restarts = a->care ? a->care->restarts : 0;
     snprintf(end->reason, sizeof end->reason, "%s",
              death ? rr__error_message_of(death) : "its last handle was released");
@@ -11683,7 +11686,7 @@ static void rr__fail_space(rr__context *cx, rr__object *o) {
 static void rr__end_actor(rr__context *cx, rr__object *o) {
     if (o->kind != RR__CONSTRUCTOR || rr__has_failed(o)) return;
     rr__error *error =
-        rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "the runtime was shut down");
+        rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, NULL, "the runtime was shut down");
     if (rr__actor_doom(cx, o, error)) rr__actor_rouse(cx, o);
 }
 

@@ -43,6 +43,7 @@ static void rr__watch_end(rr__context *cx, rr__object *watch, rr__object *actor)
     rr__error *death = rr__load_acquire(&a->death);
     rr_exit *end = watch->data.block;
     end->status = death ? death->status : RR_OK;
+    if (end->status == RR_ERR_NOT_RUNNING) end->status = RR_ERR_ACTOR_DEAD; /* of the shutdown */
     end->restarts = a->care ? a->care->restarts : 0;
     snprintf(end->reason, sizeof end->reason, "%s",
              death ? rr__error_message_of(death) : "its last handle was released");

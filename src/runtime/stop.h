@@ -55,7 +55,7 @@ static void rr__fail_space(rr__context *cx, rr__object *o) {
 static void rr__end_actor(rr__context *cx, rr__object *o) {
     if (o->kind != RR__CONSTRUCTOR || rr__has_failed(o)) return;
     rr__error *error =
-        rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "the runtime was shut down");
+        rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, NULL, "the runtime was shut down");
     if (rr__actor_doom(cx, o, error)) rr__actor_rouse(cx, o);
 }
 
