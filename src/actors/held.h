@@ -185,7 +185,7 @@ static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
 /* All arguments of a message are there. */
 static void rr__actor_deliver(rr__context *cx, rr__object *message) {
     if (!rr__is_held(message)) rr__message_post(cx, message);
-    else if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
+    else if (rr__lane_step(cx, message, false)) rr__ring_check(cx, message); /* rule W2 */
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,

@@ -24,7 +24,8 @@ typedef struct rr__actor rr__actor;
 typedef struct rr__parts rr__parts;
 typedef struct rr__control rr__control;
 
-enum { RR__KINDS = RR__STREAM + 1 };
+/* What stands for a fiber in queues and links, see core/fibers.h. */
+enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -89,10 +90,9 @@ struct rr__object {
     info; /* pending: the task that made it, see rr__parent_of; READY: bytes of
                                   the value, if that is not in the slot; FAILED: a link */
     union {
-        void *block;         /* READY, unless the value is in the slot */
-        rr__error *error;    /* FAILED */
-        rr__context *runner; /* RUNNING: who sleeps, if its body does */
-        rr__hold *hold;      /* WAITING: of a message in a lane; shard lock */
+        void *block;      /* READY, unless the value is in the slot */
+        rr__error *error; /* FAILED */
+        rr__hold *hold;   /* WAITING: of a message in a lane; shard lock */
     } data;
     union {
         rr__object *actor;    /* of a message: counted by it; NULL when it has run */
@@ -223,7 +223,7 @@ static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
     return false;
 }
 
-/* The one arbiter of who runs a task or an actor. */
+/* The one arbiter of who runs a task or an actor, or goes on with a fiber. */
 static RR__INLINE bool rr__claim(rr__object *o) { return rr__take_from(o, RR__QUEUED); }
 
 /* Takes an unsealed object for its end (rule R1). */

@@ -33,10 +33,10 @@ static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
    Counted before the state tells it. *has_begun: it may have called others. */
 static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_begun) {
     rr_runtime *rt = cx->runtime;
-    rr__add_seq_cst(&rt->tasks->cancels_begun, (uint64_t)1);
+    rr__stray_begins(rt);
     enum rr__state state = rr__decide_word(o, flag);
     if (state == RR__READY) {
-        rr__cancel_is_over(rt);
+        rr__stray_is_over(rt);
         return false;
     }
     rr__count(cx, RR__ERRORS);
@@ -48,7 +48,7 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
         is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
                   rr__turn_revoke(rt, o->extra.control);
     *has_begun = state == RR__RUNNING || was_tried;
-    if (state == RR__RUNNING) rr__body_wake(rt, o);
+    if (state == RR__RUNNING) rr__body_wake(cx, o);
     else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
     else rr__ops_of(o)->decided(cx, o);
     rr__signal_if_stopping(rt);
