@@ -1771,7 +1771,8 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 // >>base/threads
 
 /* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
-   follow C11 threads on glibc, and where <threads.h> is missing; clocks and sleeps. */
+   follow C11 threads on glibc, where <threads.h> is missing, and for waits on the monotonic clock;
+   clocks and sleeps. */
 
 #if !defined(RUSTYRAY_USE_PTHREADS) && (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) ||    \
                                         defined(__APPLE__) || defined(__MINGW32__))
@@ -1815,16 +1816,23 @@ static double rr__deadline(int64_t milliseconds) {
     return milliseconds < 0 ? -1.0 : rr_now() + (double)milliseconds * 1e-3;
 }
 
-#ifdef RUSTYRAY_USE_PTHREADS
+/* ---- locks ----
+   A limit must not follow the wall clock, which may be set: so where a condition can wait on the
+   monotonic clock, which C11's cannot, it does. */
+
+#if RR__UNIX && defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#define RR__MONOTONIC 1
+#else
+#define RR__MONOTONIC 0
+#endif
+
+#if RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
 typedef pthread_mutex_t rr__mutex;
 typedef pthread_cond_t rr__cond;
-typedef pthread_t rr__thread_id;
-#define RR__THREAD_RESULT void *
-#define RR__THREAD_DONE NULL
-#if defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#if RR__MONOTONIC
 #define RR__WAIT_ATTRIBUTES(a) pthread_condattr_setclock((a), CLOCK_MONOTONIC)
 #define RR__WAIT_NOW(t) clock_gettime(CLOCK_MONOTONIC, (t))
-#else /* the wall clock, as with C11 threads, see below */
+#else /* the wall clock: the caller looks at rr_now again, so no result is wrong, but late */
 #define RR__WAIT_ATTRIBUTES(a) ((void)(a))
 #define RR__WAIT_NOW(t) timespec_get((t), TIME_UTC)
 #endif
@@ -1851,6 +1859,33 @@ static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
 }
+#else
+#include <threads.h>
+typedef mtx_t rr__mutex;
+typedef cnd_t rr__cond;
+static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
+static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
+static void rr__lock(rr__mutex *m) { mtx_lock(m); }
+static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
+static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
+static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) { /* the wall clock */
+    struct timespec now, t;
+    timespec_get(&now, TIME_UTC);
+    t = rr__later(now, seconds);
+    cnd_timedwait(c, m, &t);
+}
+#endif
+
+/* ---- threads ---- */
+
+#ifdef RUSTYRAY_USE_PTHREADS
+typedef pthread_t rr__thread_id;
+#define RR__THREAD_RESULT void *
+#define RR__THREAD_DONE NULL
 static bool rr__thread_create(rr__thread_id *id, void *(*run)(void *), void *arg) {
     return pthread_create(id, NULL, run, arg) == 0;
 }
@@ -1865,30 +1900,9 @@ static pthread_key_t rr__exit_key;
 #define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
 #else
 #include <threads.h>
-typedef mtx_t rr__mutex;
-typedef cnd_t rr__cond;
 typedef thrd_t rr__thread_id;
 #define RR__THREAD_RESULT int
 #define RR__THREAD_DONE 0
-
-static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
-static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
-static void rr__lock(rr__mutex *m) { mtx_lock(m); }
-static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
-static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
-static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
-static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
-static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
-static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
-/* C11 waits on the wall clock; the caller looks at rr_now again, so a clock that is
-   set while it sleeps makes one wait longer or shorter and no result wrong. */
-static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
-    struct timespec now, t;
-    timespec_get(&now, TIME_UTC);
-    t = rr__later(now, seconds);
-
-    cnd_timedwait(c, m, &t);
-}
 static bool rr__thread_create(rr__thread_id *id, int (*run)(void *), void *arg) {
     return thrd_create(id, run, arg) == thrd_success;
 }
@@ -2149,7 +2163,7 @@ static void rr__stack_prepare(rr__stack *s) {
 __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
     "rr__stack_jump") ".cfi_startproc\n"
                       "hint #34\n" /* bti c */
-                      "sub sp, sp, #160\n"
+                      "sub sp, sp, #176\n"
                       "stp x19, x20, [sp]\n"
                       "stp x21, x22, [sp, #16]\n"
                       "stp x23, x24, [sp, #32]\n"
@@ -2160,6 +2174,8 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                       "stp d10, d11, [sp, #112]\n"
                       "stp d12, d13, [sp, #128]\n"
                       "stp d14, d15, [sp, #144]\n"
+                      "mrs x3, fpcr\n" /* how floating point rounds */
+                      "str x3, [sp, #160]\n"
                       "mov x2, sp\n"
                       "str x2, [x0]\n"
                       "mov sp, x1\n"
@@ -2173,7 +2189,11 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                       "ldp d10, d11, [sp, #112]\n"
                       "ldp d12, d13, [sp, #128]\n"
                       "ldp d14, d15, [sp, #144]\n"
-                      "add sp, sp, #160\n"
+                      "ldr x4, [sp, #160]\n"
+                      "cmp x3, x4\n"
+                      "b.eq 1f\n"
+                      "msr fpcr, x4\n"
+                      "1: add sp, sp, #176\n"
                       "ret\n"
                       ".cfi_endproc\n"
                       ".p2align 4\n" RR__ASM_BEGIN("rr__stack_begin") ".cfi_startproc\n"
@@ -2184,8 +2204,8 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                                                                       ".cfi_endproc\n");
 
 static void rr__stack_prepare(rr__stack *s) {
-    uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64 - 160);
-    memset(top, 0, 160 + 64);
+    uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64 - 176);
+    memset(top, 0, 176 + 64);
     top[0] = (uint64_t)(uintptr_t)s->arg, top[1] = (uint64_t)(uintptr_t)s->run;
     top[11] = (uint64_t)(uintptr_t)rr__stack_begin; /* x30 */
     s->at = top;
@@ -5774,6 +5794,18 @@ static RR__NOINLINE void rr__fibers_return(rr__context *cx) {
     rr__unlock(&rt->fibers_lock);
 }
 
+/* All of them, of a thread that leaves. */
+static void rr__fibers_let_go(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    for (rr__fiber *fiber; (fiber = cx->idle); cx->idle_count--) {
+        cx->idle = fiber->next;
+        fiber->next = rt->fibers_idle, rt->fibers_idle = fiber;
+        (void)rr__add_relaxed(&rt->fibers_idle_count, 1); /* a hint */
+    }
+    rr__unlock(&rt->fibers_lock);
+}
+
 static void rr__fiber_give(rr__context *cx, rr__fiber *fiber) {
     fiber->next = cx->idle, cx->idle = fiber;
     if (++cx->idle_count == RR__IDLE_FIBERS) rr__fibers_return(cx);
@@ -6876,8 +6908,8 @@ static RR__INLINE rr__object *rr__next_task(rr__context *cx) {
    context then joins it under the lock. */
 static void rr__worker_leave(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__local *self = rr__self();
-    rr__above.thread_ends(self);
+    rr__fibers_let_go(cx);
+    rr__above.thread_ends(rr__self());
     rr__lock(&rt->lock);
     cx->listed = rt->rested, rt->rested = cx;
     rr__unlock(&rt->lock);
@@ -12179,6 +12211,7 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
     }
     if (cx->tasks->lanes) rr__lanes_abandon(cx, cx->tasks->lanes);
     cx->tasks->lanes = NULL;
+    rr__fibers_let_go(cx);
     rr__context **at = &self->attached;
     while (*at != cx) at = &(*at)->sibling;
     *at = cx->sibling;

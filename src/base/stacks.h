@@ -190,7 +190,7 @@ static void rr__stack_prepare(rr__stack *s) {
 __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
     "rr__stack_jump") ".cfi_startproc\n"
                       "hint #34\n" /* bti c */
-                      "sub sp, sp, #160\n"
+                      "sub sp, sp, #176\n"
                       "stp x19, x20, [sp]\n"
                       "stp x21, x22, [sp, #16]\n"
                       "stp x23, x24, [sp, #32]\n"
@@ -201,6 +201,8 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                       "stp d10, d11, [sp, #112]\n"
                       "stp d12, d13, [sp, #128]\n"
                       "stp d14, d15, [sp, #144]\n"
+                      "mrs x3, fpcr\n" /* how floating point rounds */
+                      "str x3, [sp, #160]\n"
                       "mov x2, sp\n"
                       "str x2, [x0]\n"
                       "mov sp, x1\n"
@@ -214,7 +216,11 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                       "ldp d10, d11, [sp, #112]\n"
                       "ldp d12, d13, [sp, #128]\n"
                       "ldp d14, d15, [sp, #144]\n"
-                      "add sp, sp, #160\n"
+                      "ldr x4, [sp, #160]\n"
+                      "cmp x3, x4\n"
+                      "b.eq 1f\n"
+                      "msr fpcr, x4\n"
+                      "1: add sp, sp, #176\n"
                       "ret\n"
                       ".cfi_endproc\n"
                       ".p2align 4\n" RR__ASM_BEGIN("rr__stack_begin") ".cfi_startproc\n"
@@ -225,8 +231,8 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                                                                       ".cfi_endproc\n");
 
 static void rr__stack_prepare(rr__stack *s) {
-    uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64 - 160);
-    memset(top, 0, 160 + 64);
+    uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64 - 176);
+    memset(top, 0, 176 + 64);
     top[0] = (uint64_t)(uintptr_t)s->arg, top[1] = (uint64_t)(uintptr_t)s->run;
     top[11] = (uint64_t)(uintptr_t)rr__stack_begin; /* x30 */
     s->at = top;

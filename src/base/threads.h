@@ -1,5 +1,6 @@
 /* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
-   follow C11 threads on glibc, and where <threads.h> is missing; clocks and sleeps. */
+   follow C11 threads on glibc, where <threads.h> is missing, and for waits on the monotonic clock;
+   clocks and sleeps. */
 #pragma once
 #include "atomics.h"
 
@@ -45,16 +46,23 @@ static double rr__deadline(int64_t milliseconds) {
     return milliseconds < 0 ? -1.0 : rr_now() + (double)milliseconds * 1e-3;
 }
 
-#ifdef RUSTYRAY_USE_PTHREADS
+/* ---- locks ----
+   A limit must not follow the wall clock, which may be set: so where a condition can wait on the
+   monotonic clock, which C11's cannot, it does. */
+
+#if RR__UNIX && defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#define RR__MONOTONIC 1
+#else
+#define RR__MONOTONIC 0
+#endif
+
+#if RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
 typedef pthread_mutex_t rr__mutex;
 typedef pthread_cond_t rr__cond;
-typedef pthread_t rr__thread_id;
-#define RR__THREAD_RESULT void *
-#define RR__THREAD_DONE NULL
-#if defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#if RR__MONOTONIC
 #define RR__WAIT_ATTRIBUTES(a) pthread_condattr_setclock((a), CLOCK_MONOTONIC)
 #define RR__WAIT_NOW(t) clock_gettime(CLOCK_MONOTONIC, (t))
-#else /* the wall clock, as with C11 threads, see below */
+#else /* the wall clock: the caller looks at rr_now again, so no result is wrong, but late */
 #define RR__WAIT_ATTRIBUTES(a) ((void)(a))
 #define RR__WAIT_NOW(t) timespec_get((t), TIME_UTC)
 #endif
@@ -81,6 +89,33 @@ static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
 }
+#else
+#include <threads.h>
+typedef mtx_t rr__mutex;
+typedef cnd_t rr__cond;
+static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
+static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
+static void rr__lock(rr__mutex *m) { mtx_lock(m); }
+static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
+static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
+static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) { /* the wall clock */
+    struct timespec now, t;
+    timespec_get(&now, TIME_UTC);
+    t = rr__later(now, seconds);
+    cnd_timedwait(c, m, &t);
+}
+#endif
+
+/* ---- threads ---- */
+
+#ifdef RUSTYRAY_USE_PTHREADS
+typedef pthread_t rr__thread_id;
+#define RR__THREAD_RESULT void *
+#define RR__THREAD_DONE NULL
 static bool rr__thread_create(rr__thread_id *id, void *(*run)(void *), void *arg) {
     return pthread_create(id, NULL, run, arg) == 0;
 }
@@ -95,30 +130,9 @@ static pthread_key_t rr__exit_key;
 #define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
 #else
 #include <threads.h>
-typedef mtx_t rr__mutex;
-typedef cnd_t rr__cond;
 typedef thrd_t rr__thread_id;
 #define RR__THREAD_RESULT int
 #define RR__THREAD_DONE 0
-
-static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
-static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
-static void rr__lock(rr__mutex *m) { mtx_lock(m); }
-static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
-static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
-static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
-static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
-static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
-static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
-/* C11 waits on the wall clock; the caller looks at rr_now again, so a clock that is
-   set while it sleeps makes one wait longer or shorter and no result wrong. */
-static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
-    struct timespec now, t;
-    timespec_get(&now, TIME_UTC);
-    t = rr__later(now, seconds);
-
-    cnd_timedwait(c, m, &t);
-}
 static bool rr__thread_create(rr__thread_id *id, int (*run)(void *), void *arg) {
     return thrd_create(id, run, arg) == thrd_success;
 }

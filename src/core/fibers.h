@@ -149,6 +149,18 @@ static RR__NOINLINE void rr__fibers_return(rr__context *cx) {
     rr__unlock(&rt->fibers_lock);
 }
 
+/* All of them, of a thread that leaves. */
+static void rr__fibers_let_go(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    for (rr__fiber *fiber; (fiber = cx->idle); cx->idle_count--) {
+        cx->idle = fiber->next;
+        fiber->next = rt->fibers_idle, rt->fibers_idle = fiber;
+        (void)rr__add_relaxed(&rt->fibers_idle_count, 1); /* a hint */
+    }
+    rr__unlock(&rt->fibers_lock);
+}
+
 static void rr__fiber_give(rr__context *cx, rr__fiber *fiber) {
     fiber->next = cx->idle, cx->idle = fiber;
     if (++cx->idle_count == RR__IDLE_FIBERS) rr__fibers_return(cx);

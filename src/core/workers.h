@@ -217,8 +217,8 @@ static RR__INLINE rr__object *rr__next_task(rr__context *cx) {
    context then joins it under the lock. */
 static void rr__worker_leave(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__local *self = rr__self();
-    rr__above.thread_ends(self);
+    rr__fibers_let_go(cx);
+    rr__above.thread_ends(rr__self());
     rr__lock(&rt->lock);
     cx->listed = rt->rested, rt->rested = cx;
     rr__unlock(&rt->lock);

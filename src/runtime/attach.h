@@ -35,6 +35,7 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
     }
     if (cx->tasks->lanes) rr__lanes_abandon(cx, cx->tasks->lanes);
     cx->tasks->lanes = NULL;
+    rr__fibers_let_go(cx);
     rr__context **at = &self->attached;
     while (*at != cx) at = &(*at)->sibling;
     *at = cx->sibling;
