@@ -21,8 +21,8 @@ struct rr__sleeper {
     bool is_patient;   /* its limit is no time that anybody set: it looks again */
     bool is_cancelled; /* the task was, meanwhile */
     bool is_ring;      /* a ring was found; its description is in `ring` */
-    bool may_starve;   /* it may end for want of memory, */
-    bool is_starved;   /* for the stack of what goes on meanwhile, or a timer: it has */
+    bool may_starve;   /* it may end for want of memory */
+    bool is_starved;   /* for the stack of what goes on meanwhile: it has */
     char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
     size_t *order;     /* indices in order of completion; may be NULL */
     rr__sleeper *next; /* in a line: who waits for a sign */
@@ -169,8 +169,19 @@ static void rr__sleep_timer_unset(rr__sleeper *s) {
     rr__unlock(&rt->timers->lock);
 }
 
-/* Without memory for another stack, or a timer: the wait fails, or, if it may not, the thread
-   waits, and nobody goes on meanwhile. */
+/* Without a timer, for which there is no memory or no thread: lets others run, and looks again. */
+static void rr__fiber_looks(rr__sleeper *s, double deadline) {
+    rr__local *self = s->self;
+    while (!rr__sleeper_is_over(s) && rr_now() < deadline) {
+        rr__context *cx = self->carrier;
+        bool can_go = cx->is_worker && rr__has_work(cx->runtime) && rr__fiber_ready_to_go(cx);
+        if (can_go) rr__fiber_yield(self);
+        else rr__sleep(1e-4);
+    }
+}
+
+/* Without memory for another stack: the wait fails, or, if it may not, the thread waits, and nobody
+   goes on meanwhile. */
 static void rr__fiber_starves(rr__sleeper *s, double deadline) {
     s->is_starved = s->may_starve; /* nobody else writes it */
     while (!rr__sleeper_is_over(s) && (!s->has_limit || rr_now() < deadline)) rr__sleep(1e-4);
@@ -187,7 +198,7 @@ static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
     rr__local *self = s->self;
     rr__fiber *fiber = self->fiber;
     if (!rr__sleep_timer_set(s, deadline)) {
-        rr__fiber_starves(s, deadline);
+        rr__fiber_looks(s, deadline);
         return;
     }
     for (;;) {
