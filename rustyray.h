@@ -7277,8 +7277,9 @@ typedef struct rr__file rr__file;
           E6  A task takes its arguments and the room for its result together or not at all; one at
               a time (loader) keeps what it has while it waits for the rest. Else two would wait,
               each with what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of them gives up: when nobody
-              runs, and all who wait have looked since the last of room_events. */
+          E7  Bodies can still do that with what they make. Then one of them gives up: when all
+              bodies that have values wait for room and have looked since the last of room_events,
+              or all who wait have, and nobody runs. */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
@@ -7981,7 +7982,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
 /* Who waits for room, in a list of all that do. */
 typedef struct rr__patience {
     struct rr__patience *next, *previous; /* under the store's lock, as the next */
-    bool has_slept;
+    bool is_user, has_slept; /* a body that has values in use; it did not get room at once */
     uint64_t looked; /* room_events before the last look of one that sleeps now; UINT64_MAX: none */
     size_t bytes;    /* that it wants; 0: its turn */
     uint64_t seen;   /* room_events before the last look */
@@ -7990,7 +7991,9 @@ typedef struct rr__patience {
     double length;   /* of the last sleep */
 } rr__patience;
 
-static void rr__patience_begin(rr_runtime *rt, rr__patience *p) {
+static void rr__patience_begin(rr__context *cx, rr__patience *p) {
+    rr_runtime *rt = cx->runtime;
+    p->is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
     rr__lock(&rt->store->lock);
     p->looked = UINT64_MAX, p->previous = NULL, p->next = rt->store->patient;
     if (p->next) p->next->previous = p;
@@ -8010,21 +8013,43 @@ static void rr__patience_looked(rr_runtime *rt, rr__patience *p, uint64_t looked
     rr__unlock(&rt->store->lock);
 }
 
-/* Nothing has changed since the last look, nobody runs, and who else waits for room has seen it. */
-static bool rr__all_wait_for_room(rr__context *self, rr__patience *mine, bool may_have_work) {
-    rr_runtime *rt = self->runtime;
-    bool is_still = rr__load_seq_cst(&rt->store->room_events) == mine->seen;
-    is_still = is_still && (may_have_work || !rr__has_work(rt));
+/* How many of those who wait have seen what this one has, and slept on it; bodies with values among
+   them to *users. */
+static bool rr__all_have_looked(rr_runtime *rt, const rr__patience *mine, int *users) {
+    bool all = true;
+    *users = 0;
     rr__lock(&rt->store->lock);
-    for (rr__patience *p = rt->store->patient; p && is_still; p = p->next)
-        is_still = p == mine || p->looked == mine->seen;
+    for (rr__patience *p = rt->store->patient; p; p = p->next) {
+        bool has_looked = p == mine || p->looked == mine->seen;
+        all = all && has_looked;
+        *users += has_looked && p->is_user;
+    }
     rr__unlock(&rt->store->lock);
+    return all;
+}
+
+/* Nobody carries anything, nothing is queued, and no timer is set. */
+static bool rr__nobody_else_runs(rr__context *self, bool may_have_work) {
+    rr_runtime *rt = self->runtime;
+    bool is_still = may_have_work || !rr__has_work(rt);
     rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
         is_still = cx == self || rr__is_still(cx);
     rr__unlock(&rt->lock);
-    return is_still && !rr__has_timers(rt) && !rr__others_copy(self) &&
-           !rr__load_seq_cst(&rt->store->has_census);
+    return is_still && !rr__has_timers(rt);
+}
+
+/* Nothing has changed since the last look, and who could give room waits for it: all bodies that
+   have values, whatever else goes on; or some of them for something else, and nobody runs who could
+   bring that about. */
+static bool rr__all_wait_for_room(rr__context *self, rr__patience *mine, bool may_have_work) {
+    rr_runtime *rt = self->runtime;
+    int users;
+    if (rr__load_seq_cst(&rt->store->room_events) != mine->seen) return false;
+    bool all = rr__all_have_looked(rt, mine, &users);
+    if (rr__others_copy(self) || rr__load_seq_cst(&rt->store->has_census)) return false;
+    if (users == rr__load_seq_cst(&rt->store->users)) return true;
+    return all && rr__nobody_else_runs(self, may_have_work);
 }
 
 /* All those that could give room wait, too. One of them gives up, and the others see what comes of
@@ -8078,7 +8103,7 @@ static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {.bytes = bytes};
     rr__local *self = rr__self();
     rr_runtime *rt = cx->runtime;
-    rr__patience_begin(rt, &patience);
+    rr__patience_begin(cx, &patience);
     rr_status status;
     for (;;) {
         rr__room_look(cx, &patience);
@@ -8105,7 +8130,7 @@ static rr_status rr__loader_begin(rr__context *cx) {
     rr__local *self = rr__self();
     rr_runtime *rt = cx->runtime;
     rr_status status = RR_OK;
-    rr__patience_begin(rt, &patience);
+    rr__patience_begin(cx, &patience);
     for (rr__local *none = NULL; status == RR_OK; none = NULL) {
         rr__room_look(cx, &patience);
         if (rr__cas_seq_cst(&rt->store->loader, &none, self)) break;

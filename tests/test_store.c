@@ -417,6 +417,48 @@ TEST(arguments_and_struct_results_that_fit_one_task_at_a_time) {
     for (int workers = 1; workers <= 4; workers++) struct_results_one_by_one(workers);
 }
 
+/* Two bodies, each with what the other lacks, while something runs that has nothing of it. */
+static atomic_int takers, unrelated_ends;
+REMOTE_FN(int, store_taker, size_t, n) {
+    void *room, *more;
+    rr_ref first = rr_create(n, &room);
+    takers++;
+    while (takers < 2) nap();
+    rr_ref second = rr_create(n, &more);
+    if (room) rr_seal(first);
+    if (more) rr_seal(second);
+    return more != NULL;
+}
+REMOTE_FN(int, store_unrelated, int, how) {
+    while (!unrelated_ends) {
+        if (how == 1) rr_sleep_ms(5);
+        else nap();
+    }
+    return 0;
+}
+REMOTE_FN(int, store_tries_again, int, x) { return rr_fail(1, "as it should"), x; }
+TEST_ALONE(room_that_bodies_hold_while_something_unrelated_runs) {
+    for (int how = 0; how < 4; how++) {
+        fixture f;
+        int got[2] = {0, 0};
+        START(&f, .workers = 3, .store_bytes = 80000);
+        takers = unrelated_ends = 0;
+        rr_ref other = how == 2 ? rr_call_with(RR_OPTIONS(.blocking = true), store_unrelated, how)
+                       : how == 3
+                           ? rr_call_with(RR_OPTIONS(.max_retries = 1, .retry_delay_ms = 60000),
+                                          store_tries_again, how)
+                           : rr_call(store_unrelated, how);
+        rr_ref both[2] = {rr_call(store_taker, (size_t)30000), rr_call(store_taker, (size_t)30000)};
+        CHECK(rr_wait(both, 2, 2, LIMIT * 1000, NULL) == 2);
+        CHECK(rr_get(int, both[0], &got[0]) == RR_OK && rr_get(int, both[1], &got[1]) == RR_OK);
+        CHECK(got[0] + got[1] >= 1); /* one gave up, and the other went on */
+        unrelated_ends = 1;
+        if (how == 3) rr_cancel(other);
+        rr_release(other), rr_release(both[0]), rr_release(both[1]);
+        fixture_stop(&f);
+    }
+}
+
 TEST_SCOPE(full_of_pinned_objects_fails_at_once, .workers = 2, .store_bytes = MIB) {
     rr_ref pinned = put(300 * KIB, 1), viewed = put(300 * KIB, 2);
     CHECK(rr_pin(pinned) == RR_OK);

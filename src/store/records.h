@@ -23,8 +23,9 @@ typedef struct rr__file rr__file;
           E6  A task takes its arguments and the room for its result together or not at all; one at
               a time (loader) keeps what it has while it waits for the rest. Else two would wait,
               each with what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of them gives up: when nobody
-              runs, and all who wait have looked since the last of room_events. */
+          E7  Bodies can still do that with what they make. Then one of them gives up: when all
+              bodies that have values wait for room and have looked since the last of room_events,
+              or all who wait have, and nobody runs. */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
