@@ -1725,6 +1725,7 @@ static void rr__log(const rr_config *config, rr_log_level level, const char *for
 #define rr__sub_acq_rel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
 #define rr__sub_seq_cst(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
 #define rr__or_seq_cst(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define rr__and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 #define rr__swap_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
 #define rr__cas_seq_cst(p, expected, v)                                                            \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,            \
@@ -1755,6 +1756,7 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 #define rr__sub_acq_rel(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
 #define rr__sub_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
 #define rr__or_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) |= rr__new)
+#define rr__and_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) &= rr__new)
 #define rr__swap_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) = rr__new)
 #define rr__cas_seq_cst(p, expected, v)                                                            \
     ({                                                                                             \
@@ -2901,6 +2903,7 @@ enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
           bit  45     RR__IS_CANCELLED, bit 46 RR__IS_LATE: decided from outside, rule R4
           bit  47     RR__HAS_CONTROL: a task with options, in extra.control
           bits 48-55  kind of the value's type (enum rr__type_kind)
+          bit  56     RR__IS_RESTING, bit 57 RR__IS_BARE: rule R5
 
    States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
           WAITING  arguments are missing; a message lies in a mailbox; an actor is
@@ -2920,7 +2923,12 @@ enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
               flags while the task is pending, once, by which its outcome is decided: the state
               then becomes FAILED, and the flag stands for the error. The owner's next change of
               the state finds the flag, and then gives up what the task has: its arguments, and
-              the count of its own. */
+              the count of its own.
+          R5  A task that lies where nobody may look for a long time (in the list of an argument,
+              a lane, a mailbox) is RESTING: set by who puts it there, before that, and cleared by
+              who takes it out, before it looks at what the task has. Who decides one that rests,
+              or ends its actor, gives up what it has, but for its counts, at once, and leaves it
+              BARE: set in the same change in which it is seen to rest. So exactly one does. */
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
@@ -2998,6 +3006,8 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__HAS_CARE ((uint64_t)1 << 38)
 
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
+#define RR__IS_RESTING ((uint64_t)1 << 56)
+#define RR__IS_BARE ((uint64_t)1 << 57)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* The ends of lists of objects that hang on a word: nothing can be added any more. */
@@ -3068,6 +3078,30 @@ static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr
     } while (!rr__cas_seq_cst(&o->word, &word, word + RR__STATE(to) - RR__STATE(from)));
     return true;
 }
+
+/* The same of a message that is taken out of its mailbox to run (R5). */
+static RR__INLINE bool rr__try_begin(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    do {
+        if (RR__UNLIKELY(word & RR__IS_DECIDED)) return false;
+        next = (word & ~RR__IS_RESTING) + RR__STATE(RR__RUNNING) - RR__STATE(RR__WAITING);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    return true;
+}
+
+/* It is put where it rests. */
+static void rr__rest(rr__object *o) { (void)rr__or_seq_cst(&o->word, RR__IS_RESTING); }
+
+/* What it has is the caller's to give up, if it rests and nobody else's (R5). */
+static bool rr__make_bare(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    do {
+        if (!(word & RR__IS_RESTING) || (word & (RR__IS_BARE | RR__IS_DECIDED))) return false;
+    } while (!rr__cas_seq_cst(&o->word, &word, word | RR__IS_BARE));
+    return true;
+}
+
+static bool rr__is_bare(rr__object *o) { return (rr__load_seq_cst(&o->word) & RR__IS_BARE) != 0; }
 
 /* Takes what is in this state for the caller, who has it RUNNING then; once. */
 static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
@@ -4387,6 +4421,15 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 /* It was decided (rule R4) and is the caller's, who was about to do something with it. */
 static inline void rr__abandon(rr__context *cx, rr__object *o) { rr__ops_of(o)->abandon(cx, o); }
 
+/* Takes what rests out of where it lies. False: it was decided, or is bare, and is no longer the
+   caller's (R5). */
+static bool rr__pick_up(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__and_seq_cst(&o->word, ~RR__IS_RESTING);
+    if (RR__LIKELY(!(word & (RR__IS_DECIDED | RR__IS_BARE)))) return true;
+    rr__abandon(cx, o);
+    return false;
+}
+
 /* Runs what was claimed. `until`: an actor stops when this message of it is over; or NULL. */
 static inline void rr__run(rr__context *cx, rr__object *o, const rr__step *until) {
     rr__ops_of(o)->run(cx, o, until);
@@ -5697,7 +5740,7 @@ static rr__fiber *rr__linked_fiber(rr__object *link) {
     return (uintptr_t)link & 1 ? (rr__fiber *)(void *)((char *)link - 1) : NULL;
 }
 static RR__INLINE rr__object *rr__linked(rr__object *link) {
-    return (rr__object *)(void *)((char *)link - ((uintptr_t)link & 1));
+    return (rr__object *)((uintptr_t)link & ~(uintptr_t)1);
 }
 
 /* ---- making ---- */
@@ -6571,8 +6614,11 @@ static bool rr__depend(rr__object *task, rr__object *on) {
 static bool rr__proceed(rr__context *cx, rr__object *o) {
     const rr__ops *ops = rr__ops_of(o);
     rr__object *missing;
-    while ((missing = ops->missing(o)))
+    while ((missing = ops->missing(o))) {
+        rr__rest(o); /* R5 */
         if (rr__depend(o, missing)) return true;
+        if (!rr__pick_up(cx, o)) return false;
+    }
     if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
         rr__store_release(&o->waits_on, (rr__object *)NULL);
     ops->ready(cx, o);
@@ -6592,7 +6638,7 @@ static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
     for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
         next = task->next;
-        rr__advance(cx, task);
+        if (rr__pick_up(cx, task)) rr__advance(cx, task);
     }
 }
 
@@ -7216,11 +7262,16 @@ void rr_sleep_ms(int64_t milliseconds) {
    something? Asked by who waits for room, by rr_config.max_pending, and by rr_shutdown.
    Locks: one after the other those of the resources and the timers. */
 
-/* Does this thread carry nothing that runs? Services count what they do. Under the runtime's
-   lock. */
+/* Does this thread carry nothing that runs? Services count what they do. One from outside may run
+   a recipe on its own stack, and sleep in that. Under the runtime's lock. */
 static bool rr__is_still(rr__context *cx) {
     if (cx->is_worker) return cx->is_parked || cx->serve;
-    return !rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served);
+    if (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served)) return true;
+    rr__lock(&cx->parker.lock);
+    const rr__sleeper *s = cx->parker.sleeper;
+    bool sleeps = s && (!s->has_limit || s->is_patient) && !rr__sleeper_is_over_locked(s);
+    rr__unlock(&cx->parker.lock);
+    return sleeps;
 }
 
 /* Nothing runs and nothing is queued: what is pending waits for something else. */
@@ -8290,11 +8341,17 @@ static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool
     return i;
 }
 
-/* Waits while another one brings something back. The store's lock is given up meanwhile. */
+/* Waits while another one brings something back, which may wait for room itself: so one that copies
+   outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
+   up meanwhile. */
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
     rr__store *store = cx->runtime->store;
+    bool copies = cx->store->copies;
+    if (*what != while_is) return;
+    if (copies) rr__store_leave(cx);
     while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
+    if (copies) rr__store_touch(rr__here(cx));
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the
@@ -9201,11 +9258,16 @@ static RR__INLINE rr__object *rr__actor_of(const rr__object *o) {
 }
 
 /* Gives up what a decided task or message has, but for its counts. */
-static void rr__task_give_up(rr__context *cx, rr__object *o) {
+static void rr__task_strip(rr__context *cx, rr__object *o) {
     if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
     rr__pending_end(cx, o);
     rr__args_release(cx, o);
     rr__stray_is_over(cx->runtime);
+}
+
+/* The same for its owner, if nobody has (R5). */
+static void rr__task_give_up(rr__context *cx, rr__object *o) {
+    if (!rr__is_bare(o)) rr__task_strip(cx, o);
 }
 
 /* Ends a task, message or object with an error; takes over one count of it. The caller owns the
@@ -9233,10 +9295,10 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
 // >>tasks/cancelling
 
 /* Cancelling. Who cancels does not own the task: it sets a flag in the task's word, by which the
-   outcome is decided, and wakes who waits; whoever has the task (a list, a mailbox, a lane, a
-   timer, the thread that runs its body) finds the flag with its next change of the state and
-   gives up what the task has (rule R4 at struct rr__object). What is queued is claimed in the
-   same step. What a body has called is found by a look at all slots, in each of which the
+   outcome is decided, and wakes who waits; whoever has the task (a timer, the thread that runs
+   its body) finds the flag with its next change of the state and gives up what the task has
+   (rule R4 at struct rr__object). What is queued is claimed in the same step, and what a task has
+   that rests (in the list of an argument, a mailbox, a lane) is given up at once (R5). What a body has called is found by a look at all slots, in each of which the
    maker's number stands: so a call only notes that, and looks whether its maker was cancelled;
    cancelling costs some ns a slot.
    Locks: the timers' and the resources', one after the other. */
@@ -9247,15 +9309,16 @@ static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
     return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
 }
 
-/* Sets the flag of a pending task, and claims what is queued in the same step. Returns the state in
-   which it was, READY if it is too late. */
-static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
+/* Sets the flag of a pending task, and claims what is queued, and what one that rests has, in the
+   same step. Returns the state in which it was, READY if it is too late. */
+static enum rr__state rr__decide_word(rr__object *o, uint64_t flag, bool *is_bare) {
     uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
     enum rr__state state;
     do {
         state = rr__state_of(word);
         if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
-        next = word | flag;
+        *is_bare = (word & RR__IS_RESTING) && !(word & RR__IS_BARE); /* by us: R5 */
+        next = word | flag | (*is_bare ? RR__IS_BARE : 0);
         if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
     } while (!rr__cas_seq_cst(&o->word, &word, next));
     return state;
@@ -9266,7 +9329,8 @@ static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
 static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_begun) {
     rr_runtime *rt = cx->runtime;
     rr__stray_begins(rt);
-    enum rr__state state = rr__decide_word(o, flag);
+    bool is_bare = false;
+    enum rr__state state = rr__decide_word(o, flag, &is_bare);
     if (state == RR__READY) {
         rr__stray_is_over(rt);
         return false;
@@ -9276,6 +9340,7 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
     rr__notify(cx, o, word);
     bool was_tried = false, is_ours = false;
+    if (is_bare) rr__task_strip(cx, o);
     if (word & RR__HAS_CONTROL)
         is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
                   rr__turn_revoke(rt, o->extra.control);
@@ -10317,7 +10382,8 @@ struct rr__care {
     rr__error *crash;        /* of one of them; shard lock */
 };
 
-/* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
+/* Of a message that rests. True: the caller must schedule the actor (A2). *closed: it has ended, and
+   nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
     rr__object *head = rr__load_acquire(&actor->dependents);
     rr__store_release(&message->waits_on, actor); /* rule W1 */
@@ -10352,7 +10418,8 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
 static void rr__refuse_all(rr__context *cx, rr__object *actor, rr__object *message) {
     for (rr__object *next; message; message = next) {
         next = message->next;
-        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+        if (rr__pick_up(cx, message))
+            rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
     }
 }
 
@@ -10386,7 +10453,7 @@ static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
         rr__object *message = a->is_doomed ? NULL : a->first;
         if (message) a->first = message->next;
         rr__unlock(&shard->lock);
-        if (!message || rr__try_state(message, RR__WAITING, RR__RUNNING)) return message;
+        if (!message || rr__try_begin(message)) return message;
         rr__abandon(cx, message); /* cancelled */
     }
 }
@@ -10408,11 +10475,13 @@ static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *m
         return;
     }
     rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__rest(message);
     rr__lock(&shard->lock);
     bool is_closed = a->is_doomed;
     if (!is_closed) message->next = a->first, a->first = message;
     rr__unlock(&shard->lock);
-    if (is_closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+    if (is_closed && rr__pick_up(cx, message))
+        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
 /* ---- how long it is ---- */
@@ -10565,6 +10634,7 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     bool is_in = !is_refused && (message->lane_flags & RR__IN_LANE);
     rr__lane *lane = is_in ? message->data.hold->lane : NULL;
     message->lane_flags |= RR__HAS_ARRIVED;
+    if (lane && !leaves) rr__rest(message);
     if (lane && leaves) rr__lane_remove_locked(lane, message);
     else if (lane) rr__store_release(&message->waits_on, rr__lane_before_locked(lane, message));
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
@@ -10580,6 +10650,17 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
 /* Its owner asks. */
 static bool rr__is_held(rr__object *message) {
     return (rr__load_relaxed(&message->flags) & RR__IS_HELD) != 0;
+}
+
+/* It was decided while it lay in the list of an argument, whose owner now finds that out. Who decided
+   it may not have taken it out of its lane yet: then that finds that it has arrived, and abandons
+   it. False: it is in no lane any more. */
+static bool rr__lane_keeps(rr__context *cx, rr__object *message) {
+    rr__shard *shard = rr__shard_lock(cx->runtime, message->extra.actor);
+    bool is_in = (message->lane_flags & RR__IN_LANE) != 0;
+    if (is_in) message->lane_flags |= RR__HAS_ARRIVED;
+    rr__unlock(&shard->lock);
+    return is_in;
 }
 
 static bool rr__lane_leave(rr__context *cx, rr__object *message) {
@@ -10648,30 +10729,40 @@ static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *mess
     for (rr__object *next; message; message = next) {
         next = message->data.hold->next;
         RR_FREE(message->data.hold);
+        if (rr__make_bare(message)) {
+            rr__args_release(cx, message);
+        } else if (rr__is_bare(message)) { /* who decided it has ended it */
+            rr__drop(cx, message);
+            continue;
+        }
         rr__count(cx, RR__ERRORS);
         message->data.error = rr__dead_error(cx, message, actor);
         rr__complete(cx, message, RR__FAILED); /* gives back the count that was taken for this */
     }
 }
 
-/* A message for which there is nothing to wait goes to its actor. */
+/* A message for which there is nothing to wait, and which rests, goes to its actor. */
 static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor;
     bool closed;
     if (rr__mailbox_push(actor, message, &closed)) rr__make_claimable(cx, actor);
-    else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+    else if (closed && rr__pick_up(cx, message))
+        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
 /* All arguments of a message are there. */
 static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (!rr__is_held(message)) rr__message_post(cx, message);
-    else if (rr__lane_step(cx, message, false)) rr__ring_check(cx, message); /* rule W2 */
+    if (!rr__is_held(message)) {
+        rr__rest(message);
+        rr__message_post(cx, message);
+    } else if (rr__lane_step(cx, message, false)) rr__ring_check(cx, message); /* rule W2 */
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,
                                    bool is_ready) {
     rr__actor *a = lane->actor->extra.own;
     *hold = (rr__hold){lane, NULL};
+    if (is_ready) rr__rest(message);
     message->data.hold = hold;
     rr__flag_set(message, RR__IS_HELD);
     message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);
@@ -11268,7 +11359,8 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
         rr__unlock(&shard->lock);
         RR__STRESS_POINT();
         if (parks) return;
-        if (message) rr__make_claimable(cx, message); /* if it was cancelled it leaves at once */
+        if (message && rr__pick_up(cx, message)) rr__make_claimable(cx, message);
+        else if (message) continue; /* it was cancelled, and has left */
         else if (crash) rr__actor_crashed(&cx, actor, crash);
         else if (ends) break;
         else if (rr__crew_rest(cx, actor)) return;
@@ -11419,6 +11511,7 @@ static void rr__message_run(rr__context *cx, rr__object *message, const rr__step
 
 static void rr__message_abandon(rr__context *cx, rr__object *message) {
     rr__object *actor = rr__actor_of(message);
+    if (actor && rr__is_held(message) && rr__lane_keeps(cx, message)) return;
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
     rr__drop(cx, message);
@@ -11606,8 +11699,10 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
     if (is_told) rr__flag_set(message, RR__IS_TOLD);
-    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
-    if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
+    bool is_direct = !message->by_ref && !*rr__caller_lanes(cx); /* nothing to wait for */
+    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind,
+                     is_direct ? RR__IS_RESTING : 0);
+    if (RR__LIKELY(is_direct)) {
         rr__message_post(cx, message);
         rr__heed_parent(cx, ref);
         return message;

@@ -5,7 +5,9 @@
 #include "rustyray.h"
 #include <stdatomic.h>
 
-enum { SUBSCRIBERS = 10000 };
+#ifndef SUBSCRIBERS
+#define SUBSCRIBERS 10000
+#endif
 static atomic_int waiting;
 
 typedef struct Ticker {
@@ -40,13 +42,13 @@ int main(void) {
 
     rr_stats stats;
     rr_get_stats(&stats);
-    printf("%d methods of one actor wait, on %d threads\n", waiting, (int)stats.threads);
+    printf("all methods of one actor wait, on %d threads\n", (int)stats.threads);
 
     *(int *)price = 7;
     rr_seal(next); /* it is known: all of them go on */
-    int64_t sum = 0;
-    for (int i = 0; i < SUBSCRIBERS; i++) sum += rr_unwrap(int, worth[i]);
-    printf("together they have %lld\n", (long long)sum);
+    int right = 0;
+    for (int i = 0; i < SUBSCRIBERS; i++) right += rr_unwrap(int, worth[i]) == i % 10 * 7;
+    printf("%s of them know what their shares are worth\n", right == SUBSCRIBERS ? "all" : "some");
     rr_scope_end(scope);
     return rr_shutdown() == RR_OK ? 0 : 1;
 }

@@ -57,7 +57,8 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
         rr__unlock(&shard->lock);
         RR__STRESS_POINT();
         if (parks) return;
-        if (message) rr__make_claimable(cx, message); /* if it was cancelled it leaves at once */
+        if (message && rr__pick_up(cx, message)) rr__make_claimable(cx, message);
+        else if (message) continue; /* it was cancelled, and has left */
         else if (crash) rr__actor_crashed(&cx, actor, crash);
         else if (ends) break;
         else if (rr__crew_rest(cx, actor)) return;

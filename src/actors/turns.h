@@ -83,6 +83,7 @@ static void rr__message_run(rr__context *cx, rr__object *message, const rr__step
 
 static void rr__message_abandon(rr__context *cx, rr__object *message) {
     rr__object *actor = rr__actor_of(message);
+    if (actor && rr__is_held(message) && rr__lane_keeps(cx, message)) return;
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
     rr__drop(cx, message);

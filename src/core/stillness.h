@@ -4,11 +4,16 @@
 #pragma once
 #include "waiting.h"
 
-/* Does this thread carry nothing that runs? Services count what they do. Under the runtime's
-   lock. */
+/* Does this thread carry nothing that runs? Services count what they do. One from outside may run
+   a recipe on its own stack, and sleep in that. Under the runtime's lock. */
 static bool rr__is_still(rr__context *cx) {
     if (cx->is_worker) return cx->is_parked || cx->serve;
-    return !rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served);
+    if (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served)) return true;
+    rr__lock(&cx->parker.lock);
+    const rr__sleeper *s = cx->parker.sleeper;
+    bool sleeps = s && (!s->has_limit || s->is_patient) && !rr__sleeper_is_over_locked(s);
+    rr__unlock(&cx->parker.lock);
+    return sleeps;
 }
 
 /* Nothing runs and nothing is queued: what is pending waits for something else. */

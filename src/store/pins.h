@@ -118,11 +118,17 @@ static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool
     return i;
 }
 
-/* Waits while another one brings something back. The store's lock is given up meanwhile. */
+/* Waits while another one brings something back, which may wait for room itself: so one that copies
+   outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
+   up meanwhile. */
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
     rr__store *store = cx->runtime->store;
+    bool copies = cx->store->copies;
+    if (*what != while_is) return;
+    if (copies) rr__store_leave(cx);
     while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
+    if (copies) rr__store_touch(rr__here(cx));
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the

@@ -116,11 +116,16 @@ static RR__INLINE rr__object *rr__actor_of(const rr__object *o) {
 }
 
 /* Gives up what a decided task or message has, but for its counts. */
-static void rr__task_give_up(rr__context *cx, rr__object *o) {
+static void rr__task_strip(rr__context *cx, rr__object *o) {
     if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
     rr__pending_end(cx, o);
     rr__args_release(cx, o);
     rr__stray_is_over(cx->runtime);
+}
+
+/* The same for its owner, if nobody has (R5). */
+static void rr__task_give_up(rr__context *cx, rr__object *o) {
+    if (!rr__is_bare(o)) rr__task_strip(cx, o);
 }
 
 /* Ends a task, message or object with an error; takes over one count of it. The caller owns the
