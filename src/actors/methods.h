@@ -29,9 +29,7 @@ static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *fram
     return false;
 }
 
-/* *at: the context in which it begins, and then that in which it has ended. */
-static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__object *message) {
-    rr__context *cx = *at;
+static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
     rr__actor *a = actor->extra.own;
     rr__frame frame;
     rr__result result;
@@ -40,8 +38,7 @@ static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__o
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__store_release(&actor->waits_on, message); /* rule W1 */
     if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
-    rr__error *error = rr__invoke(at, &frame, message->of.fn, rr__state_of_actor(actor), &result);
-    cx = *at;
+    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     if (RR__UNLIKELY(frame.wants_exit || frame.crash) &&
         rr__method_end(cx, message, &frame, &error, &crash)) {
@@ -50,5 +47,5 @@ static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__o
         message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
         rr__finish(cx, message, error, &result);
     }
-    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(at, actor, frame.crash);
+    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
 }
