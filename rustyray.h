@@ -2556,7 +2556,7 @@ struct rr__object {
     rr__object *next;                    /* link of the one list that it is in */
     const char *site;                    /* "file:line" of the call that made it */
     RR__ATOMIC(uint64_t)
-    info; /* pending: the task that made it, see rr__parent_of; READY: bytes of
+    info; /* pending: the task that made it, see rr__parent_key; READY: bytes of
                                   the value, if that is not in the slot; FAILED: a link */
     union {
         void *block;         /* READY, unless the value is in the slot */
@@ -2638,6 +2638,9 @@ static inline unsigned rr__kind_in(uint64_t word) { return (unsigned)(word >> 48
 static size_t rr__info_of(const rr__object *o) {
     return (size_t)rr__load_relaxed(&((rr__object *)(uintptr_t)o)->info); /* fixed when complete */
 }
+
+/* A task or message that is pending: no body made it. */
+static bool rr__is_from_outside(const rr__object *o) { return rr__info_of(o) == 0; }
 
 /* Of values that are not complete those from rr_create are bytes, all others are watches. */
 static bool rr__is_unsealed(rr__object *o) {
@@ -5950,7 +5953,8 @@ static void rr__serve_end(rr__context *cx, bool began) {
 
 /* Runs what was claimed for a body that waits for `goal`. An actor was found by a message of it,
    and runs no more than that and what stands before it: what comes after may wait for this body,
-   which is below on the stack and cannot go on. */
+   which is below on the stack and cannot go on. Between rr__serve_begin, which came before the
+   claim, and its end. */
 static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
     if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
@@ -9377,7 +9381,7 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
                         is_refused ? "could not be made" : "is dead");
     bool is_static = rr__load_relaxed(&error->count) == 0;
     /* From outside it came too late, as all calls that meet the end of the runtime. */
-    bool is_late = death->status == RR_ERR_NOT_RUNNING && !rr__info_of(message);
+    bool is_late = death->status == RR_ERR_NOT_RUNNING && rr__is_from_outside(message);
     if (!is_static && !is_refused && !is_late) error->status = RR_ERR_ACTOR_DEAD;
     return error;
 }

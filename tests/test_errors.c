@@ -249,6 +249,7 @@ REMOTE_FN(int, errors_late, rr_bytes, gate, int, code) {
     rr_fail(code, "late");
     return (int)gate.size;
 }
+
 /* The same line once, then how often; another one is told at once. */
 TEST(told_failures_that_repeat_are_counted) {
     fixture f;
@@ -257,8 +258,7 @@ TEST(told_failures_that_repeat_are_counted) {
     rr_actor a = rr_spawn(Fragile_create, 1);
     for (int i = 0; i < 100; i++) CHECK(rr_tell(a, Fragile_fail, 3) == RR_OK);
     CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2 && f.warnings == 1);
-    void *room;
-    rr_ref gate = rr_create(1, &room), late = rr_call(errors_late, gate, 5);
+    rr_ref gate = unsealed(1), late = rr_call(errors_late, gate, 5);
     CHECK(rr_tell(a, Fragile_get, late) == RR_OK); /* what has failed already would be told here */
     CHECK(rr_seal(gate) == RR_OK);
     CHECK(rr_unwrap(int, rr_ask(a, Fragile_get, 1)) == 2 && f.warnings == 3);

@@ -575,16 +575,20 @@ static void submit_until_the_end(void *data) {
     rr_scope_end(scope);
 }
 
+/* Ends a runtime when four threads have had so many results, and sends them a signal then, or 0. */
+static void end_while_four_submit(int results, int signal) {
+    CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
+    outside threads[4];
+    atomic_int worked = 0;
+    for (int k = 0; k < 4; k++) outside_start(&threads[k], NULL, submit_until_the_end, &worked);
+    while (atomic_load(&worked) < results) rr_sleep_ms(1);
+    for (int k = 0; signal && k < 4; k++) pthread_kill(threads[k].thread, signal);
+    CHECK(rr_shutdown() == RR_OK);
+    for (int k = 0; k < 4; k++) outside_join(&threads[k]);
+}
+
 TEST_ALONE(end_while_outside_threads_submit) {
-    for (int i = 0; i < 20; i++) {
-        CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
-        outside threads[4];
-        atomic_int worked = 0;
-        for (int k = 0; k < 4; k++) outside_start(&threads[k], NULL, submit_until_the_end, &worked);
-        while (i % 2 && atomic_load(&worked) < 100) rr_sleep_ms(1);
-        CHECK(rr_shutdown() == RR_OK);
-        for (int k = 0; k < 4; k++) outside_join(&threads[k]);
-    }
+    for (int i = 0; i < 20; i++) end_while_four_submit(i % 2 ? 100 : 0, 0);
 }
 
 /* A machine that has more to do holds a thread up anywhere, also where it has claimed what it waits
@@ -597,16 +601,7 @@ static void hold_up(int signal) {
 TEST_ALONE(end_while_outside_threads_are_held_up) {
     struct sigaction before, action = {.sa_handler = hold_up};
     sigaction(SIGUSR1, &action, &before);
-    for (int i = 0; i < 60; i++) {
-        CHECK(rr_init(&(rr_config){.workers = 2}) == RR_OK);
-        outside threads[4];
-        atomic_int worked = 0;
-        for (int k = 0; k < 4; k++) outside_start(&threads[k], NULL, submit_until_the_end, &worked);
-        while (atomic_load(&worked) < 100) rr_sleep_ms(1);
-        for (int k = 0; k < 4; k++) pthread_kill(threads[k].thread, SIGUSR1);
-        CHECK(rr_shutdown() == RR_OK);
-        for (int k = 0; k < 4; k++) outside_join(&threads[k]);
-    }
+    for (int i = 0; i < 60; i++) end_while_four_submit(100, SIGUSR1);
     sigaction(SIGUSR1, &before, NULL);
 }
 

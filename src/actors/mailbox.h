@@ -88,7 +88,7 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
                         is_refused ? "could not be made" : "is dead");
     bool is_static = rr__load_relaxed(&error->count) == 0;
     /* From outside it came too late, as all calls that meet the end of the runtime. */
-    bool is_late = death->status == RR_ERR_NOT_RUNNING && !rr__info_of(message);
+    bool is_late = death->status == RR_ERR_NOT_RUNNING && rr__is_from_outside(message);
     if (!is_static && !is_refused && !is_late) error->status = RR_ERR_ACTOR_DEAD;
     return error;
 }

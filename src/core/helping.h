@@ -42,7 +42,8 @@ static void rr__serve_end(rr__context *cx, bool began) {
 
 /* Runs what was claimed for a body that waits for `goal`. An actor was found by a message of it,
    and runs no more than that and what stands before it: what comes after may wait for this body,
-   which is below on the stack and cannot go on. */
+   which is below on the stack and cannot go on. Between rr__serve_begin, which came before the
+   claim, and its end. */
 static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
     rr__object *self = rr__current_task(cx);
     if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */

@@ -86,7 +86,7 @@ struct rr__object {
     rr__object *next;                    /* link of the one list that it is in */
     const char *site;                    /* "file:line" of the call that made it */
     RR__ATOMIC(uint64_t)
-    info; /* pending: the task that made it, see rr__parent_of; READY: bytes of
+    info; /* pending: the task that made it, see rr__parent_key; READY: bytes of
                                   the value, if that is not in the slot; FAILED: a link */
     union {
         void *block;         /* READY, unless the value is in the slot */
@@ -168,6 +168,9 @@ static inline unsigned rr__kind_in(uint64_t word) { return (unsigned)(word >> 48
 static size_t rr__info_of(const rr__object *o) {
     return (size_t)rr__load_relaxed(&((rr__object *)(uintptr_t)o)->info); /* fixed when complete */
 }
+
+/* A task or message that is pending: no body made it. */
+static bool rr__is_from_outside(const rr__object *o) { return rr__info_of(o) == 0; }
 
 /* Of values that are not complete those from rr_create are bytes, all others are watches. */
 static bool rr__is_unsealed(rr__object *o) {
