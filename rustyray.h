@@ -69,8 +69,11 @@ CAVEATS
     for all that is to live beyond the limit.
   Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
     call rr_init for one of its own.
-  The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
-    of yours are therefore not the task's own, and longjmp out of a body is undefined.
+  The body of a task runs on a stack of its own, which threads of the pool, or one that waits for
+    it, carry. It finds rr_config.stack_bytes free; what it overflows ends the program at a guard
+    page. After a wait it may go on on another thread: thread-local variables of yours (and errno)
+    are not the task's own, a lock of yours must not be held over a wait, and longjmp out of a body
+    is undefined.
   One thread in one actor at a time, but not always the same thread.
   Releasing a handle more often than it was received or retained, or taking it (rr_take) more often
     than it was given, while others still hold it, takes a count of theirs. That cannot be told from
@@ -160,8 +163,11 @@ THREADS AND BLOCKING
   all that makes or reads values, for room or for a file; nothing else. Waiting
   inside a body is always allowed, to any depth: the waiter runs what it waits for, or what that
   waits for, itself if nobody has begun it, of an actor no message behind the one that is needed; if
-  it must sleep, another thread takes over its worker's role, up to rr_config.max_threads. A wait
-  with a time limit runs nothing itself. If tasks wait for each other in a ring, the waits in it
+  it must sleep, it is put aside with its stack, its thread goes on with other work, and any worker
+  goes on with it when what it waits for is there. So a body that waits takes no thread, but for
+  memory (see MEMORY), and there may be as many as there is memory for: an actor with
+  .max_concurrency = 10000 has so many methods that wait at once. A wait with a time limit runs
+  nothing itself. If tasks wait for each other in a ring, the waits in it
   return RR_ERR_DEADLOCK, and rr_error_message names the ring.
   Wait for things that only other programs or threads of yours bring about (a socket, rr_create
   without rr_seal) and no ring is seen: that is yours.
@@ -217,6 +223,10 @@ MEMORY
   call some 200 bytes until its result is released; an actor a slot and a block for 56 bytes and its
   state, and some 230 bytes more with options; a gather 24 bytes for each part; a stream two slots,
   350 bytes, and 8 for each unread object beside that itself.
+  A body that waits keeps its stack: of memory the pages that it has touched, mostly one or two of 4
+  KiB, and some 600 bytes; of addresses rr_config.stack_bytes and 304 KiB more. 100,000 that wait,
+  each for an object of its own, took 560 MB. Up to 1,024 stacks are kept for reuse, and up to 32
+  for each thread; those of more go back to the system when their bodies have ended.
   Free memory is kept and used again, because new pages cost several times what a copy into old ones
   does: RUSTYRAY_KEEP_BYTES of each size of blocks, and twice that of those above 64 KiB together.
   While the values in memory are more than RUSTYRAY_KEEP_BYTES, an eighth of what is in use is kept
@@ -277,9 +287,11 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
                            STBDS_FREE(context, p), both together.)
   RUSTYRAY_USE_PTHREADS    pthreads instead of C11 threads; chosen by itself under sanitizers, on
                            macOS and MinGW, and where <threads.h> is missing
-  RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
-                           256 KiB with glibc, 32 KiB elsewhere. Eight times that when there is no
-                           other thread to run them: threads of yours need more stack than that
+  RUSTYRAY_HELP_STACK      bytes of its stack that a waiter has for bodies which it runs on top of
+                           its own, beside rr_config.stack_bytes; 256 KiB
+  RUSTYRAY_THREAD_STACKS   a thread for each stack, as with compilers and systems that have no other
+                           way (tcc, musl on other machines than x86-64 and aarch64, Windows): the
+                           same, slower
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB, see MEMORY
   RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
                            that nobody needs; 1.0
@@ -306,9 +318,10 @@ INTERNALS (in short; the rules that are named stand at the parts)
   rings.
 
   Waiting (core/sleepers, core/waiting). Ready is one load. A sleeper hangs a node into the list of
-  the object's shard and sleeps on its own thread's condition variable; the completer, which sees
-  the sleeper's flag in the same operation that completes, wakes it there. So nothing of the object
-  is touched after its last user may have gone.
+  the object's shard; the completer, which sees the sleeper's flag in the same operation that
+  completes, finds it there. So nothing of the object is touched after its last user may have gone.
+  A thread from outside sleeps on its own condition variable; a body is left with its stack
+  (core/fibers, F1 to F4; base/stacks), which is queued like a task when it can go on.
 
   Actors (actors/mailbox, A1 to A4; actors/crew, C1 and C2). The mailbox is one word in the slot: a
   stack of messages that the runner takes whole and reverses, or the mark IDLE, whose change
@@ -544,8 +557,10 @@ typedef enum rr_evict {
    is read from the environment variable named behind it, where that is set. */
 typedef struct rr_config {
     int workers;           /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
-    int max_threads;       /* pool threads in all, with those that stand in for waiting ones;
+    int max_threads;       /* pool threads in all, with those of bodies that block or share a CPU;
                             workers + 1024. RUSTYRAY_MAX_THREADS */
+    size_t stack_bytes;    /* of its stack that a body finds free when it begins; at least 16 KiB;
+                            256 KiB. RUSTYRAY_STACK_BYTES */
     size_t store_bytes;    /* limit on the bytes in memory of values that do not fit into their
                             slot, see THE STORE; no limit. RUSTYRAY_STORE_BYTES */
     rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */
@@ -1105,7 +1120,8 @@ struct rr_function {
     const char *site;     /* "file:line" */
     int arity;
     int kind;             /* enum rr__kind */
-    uint64_t hash;        /* of the signature; with the next two set when it is registered */
+    uint64_t hash;        /* of the signature; with the next three set when it is registered */
+    size_t by_value;      /* bytes that its arguments, its result and what it yields take */
     uint16_t handles;     /* bit i: parameter i is a handle */
     bool is_wordy;        /* each argument takes one word of the slot, see rr__args_pack */
     rr_function *next;    /* the list of everything registered */
@@ -1552,19 +1568,21 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #define RR__STRESS_POINT() ((void)0)
 #endif
 
-/* How much stack a waiter may have under it and still run what it waits for. */
+/* What a body finds free of its stack, and how much of it bodies may have under them that wait for
+   it. */
+#define RUSTYRAY_BODY_STACK ((size_t)256 << 10)
 #ifndef RUSTYRAY_HELP_STACK
-#if defined(__GLIBC__)
-#define RUSTYRAY_HELP_STACK (256 * 1024)
-#else
-#define RUSTYRAY_HELP_STACK (32 * 1024) /* musl's threads have 128 KiB in all */
+#define RUSTYRAY_HELP_STACK ((size_t)256 << 10)
 #endif
-#endif
+#define RR__STACK_LEAST ((size_t)16 << 10)
+#define RR__STACK_MOST ((size_t)1 << 30)
+#define RR__STACK_OWN ((size_t)16 << 10) /* the library's, below the first body */
 
 #if defined(__GNUC__) || defined(__clang__)
 #define RR__LIKELY(x) __builtin_expect(!!(x), 1)
 #define RR__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define RR__NOINLINE __attribute__((noinline))
+#define RR__KEEP_CALL() __asm__ __volatile__("") /* also of a function that seems to do nothing */
 #define RR__INLINE inline __attribute__((always_inline)) /* a step of the path of every call */
 #define RR__PREFETCH(p) __builtin_prefetch((p), 1)
 #define RR__STACK_NOW() ((char *)__builtin_frame_address(0)) /* also on ASan's fake stack */
@@ -1572,6 +1590,7 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #define RR__LIKELY(x) (x)
 #define RR__UNLIKELY(x) (x)
 #define RR__NOINLINE
+#define RR__KEEP_CALL() ((void)0)
 #define RR__INLINE inline
 #define RR__PREFETCH(p) ((void)(p))
 #define RR__STACK_NOW() ((char *)&(char){0})
@@ -1706,6 +1725,7 @@ static void rr__log(const rr_config *config, rr_log_level level, const char *for
 #define rr__sub_acq_rel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
 #define rr__sub_seq_cst(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
 #define rr__or_seq_cst(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define rr__and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 #define rr__swap_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
 #define rr__cas_seq_cst(p, expected, v)                                                            \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,            \
@@ -1736,6 +1756,7 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 #define rr__sub_acq_rel(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
 #define rr__sub_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
 #define rr__or_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) |= rr__new)
+#define rr__and_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) &= rr__new)
 #define rr__swap_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) = rr__new)
 #define rr__cas_seq_cst(p, expected, v)                                                            \
     ({                                                                                             \
@@ -1752,7 +1773,8 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 // >>base/threads
 
 /* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
-   follow C11 threads on glibc, and where <threads.h> is missing; clocks and sleeps. */
+   follow C11 threads on glibc, where <threads.h> is missing, and for waits on the monotonic clock;
+   clocks and sleeps. */
 
 #if !defined(RUSTYRAY_USE_PTHREADS) && (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) ||    \
                                         defined(__APPLE__) || defined(__MINGW32__))
@@ -1796,21 +1818,23 @@ static double rr__deadline(int64_t milliseconds) {
     return milliseconds < 0 ? -1.0 : rr_now() + (double)milliseconds * 1e-3;
 }
 
-typedef struct rr__start {
-    void (*run)(void *);
-    void *arg;
-} rr__start;
+/* ---- locks ----
+   A limit must not follow the wall clock, which may be set: so where a condition can wait on the
+   monotonic clock, which C11's cannot, it does. */
 
-#ifdef RUSTYRAY_USE_PTHREADS
+#if RR__UNIX && defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#define RR__MONOTONIC 1
+#else
+#define RR__MONOTONIC 0
+#endif
+
+#if RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
 typedef pthread_mutex_t rr__mutex;
 typedef pthread_cond_t rr__cond;
-typedef pthread_t rr__thread;
-#define RR__THREAD_RESULT void *
-#define RR__THREAD_DONE NULL
-#if defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#if RR__MONOTONIC
 #define RR__WAIT_ATTRIBUTES(a) pthread_condattr_setclock((a), CLOCK_MONOTONIC)
 #define RR__WAIT_NOW(t) clock_gettime(CLOCK_MONOTONIC, (t))
-#else /* the wall clock, as with C11 threads, see below */
+#else /* the wall clock: the caller looks at rr_now again, so no result is wrong, but late */
 #define RR__WAIT_ATTRIBUTES(a) ((void)(a))
 #define RR__WAIT_NOW(t) timespec_get((t), TIME_UTC)
 #endif
@@ -1818,7 +1842,6 @@ typedef pthread_t rr__thread;
 static bool rr__mutex_init(rr__mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
 static void rr__mutex_destroy(rr__mutex *m) { pthread_mutex_destroy(m); }
 static void rr__lock(rr__mutex *m) { pthread_mutex_lock(m); }
-static bool rr__try_lock(rr__mutex *m) { return pthread_mutex_trylock(m) == 0; }
 static void rr__unlock(rr__mutex *m) { pthread_mutex_unlock(m); }
 static bool rr__cond_init(rr__cond *c) {
     pthread_condattr_t attributes;
@@ -1838,10 +1861,38 @@ static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
 }
-static bool rr__thread_create(rr__thread *t, void *(*run)(void *), rr__start *start) {
-    return pthread_create(t, NULL, run, start) == 0;
+#else
+#include <threads.h>
+typedef mtx_t rr__mutex;
+typedef cnd_t rr__cond;
+static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
+static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
+static void rr__lock(rr__mutex *m) { mtx_lock(m); }
+static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
+static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
+static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) { /* the wall clock */
+    struct timespec now, t;
+    timespec_get(&now, TIME_UTC);
+    t = rr__later(now, seconds);
+    cnd_timedwait(c, m, &t);
 }
-static void rr__thread_join(rr__thread t) { pthread_join(t, NULL); }
+#endif
+
+/* ---- threads ---- */
+
+#ifdef RUSTYRAY_USE_PTHREADS
+typedef pthread_t rr__thread_id;
+#define RR__THREAD_RESULT void *
+#define RR__THREAD_DONE NULL
+static bool rr__thread_create(rr__thread_id *id, void *(*run)(void *), void *arg) {
+    return pthread_create(id, NULL, run, arg) == 0;
+}
+static void rr__thread_wait(rr__thread_id id) { pthread_join(id, NULL); }
+RR__UNUSED static void rr__thread_exit(void) { pthread_exit(NULL); }
 static void rr__thread_yield(void) { sched_yield(); }
 static pthread_once_t rr__once_flag = PTHREAD_ONCE_INIT;
 #define RR__ONCE(run) pthread_once(&rr__once_flag, (run))
@@ -1851,35 +1902,14 @@ static pthread_key_t rr__exit_key;
 #define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
 #else
 #include <threads.h>
-typedef mtx_t rr__mutex;
-typedef cnd_t rr__cond;
-typedef thrd_t rr__thread;
+typedef thrd_t rr__thread_id;
 #define RR__THREAD_RESULT int
 #define RR__THREAD_DONE 0
-
-static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
-static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
-static void rr__lock(rr__mutex *m) { mtx_lock(m); }
-static bool rr__try_lock(rr__mutex *m) { return mtx_trylock(m) == thrd_success; }
-static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
-static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
-static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
-static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
-static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
-static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
-/* C11 waits on the wall clock; the caller looks at rr_now again, so a clock that is
-   set while it sleeps makes one wait longer or shorter and no result wrong. */
-static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
-    struct timespec now, t;
-    timespec_get(&now, TIME_UTC);
-    t = rr__later(now, seconds);
-
-    cnd_timedwait(c, m, &t);
+static bool rr__thread_create(rr__thread_id *id, int (*run)(void *), void *arg) {
+    return thrd_create(id, run, arg) == thrd_success;
 }
-static bool rr__thread_create(rr__thread *t, int (*run)(void *), rr__start *start) {
-    return thrd_create(t, run, start) == thrd_success;
-}
-static void rr__thread_join(rr__thread t) { thrd_join(t, NULL); }
+static void rr__thread_wait(rr__thread_id id) { thrd_join(id, NULL); }
+RR__UNUSED static void rr__thread_exit(void) { thrd_exit(0); }
 static void rr__thread_yield(void) { thrd_yield(); }
 static once_flag rr__once_flag = ONCE_FLAG_INIT;
 #define RR__ONCE(run) call_once(&rr__once_flag, (run))
@@ -1889,21 +1919,25 @@ static tss_t rr__exit_key;
 #define RR__EXIT_KEY_GET() tss_get(rr__exit_key)
 #endif
 
-static RR__THREAD_RESULT rr__thread_main(void *arg) {
-    rr__start start = *(rr__start *)arg;
-    RR_FREE(arg);
-    start.run(start.arg);
+/* A thread; where it lies until it was joined. A new one allocates nothing: with glibc the first
+   allocation of a thread takes 64 MiB of address space. */
+typedef struct rr__thread {
+    rr__thread_id id;
+    void (*run)(void *);
+    void *arg;
+} rr__thread;
+
+static RR__THREAD_RESULT rr__thread_main(void *thread) {
+    rr__thread *t = thread;
+    t->run(t->arg);
     return RR__THREAD_DONE;
 }
 
 static bool rr__thread_start(rr__thread *t, void (*run)(void *), void *arg) {
-    rr__start *start = RR_MALLOC(sizeof *start);
-    if (!start) return false;
-    start->run = run, start->arg = arg;
-    if (rr__thread_create(t, rr__thread_main, start)) return true;
-    RR_FREE(start);
-    return false;
+    t->run = run, t->arg = arg;
+    return rr__thread_create(&t->id, rr__thread_main, t);
 }
+static void rr__thread_join(rr__thread *t) { rr__thread_wait(t->id); }
 
 /* Where the system's own sleep is not to be had: a wait for what nobody signals. */
 RR__UNUSED static void rr__sleep_on_cond(double seconds) {
@@ -1937,6 +1971,359 @@ static int rr__cpu_count(void) {
 #else
     return 1;
 #endif
+}
+
+// >>base/stacks
+
+/* Stacks of their own, for what has to wait while its thread goes on: made, switched to, freed.
+   Whoever leaves a stack comes back to where it left, later, perhaps on another thread. So nothing
+   that belongs to a thread may be kept over a switch: no address of a thread-local variable, no
+   mutex.
+
+   Three ways, one meaning. On x86-64 and aarch64 (System V) a switch is some twenty instructions,
+   which keep what a call has to keep; with glibc elsewhere it is swapcontext; and where there is
+   neither (other systems, tcc), or with RUSTYRAY_THREAD_STACKS, each stack is that of a thread of
+   its own, and the threads pass a baton. The sanitizers are told of each switch.
+
+   A stack is one mapping, of which only touched pages cost memory, with a page below it that may
+   not be touched: by MADV_GUARD_INSTALL where the kernel has it, which needs no mapping of its own,
+   else by mprotect; and without, when the system has no mapping left for that.
+   Locks: none; with threads, one in each stack, a leaf. */
+
+#if defined(RUSTYRAY_THREAD_STACKS) || defined(__TINYC__) || !RR__UNIX || !defined(MAP_ANONYMOUS)
+#define RR__STACKS_THREADS 1
+#elif (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
+#define RR__STACKS_OWN 1
+#elif defined(__GLIBC__)
+#define RR__STACKS_UCONTEXT 1
+#include <ucontext.h>
+#else
+#define RR__STACKS_THREADS 1
+#endif
+
+typedef struct rr__stack {
+    char *low; /* its memory, above the guard; of a thread's own: as AddressSanitizer tells it */
+    size_t size;
+    void (*run)(void *); /* must not return */
+    void *arg;
+    struct rr__stack *left; /* what was left for this one */
+#if defined(RR__STACKS_OWN)
+    void *at; /* where it was left */
+#elif defined(RR__STACKS_UCONTEXT)
+    ucontext_t at;
+#else
+    rr__mutex lock; /* of the two below */
+    rr__cond wake;
+    bool is_on, is_over;
+    bool is_thread; /* made here, not adopted */
+    rr__thread thread;
+#endif
+    void *fake;  /* AddressSanitizer's */
+    void *fiber; /* ThreadSanitizer's */
+} rr__stack;
+
+/* ---- what the sanitizers want to know ----
+   Inlined: a function that is entered for one stack and left for another would confuse them. */
+
+#if RR__ASAN && !defined(RR__STACKS_THREADS)
+void __sanitizer_start_switch_fiber(void **fake, const void *low, size_t size);
+void __sanitizer_finish_switch_fiber(void *fake, const void **low, size_t *size);
+static RR__INLINE void rr__stack_leaves(rr__stack *from, rr__stack *to) {
+    __sanitizer_start_switch_fiber(&from->fake, to->low, to->size);
+}
+static void rr__stack_arrives(rr__stack *self) {
+    const void *low;
+    __sanitizer_finish_switch_fiber(self->fake, &low, &self->left->size);
+    self->left->low = (char *)(uintptr_t)low;
+}
+#define rr__stack_is_made(s) ((void)(s))
+#define rr__stack_is_freed(s) ((void)(s))
+#elif RR__TSAN && !defined(RR__STACKS_THREADS)
+void *__tsan_get_current_fiber(void);
+void *__tsan_create_fiber(unsigned flags);
+void __tsan_destroy_fiber(void *fiber);
+void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+static RR__INLINE void rr__stack_leaves(rr__stack *from, rr__stack *to) {
+    from->fiber = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to->fiber, 0);
+}
+#define rr__stack_arrives(s) ((void)(s))
+static void rr__stack_is_made(rr__stack *s) { s->fiber = __tsan_create_fiber(0); }
+static void rr__stack_is_freed(rr__stack *s) { __tsan_destroy_fiber(s->fiber); }
+#else
+#define rr__stack_leaves(from, to) ((void)(from), (void)(to))
+#define rr__stack_arrives(s) ((void)(s))
+#define rr__stack_is_made(s) ((void)(s))
+#define rr__stack_is_freed(s) ((void)(s))
+#endif
+
+#if !defined(RR__STACKS_THREADS)
+
+/* ---- memory ---- */
+
+#define RR__STACK_GUARD ((size_t)16384) /* a multiple of every page size but the largest */
+
+/* Nothing below can be touched; false: as long as the system has mappings for that. */
+static bool rr__stack_guard(char *memory) {
+#if defined(__linux__)
+    enum { GUARD_INSTALL = 102 }; /* MADV_GUARD_INSTALL, Linux 6.13 */
+    if (madvise(memory, RR__STACK_GUARD, GUARD_INSTALL) == 0) return true;
+#endif
+    return mprotect(memory, RR__STACK_GUARD, PROT_NONE) == 0;
+}
+
+/* Memory for a stack of so many bytes, zeros; NULL: there is none. */
+static char *rr__stack_map(size_t size, bool *has_guard) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+#if defined(MAP_NORESERVE)
+    flags |= MAP_NORESERVE;
+#endif
+#if defined(MAP_STACK)
+    flags |= MAP_STACK;
+#endif
+    char *memory = mmap(NULL, size + RR__STACK_GUARD, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+#if defined(MADV_NOHUGEPAGE)
+    (void)madvise(memory, size + RR__STACK_GUARD, MADV_NOHUGEPAGE); /* one body, one small page */
+#endif
+    *has_guard = rr__stack_guard(memory);
+    return memory + RR__STACK_GUARD;
+}
+static void rr__stack_unmap(char *low, size_t size) {
+    RR__UNPOISON(low, size); /* of what never returned from it */
+    munmap(low - RR__STACK_GUARD, size + RR__STACK_GUARD);
+}
+
+/* ---- switching ---- */
+
+#if defined(__APPLE__)
+#define RR__ASM_NAME(name) "_" name
+#define RR__ASM_BEGIN(name) ".globl _" name "\n.private_extern _" name "\n_" name ":\n"
+#else
+#define RR__ASM_NAME(name) name
+#define RR__ASM_BEGIN(name)                                                                        \
+    ".globl " name "\n.hidden " name "\n.type " name ", %function\n" name ":\n"
+#endif
+
+#if defined(RR__STACKS_OWN)
+/* Saves what a call keeps on the stack that is left, notes in *from where, and goes on where `to`
+   was left. */
+void rr__stack_jump(void **from, void *to);
+/* Where a new stack begins: nothing called it, as a debugger and an unwinder are told. */
+void rr__stack_begin(void);
+
+#if defined(__x86_64__)
+__asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
+    "rr__stack_jump") ".cfi_startproc\n"
+                      "endbr64\n"
+                      "pushq %rbp\n"
+                      "pushq %rbx\n"
+                      "pushq %r12\n"
+                      "pushq %r13\n"
+                      "pushq %r14\n"
+                      "pushq %r15\n"
+                      "subq $8, %rsp\n"
+                      "stmxcsr (%rsp)\n" /* how floating point rounds: a call keeps it */
+                      "fnstcw 4(%rsp)\n"
+                      "movl (%rsp), %eax\n"
+                      "movzwl 4(%rsp), %ecx\n"
+                      "movq %rsp, (%rdi)\n"
+                      "movq %rsi, %rsp\n"
+                      "cmpl (%rsp), %eax\n" /* to load them costs more than all the rest */
+                      "jne 1f\n"
+                      "cmpw 4(%rsp), %cx\n"
+                      "je 2f\n"
+                      "1: ldmxcsr (%rsp)\n"
+                      "fldcw 4(%rsp)\n"
+                      "2: addq $8, %rsp\n"
+                      "popq %r15\n"
+                      "popq %r14\n"
+                      "popq %r13\n"
+                      "popq %r12\n"
+                      "popq %rbx\n"
+                      "popq %rbp\n"
+                      "ret\n"
+                      ".cfi_endproc\n"
+                      ".p2align 4\n" RR__ASM_BEGIN("rr__stack_begin") ".cfi_startproc\n"
+                                                                      ".cfi_undefined rip\n"
+                                                                      "endbr64\n"
+                                                                      "movq %r12, %rdi\n"
+                                                                      "call *%r13\n"
+                                                                      "ud2\n"
+                                                                      ".cfi_endproc\n");
+
+static void rr__stack_prepare(rr__stack *s) {
+    uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64);
+    memset(top, 0, 64);
+    *--top = (uint64_t)(uintptr_t)rr__stack_begin;
+    for (int i = 0; i < 6; i++) *--top = 0; /* rbp, rbx, r12, r13, r14, r15 */
+    top[3] = (uint64_t)(uintptr_t)s->arg, top[2] = (uint64_t)(uintptr_t)s->run; /* r12, r13 */
+    *--top = (uint64_t)0x037f << 32 | 0x1f80; /* the modes that a program starts with */
+    s->at = top;
+}
+#else
+__asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
+    "rr__stack_jump") ".cfi_startproc\n"
+                      "hint #34\n" /* bti c */
+                      "sub sp, sp, #176\n"
+                      "stp x19, x20, [sp]\n"
+                      "stp x21, x22, [sp, #16]\n"
+                      "stp x23, x24, [sp, #32]\n"
+                      "stp x25, x26, [sp, #48]\n"
+                      "stp x27, x28, [sp, #64]\n"
+                      "stp x29, x30, [sp, #80]\n"
+                      "stp d8, d9, [sp, #96]\n"
+                      "stp d10, d11, [sp, #112]\n"
+                      "stp d12, d13, [sp, #128]\n"
+                      "stp d14, d15, [sp, #144]\n"
+                      "mrs x3, fpcr\n" /* how floating point rounds */
+                      "str x3, [sp, #160]\n"
+                      "mov x2, sp\n"
+                      "str x2, [x0]\n"
+                      "mov sp, x1\n"
+                      "ldp x19, x20, [sp]\n"
+                      "ldp x21, x22, [sp, #16]\n"
+                      "ldp x23, x24, [sp, #32]\n"
+                      "ldp x25, x26, [sp, #48]\n"
+                      "ldp x27, x28, [sp, #64]\n"
+                      "ldp x29, x30, [sp, #80]\n"
+                      "ldp d8, d9, [sp, #96]\n"
+                      "ldp d10, d11, [sp, #112]\n"
+                      "ldp d12, d13, [sp, #128]\n"
+                      "ldp d14, d15, [sp, #144]\n"
+                      "ldr x4, [sp, #160]\n"
+                      "cmp x3, x4\n"
+                      "b.eq 1f\n"
+                      "msr fpcr, x4\n"
+                      "1: add sp, sp, #176\n"
+                      "ret\n"
+                      ".cfi_endproc\n"
+                      ".p2align 4\n" RR__ASM_BEGIN("rr__stack_begin") ".cfi_startproc\n"
+                                                                      ".cfi_undefined x30\n"
+                                                                      "mov x0, x19\n"
+                                                                      "blr x20\n"
+                                                                      "brk #1\n"
+                                                                      ".cfi_endproc\n");
+
+static void rr__stack_prepare(rr__stack *s) {
+    uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64 - 176);
+    memset(top, 0, 176 + 64);
+    top[0] = (uint64_t)(uintptr_t)s->arg, top[1] = (uint64_t)(uintptr_t)s->run;
+    top[11] = (uint64_t)(uintptr_t)rr__stack_begin; /* x30 */
+    s->at = top;
+}
+#endif
+
+static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
+    rr__stack_jump(&from->at, to->at);
+}
+
+#else
+static void rr__stack_enter(unsigned high, unsigned low) {
+    rr__stack *s = (rr__stack *)(uintptr_t)((uint64_t)high << 32 | low);
+    s->run(s->arg);
+}
+static void rr__stack_prepare(rr__stack *s) {
+    uint64_t at = (uint64_t)(uintptr_t)s;
+    getcontext(&s->at);
+    s->at.uc_stack.ss_sp = s->low, s->at.uc_stack.ss_size = s->size, s->at.uc_link = NULL;
+    makecontext(&s->at, (void (*)(void))rr__stack_enter, 2, (unsigned)(at >> 32), (unsigned)at);
+}
+static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
+    swapcontext(&from->at, &to->at);
+}
+#endif
+
+/* The stack of a thread, to be left for others. */
+static bool rr__stack_adopt(rr__stack *s) { return memset(s, 0, sizeof *s) != NULL; }
+static void rr__stack_let_go(rr__stack *s) { (void)s; }
+
+/* A stack on memory of rr__stack_map on which run(arg) will go on, and never return. */
+static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
+    memset(s, 0, sizeof *s);
+    s->low = low, s->size = size, s->run = run, s->arg = arg;
+    rr__stack_prepare(s);
+    rr__stack_is_made(s);
+    return true;
+}
+/* Nothing on it will go on. */
+static void rr__stack_free(rr__stack *s) { rr__stack_is_freed(s); }
+/* How far it goes down. */
+static char *rr__stack_floor(const rr__stack *s, char *now) { return (void)now, s->low; }
+
+#else
+
+/* ---- threads that pass a baton ---- */
+
+static char *rr__stack_map(size_t size, bool *has_guard) {
+    *has_guard = true;
+    return RR_CALLOC(1, size);
+}
+static void rr__stack_unmap(char *low, size_t size) {
+    (void)size;
+    RR_FREE(low);
+}
+
+static void rr__stack_wait(rr__stack *s) {
+    rr__lock(&s->lock);
+    while (!s->is_on && !s->is_over) rr__cond_wait(&s->wake, &s->lock);
+    bool is_over = s->is_over;
+    s->is_on = false;
+    rr__unlock(&s->lock);
+    if (is_over) rr__thread_exit();
+}
+static void rr__stack_signal(rr__stack *s, bool is_over) {
+    rr__lock(&s->lock);
+    if (is_over) s->is_over = true;
+    else s->is_on = true;
+    rr__cond_signal(&s->wake); /* under the lock: it may be freed right after */
+    rr__unlock(&s->lock);
+}
+static void rr__stack_enter(void *stack) {
+    rr__stack *s = stack;
+    rr__stack_wait(s);
+    s->run(s->arg);
+}
+static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
+    rr__stack_signal(to, false);
+    rr__stack_wait(from);
+}
+static bool rr__stack_adopt(rr__stack *s) {
+    memset(s, 0, sizeof *s);
+    if (!rr__mutex_init(&s->lock)) return false;
+    if (rr__cond_init(&s->wake)) return true;
+    rr__mutex_destroy(&s->lock);
+    return false;
+}
+static void rr__stack_let_go(rr__stack *s) {
+    rr__cond_destroy(&s->wake);
+    rr__mutex_destroy(&s->lock);
+}
+static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
+    if (!rr__stack_adopt(s)) return false;
+    s->low = low, s->size = size, s->run = run, s->arg = arg;
+    if (rr__thread_start(&s->thread, rr__stack_enter, s)) return s->is_thread = true;
+    rr__stack_let_go(s);
+    return false;
+}
+/* A thread's stack is taken to be as large as what was asked for. */
+static char *rr__stack_floor(const rr__stack *s, char *now) { return now - s->size; }
+static void rr__stack_free(rr__stack *s) {
+    rr__stack_signal(s, true);
+    rr__thread_join(&s->thread);
+    rr__stack_let_go(s);
+}
+#endif
+
+/* The first that `run` does. */
+#define rr__stack_begun(s) rr__stack_arrives(s)
+
+/* Goes on where `to` was left, or begins it; returns when somebody comes back to `from`. */
+static RR__INLINE void rr__stack_switch(rr__stack *from, rr__stack *to) {
+    to->left = from;
+    rr__stack_leaves(from, to);
+    rr__stack_go(from, to);
+    rr__stack_arrives(from);
 }
 
 // >>base/pool
@@ -2494,7 +2881,8 @@ typedef struct rr__actor rr__actor;
 typedef struct rr__parts rr__parts;
 typedef struct rr__control rr__control;
 
-enum { RR__KINDS = RR__STREAM + 1 };
+/* What stands for a fiber in queues and links, see core/fibers.h. */
+enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -2515,6 +2903,7 @@ enum { RR__KINDS = RR__STREAM + 1 };
           bit  45     RR__IS_CANCELLED, bit 46 RR__IS_LATE: decided from outside, rule R4
           bit  47     RR__HAS_CONTROL: a task with options, in extra.control
           bits 48-55  kind of the value's type (enum rr__type_kind)
+          bit  56     RR__IS_RESTING, bit 57 RR__IS_BARE: rule R5
 
    States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
           WAITING  arguments are missing; a message lies in a mailbox; an actor is
@@ -2534,7 +2923,12 @@ enum { RR__KINDS = RR__STREAM + 1 };
               flags while the task is pending, once, by which its outcome is decided: the state
               then becomes FAILED, and the flag stands for the error. The owner's next change of
               the state finds the flag, and then gives up what the task has: its arguments, and
-              the count of its own. */
+              the count of its own.
+          R5  A task that lies where nobody may look for a long time (in the list of an argument,
+              a lane, a mailbox) is RESTING: set by who puts it there, before that, and cleared by
+              who takes it out, before it looks at what the task has. Who decides one that rests,
+              or ends its actor, gives up what it has, but for its counts, at once, and leaves it
+              BARE: set in the same change in which it is seen to rest. So exactly one does. */
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
@@ -2559,10 +2953,9 @@ struct rr__object {
     info; /* pending: the task that made it, see rr__parent_key; READY: bytes of
                                   the value, if that is not in the slot; FAILED: a link */
     union {
-        void *block;         /* READY, unless the value is in the slot */
-        rr__error *error;    /* FAILED */
-        rr__context *runner; /* RUNNING: who sleeps, if its body does */
-        rr__hold *hold;      /* WAITING: of a message in a lane; shard lock */
+        void *block;      /* READY, unless the value is in the slot */
+        rr__error *error; /* FAILED */
+        rr__hold *hold;   /* WAITING: of a message in a lane; shard lock */
     } data;
     union {
         rr__object *actor;    /* of a message: counted by it; NULL when it has run */
@@ -2613,6 +3006,8 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__HAS_CARE ((uint64_t)1 << 38)
 
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
+#define RR__IS_RESTING ((uint64_t)1 << 56)
+#define RR__IS_BARE ((uint64_t)1 << 57)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* The ends of lists of objects that hang on a word: nothing can be added any more. */
@@ -2687,6 +3082,30 @@ static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr
     return true;
 }
 
+/* The same of a message that is taken out of its mailbox to run (R5). */
+static RR__INLINE bool rr__try_begin(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    do {
+        if (RR__UNLIKELY(word & RR__IS_DECIDED)) return false;
+        next = (word & ~RR__IS_RESTING) + RR__STATE(RR__RUNNING) - RR__STATE(RR__WAITING);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    return true;
+}
+
+/* It is put where it rests. */
+static void rr__rest(rr__object *o) { (void)rr__or_seq_cst(&o->word, RR__IS_RESTING); }
+
+/* What it has is the caller's to give up, if it rests and nobody else's (R5). */
+static bool rr__make_bare(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    do {
+        if (!(word & RR__IS_RESTING) || (word & (RR__IS_BARE | RR__IS_DECIDED))) return false;
+    } while (!rr__cas_seq_cst(&o->word, &word, word | RR__IS_BARE));
+    return true;
+}
+
+static bool rr__is_bare(rr__object *o) { return (rr__load_seq_cst(&o->word) & RR__IS_BARE) != 0; }
+
 /* Takes what is in this state for the caller, who has it RUNNING then; once. */
 static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
@@ -2696,7 +3115,7 @@ static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
     return false;
 }
 
-/* The one arbiter of who runs a task or an actor. */
+/* The one arbiter of who runs a task or an actor, or goes on with a fiber. */
 static RR__INLINE bool rr__claim(rr__object *o) { return rr__take_from(o, RR__QUEUED); }
 
 /* Takes an unsealed object for its end (rule R1). */
@@ -2775,10 +3194,11 @@ static rr_bytes rr__bytes_in(rr__object *o) {
 
 /* An entry of a heap. It is a part of what it stands for. */
 typedef struct rr__entry {
-    double when;          /* what comes first; on rr_now's clock */
-    uint64_t order;       /* among equals */
-    size_t at;            /* place in the heap, from 1; 0: in none. Under the heap's lock */
-    rr__control *control; /* whose it is; NULL: the runtime's, see rr__sweep */
+    double when;             /* what comes first; on rr_now's clock */
+    uint64_t order;          /* among equals */
+    size_t at;               /* place in the heap, from 1; 0: in none. Under the heap's lock */
+    rr__control *control;    /* whose it is */
+    struct rr__fiber *fiber; /* or whose wait it ends; neither: the runtime's, see rr__sweep */
 } rr__entry;
 
 /* Under the lock of what it is for. */
@@ -3197,20 +3617,20 @@ static RR__NOINLINE uint32_t rr__slots_number(rr__slots *slots, const rr__object
    do at moments that a layer below notices stands in one table, rr__above.
 
    Locks, in the order in which they may be taken:
-       end_lock        a destructor runs (actors/life.h)
        global          registry, names, pins, the list of runtimes
        store lock      rr__store
-       rr_runtime.lock threads, inbox, contexts        or ring_lock
+       ring_lock or end_lock
+       rr_runtime.lock threads, inbox, contexts
        a shard's       sleepers, mailboxes, lanes, streams
-       a context's     its sleeper and its wake
+       a parker's      what it sleeps for
        leaves          pools, big blocks, timers, resources, a file, the census */
 
 typedef struct rr__held rr__held;
 typedef struct rr__step rr__step;
-typedef struct rr__reading rr__reading;
 typedef struct rr__lane rr__lane;
 typedef struct rr__node rr__node;
 typedef struct rr__sleeper rr__sleeper;
+typedef struct rr__fiber rr__fiber;
 typedef struct rr__resources rr__resources;
 typedef struct rr__timers rr__timers;
 typedef struct rr__store rr__store;
@@ -3220,11 +3640,20 @@ typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
 
-/* A body that is running: on the stack of the thread that runs it. */
+typedef struct rr__local rr__local;
+
+/* An object on the way along links, which nobody counts: with its id, by which it is known
+   again. */
+struct rr__step {
+    rr__object *object;
+    uint64_t id;
+};
+
+/* A body that is running: on the stack of the fiber that runs it. */
 typedef struct rr__frame {
-    struct rr__frame *outer;  /* of the same context */
-    struct rr__frame *around; /* of the same thread */
-    rr__context *runner;
+    struct rr__frame *outer; /* of the same fiber */
+    rr__local *self;
+    rr__context *runner; /* that it began in; it may go on in another one: rr__frame_context */
 
     rr__object *task; /* function: its slot; actor: the message's, or the actor's */
     rr__lane **lanes; /* of the caller that this body is */
@@ -3240,10 +3669,9 @@ typedef struct rr__frame {
     rr__control *granted;                   /* by whose shape; NULL for most */
     size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
     rr_runtime *chosen;
-    rr__context *context;
 } rr__frame;
 
-/* The scopes of a thread: store/scopes.h. */
+/* The scopes of a thread or fiber: store/scopes.h. */
 typedef struct rr__scopes {
     rr__held *held; /* stack; the innermost scope starts at start */
     size_t count, capacity;
@@ -3253,7 +3681,7 @@ typedef struct rr__scopes {
     uint32_t closed; /* the serial of the one without a mark, while it is open */
 } rr__scopes;
 
-/* From what the waits of a thread wait for, to what they may run: core/helping.h. */
+/* From what the waits of a fiber wait for, to what they may run: core/helping.h. */
 typedef struct rr__path {
     rr__step *steps; /* stack */
     size_t count, capacity;
@@ -3268,23 +3696,32 @@ typedef struct rr__noted {
     char refusal[400]; /* and why */
 } rr__noted;
 
-/* What a thread has to itself, whatever the runtime. */
-typedef struct rr__local {
+/* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */
+typedef struct rr__worklist {
+    rr__object *first;
+    bool is_running; /* somebody below on this stack works through it */
+} rr__worklist;
+
+/* What goes on by itself has to itself, whatever the runtime: a thread that the pool did not make,
+   or a fiber, with which it moves from thread to thread. */
+struct rr__local {
+    rr__fiber *fiber;     /* NULL: a thread */
+    rr__context *carrier; /* of the thread that carries the fiber now; NULL: a thread */
+    char *last_start;     /* where on its stack a body may still begin */
+
     rr__context *context;  /* the one in use, or NULL */
-    rr__context *attached; /* all as a thread from outside, linked by sibling */
-    rr__context *own;      /* as a worker; or NULL */
+    rr__context *attached; /* all as one from outside, linked by sibling */
     rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
     rr__scopes scopes;
-    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
-    int granted;      /* frames of the thread that were granted something */
+    rr__frame *frame; /* the running body; NULL outside */
+    int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
-    struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
-    rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
+    bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
+    bool uses_store, is_hasty; /* rules E5 and E6 at struct rr__stored */
     rr__path path;
-    char *stack;    /* where the thread's stack was when it first came here */
-    bool is_hooked; /* its end will be noticed */
+    bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;
-} rr__local;
+};
 
 enum rr__counter {
     RR__SUBMITTED,
@@ -3298,12 +3735,6 @@ enum rr__counter {
     RR__COUNTERS
 };
 
-/* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */
-typedef struct rr__worklist {
-    rr__object *first;
-    bool is_running; /* somebody below on this stack works through it */
-} rr__worklist;
-
 /* Where a worker looks next. Owner only. */
 typedef struct rr__look {
     bool steals_first;   /* this time, see rr__find_work */
@@ -3315,6 +3746,15 @@ typedef struct rr__look {
     double lone_since;
 } rr__look;
 
+/* What sleeps: a thread on its condition variable, or a fiber, which leaves its thread to
+   others. */
+typedef struct rr__parker {
+    rr__mutex lock;       /* of the next, and of what that says; before no other */
+    rr__sleeper *sleeper; /* what it sleeps for; NULL: it does not */
+    rr__fiber *fiber;     /* NULL: a thread */
+    rr__context *thread;
+} rr__parker;
+
 /* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
    runtime. Contexts are reused, and freed only with the runtime: so a thief, or who
    signals one, may always touch it. */
@@ -3323,8 +3763,17 @@ struct rr__context {
     rr__context *next;             /* list of all contexts of the runtime; append only */
     rr__context *sibling;          /* list of the thread's own; owner only */
     rr__context *listed;           /* in `parked`, `rested` or `vacant`; under the runtime's lock */
-    RR__ATOMIC(rr__frame *) frame; /* innermost body; written by the owner */
-    RR__ATOMIC(uint8_t) awaits_value; /* sleeps until another thread signals; the store's lock */
+    RR__ATOMIC(rr__frame *) frame; /* innermost body of what it carries; written by the owner */
+
+    /* What it carries: core/fibers.h. Owner only. */
+    rr__stack native; /* the thread's own stack, where the runtime is its own */
+    rr__stack *home;  /* what it goes back to */
+    rr__fiber *idle;  /* fibers with nothing on them */
+    int idle_count;
+    rr__fiber *left;   /* that it has left just now */
+    bool left_sleeps;  /* or is idle */
+    rr__object *first; /* claimed: what the next fiber begins with, found by first_by */
+    rr__step first_by;
 
     rr__cache slots, blocks[RR__CLASSES]; /* owner only */
     uint64_t next_id, last_id;
@@ -3345,19 +3794,19 @@ struct rr__context {
 
     rr__deque deque;
 
-    rr__mutex lock; /* of those below; a leaf */
+    rr__parker parker; /* its lock is that of those below */
     rr__cond wake;
     bool is_woken;        /* parked: go on, with a role, or with what is assigned */
     rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
-    rr__sleeper *sleeper;
 };
 
 /* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
    groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
    Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
+enum { RR__SHARD_LISTS = 64 };
 typedef struct rr__shard {
     rr__mutex lock;
-    rr__node *sleepers;
+    rr__node *sleepers[RR__SHARD_LISTS]; /* by slot, so that each is short */
 } rr__shard;
 
 enum { RR__SHARDS = 64 };
@@ -3390,7 +3839,9 @@ typedef struct rr__ops {
 typedef struct rr__hooks {
     rr__ops ops[RR__KINDS];
     rr__context *(*context_alloc)(void);  /* zeroed, with what the parts above keep there */
-    void (*work)(void *context);          /* what a thread of the pool does */
+    bool (*has_stack)(rr__context *cx);   /* for a thread to begin with; false without memory */
+    void (*thread)(void *context);        /* what a thread of the pool does */
+    void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
@@ -3420,6 +3871,7 @@ enum rr__line {
     RR__LINE_TOLD,  /* messages that failed and were told, not asked */
     RR__LINE_DROP,  /* destructors that failed */
     RR__LINE_MISUSE,
+    RR__LINE_GUARD, /* stacks without one */
     RR__LINES
 };
 
@@ -3429,6 +3881,8 @@ struct rr_runtime {
     uint32_t home;                /* tells handles of runtimes apart; never 0 */
     rr_config config;
     int workers, max_threads;
+    size_t stack_bytes;       /* of a fiber's stack, in all */
+    size_t body_bytes;        /* of those that a body finds free: rr_config.stack_bytes */
     rr__error *no_memory;     /* the error that needs no more memory */
     uint64_t holders;         /* running + attached threads from outside; global lock */
     rr_runtime *next_runtime; /* list of all; global lock */
@@ -3453,9 +3907,18 @@ struct rr_runtime {
     RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__shard shards[RR__SHARDS];
 
-    rr__mutex end_lock;  /* destructors run one at a time; before all others, see rr__end_turn */
-    rr__mutex ring_lock; /* rule W4; before a context's lock */
-    rr__mutex lock;      /* of all below; before a context's lock */
+    rr__mutex fibers_lock;             /* of those below; a leaf */
+    rr__fiber *fibers;                 /* all */
+    rr__fiber *fibers_idle;            /* of no context */
+    rr__fiber *fibers_empty;           /* without a stack */
+    RR__ATOMIC(int) fibers_idle_count; /* a hint outside the lock */
+
+    rr__mutex end_lock;    /* of the two below */
+    bool is_ending;        /* a destructor runs */
+    rr__sleeper *end_line; /* who waits to run one, the first first */
+
+    rr__mutex ring_lock; /* rule W4 */
+    rr__mutex lock;      /* of all below; before a parker's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
     rr__context *parked; /* threads without a role */
     rr__context *rested; /* contexts of threads that have left, to be joined */
@@ -3477,24 +3940,60 @@ static rr__mutex rr__global_mutex;
 
 static void rr__global_start(void);
 
+/* Who calls: the fiber that the thread carries now, or the thread. A compiler that keeps the
+   address of a thread-local variable in a register over a wait would, after it, have that of
+   another thread. So this is never inlined, and not known to be without effects; but for x86-64
+   outside of shared libraries, where such a variable is one load relative to %fs. */
 #if defined(__TINYC__)
-static RR__NOINLINE rr__local *
-rr__self(void) { /* no thread-local variables: the exit key's value */
+static rr__local *rr__self(void) { /* no thread-local variables: the exit key's value */
     static rr__local nothing;
     RR__ONCE(rr__global_start);
     rr__local *self = RR__EXIT_KEY_GET();
     if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
     return self ? self : &nothing;
 }
+/* The thread carries this one now. (A fiber's thread is its own here: it has no other.) */
+static void rr__self_set(rr__local *self) {
+    if (self->fiber && RR__EXIT_KEY_GET() != self) (void)RR__EXIT_KEY_SET(self);
+}
 #define RR__SELF_IS_ALLOCATED 1
 #else
 static _Thread_local rr__local rr__thread_local;
-static inline rr__local *rr__self(void) { return &rr__thread_local; }
+static _Thread_local rr__local *rr__current;
+static RR__NOINLINE rr__local *rr__self_first(void) {
+    RR__KEEP_CALL();
+    return rr__current = &rr__thread_local;
+}
+#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__PIC__) || defined(__PIE__))
+static RR__INLINE rr__local *rr__self(void) {
+#else
+static RR__NOINLINE rr__local *rr__self(void) {
+    RR__KEEP_CALL();
+#endif
+    rr__local *self = rr__current;
+    return RR__LIKELY(self != NULL) ? self : rr__self_first();
+}
+static RR__NOINLINE void rr__self_set(rr__local *self) {
+    RR__KEEP_CALL();
+    rr__current = self;
+}
 #define RR__SELF_IS_ALLOCATED 0
 #endif
 
+/* The context in which the caller, whose own is `self`, goes on after it may have waited: where it
+   was `cx` before. */
+static RR__INLINE rr__context *rr__here_of(rr__local *self, rr__context *cx) {
+    rr__context *now = self->carrier;
+    return now && now->runtime == cx->runtime ? now : cx;
+}
+static rr__context *rr__here(rr__context *cx) { return rr__here_of(rr__self(), cx); }
+static rr__context *rr__frame_context(const rr__frame *frame) {
+    return rr__here_of(frame->self, frame->runner);
+}
+
 static void rr__thread_ends(void *local) {
     rr__local *self = local;
+    if (self->fiber) return; /* the runtime's, which ends it */
     rr__above.thread_ends(self);
     self->is_hooked = false;
     if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
@@ -3510,7 +4009,7 @@ static void rr__fork_child(void) {
     rr__store_release(&rr__default, (rr_runtime *)NULL);
     rr__local *self =
         rr__self(); /* not even to let go: locks may be held by threads that are gone */
-    self->context = self->attached = self->own = NULL;
+    self->context = self->attached = NULL;
     self->chosen = NULL;
     self->scopes.count = self->scopes.start = self->scopes.depth = self->path.count = 0;
     self->scopes.floor = 0, self->frame = NULL;
@@ -3530,6 +4029,7 @@ static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
 
 /* The thread's end will be noticed, so that it may hold something. */
 static bool rr__local_hook(rr__local *self) {
+    if (self->fiber) return true;
     RR__ONCE(rr__global_start);
     if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
     return self->is_hooked;
@@ -3924,6 +4424,15 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 /* It was decided (rule R4) and is the caller's, who was about to do something with it. */
 static inline void rr__abandon(rr__context *cx, rr__object *o) { rr__ops_of(o)->abandon(cx, o); }
 
+/* Takes what rests out of where it lies. False: it was decided, or is bare, and is no longer the
+   caller's (R5). */
+static bool rr__pick_up(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__and_seq_cst(&o->word, ~RR__IS_RESTING);
+    if (RR__LIKELY(!(word & (RR__IS_DECIDED | RR__IS_BARE)))) return true;
+    rr__abandon(cx, o);
+    return false;
+}
+
 /* Runs what was claimed. `until`: an actor stops when this message of it is over; or NULL. */
 static inline void rr__run(rr__context *cx, rr__object *o, const rr__step *until) {
     rr__ops_of(o)->run(cx, o, until);
@@ -4033,147 +4542,6 @@ static void rr__each_object(rr__context *cx, void (*visit)(rr__context *, rr__ob
     }
 }
 
-// >>core/sleepers
-
-/* Threads that sleep until objects are complete. A sleeper hangs a node into the list of each
-   object's shard and sleeps on its own thread's condition variable; who completes an object sees
-   its flag HAS_SLEEPERS in the same operation that completes it, and wakes it there. A futex or
-   condition variable inside the object could be freed while its last user still unlocks it;
-   these belong to the thread's context, which lives as long as the runtime.
-   Locks: a shard's, then a context's. */
-
-/* A thread that waits for objects, and one node of it in a shard for each of them. */
-typedef struct rr__sleeper {
-    rr__context *context;
-    rr__object *task;   /* whose body waits; NULL outside */
-    size_t fired, need; /* under the context's lock */
-    bool edge_fired;    /* the object that the ring check looked at is complete */
-    bool has_limit, is_too_deep;
-    rr__object *edge;  /* that the task's link is to; NULL: it has none */
-    bool sleeps;       /* or is about to, and looks at nothing any more */
-    bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
-    bool is_called;    /* it was */
-    bool is_cancelled; /* the task was, meanwhile */
-    bool is_ring;      /* a ring was found; its description is in `ring` */
-    char ring[320];
-    size_t *order; /* indices in order of completion; may be NULL */
-} rr__sleeper;
-
-typedef struct rr__node {
-    struct rr__node *next, *previous;
-    rr__object *object;
-    rr__sleeper *sleeper;
-    size_t index;
-    bool is_linked, is_edge;
-} rr__node;
-
-/* Lists a node. False if the object is complete. Setting the flag and completing change the
-   same word: so the one that comes second sees the other. */
-static bool rr__node_add(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_lock(rt, node->object);
-    uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
-    bool waits = rr__state_of(word) < RR__READY;
-    if (waits) {
-        node->next = shard->sleepers, node->previous = NULL;
-        if (shard->sleepers) shard->sleepers->previous = node;
-        shard->sleepers = node, node->is_linked = true;
-    }
-    rr__unlock(&shard->lock);
-    return waits;
-}
-
-static void rr__node_unlink(rr__shard *shard, rr__node *node) {
-    if (node->previous) node->previous->next = node->next;
-    else shard->sleepers = node->next;
-    if (node->next) node->next->previous = node->previous;
-    node->is_linked = false;
-}
-
-/* After this no other thread touches the node: who fires it does so under the shard's lock. */
-static void rr__node_remove(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_lock(rt, node->object);
-    if (node->is_linked) rr__node_unlink(shard, node);
-    rr__unlock(&shard->lock);
-}
-
-/* Returns the context to be signalled, or NULL. */
-static rr__context *rr__node_fire(rr__node *node) {
-    rr__sleeper *s = node->sleeper;
-    rr__context *cx = s->context; /* never freed before the runtime; the sleeper may go at once */
-    rr__lock(&cx->lock);
-    if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
-    s->fired++;
-    if (node->is_edge) s->edge_fired = true;
-    bool is_enough = s->fired >= s->need || node->is_edge;
-    rr__unlock(&cx->lock);
-    return is_enough ? cx : NULL;
-}
-
-/* Signals after the locks are let go of, which the woken thread needs at once. */
-static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
-    enum { FEW = 16 };
-    rr__context *woken[FEW], *cx;
-    int n = 0;
-    rr__shard *shard = rr__shard_lock(rt, o);
-    for (rr__node *node = shard->sleepers, *next; node; node = next) {
-        next = node->next;
-        if (node->object != o) continue;
-        rr__node_unlink(shard, node);
-        if (!(cx = rr__node_fire(node))) continue;
-        if (n < FEW) woken[n++] = cx;
-        else rr__cond_signal(&cx->wake);
-    }
-    rr__unlock(&shard->lock);
-    while (n > 0) rr__cond_signal(&woken[--n]->wake);
-}
-
-/* Enough has fired, or something else has happened that ends its sleep. */
-static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
-    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled;
-}
-
-/* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
-static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
-    rr__context *cx = s->context;
-    rr__lock(&cx->lock);
-    s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
-    while (!rr__sleeper_is_over_locked(s) && !s->is_called) {
-        if (!s->has_limit) {
-            rr__cond_wait(&cx->wake, &cx->lock);
-        } else {
-            double left = deadline - rr_now();
-            if (left <= 0) break;
-            rr__cond_wait_for(&cx->wake, &cx->lock, left);
-        }
-    }
-    s->sleeps = s->is_idle = false;
-    rr__unlock(&cx->lock);
-}
-
-/* The body of a task that was decided need not sleep any more. */
-static void rr__body_wake(rr_runtime *rt, const rr__object *task) {
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
-        rr__lock(&cx->lock);
-        bool sleeps = cx->sleeper && cx->sleeper->task == task;
-        if (sleeps) cx->sleeper->is_cancelled = true;
-        rr__unlock(&cx->lock);
-        if (sleeps) rr__cond_signal(&cx->wake);
-    }
-}
-
-static bool rr__sleeper_is_done(rr__sleeper *s) {
-    rr__lock(&s->context->lock);
-    bool is_done = rr__sleeper_is_over_locked(s);
-    rr__unlock(&s->context->lock);
-    return is_done;
-}
-
-static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
-    rr__lock(&cx->lock);
-    cx->sleeper = s;
-    rr__unlock(&cx->lock);
-}
-
 // >>core/queues
 
 /* Where what can run lies until somebody takes it, and who is woken for it. Every thread, from
@@ -4214,14 +4582,17 @@ static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) {
         return cx;
     }
     if (!(cx = rr__above.context_alloc())) return NULL;
-    bool has_lock = rr__mutex_init(&cx->lock), has_cond = has_lock && rr__cond_init(&cx->wake);
-    if (!has_cond || !rr__deque_init(&cx->deque)) {
+    bool has_lock = rr__mutex_init(&cx->parker.lock),
+         has_cond = has_lock && rr__cond_init(&cx->wake);
+    bool has_stack = has_cond && rr__stack_adopt(&cx->native);
+    if (!has_stack || !rr__deque_init(&cx->deque)) {
+        if (has_stack) rr__stack_let_go(&cx->native);
         if (has_cond) rr__cond_destroy(&cx->wake);
-        if (has_lock) rr__mutex_destroy(&cx->lock);
+        if (has_lock) rr__mutex_destroy(&cx->parker.lock);
         RR_FREE(cx);
         return NULL;
     }
-    cx->runtime = rt, cx->is_worker = is_worker;
+    cx->runtime = rt, cx->is_worker = is_worker, cx->parker.thread = cx;
     rr__store_relaxed(&cx->deque.is_served, (int)is_worker); /* published with the context */
     cx->next = rr__load_relaxed(&rt->contexts);              /* written under this lock */
     rr__store_seq_cst(&rt->contexts, cx); /* for P2 and rr__sum; pairs with all walks */
@@ -4230,15 +4601,16 @@ static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) {
 
 static void rr__context_free(rr__context *cx) {
     rr__deque_free(&cx->deque);
+    rr__stack_let_go(&cx->native);
     rr__cond_destroy(&cx->wake);
-    rr__mutex_destroy(&cx->lock);
+    rr__mutex_destroy(&cx->parker.lock);
     RR_FREE(cx);
 }
 
 static void rr__context_wake(rr__context *cx) {
-    rr__lock(&cx->lock);
+    rr__lock(&cx->parker.lock);
     cx->is_woken = true;
-    rr__unlock(&cx->lock);
+    rr__unlock(&cx->parker.lock);
     rr__cond_signal(&cx->wake); /* it is not freed before the runtime; with the lock held the thread
                                    would wake only to wait for that */
 }
@@ -4250,11 +4622,15 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
     rr__context *cx = rt->rested;
     if (cx) rt->rested = cx->listed;
     else if (!(cx = rr__context_new(rt, true))) return false;
-    if (cx->has_thread) rr__thread_join(cx->thread); /* it needs no lock any more */
+    if (!rr__above.has_stack(cx)) {
+        cx->is_parked = true, cx->listed = rt->rested, rt->rested = cx; /* for the next try */
+        return false;
+    }
+    if (cx->has_thread) rr__thread_join(&cx->thread); /* it needs no lock any more */
     cx->has_role = cx->is_searching = !task;
     cx->assigned = task, cx->is_parked = false;
     rt->threads++;
-    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__above.work, cx))) return true;
+    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__above.thread, cx))) return true;
     rt->threads--;
     cx->assigned = NULL, cx->has_role = cx->is_searching = false, cx->is_parked = true;
     cx->listed = rt->rested, rt->rested = cx; /* for the next try */
@@ -4264,7 +4640,7 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
 static void rr__service_main(void *context) {
     rr__context *cx = context;
     rr__local *self = rr__self();
-    self->context = cx, self->stack = RR__STACK_NOW();
+    self->context = cx;
     cx->serve(cx);
     self->context = NULL;
     rr__above.thread_ends(self);
@@ -4279,20 +4655,6 @@ static rr__context *rr__service_start_locked(rr_runtime *rt, void (*serve)(rr__c
     if ((cx->has_thread = rr__thread_start(&cx->thread, rr__service_main, cx))) return cx;
     cx->is_worker = false, cx->serve = NULL;
     cx->listed = rt->vacant, rt->vacant = cx;
-    return NULL;
-}
-
-/* Every thread waits and there may be no more (rr_config.max_threads). Rather than that nothing
-   goes on any more, one of them works on top of its wait, whatever there is. Under the runtime's
-   lock. */
-static rr__context *rr__sleeper_call(rr_runtime *rt) {
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
-        rr__lock(&cx->lock);
-        bool is_called = cx->sleeper && cx->sleeper->is_idle;
-        if (is_called) cx->sleeper->is_idle = false, cx->sleeper->is_called = true;
-        rr__unlock(&cx->lock);
-        if (is_called) return cx;
-    }
     return NULL;
 }
 
@@ -4316,16 +4678,14 @@ static bool rr__can_have_thread(rr_runtime *rt) {
    on: the first thread that stops waiting takes it. Under the lock, so that no thread parks unseen
    in between. */
 static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
-    rr__context *called = NULL;
     rr__lock(&rt->lock);
     rr__context *cx = rr__unpark_locked(rt);
-    if (!cx && !rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
+    if (!cx && !rr__worker_add_locked(rt, NULL)) {
         rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
         rr__cond_signal(&rt->quiet);
     }
     rr__unlock(&rt->lock);
     if (cx) rr__context_wake(cx);
-    if (called) rr__cond_signal(&called->wake);
 }
 
 /* Has a thread without a role run a task; false if there is none for it. */
@@ -4354,11 +4714,11 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
     if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
 }
 
-/* FIFO. Two kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
-   claimable all the time, so that a waiter need not wait for the inbox; and tasks for which a deque
-   had no memory, WAITING, that is, claimable by nobody until they are taken out. */
-static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
-    rr_runtime *rt = cx->runtime;
+/* FIFO. Three kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
+   claimable all the time, so that a waiter need not wait for the inbox; tasks for which a deque
+   had no memory, WAITING, that is, claimable by nobody until they are taken out; and fibers,
+   QUEUED, that let others go first. */
+static void rr__inbox_put(rr_runtime *rt, rr__object *o, bool is_actor) {
     rr__lock(&rt->lock);
     if (!is_actor || !o->is_listed) {
         if (is_actor) o->is_listed = true, rr__share(o);
@@ -4382,6 +4742,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     }
     rr__unlock(&rt->lock);
     if (!o) return NULL;
+    if (o->kind == RR__FIBER) return rr__claim(o) ? o : NULL;
     if (!is_actor) {
         if (rr__try_state(o, RR__WAITING, RR__RUNNING)) return o;
         rr__abandon(cx, o);
@@ -4394,11 +4755,15 @@ static rr__object *rr__inbox_take(rr__context *cx) {
 
 /* No memory for the deque: what is QUEUED goes to the inbox, unless a waiter was faster. */
 static RR__NOINLINE void rr__shelve(rr__context *cx, rr__object *o) {
+    if (o->kind == RR__FIBER) {
+        rr__inbox_put(cx->runtime, o, false);
+        return;
+    }
     if (!rr__claim(o)) return;
     bool is_actor = o->kind == RR__CONSTRUCTOR;
     if (is_actor) rr__share(o); /* once QUEUED it may end under us */
     if (rr__try_state(o, RR__RUNNING, is_actor ? RR__QUEUED : RR__WAITING))
-        rr__inbox_put(cx, o, is_actor);
+        rr__inbox_put(cx->runtime, o, is_actor);
     else rr__abandon(cx, o);
     if (is_actor) rr__drop(cx, o);
 }
@@ -4789,7 +5154,7 @@ static void rr__turn_end(rr__context *cx, rr__control *control) {
 /* A body that waits lends its CPUs, and takes them back, whatever there is of them then. The rest
    of what it has stays with it. */
 static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
-    for (rr__frame *frame = self->frame; frame; frame = frame->around) {
+    for (rr__frame *frame = self->frame; frame; frame = frame->outer) {
         rr_runtime *rt = frame->runner->runtime;
         if (!frame->granted || (!lends && !frame->lent)) continue;
         if (lends ? frame->lent++ : --frame->lent) continue;
@@ -4801,7 +5166,7 @@ static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
         if (amounts[RR__CPU]) frame->granted->is_apart = !lends;
         if (lends) rr__apart_leave_locked(rt, amounts[RR__CPU]);
         else rt->resources->apart_cpus += amounts[RR__CPU];
-        rr__stock_unlock(frame->runner);
+        rr__stock_unlock(rr__frame_context(frame));
     }
 }
 
@@ -5147,10 +5512,11 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
 /* What rr__args_pack wants to know, once for all calls. */
 static void rr__registry_measure(rr_function *fn) {
     fn->is_wordy = fn->arity <= 4;
-    fn->handles = 0;
+    fn->handles = 0, fn->by_value = fn->result.size + fn->item.size;
     for (int i = 0; i < fn->arity; i++) {
         int kind = fn->params[i].kind;
         bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+        fn->by_value += fn->params[i].size;
         bool is_object = kind == RR__KIND_BYTES || kind == RR__KIND_MANY;
         if (is_handle) fn->handles |= (uint16_t)(1u << i);
         if (!is_handle && !is_object && fn->params[i].size > 8) fn->is_wordy = false;
@@ -5278,191 +5644,369 @@ static void rr__registry_suggest(const char *name, char *out, size_t size) {
     if (best[0] && used < size) snprintf(out + used, size - used, "?");
 }
 
-// >>core/links
+// >>core/roles
 
-/* Who waits for whom: one link for each object that cannot go on, which a walk follows to find work
-   for a waiter, and rings.
-   Locks: ring_lock, then a context's. */
+/* Roles on their way: given up by who blocks, taken back, handed in for tasks that need other than
+   one CPU. P2 stands in core/queues.h.
+   Locks: that of the resources. */
 
-/* waits_on links everything that cannot go on to what must happen first:
+/* A role was put to sleep: is it wanted in the pot? */
+static void rr__role_offer(rr__context *cx) {
+    if (RR__LIKELY(!rr__load_seq_cst(&cx->runtime->resources->roles_wanted))) return;
+    rr__lock(&cx->runtime->resources->lock);
+    rr__stock_unlock(cx);
+}
 
-       task with a missing argument -> that argument
-       task whose body waits        -> the object it waits for
-       message in a mailbox         -> its actor
-       actor                        -> the message that it is running
+/* The thread will wait: its right to run passes to another one, if there is work. */
+static void rr__role_give(rr__context *cx) {
+    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
+    if (!cx->has_role && !RR__SLEEPING(idle)) return;
+    if (cx->has_role) {
+        cx->has_role = false;
+        idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
+        rr__role_offer(cx);
+    } /* else a role may sleep because there was no thread for it: now there is this one */
+    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
+    if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
+}
 
-   so one walk finds both what a waiter may run itself (the first claimable link: leapfrogging,
-   Wagner and Calder 1993) and whether it waits for itself. Waits with a limit and waits for
-   any of several objects make no link: they can end by themselves.
+/* Takes a sleeping role, if there is one. Without one a body goes on all the same and its
+   thread parks after it. */
+static bool rr__role_take(rr__context *cx) {
+    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
+    while (cx->is_worker && !cx->has_role && RR__SLEEPING(idle))
+        if (rr__cas_seq_cst(&cx->runtime->idle, &idle, idle - RR__ONE_SLEEPING))
+            cx->has_role = true;
+    return cx->has_role;
+}
 
-   Rules  W1  A link is written before its target is waited for, and cleared after.
-          W2  Who has written a link that may close a ring (a body that is about to sleep, a task
-              that goes on to its next argument, a message that arrives late) then changes
-              `blocked`, or adds 0 to it, and walks after that. All these are changes of one word:
-              so of several that close a ring together the last sees the links of the others. What
-              is linked by a thread that only later sleeps (a waiter to what it helps with, an
-              actor to its message) is written before that thread's change.
-          W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
-              by link is a ring. Each link is read again after the id of its target, so that a
-              slot that was reused in between is not taken for the target.
-          W4  A body that sleeps changes its link under ring_lock: see rr__ring_tell. */
-enum rr__walk {
-    RR__WALK_END,        /* something runs, or is not ours to run */
-    RR__WALK_RING,       /* back to self */
-    RR__WALK_OTHER_RING, /* into a ring without self; *other is in it */
-    RR__WALK_QUEUED,     /* a task that may be claimed; not looked for one to run */
-    RR__WALK_CLAIMED     /* *claimed is the caller's to run, found by *by */
+/* Between two tasks, where roles are wanted: the worker goes on without one. */
+static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->resources->lock);
+    bool is_wanted = rr__load_relaxed(&rt->resources->roles_wanted) > 0; /* under this lock */
+    if (is_wanted && cx->has_role) cx->has_role = false, rt->resources->pot++;
+    rr__stock_unlock(cx);
+}
+
+// >>core/fibers
+
+/* Fibers: bodies run on stacks of their own, which threads carry. A body that has to wait leaves
+   its thread together with its stack, and all that lies on that: the bodies below it, for which it
+   is run. The thread goes on with other work on another stack; when what was waited for is there
+   the fiber is queued like anything ready, and any worker goes on with it. So only who really waits
+   pays for a switch, and one that waits costs no thread (marl: Clayton 2019; Go).
+
+       a fiber:  idle -> carried -> asleep -> queued -> carried -> ... -> idle
+
+   An idle fiber that a worker carries looks for work (core/workers.h); a body begins on the stack
+   at hand. Threads from outside run bodies too, those that they wait for, but on fibers, never on
+   their own stacks: they go back to theirs when the body has ended, or waits.
+
+   In queues and links a fiber is stood for by an object, its token: RUNNING while it is carried,
+   WAITING while it sleeps, QUEUED when it can go on; who claims it goes on with it.
+   Rules  F1  Who leaves a stack may not be gone on with before its registers are saved: so what
+              becomes of it is done on the stack that was gone to (rr__arrive).
+          F2  `parking` says whether it may be woken: AWAKE is set by the fiber before it looks for
+              the last time at what it waits for; ASLEEP, from AWAKE, by who has arrived elsewhere;
+              and a waker sets NOTIFIED after the change that ends the wait (all seq_cst). Of these
+              two the second sees the first, and queues the token.
+          F3  A waker may come late, when the fiber waits for something else already: so fibers stay
+              where they are until the runtime ends, and who is woken looks whether it is over.
+          F4  What a context has is used by what it carries alone. Over a wait a fiber keeps no
+              context, but asks again (rr__here).
+   Locks: rr_runtime.fibers_lock, a leaf. */
+
+enum rr__parking { RR__AWAKE, RR__ASLEEP, RR__NOTIFIED };
+
+struct rr__fiber {
+    rr__object token; /* first */
+    rr_runtime *runtime;
+    RR__ATOMIC(int) parking; /* enum rr__parking */
+    rr__parker parker;
+    rr__entry timer; /* of a wait with a limit */
+    bool has_guard;  /* its end cannot be overstepped */
+    bool has_timer;  /* it was promised */
+    bool goes_last;  /* it is queued where all have their turn; its own */
+    rr__stack stack;
+    rr__local *local; /* at the top of its memory */
+    char *memory;
+    rr__fiber *next; /* idle */
+    rr__fiber *all;  /* in rr_runtime.fibers */
 };
 
-/* An object on the way, which nobody counts: with its id, by which it is known again. */
-struct rr__step {
-    rr__object *object;
-    uint64_t id;
-};
-
-/* It is complete, or gone. */
-static bool rr__step_is_over(const rr__step *step) {
-    return rr__is_complete(step->object) || rr__load_acquire(&step->object->id) != step->id;
+/* What a link to a fiber's token is marked with: so that it is known without a look at it. */
+static rr__object *rr__link_to(rr__fiber *fiber) {
+    return (rr__object *)(void *)((char *)&fiber->token + 1);
+}
+static rr__fiber *rr__linked_fiber(rr__object *link) {
+    return (uintptr_t)link & 1 ? (rr__fiber *)(void *)((char *)link - 1) : NULL;
+}
+static RR__INLINE rr__object *rr__linked(rr__object *link) {
+    return (rr__object *)((uintptr_t)link & ~(uintptr_t)1);
 }
 
-/* From o; claimed NULL: do not claim. */
-static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **claimed,
-                              rr__step *by, rr__object **other) {
-    uint64_t id = rr__load_acquire(&o->id), mark_id = id;
-    rr__object *mark = o; /* Brent's search for a cycle: a ring that self is not part of */
-    for (uint64_t steps = 0, power = 1;; steps++) {
-        if (o == self) return RR__WALK_RING;
-        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
-        if (state >= RR__READY) return RR__WALK_END;
-        if (state == RR__QUEUED) {
-            if (!claimed) return RR__WALK_QUEUED;
-            *claimed = o;
-            return rr__claim(o) ? RR__WALK_CLAIMED : RR__WALK_END;
-        }
-        rr__object *next = rr__load_acquire(&o->waits_on);
-        if (!next) return RR__WALK_END;
-        uint64_t next_id = rr__load_acquire(&next->id);
-        if (rr__load_acquire(&o->waits_on) != next || rr__load_acquire(&o->id) != id ||
-            rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
-            return RR__WALK_END;
-        if (by) *by = (rr__step){o, id};
-        o = next, id = next_id;
-        if (o == mark && id == mark_id) {
-            *other = o;
-            return RR__WALK_OTHER_RING;
-        }
-        if (steps == power) mark = o, mark_id = id, power *= 2, steps = 0;
-    }
-}
+/* ---- making ---- */
 
-/* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
-static void rr__ring_describe(rr__object *self, rr__text *text) {
-    rr__text_add(text, "deadlock: ");
-    rr__describe(text, self);
-    rr__object *o = rr__load_acquire(&self->waits_on);
-    for (bool first = true; o && text->used < text->size; first = false) {
-        rr__text_add(text, "%s waits for ", first ? "" : ", which");
-        rr__describe(text, o);
-        if (o == self) break;
-        o = rr__load_acquire(&o->waits_on);
-    }
-}
+static void rr__fiber_main(void *fiber) { rr__above.work(fiber); }
 
-static void rr__ring_wake(rr__object *o, const char *text) {
-    rr__context *cx = o->data.runner; /* it sleeps, or has slept, as the link says */
-    rr__lock(&cx->lock);
-    if (cx->sleeper && cx->sleeper->task == o && !cx->sleeper->is_ring) {
-        cx->sleeper->is_ring = true;
-        snprintf(cx->sleeper->ring, sizeof cx->sleeper->ring, "%s", text);
-        rr__cond_signal(&cx->wake);
-    }
-    rr__unlock(&cx->lock);
-}
-
-/* Tells every thread that sleeps in the ring of `member`, if it is still one. Rule W4: one at a
-   time does this, and who was told waits for that lock before it clears its link; so the ring
-   stands still until it is told to the end, and nobody finds it a second time. */
-static void rr__ring_tell(rr_runtime *rt, rr__object *member) {
-    char text[sizeof(((rr__sleeper *)0)->ring)];
-    rr__object *next, *other;
-    rr__lock(&rt->ring_lock);
-    next = rr__load_acquire(&member->waits_on);
-    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING) {
-        rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
-        rr__object *o = member;
-        do {
-            bool runs = rr__state_of(rr__load_acquire(&o->word)) == RR__RUNNING;
-            if (runs && o->kind <= RR__METHOD && o->data.runner) rr__ring_wake(o, text);
-            o = rr__load_acquire(&o->waits_on);
-        } while (o && o != member); /* who only helps may have let go: it looks again */
-    }
-    rr__unlock(&rt->ring_lock);
-}
-
-/* Rule W2, for a link that was made from `o` by a thread which does not wait itself. */
-static void rr__ring_check(rr_runtime *rt, rr__object *o) {
-    rr__object *other = NULL, *next;
-    if (!rr__add_seq_cst(&rt->blocked, 0u) || !(next = rr__load_acquire(&o->waits_on))) return;
-    enum rr__walk found = rr__walk(next, o, NULL, NULL, &other);
-    if (found == RR__WALK_RING) rr__ring_tell(rt, o);
-    if (found == RR__WALK_OTHER_RING) rr__ring_tell(rt, other);
-}
-
-// >>core/dependencies
-
-/* Dependencies. A task waits in the list of one missing argument at a time, and goes on to the
-   next when that is complete: no counter, one link, and one edge for the walk. What a kind of
-   object misses, and what it does when nothing is missing, its class says. Rules of the list:
-   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
-       the same step: so who completes takes the list, or the push came after that.
-   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
-       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
-       the object.
-   D3  From the push on the task belongs to who takes the list.
-   Locks: none. */
-
-/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
-   is still the caller's. */
-static bool rr__depend(rr__object *task, rr__object *on) {
-    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
-        return false;                       /* D1 */
-    rr__store_release(&task->waits_on, on); /* rule W1 */
-    rr__object *head = rr__load_acquire(&on->dependents);
-    do {
-        if (head == RR__CLOSED) return false; /* D2 */
-        task->next = head;
-    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
-    return true;
-}
-
-/* Sends a WAITING object on: into the list of something that it misses (true), or, if it misses
-   nothing, to where it goes on. It is no longer the caller's. */
-static bool rr__proceed(rr__context *cx, rr__object *o) {
-    const rr__ops *ops = rr__ops_of(o);
-    rr__object *missing;
-    while ((missing = ops->missing(o)))
-        if (rr__depend(o, missing)) return true;
-    if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
-        rr__store_release(&o->waits_on, (rr__object *)NULL);
-    ops->ready(cx, o);
+static bool rr__fiber_fill(rr_runtime *rt, rr__fiber *fiber) {
+    fiber->memory = rr__stack_map(rt->stack_bytes, &fiber->has_guard);
+    if (!fiber->memory) return false;
+    size_t size = (rt->stack_bytes - sizeof *fiber->local) / 64 * 64;
+    fiber->local = (rr__local *)(void *)(fiber->memory + size);
+    fiber->local->fiber = fiber;
+    if (rr__stack_make(&fiber->stack, fiber->memory, size, rr__fiber_main, fiber)) return true;
+    rr__stack_unmap(fiber->memory, rt->stack_bytes);
+    fiber->local = NULL;
     return false;
 }
 
-/* An argument that the task waited for is complete. */
-static void rr__advance(rr__context *cx, rr__object *task) {
-    /* Rule W2. The task may be gone already; then the walk finds nothing. */
-    if (rr__proceed(cx, task)) rr__ring_check(cx->runtime, task);
+/* Its stack goes back to the system, and with it all that lay on it; itself it stays (F3). */
+static void rr__fiber_empty(rr__fiber *fiber) {
+    rr__above.thread_ends(fiber->local);
+    rr__stack_free(&fiber->stack);
+    rr__stack_unmap(fiber->memory, fiber->runtime->stack_bytes);
+    fiber->local = NULL;
 }
 
-/* The object is complete: everything that waited for it goes on. */
-static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
-    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx->runtime, o);
-    if (!(word & RR__HAS_DEPENDENTS)) return;
-    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
-    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
-        next = task->next;
-        rr__advance(cx, task);
+static rr__fiber *rr__fiber_alloc(rr_runtime *rt) {
+    rr__lock(&rt->fibers_lock);
+    rr__fiber *fiber = rt->fibers_empty;
+    if (fiber) rt->fibers_empty = fiber->next;
+    rr__unlock(&rt->fibers_lock);
+    if (fiber || !(fiber = RR_CALLOC(1, sizeof *fiber))) return fiber;
+    if (!rr__mutex_init(&fiber->parker.lock)) {
+        RR_FREE(fiber);
+        return NULL;
     }
+    fiber->runtime = rt, fiber->parker.fiber = fiber, fiber->timer.fiber = fiber;
+    fiber->token.kind = RR__FIBER, fiber->token.site = "a fiber";
+    rr__store_relaxed(&fiber->token.id, (uint64_t)1); /* published with the fiber */
+    rr__store_relaxed(&fiber->token.word, RR__STATE(RR__RUNNING) | 1);
+    rr__lock(&rt->fibers_lock);
+    fiber->all = rt->fibers, rt->fibers = fiber;
+    rr__unlock(&rt->fibers_lock);
+    return fiber;
+}
+
+static void rr__fiber_set_aside(rr__fiber *fiber) {
+    rr_runtime *rt = fiber->runtime;
+    rr__lock(&rt->fibers_lock);
+    fiber->next = rt->fibers_empty, rt->fibers_empty = fiber;
+    rr__unlock(&rt->fibers_lock);
+}
+
+/* An idle one that nobody has; NULL without memory. */
+static RR__NOINLINE rr__fiber *rr__fiber_new(rr_runtime *rt) {
+    rr__fiber *fiber = rr__fiber_alloc(rt);
+    if (!fiber || rr__fiber_fill(rt, fiber)) return fiber;
+    rr__fiber_set_aside(fiber);
+    return NULL;
+}
+
+/* With the runtime's memory, not before: a thread from outside may be about to leave one. */
+static void rr__fibers_free(rr_runtime *rt) {
+    for (rr__fiber *fiber = rt->fibers, *next; fiber; fiber = next) {
+        next = fiber->all;
+        if (fiber->local) rr__fiber_empty(fiber);
+        rr__mutex_destroy(&fiber->parker.lock);
+        RR_FREE(fiber);
+    }
+}
+
+/* ---- idle ones ---- */
+
+enum { RR__IDLE_FIBERS = 32 }; /* that a context keeps; half of them move at once */
+
+/* Half of those that a context has go to where all find them; of very many the stacks go back. */
+static RR__NOINLINE void rr__fibers_return(rr__context *cx) {
+    enum { KEPT = 1024 };
+    rr_runtime *rt = cx->runtime;
+    rr__fiber *first = cx->idle, *last = first;
+    for (int i = 1; i < RR__IDLE_FIBERS / 2; i++) last = last->next;
+    cx->idle = last->next, cx->idle_count -= RR__IDLE_FIBERS / 2, last->next = NULL;
+    if (rr__load_relaxed(&rt->fibers_idle_count) > KEPT) { /* a hint */
+        for (rr__fiber *fiber = first, *next; fiber; fiber = next) {
+            next = fiber->next;
+            rr__fiber_empty(fiber);
+            rr__fiber_set_aside(fiber);
+        }
+        return;
+    }
+    rr__lock(&rt->fibers_lock);
+    last->next = rt->fibers_idle, rt->fibers_idle = first;
+    (void)rr__add_relaxed(&rt->fibers_idle_count, RR__IDLE_FIBERS / 2); /* a hint */
+    rr__unlock(&rt->fibers_lock);
+}
+
+/* All of them, of a thread that leaves. */
+static void rr__fibers_let_go(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    for (rr__fiber *fiber; (fiber = cx->idle); cx->idle_count--) {
+        cx->idle = fiber->next;
+        fiber->next = rt->fibers_idle, rt->fibers_idle = fiber;
+        (void)rr__add_relaxed(&rt->fibers_idle_count, 1); /* a hint */
+    }
+    rr__unlock(&rt->fibers_lock);
+}
+
+static void rr__fiber_give(rr__context *cx, rr__fiber *fiber) {
+    fiber->next = cx->idle, cx->idle = fiber;
+    if (++cx->idle_count == RR__IDLE_FIBERS) rr__fibers_return(cx);
+}
+
+static rr__fiber *rr__fiber_fetch(rr_runtime *rt) {
+    rr__lock(&rt->fibers_lock);
+    rr__fiber *fiber = rt->fibers_idle;
+    if (fiber) rt->fibers_idle = fiber->next, (void)rr__add_relaxed(&rt->fibers_idle_count, -1);
+    rr__unlock(&rt->fibers_lock);
+    return fiber ? fiber : rr__fiber_new(rt);
+}
+
+/* A thread of the pool that is about to be started, under the runtime's lock. */
+static bool rr__fiber_for_thread(rr__context *cx) {
+    rr__fiber *fiber = cx->idle ? NULL : rr__fiber_fetch(cx->runtime);
+    if (fiber) rr__fiber_give(cx, fiber);
+    return cx->idle != NULL;
+}
+
+static RR__NOINLINE bool rr__fibers_fetch(rr__context *cx) {
+    rr__fiber *fiber = rr__fiber_fetch(cx->runtime);
+    if (!fiber) return false;
+    if (RR__UNLIKELY(!fiber->has_guard))
+        rr__log_again(cx->runtime, RR__LINE_GUARD, RR_LOG_WARN,
+                      "the system has no mapping left for the page that guards the end of a stack "
+                      "(vm.max_map_count): a body that overflows its stack will not be noticed");
+    rr__fiber_give(cx, fiber);
+    return true;
+}
+
+/* Sees to it that there is one to go to; false without memory. */
+static RR__INLINE bool rr__fiber_ready_to_go(rr__context *cx) {
+    return RR__LIKELY(cx->idle != NULL) || rr__fibers_fetch(cx);
+}
+
+static rr__fiber *rr__fiber_take(rr__context *cx) {
+    rr__fiber *fiber = cx->idle;
+    cx->idle = fiber->next, cx->idle_count--;
+    return fiber;
+}
+
+/* ---- waking ---- */
+
+/* It can go on: whoever claims it does. */
+static void rr__fiber_queue(rr__context *by, rr__fiber *fiber) {
+    bool goes_last = fiber->goes_last;
+    fiber->goes_last = false;
+    (void)rr__try_state(&fiber->token, RR__WAITING, RR__QUEUED); /* nobody decides a fiber */
+    if (by->runtime == fiber->runtime && !goes_last) rr__push(by, &fiber->token);
+    else rr__inbox_put(fiber->runtime, &fiber->token, false);
+}
+
+/* After the change that ends its wait. */
+static void rr__wake(rr__context *by, rr__parker *parker) {
+    rr__fiber *fiber = parker->fiber;
+    if (!fiber) rr__cond_signal(&parker->thread->wake);
+    else if (rr__swap_seq_cst(&fiber->parking, (int)RR__NOTIFIED) == RR__ASLEEP)
+        rr__fiber_queue(by, fiber);
+}
+
+/* ---- going ---- */
+
+/* The one that was left sleeps, or has been woken already. */
+static RR__NOINLINE void rr__left_to_sleep(rr__context *cx, rr__fiber *left) {
+    int awake = RR__AWAKE;
+    rr__add_seq_cst(&left->token.word, RR__STATE(RR__WAITING) - RR__STATE(RR__RUNNING));
+    if (!rr__cas_seq_cst(&left->parking, &awake, (int)RR__ASLEEP)) rr__fiber_queue(cx, left);
+}
+
+/* On the stack that was gone to: what becomes of the one that was left (F1). */
+static RR__INLINE void rr__arrive(rr__local *self, rr__context *cx) {
+    rr__fiber *left = cx->left;
+    rr__self_set(self);
+    cx->left = NULL;
+    if (left && cx->left_sleeps) rr__left_to_sleep(cx, left);
+    else if (left) rr__fiber_give(cx, left);
+}
+
+/* The fiber's thread is that of `cx` from now on. */
+static void rr__carry(rr__context *cx, rr__fiber *fiber) {
+    rr__local *to = fiber->local;
+    if (to->context == to->carrier) to->context = cx; /* its own runtime, or nothing yet */
+    to->carrier = cx;
+    rr__store_release(&cx->frame, to->frame);
+}
+
+/* The running fiber goes to another one, or, NULL, to where its thread came from. It is idle, or
+   sleeps. Returns when somebody goes on with it. */
+static RR__INLINE void rr__fiber_leave(rr__local *self, rr__fiber *to, bool sleeps) {
+    rr__context *cx = self->carrier;
+    cx->left = self->fiber, cx->left_sleeps = sleeps;
+    if (to) rr__carry(cx, to);
+    else rr__store_release(&cx->frame, (rr__frame *)NULL);
+    rr__stack_switch(&self->fiber->stack, to ? &to->stack : cx->home);
+    rr__arrive(self, self->carrier);
+}
+
+/* From a stack that is no fiber's of this runtime to one that is. Returns when that has ended, or
+   sleeps. */
+static RR__INLINE void rr__fiber_visit(rr__local *self, rr__context *cx, rr__fiber *to) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* our own */
+    cx->home = self->fiber ? &self->fiber->stack : &cx->native;
+    rr__carry(cx, to);
+    rr__stack_switch(cx->home, &to->stack);
+    rr__arrive(self, cx);
+    rr__store_release(&cx->frame, frame);
+}
+
+/* The running fiber sleeps until it is woken. After rr__fiber_ready_to_go. */
+static RR__NOINLINE void rr__fiber_sleep(rr__local *self) {
+    rr__context *cx = self->carrier;
+    if (RR__UNLIKELY(self->granted)) rr__grants_lend(self, true);
+    rr__fiber_leave(self, cx->is_worker ? rr__fiber_take(cx) : NULL, true);
+    if (RR__UNLIKELY(self->apart)) rr__role_give(self->carrier);
+    if (RR__UNLIKELY(self->granted)) rr__grants_lend(self, false);
+}
+
+/* Lets others go first: it is queued behind them. After rr__fiber_ready_to_go. */
+static void rr__fiber_yield(rr__local *self) {
+    rr__store_seq_cst(&self->fiber->parking, (int)RR__NOTIFIED);
+    self->fiber->goes_last = true;
+    rr__fiber_sleep(self);
+}
+
+/* It was claimed, by a worker that has nothing on its stack, or a thread from outside. */
+static void rr__fiber_run(rr__context *cx, rr__object *token, const rr__step *until) {
+    rr__fiber *fiber = (rr__fiber *)(void *)token;
+    rr__local *self = rr__self();
+    (void)until;
+    if (self->carrier == cx) rr__fiber_leave(self, fiber, false);
+    else rr__fiber_visit(self, cx, fiber);
+}
+
+/* ---- bodies ---- */
+
+/* Is there enough of its stack for another body? */
+static RR__INLINE bool rr__has_stack(const rr__local *self) {
+    return RR__STACK_NOW() >= self->last_start;
+}
+
+/* Runs what was claimed: here, or, from outside, on a fiber. After rr__can_run. */
+static RR__INLINE void rr__run_on(rr__local *self, rr__context *cx, rr__object *claimed,
+                                  const rr__step *until) {
+    if (RR__LIKELY(self->carrier == cx) || claimed->kind == RR__FIBER) {
+        rr__run(cx, claimed, until);
+        return;
+    }
+    cx->first = claimed, cx->first_by = until ? *until : (rr__step){NULL, 0};
+    rr__fiber_visit(self, cx, rr__fiber_take(cx));
+}
+
+/* May this one take another body on its stack, or on a fiber? */
+static RR__INLINE bool rr__can_run(rr__local *self, rr__context *cx) {
+    return RR__LIKELY(self->carrier == cx) ? rr__has_stack(self) : rr__fiber_ready_to_go(cx);
 }
 
 // >>core/timers
@@ -5477,6 +6021,8 @@ struct rr__timers {
     rr__cond wake;  /* the first timer has changed */
     rr__heap heap;
     size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
+    size_t sleeps;                /* bodies that wait with a limit of their own */
+    size_t reserved;              /* of the promised: those of fibers, for good */
     rr__entry sweep;              /* beside those that are promised */
     RR__ATOMIC(int) sweep_is_set; /* or firing */
     rr__context *context;         /* of the thread; made when it is needed first */
@@ -5533,6 +6079,8 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
     if (task) {
         rr__ops_of(task)->due(cx, task, is_retry);
         rr__drop(cx, task);
+    } else if (timer->fiber) {
+        rr__wake(cx, &timer->fiber->parker);
     } else {
         rr__sweep(cx);
     }
@@ -5596,6 +6144,609 @@ static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tr
     *was_tried = control->attempt > 0;
     rr__unlock(&rt->timers->lock);
     return is_ours;
+}
+
+// >>core/sleepers
+
+/* Sleeping until objects are complete, until somebody gives a sign, or for a time. A sleeper hangs
+   a node into the list of each object's shard; who completes an object sees its flag HAS_SLEEPERS
+   in the same operation that completes it, and wakes what sleeps there: a thread on its own
+   condition variable, a fiber by queueing it. (A futex or condition variable inside the object
+   could be freed while its last user still unlocks it; these belong to contexts and fibers, which
+   live as long as the runtime.)
+   Locks: a shard's, then a parker's. */
+
+/* What sleeps, and one node of it in a shard for each object that it waits for. */
+struct rr__sleeper {
+    rr__parker *parker;
+    rr__local *self;
+    rr__context *context; /* where it waits; for a fiber in its own runtime: where it began to */
+    rr__object *task;     /* whose body waits; NULL outside */
+    size_t fired, need;   /* under the parker's lock */
+    bool edge_fired;      /* the object that the ring check looked at is complete */
+    bool has_limit;
+    bool is_patient;   /* its limit is no time that anybody set: it looks again */
+    bool is_cancelled; /* the task was, meanwhile */
+    bool is_ring;      /* a ring was found; its description is in `ring` */
+    bool may_starve;   /* it may end for want of memory */
+    bool is_starved;   /* for the stack of what goes on meanwhile: it has */
+    char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
+    size_t *order;     /* indices in order of completion; may be NULL */
+    rr__sleeper *next; /* in a line: who waits for a sign */
+};
+enum { RR__RING_TEXT = 320 };
+
+struct rr__node {
+    struct rr__node *next, *previous;
+    rr__object *object;
+    rr__sleeper *sleeper;
+    size_t index;
+    bool is_linked, is_edge;
+};
+
+static rr__sleeper rr__sleeper_of(rr__context *cx) {
+    rr__local *self = rr__self();
+    return (rr__sleeper){.parker = self->fiber ? &self->fiber->parker : &cx->parker,
+                         .self = self,
+                         .context = cx,
+                         .task = rr__current_task(cx),
+                         .need = 1};
+}
+
+static rr__node **rr__sleepers_of(rr__shard *shard, const rr__object *o) {
+    return &shard->sleepers[o->slot / RR__SHARDS % RR__SHARD_LISTS];
+}
+
+/* Lists a node. False if the object is complete. Setting the flag and completing change the
+   same word: so the one that comes second sees the other. */
+static bool rr__node_add(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_lock(rt, node->object);
+    uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
+    bool waits = rr__state_of(word) < RR__READY;
+    if (waits) {
+        rr__node **list = rr__sleepers_of(shard, node->object);
+        node->next = *list, node->previous = NULL;
+        if (*list) (*list)->previous = node;
+        *list = node, node->is_linked = true;
+    }
+    rr__unlock(&shard->lock);
+    return waits;
+}
+
+static void rr__node_unlink(rr__shard *shard, rr__node *node) {
+    if (node->previous) node->previous->next = node->next;
+    else *rr__sleepers_of(shard, node->object) = node->next;
+    if (node->next) node->next->previous = node->previous;
+    node->is_linked = false;
+}
+
+/* After this no other thread touches the node: who fires it does so under the shard's lock. */
+static void rr__node_remove(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_lock(rt, node->object);
+    if (node->is_linked) rr__node_unlink(shard, node);
+    rr__unlock(&shard->lock);
+}
+
+/* Returns who is to be woken, or NULL. */
+static rr__parker *rr__node_fire(rr__node *node) {
+    rr__sleeper *s = node->sleeper;
+    rr__parker *parker = s->parker; /* never freed before the runtime; the sleeper may go at once */
+    rr__lock(&parker->lock);
+    if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
+    s->fired++;
+    if (node->is_edge) s->edge_fired = true;
+    bool is_enough = s->fired >= s->need || node->is_edge;
+    rr__unlock(&parker->lock);
+    return is_enough ? parker : NULL;
+}
+
+/* Fires some of those that wait for an object, at most `room`; returns how many are to be woken. */
+static int rr__fire_some(rr_runtime *rt, rr__object *o, rr__parker **woken, int room) {
+    int n = 0;
+    rr__shard *shard = rr__shard_lock(rt, o);
+    for (rr__node *node = *rr__sleepers_of(shard, o), *next; node && n < room; node = next) {
+        next = node->next;
+        if (node->object != o) continue;
+        rr__node_unlink(shard, node);
+        if ((woken[n] = rr__node_fire(node))) n++;
+    }
+    rr__unlock(&shard->lock);
+    return n;
+}
+
+/* Wakes them after the locks are let go of, which they need at once. */
+static void rr__wake_sleepers(rr__context *cx, rr__object *o) {
+    enum { SOME = 32 };
+    rr__parker *woken[SOME];
+    int n;
+    do {
+        n = rr__fire_some(cx->runtime, o, woken, SOME);
+        for (int i = n; i-- > 0;) rr__wake(cx, woken[i]);
+    } while (n == SOME);
+}
+
+/* ---- the sleep ---- */
+
+/* Enough has fired, or something else has happened that ends its sleep. */
+static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
+    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled || s->is_starved;
+}
+
+static bool rr__sleeper_is_over(rr__sleeper *s) {
+    rr__lock(&s->parker->lock);
+    bool is_over = rr__sleeper_is_over_locked(s);
+    rr__unlock(&s->parker->lock);
+    return is_over;
+}
+
+/* A thread, until it is over or late. */
+static void rr__thread_sleeps(rr__sleeper *s, double deadline) {
+    rr__context *cx = s->parker->thread;
+    rr__lock(&s->parker->lock);
+    while (!rr__sleeper_is_over_locked(s)) {
+        double left = s->has_limit ? deadline - rr_now() : 0;
+        if (!s->has_limit) rr__cond_wait(&cx->wake, &s->parker->lock);
+        else if (left > 0) rr__cond_wait_for(&cx->wake, &s->parker->lock, left);
+        else break;
+    }
+    rr__unlock(&s->parker->lock);
+}
+
+/* Its timer, before and after. False without memory for it. */
+static bool rr__sleep_timer_set(rr__sleeper *s, double deadline) {
+    rr__fiber *fiber = s->parker->fiber;
+    rr_runtime *rt = fiber->runtime;
+    if (!s->has_limit) return true;
+    bool is_new = !fiber->has_timer;
+    if (is_new && !rr__timers_promise(rt, 1)) return false;
+    fiber->has_timer = true;
+    rr__lock(&rt->timers->lock);
+    rt->timers->sleeps += !s->is_patient, rt->timers->reserved += is_new;
+    rr__unlock(&rt->timers->lock);
+    rr__timer_set(rt, &fiber->timer, deadline);
+    return true;
+}
+static void rr__sleep_timer_unset(rr__sleeper *s) {
+    rr__fiber *fiber = s->parker->fiber;
+    rr_runtime *rt = fiber->runtime;
+    if (!s->has_limit) return;
+    rr__lock(&rt->timers->lock);
+    (void)rr__timer_unset_locked(rt, &fiber->timer);
+    rt->timers->sleeps -= !s->is_patient;
+    rr__unlock(&rt->timers->lock);
+}
+
+/* Without a timer, for which there is no memory or no thread: lets others run, and looks again. */
+static void rr__fiber_looks(rr__sleeper *s, double deadline) {
+    rr__local *self = s->self;
+    while (!rr__sleeper_is_over(s) && rr_now() < deadline) {
+        rr__context *cx = self->carrier;
+        bool can_go = cx->is_worker && rr__has_work(cx->runtime) && rr__fiber_ready_to_go(cx);
+        if (can_go) rr__fiber_yield(self);
+        else rr__sleep(1e-4);
+    }
+}
+
+/* Without memory for another stack: the wait fails, or, if it may not, the thread waits, and nobody
+   goes on meanwhile. */
+static void rr__fiber_starves(rr__sleeper *s, double deadline) {
+    s->is_starved = s->may_starve; /* nobody else writes it */
+    while (!rr__sleeper_is_over(s) && (!s->has_limit || rr_now() < deadline)) rr__sleep(1e-4);
+}
+
+static void rr__parker_set(rr__parker *parker, rr__sleeper *s) {
+    rr__lock(&parker->lock);
+    parker->sleeper = s;
+    rr__unlock(&parker->lock);
+}
+
+/* A fiber, until it is over or late. */
+static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
+    rr__local *self = s->self;
+    rr__fiber *fiber = self->fiber;
+    if (!rr__sleep_timer_set(s, deadline)) {
+        rr__fiber_looks(s, deadline);
+        return;
+    }
+    for (;;) {
+        rr__store_seq_cst(&fiber->parking, (int)RR__AWAKE); /* rule F2: before the last look */
+        bool is_late = s->has_limit && rr_now() >= deadline;
+        if (is_late || rr__sleeper_is_over(s)) break;
+        bool can_go = !self->carrier->is_worker || rr__fiber_ready_to_go(self->carrier);
+        if (can_go) rr__fiber_sleep(self);
+        else rr__fiber_starves(s, deadline);
+    }
+    rr__sleep_timer_unset(s);
+}
+
+/* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
+static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
+    rr__lock(&s->parker->lock);
+    s->parker->sleeper = s;
+    s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
+    rr__unlock(&s->parker->lock);
+    if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
+    else rr__thread_sleeps(s, deadline);
+    rr__parker_set(s->parker, NULL);
+}
+
+/* ---- signs ---- */
+
+/* Waits in a line, under the lock of whose it is, for a sign; without the lock meanwhile. */
+static void rr__line_wait(rr__context *cx, rr__sleeper **line, rr__mutex *lock) {
+    rr__sleeper s = rr__sleeper_of(rr__here(cx)), **last = line;
+    s.task = NULL; /* it goes on, also if it is cancelled */
+    while (*last) last = &(*last)->next;
+    *last = &s;
+    rr__unlock(lock);
+    rr__sleeper_wait(&s, -1);
+    rr__lock(lock);
+}
+
+/* To the first, or to all. Under the lock. */
+static void rr__line_sign(rr__context *by, rr__sleeper **line, bool all) {
+    for (rr__sleeper *s; (s = *line);) {
+        rr__parker *parker = s->parker;
+        *line = s->next;
+        rr__lock(&parker->lock);
+        s->fired++;
+        rr__unlock(&parker->lock);
+        rr__wake(by, parker);
+        if (!all) break;
+    }
+}
+
+/* ---- the turn of a destructor ---- */
+
+/* Destructors of one runtime run one at a time, so that they may count or close what they share.
+   False: the caller has the turn already. */
+static bool rr__end_begin(rr__context *cx) {
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    if (self->is_ending) return false;
+    rr__lock(&rt->end_lock);
+    while (rt->is_ending) rr__line_wait(cx, &rt->end_line, &rt->end_lock);
+    rt->is_ending = true;
+    rr__unlock(&rt->end_lock);
+    return self->is_ending = true;
+}
+static void rr__end_over(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__self()->is_ending = false;
+    rr__lock(&rt->end_lock);
+    rt->is_ending = false;
+    rr__line_sign(cx, &rt->end_line, false);
+    rr__unlock(&rt->end_lock);
+}
+
+/* ---- bodies ---- */
+
+/* The same for a body, as rr__sleeper_wait: while a destructor waits another one may run. */
+static void rr__body_wait(rr__sleeper *s, double deadline) {
+    bool is_ending = s->self->is_ending;
+    if (RR__UNLIKELY(is_ending)) rr__end_over(s->self->carrier);
+    rr__sleeper_wait(s, deadline);
+    if (RR__UNLIKELY(is_ending)) rr__end_begin(s->self->carrier);
+}
+
+/* A body that sleeps is found by its task: the task's link leads to the fiber's token, and from
+   there to `edge`, or, NULL, nowhere: it waits for some of many, or for a time. On a thread, where
+   there is none (a recipe), to the edge itself. */
+static void rr__link_set(rr__sleeper *s, rr__object *edge) {
+    rr__fiber *fiber = s->parker->fiber;
+    if (!s->task) return;
+    if (fiber) rr__store_release(&fiber->token.waits_on, edge);
+    rr__store_seq_cst(&s->task->waits_on, fiber ? rr__link_to(fiber) : edge);
+}
+
+/* The body of a task that was decided need not sleep any more. */
+static void rr__body_wake(rr__context *cx, rr__object *task) {
+    rr__fiber *fiber = rr__linked_fiber(rr__load_seq_cst(&task->waits_on));
+    if (!fiber) return;
+    rr__lock(&fiber->parker.lock);
+    rr__sleeper *s = fiber->parker.sleeper;
+    if (s && s->task == task) s->is_cancelled = true;
+    rr__unlock(&fiber->parker.lock);
+    rr__wake(cx, &fiber->parker);
+}
+
+// >>core/links
+
+/* Who waits for whom: one link for each object that cannot go on, which a walk follows to find work
+   for a waiter, and rings.
+   Locks: ring_lock, then a context's. */
+
+/* waits_on links everything that cannot go on to what must happen first:
+
+       task with a missing argument -> that argument
+       task whose body waits        -> the token of its fiber -> the object it waits for
+       message in a mailbox         -> its actor
+       actor                        -> the message that it is running
+
+   so one walk finds both what a waiter may run itself (the first claimable link: leapfrogging,
+   Wagner and Calder 1993) and whether it waits for itself. Waits with a limit and waits for
+   any of several objects lead nowhere: they can end by themselves.
+
+   Rules  W1  A link is written before its target is waited for, and cleared after.
+          W2  Who has written a link that may close a ring (a body that is about to sleep, a task
+              that goes on to its next argument, a message that arrives late) then changes
+              `blocked`, or adds 0 to it, and walks after that. All these are changes of one word:
+              so of several that close a ring together the last sees the links of the others. What
+              is linked by a thread that only later sleeps (a waiter to what it helps with, an
+              actor to its message) is written before that thread's change.
+          W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
+              by link is a ring. Each link is read again after the id of its target, so that a
+              slot that was reused in between is not taken for the target.
+          W4  A body that has slept clears its link under ring_lock: see rr__ring_tell. */
+enum rr__walk {
+    RR__WALK_END,        /* something runs, or is not ours to run */
+    RR__WALK_RING,       /* back to self */
+    RR__WALK_OTHER_RING, /* into a ring without self; *other is in it */
+    RR__WALK_QUEUED,     /* a task that may be claimed; not looked for one to run */
+    RR__WALK_CLAIMED     /* *claimed is the caller's to run, found by *by */
+};
+
+/* It is complete, or gone. */
+static bool rr__step_is_over(const rr__step *step) {
+    return rr__is_complete(step->object) || rr__load_acquire(&step->object->id) != step->id;
+}
+
+/* From o; claimed NULL: do not claim. */
+static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **claimed,
+                              rr__step *by, rr__object **other) {
+    uint64_t id = rr__load_acquire(&o->id), mark_id = id;
+    rr__object *mark = o; /* Brent's search for a cycle: a ring that self is not part of */
+    bool is_token = false;
+    for (uint64_t steps = 0, power = 1;; steps++) {
+        if (o == self) return RR__WALK_RING;
+        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
+        if (state >= RR__READY) return RR__WALK_END;
+        if (state == RR__QUEUED && !is_token) {
+            if (!claimed) return RR__WALK_QUEUED;
+            *claimed = o;
+            return rr__claim(o) ? RR__WALK_CLAIMED : RR__WALK_END;
+        }
+        rr__object *link = rr__load_acquire(&o->waits_on), *next = rr__linked(link);
+        if (!link) return RR__WALK_END;
+        uint64_t next_id = rr__load_acquire(&next->id);
+        if (rr__load_acquire(&o->waits_on) != link || rr__load_acquire(&o->id) != id ||
+            rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
+            return RR__WALK_END;
+        if (by) *by = (rr__step){o, id};
+        o = next, id = next_id, is_token = next != link;
+        if (o == mark && id == mark_id) {
+            *other = o;
+            return RR__WALK_OTHER_RING;
+        }
+        if (steps == power) mark = o, mark_id = id, power *= 2, steps = 0;
+    }
+}
+
+/* What an object waits for, past the token of the fiber that waits. */
+static rr__object *rr__next_link(rr__object *o) {
+    rr__object *next = rr__load_acquire(&o->waits_on);
+    rr__fiber *fiber = rr__linked_fiber(next);
+    return fiber ? rr__load_acquire(&fiber->token.waits_on) : next;
+}
+
+/* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
+static void rr__ring_describe(rr__object *self, rr__text *text) {
+    rr__text_add(text, "deadlock: ");
+    rr__describe(text, self);
+    rr__object *o = rr__next_link(self);
+    for (bool first = true; o && text->used < text->size; first = false) {
+        rr__text_add(text, "%s waits for ", first ? "" : ", which");
+        rr__describe(text, o);
+        if (o == self) break;
+        o = rr__next_link(o);
+    }
+}
+
+static void rr__ring_wake(rr__context *cx, rr__fiber *fiber, const char *text) {
+    rr__lock(&fiber->parker.lock);
+    rr__sleeper *s = fiber->parker.sleeper;
+    bool is_told = s && s->ring && !s->is_ring;
+    if (is_told) {
+        s->is_ring = true;
+        snprintf(s->ring, RR__RING_TEXT, "%s", text);
+    }
+    rr__unlock(&fiber->parker.lock);
+    if (is_told) rr__wake(cx, &fiber->parker);
+}
+
+/* Tells all that sleep in the ring of `member`, if it is still one. Rule W4: one at a time does
+   this, and who was told waits for that lock before it clears its link; so the ring stands still
+   until it is told to the end, and nobody finds it a second time. */
+static void rr__ring_tell(rr__context *cx, rr__object *member) {
+    char text[RR__RING_TEXT];
+    rr_runtime *rt = cx->runtime;
+    rr__object *next, *other;
+    rr__lock(&rt->ring_lock);
+    next = rr__next_link(member);
+    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING) {
+        rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
+        rr__object *o = member;
+        do {
+            rr__object *link = rr__load_acquire(&o->waits_on);
+            rr__fiber *fiber = rr__linked_fiber(link);
+            if (fiber) rr__ring_wake(cx, fiber, text);
+            o = fiber ? rr__load_acquire(&fiber->token.waits_on) : link;
+        } while (o && o != member); /* who only helps may have let go: it looks again */
+    }
+    rr__unlock(&rt->ring_lock);
+}
+
+/* Rule W2, for a link that was made from `o` by a thread which does not wait itself. */
+static void rr__ring_check(rr__context *cx, rr__object *o) {
+    rr__object *other = NULL, *next;
+    if (!rr__add_seq_cst(&cx->runtime->blocked, 0u) || !(next = rr__next_link(o))) return;
+    enum rr__walk found = rr__walk(next, o, NULL, NULL, &other);
+    if (found == RR__WALK_RING) rr__ring_tell(cx, o);
+    if (found == RR__WALK_OTHER_RING) rr__ring_tell(cx, other);
+}
+
+// >>core/dependencies
+
+/* Dependencies. A task waits in the list of one missing argument at a time, and goes on to the
+   next when that is complete: no counter, one link, and one edge for the walk. What a kind of
+   object misses, and what it does when nothing is missing, its class says. Rules of the list:
+   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
+       the same step: so who completes takes the list, or the push came after that.
+   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
+       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
+       the object.
+   D3  From the push on the task belongs to who takes the list.
+   Locks: none. */
+
+/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
+   is still the caller's. */
+static bool rr__depend(rr__object *task, rr__object *on) {
+    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
+        return false;                       /* D1 */
+    rr__store_release(&task->waits_on, on); /* rule W1 */
+    rr__object *head = rr__load_acquire(&on->dependents);
+    do {
+        if (head == RR__CLOSED) return false; /* D2 */
+        task->next = head;
+    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
+    return true;
+}
+
+/* Sends a WAITING object on: into the list of something that it misses (true), or, if it misses
+   nothing, to where it goes on. It is no longer the caller's. */
+static bool rr__proceed(rr__context *cx, rr__object *o) {
+    const rr__ops *ops = rr__ops_of(o);
+    rr__object *missing;
+    while ((missing = ops->missing(o))) {
+        rr__rest(o); /* R5 */
+        if (rr__depend(o, missing)) return true;
+        if (!rr__pick_up(cx, o)) return false;
+    }
+    if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
+        rr__store_release(&o->waits_on, (rr__object *)NULL);
+    ops->ready(cx, o);
+    return false;
+}
+
+/* An argument that the task waited for is complete. */
+static void rr__advance(rr__context *cx, rr__object *task) {
+    /* Rule W2. The task may be gone already; then the walk finds nothing. */
+    if (rr__proceed(cx, task)) rr__ring_check(cx, task);
+}
+
+/* The object is complete: everything that waited for it goes on. */
+static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
+    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx, o);
+    if (!(word & RR__HAS_DEPENDENTS)) return;
+    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
+    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
+        next = task->next;
+        if (rr__pick_up(cx, task)) rr__advance(cx, task);
+    }
+}
+
+// >>core/helping
+
+/* Helping: a waiter runs what it waits for, or what that waits for, on its own stack, if nobody has
+   begun it (leapfrogging: Wagner and Calder 1993). It depends on it anyway. A thread from outside
+   does so on a fiber.
+   Locks: none of its own. */
+
+/* A thread from outside is about to run bodies: rr_shutdown must know before anything is claimed,
+   or it finds something that runs and nobody who runs it; and thieves may. Returns whether it was
+   not already. */
+static bool rr__serve_begin(rr__context *cx) {
+    if (cx->is_worker || rr__load_relaxed(&cx->deque.is_served)) return false; /* its own */
+    rr__store_seq_cst(&cx->deque.is_served, 1);
+    return true;
+}
+
+static void rr__serve_end(rr__context *cx, bool began) {
+    if (!began) return;
+    rr__store_seq_cst(&cx->deque.is_served, 0);
+    rr__signal_if_stopping(cx->runtime);
+}
+
+/* Runs what was claimed for a body that waits for `goal`. An actor was found by a message of it,
+   and runs no more than that and what stands before it: what comes after may wait for this body,
+   which is below on the stack and cannot go on. */
+static void rr__help(rr__local *self, rr__context *cx, rr__object *claimed, const rr__step *by,
+                     rr__object *goal) {
+    rr__object *task = rr__current_task(cx);
+    if (task) rr__store_release(&task->waits_on, goal); /* rule W1 */
+    rr__run_on(self, cx, claimed, by);
+    if (task) rr__store_release(&task->waits_on, (rr__object *)NULL);
+    rr__deque_trim(&rr__here_of(self, cx)->deque);
+}
+
+/* Runs the task that is waited for straight away, if nobody has begun it. */
+static RR__INLINE bool rr__run_claimable(rr__local *self, rr__context *cx, rr__object *o) {
+    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__can_run(self, cx)) return false;
+    bool began = rr__serve_begin(cx), is_ours = rr__claim(o);
+    if (is_ours) rr__help(self, cx, o, NULL, o); /* no actor: nobody waits for those themselves */
+    rr__serve_end(cx, began);
+    return is_ours;
+}
+
+static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
+    if (self->path.count == self->path.capacity) {
+        size_t capacity = self->path.capacity ? 2 * self->path.capacity : 64;
+        if (capacity > SIZE_MAX / sizeof *self->path.steps || !rr__local_hook(self)) return false;
+        rr__step *path = RR_REALLOC(self->path.steps, capacity * sizeof *path);
+        if (!path) return false;
+        self->path.steps = path, self->path.capacity = capacity;
+    }
+    self->path.steps[self->path.count++] = (rr__step){o, id};
+    return true;
+}
+
+/* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
+   is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
+   there is nothing to run. Links are verified as in rr__walk. A body that sleeps, in its fiber, is
+   the end: what it waits for it looks after itself. */
+static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
+    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
+    while (self->path.count > base && self->path.count - base < LIMIT) {
+        rr__step step = self->path.steps[self->path.count - 1];
+        uint64_t word = rr__load_acquire(&step.object->word);
+        enum rr__state state = rr__state_of(word);
+        if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
+            self->path.count--;
+            continue;
+        }
+        if (state == RR__QUEUED) {
+            if (RR__UNLIKELY(word & RR__IS_ACTOR)) *by = self->path.steps[self->path.count - 2];
+            if (RR__UNLIKELY(word & RR__IS_ACTOR) && rr__step_is_over(by)) self->path.count--;
+            else if (rr__claim(step.object)) return step.object;
+            continue; /* or somebody else's now */
+        }
+        rr__object *link = rr__load_acquire(&step.object->waits_on), *next = link;
+        rr__fiber *fiber = rr__linked_fiber(link);
+        if (fiber) next = rr__load_acquire(&fiber->token.waits_on);
+        uint64_t id = next ? rr__load_acquire(&next->id) : 0;
+        /* Over, but still linked: another thread is about to send this link on. */
+        if (!id || rr__is_complete(next)) return NULL;
+        if (rr__load_acquire(&step.object->waits_on) != link) continue; /* it went on */
+        if (fiber && rr__load_acquire(&fiber->token.waits_on) != next) continue;
+        if (!rr__path_push(self, next, id)) return NULL;
+    }
+    return NULL;
+}
+
+/* Runs what `goal` waits for, and `goal`, as long as nobody else has begun it. */
+static void rr__help_along(rr__local *self, rr__context *cx, rr__object *goal) {
+    size_t base = self->path.count; /* above those of the waits below on this stack */
+    rr__object *claimed;
+    rr__step by = {NULL, 0};
+    if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
+    bool began = rr__serve_begin(cx);
+    while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__can_run(self, cx) &&
+           (claimed = rr__path_claim(self, base, &by))) {
+        rr__help(self, cx, claimed, &by, goal);
+        cx = rr__here_of(self, cx);
+    }
+    rr__serve_end(cx, began);
+    self->path.count = base;
 }
 
 // >>core/workers
@@ -5673,59 +6824,7 @@ static rr__object *rr__pop(rr__context *cx) {
     return NULL;
 }
 
-/* ---- roles ---- */
-
-/* A role was put to sleep: is it wanted in the pot? */
-static void rr__role_offer(rr__context *cx) {
-    if (RR__LIKELY(!rr__load_seq_cst(&cx->runtime->resources->roles_wanted))) return;
-    rr__lock(&cx->runtime->resources->lock);
-    rr__stock_unlock(cx);
-}
-
-/* The thread will wait: its right to run passes to another one, if there is work. */
-static void rr__role_give(rr__context *cx) {
-    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
-    if (!cx->has_role && !RR__SLEEPING(idle)) return;
-    if (cx->has_role) {
-        cx->has_role = false;
-        idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
-        rr__role_offer(cx);
-    } /* else a role may sleep because there was no thread for it: now there is this one */
-    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
-    if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
-}
-
-/* Takes a sleeping role, if there is one. Without one a body goes on all the same and its
-   thread parks after it. */
-static bool rr__role_take(rr__context *cx) {
-    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
-    while (cx->is_worker && !cx->has_role && RR__SLEEPING(idle))
-        if (rr__cas_seq_cst(&cx->runtime->idle, &idle, idle - RR__ONE_SLEEPING))
-            cx->has_role = true;
-    return cx->has_role;
-}
-
-/* The same for the calling thread, if it is a worker, in whatever runtime it waits or blocks. */
-static RR__NOINLINE void rr__own_role_give(void) {
-    rr__local *self = rr__self();
-    if (self->own) rr__role_give(self->own);
-    if (self->granted) rr__grants_lend(self, true);
-}
-static RR__NOINLINE void rr__own_role_take(void) {
-    rr__local *self = rr__self();
-    if (self->own && self->apart) rr__role_give(self->own); /* it was called while it waited */
-    else if (self->own) rr__role_take(self->own);
-    if (self->granted) rr__grants_lend(self, false);
-}
-
-/* Between two tasks, where roles are wanted: the worker goes on without one. */
-static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->resources->lock);
-    bool is_wanted = rr__load_relaxed(&rt->resources->roles_wanted) > 0; /* under this lock */
-    if (is_wanted && cx->has_role) cx->has_role = false, rt->resources->pot++;
-    rr__stock_unlock(cx);
-}
+/* ---- searching ---- */
 
 static void rr__search_begin(rr__context *cx) {
     if (cx->is_searching) return;
@@ -5769,14 +6868,14 @@ static bool rr__park_begin(rr__context *cx, bool *may_leave) {
 /* Waits to be woken, for so long (negative: for ever). False if the time is over. */
 static bool rr__park_wait(rr__context *cx, double seconds) {
     double end = rr_now() + seconds, left = seconds;
-    rr__lock(&cx->lock);
+    rr__lock(&cx->parker.lock);
     while (!cx->is_woken && (seconds < 0 || (left = end - rr_now()) > 0)) {
-        if (seconds < 0) rr__cond_wait(&cx->wake, &cx->lock);
-        else rr__cond_wait_for(&cx->wake, &cx->lock, left);
+        if (seconds < 0) rr__cond_wait(&cx->wake, &cx->parker.lock);
+        else rr__cond_wait_for(&cx->wake, &cx->parker.lock, left);
     }
     bool is_woken = cx->is_woken;
     cx->is_woken = false;
-    rr__unlock(&cx->lock);
+    rr__unlock(&cx->parker.lock);
     return is_woken;
 }
 
@@ -5869,9 +6968,8 @@ static RR__INLINE rr__object *rr__next_task(rr__context *cx) {
    context then joins it under the lock. */
 static void rr__worker_leave(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__local *self = rr__self();
-    self->own = self->context = NULL;
-    rr__above.thread_ends(self);
+    rr__fibers_let_go(cx);
+    rr__above.thread_ends(rr__self());
     rr__lock(&rt->lock);
     cx->listed = rt->rested, rt->rested = cx;
     rr__unlock(&rt->lock);
@@ -5885,287 +6983,57 @@ static void rr__run_assigned(rr__context *cx) {
     else rr__abandon(cx, task);
 }
 
+/* Looks for something and runs it; false: the thread is to leave. */
+static bool rr__work_turn(rr__context *cx) {
+    if (rr__load_acquire(&cx->runtime->phase) == RR__STOPPED) return false;
+    if (RR__UNLIKELY(cx->assigned != NULL)) {
+        rr__run_assigned(cx);
+        return true;
+    }
+    bool is_wanted = rr__load_relaxed(&cx->runtime->resources->roles_wanted) > 0; /* a hint */
+    if (RR__UNLIKELY(is_wanted) && !cx->is_searching) rr__role_hand_in(cx);
+    bool has_role = cx->has_role || rr__role_take(cx);
+    rr__object *o = has_role ? rr__next_task(cx) : NULL;
+    if (!o) return rr__park(cx);
+    rr__search_end(cx);
+    rr__run(cx, o, NULL);
+    return true;
+}
+
+/* What a fiber does, on whatever thread: what it was taken for, and then, on one of the pool, work
+   that it finds. */
+static void rr__work(void *taken) {
+    rr__fiber *fiber = taken;
+    rr__local *self = fiber->local;
+    rr__stack_begun(&fiber->stack);
+    self->last_start = rr__stack_floor(&fiber->stack, RR__STACK_NOW()) + fiber->runtime->body_bytes;
+    rr__arrive(self, self->carrier);
+    for (;;) {
+        rr__context *cx = self->carrier;
+        rr__object *first = cx->first;
+        if (first) {
+            rr__step by = cx->first_by;
+            cx->first = NULL;
+            rr__run(cx, first, by.object ? &by : NULL);
+        } else if (!cx->is_worker || !rr__work_turn(cx)) {
+            rr__fiber_leave(self, NULL, false);
+        }
+    }
+}
+
+/* A thread of the pool has nothing on its own stack. */
 static void rr__worker_main(void *context) {
     rr__context *cx = context;
     rr__local *self = rr__self();
-    self->context = self->own = cx, self->stack = RR__STACK_NOW();
-    while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
-        if (RR__UNLIKELY(cx->assigned != NULL)) {
-            rr__run_assigned(cx);
-            continue;
-        }
-        bool has_role = cx->has_role || rr__role_take(cx);
-        rr__object *o = has_role ? rr__next_task(cx) : NULL;
-        if (!o) {
-            if (rr__park(cx)) continue;
-            rr__worker_leave(cx);
-            return;
-        }
-        rr__search_end(cx);
-        rr__run(cx, o, NULL);
-        bool is_wanted = rr__load_relaxed(&cx->runtime->resources->roles_wanted) > 0; /* a hint */
-        if (RR__UNLIKELY(is_wanted)) rr__role_hand_in(cx);
-    }
-    self->own = self->context = NULL;
-    rr__above.thread_ends(self);
-}
-
-// >>core/helping
-
-/* Helping: a waiter runs what it waits for, or what that waits for, on its own stack, if nobody has
-   begun it (leapfrogging: Wagner and Calder 1993). It depends on it anyway.
-   Locks: rr_runtime.lock, to see whether there are threads. */
-
-/* May this thread take another body on its stack? When no further thread can be had, up to eight
-   times as much as otherwise. */
-static bool rr__has_stack(rr__context *cx) {
-    ptrdiff_t used = rr__self()->stack - RR__STACK_NOW(), limit = RUSTYRAY_HELP_STACK;
-    if (used < 0) used = -used;
-    if (used < limit) return true;
-    if (used >= 8 * limit) return false;
-    rr__lock(&cx->runtime->lock);
-    bool is_last_resort = cx->runtime->threads >= cx->runtime->max_threads;
-    rr__unlock(&cx->runtime->lock);
-    return is_last_resort;
-}
-
-/* A waiter without stack for what it waits for: will another thread take it? */
-static bool rr__has_threads(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    return rr__can_have_thread(rt) ||
-           RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
-}
-
-/* A thread from outside is about to run bodies: rr_shutdown must know before anything is claimed,
-   or it finds something that runs and nobody who runs it; and thieves may. Returns whether it was
-   not already. */
-static bool rr__serve_begin(rr__context *cx) {
-    if (cx->is_worker || rr__load_relaxed(&cx->deque.is_served)) return false; /* its own */
-    rr__store_seq_cst(&cx->deque.is_served, 1);
-    return true;
-}
-
-static void rr__serve_end(rr__context *cx, bool began) {
-    if (!began) return;
-    rr__store_seq_cst(&cx->deque.is_served, 0);
-    rr__signal_if_stopping(cx->runtime);
-}
-
-/* Runs what was claimed for a body that waits for `goal`. An actor was found by a message of it,
-   and runs no more than that and what stands before it: what comes after may wait for this body,
-   which is below on the stack and cannot go on. Between rr__serve_begin, which came before the
-   claim, and its end. */
-static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
-    rr__object *self = rr__current_task(cx);
-    if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
-    rr__run(cx, claimed, by);
-    if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
-    rr__deque_trim(&cx->deque);
-}
-
-/* Runs the task that is waited for straight away, if nobody has begun it. */
-static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
-    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx)) return false;
-    bool began = rr__serve_begin(cx), is_ours = rr__claim(o);
-    if (is_ours) rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
-    rr__serve_end(cx, began);
-    return is_ours;
-}
-
-static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
-    if (self->path.count == self->path.capacity) {
-        size_t capacity = self->path.capacity ? 2 * self->path.capacity : 64;
-        if (capacity > SIZE_MAX / sizeof *self->path.steps || !rr__local_hook(self)) return false;
-        rr__step *path = RR_REALLOC(self->path.steps, capacity * sizeof *path);
-        if (!path) return false;
-        self->path.steps = path, self->path.capacity = capacity;
-    }
-    self->path.steps[self->path.count++] = (rr__step){o, id};
-    return true;
-}
-
-/* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
-   is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
-   there is nothing to run. Links are verified as in rr__walk. */
-static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
-    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
-    while (self->path.count > base && self->path.count - base < LIMIT) {
-        rr__step step = self->path.steps[self->path.count - 1];
-        uint64_t word = rr__load_acquire(&step.object->word);
-        enum rr__state state = rr__state_of(word);
-        if (state >= RR__READY || rr__load_acquire(&step.object->id) != step.id) {
-            self->path.count--;
-            continue;
-        }
-        if (state == RR__QUEUED) {
-            if (RR__UNLIKELY(word & RR__IS_ACTOR)) *by = self->path.steps[self->path.count - 2];
-            if (RR__UNLIKELY(word & RR__IS_ACTOR) && rr__step_is_over(by)) self->path.count--;
-            else if (rr__claim(step.object)) return step.object;
-            continue; /* or somebody else's now */
-        }
-        rr__object *next = rr__load_acquire(&step.object->waits_on);
-        uint64_t id = next ? rr__load_acquire(&next->id) : 0;
-        /* Over, but still linked: another thread is about to send this link on. */
-        if (!id || rr__is_complete(next)) return NULL;
-        if (rr__load_acquire(&step.object->waits_on) != next) continue; /* it went on */
-        if (!rr__path_push(self, next, id)) return NULL;
-    }
-    return NULL;
-}
-
-/* Runs what `goal` waits for, and `goal`, as long as nobody else has begun it. */
-static void rr__help_along(rr__context *cx, rr__object *goal) {
-    rr__local *self = rr__self();
-    size_t base = self->path.count; /* above those of the waits below on this stack */
-    rr__object *claimed;
-    rr__step by = {NULL, 0};
-    if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
-    bool began = rr__serve_begin(cx);
-    while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__has_stack(cx) &&
-           (claimed = rr__path_claim(self, base, &by)))
-        rr__help(cx, claimed, &by, goal);
-    rr__serve_end(cx, began);
-    self->path.count = base;
+    rr__fiber_visit(self, cx, rr__fiber_take(cx)); /* there is one: rr__worker_add_locked */
+    rr__worker_leave(cx);
 }
 
 // >>core/waiting
 
-/* Waiting: spin a moment, help, and then sleep without the role, so that another thread takes it.
-   Ready is one load. One sleep serves for all objects that are waited for.
-   Locks: those of core/sleepers.h and core/links.h; end_lock is let go of around a sleep. */
-
-/* Can be called to work from now on until it stops sleeping: a worker that waits without a limit.
-   Before the role is given away, so that what the last one awake leaves behind is seen. */
-static void rr__sleeper_ready(rr__sleeper *s) {
-    rr__context *cx = s->context;
-    bool can_work = cx->is_worker && !s->has_limit && !rr__must_stop(cx) && rr__has_stack(cx);
-    rr__lock(&cx->lock);
-    s->sleeps = true, s->is_idle = can_work;
-    rr__unlock(&cx->lock);
-}
-
-/* The link of a body that sleeps goes to what runs on top of it meanwhile, which it cannot go on
-   before, and back to what it waits for: then a ring may have been closed (W2). */
-static void rr__link_move(rr__sleeper *s, rr__object *to) {
-    rr_runtime *rt = s->context->runtime;
-    rr__object *other;
-    if (!s->task) return;
-    rr__lock(&rt->ring_lock); /* rule W4 */
-    rr__store_release(&s->task->waits_on, to);
-    rr__unlock(&rt->ring_lock);
-    if (!s->edge || to != s->edge) return;
-    rr__add_seq_cst(&rt->blocked, 0u);
-    if (rr__walk(to, s->task, NULL, NULL, &other) == RR__WALK_RING) rr__ring_tell(rt, s->task);
-}
-
-/* The sleeper was called: it holds a role, which searches. It keeps that if its wait is over. */
-static void rr__work_instead(rr__sleeper *s) {
-    rr__context *cx = s->context;
-    rr__object *o;
-    s->is_called = false; /* nobody else writes it while is_idle is false */
-    cx->has_role = cx->is_searching = true;
-    while (cx->has_role && !rr__sleeper_is_done(s) && !(s->task && rr__is_decided(s->task)) &&
-           (o = rr__next_task(cx))) {
-        rr__search_end(cx);
-        rr__sleeper_set(cx, NULL); /* the body may sleep itself */
-        rr__link_move(s, o);
-        rr__run(cx, o, NULL);
-        rr__sleeper_set(cx, s);
-        rr__link_move(s, s->edge);
-    }
-    rr__search_end(cx);
-    if (rr__sleeper_is_done(s)) return;
-    rr__sleeper_ready(s);
-    rr__role_give(cx);
-}
-
-/* Destructors of one runtime run one at a time, so that they may count or close what they share;
-   while one waits another may run. Makes the thread's turn that of a runtime, or of none (NULL),
-   and returns what it was. */
-static rr_runtime *rr__end_turn(rr_runtime *rt) {
-    rr__local *self = rr__self();
-    rr_runtime *before = self->ending;
-    if (before == rt) return before;
-    if (before) rr__unlock(&before->end_lock);
-    self->ending = rt;
-    if (!rt || rr__try_lock(&rt->end_lock)) return before;
-    rr__own_role_give(); /* for a destructor may take long */
-    rr__lock(&rt->end_lock);
-    rr__own_role_take();
-    return before;
-}
-
-/* All roles sleep now, no thread can take one, and what it waits for is queued: of several that
-   went to sleep at once, each may have seen another awake (rr__has_threads), but not the last. */
-static RR__NOINLINE bool rr__is_left_alone(rr__sleeper *s) {
-    rr_runtime *rt = s->context->runtime;
-    if (RR__SLEEPING(rr__load_seq_cst(&rt->idle)) != (uint32_t)rt->workers) return false;
-    if (!rr__has_work(rt)) return false;
-    bool can_go_on = rr__can_have_thread(rt);
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && !can_go_on; cx = cx->next) {
-        rr__lock(&cx->lock);
-        can_go_on = cx->sleeper && (cx->sleeper->is_idle || cx->sleeper->is_called);
-        rr__unlock(&cx->lock);
-    }
-    rr__object *other;
-    return !can_go_on && rr__walk(s->edge, s->task, NULL, NULL, &other) == RR__WALK_QUEUED;
-}
-
-/* Sleeps without the role. Who has none, too, may be what rr_shutdown looks at. */
-static void rr__sleep_free(rr__sleeper *s, double deadline) {
-    rr__sleeper_ready(s);
-    rr__own_role_give();
-    if (RR__UNLIKELY(s->edge && rr__is_left_alone(s))) {
-        rr__lock(&s->context->lock);
-        s->is_too_deep = true, s->sleeps = false;
-        rr__unlock(&s->context->lock);
-        rr__own_role_take();
-        return;
-    }
-    rr__signal_if_stopping(s->context->runtime);
-    rr_runtime *ending = rr__end_turn(NULL);
-    rr__sleeper_wait(s, deadline);
-    while (s->is_called) {
-        rr__work_instead(s);
-        rr__sleeper_wait(s, deadline);
-    }
-    rr__end_turn(ending);
-    rr__own_role_take();
-}
-
-/* ---- for objects ---- */
-
-/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
-static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
-    rr__context *cx = s->context;
-    rr_runtime *rt = cx->runtime;
-    rr__object *other;
-    s->task->data.runner = cx; /* for rr__ring_wake */
-    s->edge = edge;
-    rr__store_release(&s->task->waits_on, edge); /* rules W1, W2 */
-    rr__add_seq_cst(&rt->blocked, 1u);
-    bool must_stop = rr__must_stop(cx), may_help = !must_stop && rr__has_stack(cx);
-    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
-    if (found == RR__WALK_RING) rr__ring_tell(rt, s->task); /* us too */
-    else if (found == RR__WALK_QUEUED && !must_stop && !rr__has_threads(cx)) s->is_too_deep = true;
-    else if (found != RR__WALK_CLAIMED) rr__sleep_free(s, -1);
-    if (found != RR__WALK_CLAIMED) *claimed = NULL;
-    rr__sub_seq_cst(&rt->blocked, 1u);
-    rr__lock(&rt->ring_lock); /* rule W4 */
-    rr__store_release(&s->task->waits_on, (rr__object *)NULL);
-    rr__unlock(&rt->ring_lock);
-}
-
-/* The same for a thread from outside, on which no task depends. */
-static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed,
-                              rr__step *by) {
-    rr__object *other;
-    enum rr__walk found =
-        rr__walk(edge, NULL, rr__has_stack(s->context) ? claimed : NULL, by, &other);
-    if (found == RR__WALK_CLAIMED) return;
-    *claimed = NULL;
-    rr__sleep_free(s, -1);
-}
+/* Waiting: help, and then sleep. Ready is one load. One sleep serves for all objects that are
+   waited for.
+   Locks: those of core/sleepers.h and core/links.h. */
 
 /* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
 typedef struct rr__wait {
@@ -6185,64 +7053,96 @@ static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
     return NULL;
 }
 
+static rr_status rr__note_starved(rr_ref ref) {
+    return rr__note(ref, RR_ERR_NO_MEMORY,
+                    "there is no memory for the stack of what goes on while this waits "
+                    "(rr_config.stack_bytes)");
+}
+
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_ring) return rr__note(ref, RR_ERR_DEADLOCK, "%s", s->ring);
     if (s->is_cancelled)
         return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
-    if (s->is_too_deep)
-        return rr__note(
-            ref, RR_ERR_NO_MEMORY,
-            "tasks wait for tasks too deep: the stack is used up, and so are the threads; "
-            "raise rr_config.max_threads (%d) or wait less deep",
-            s->context->runtime->max_threads);
-    return s->fired >= s->need ? RR_OK : RR_ERR_TIMEOUT;
+    if (s->fired >= s->need) return RR_OK;
+    return s->is_starved ? rr__note_starved(ref) : RR_ERR_TIMEOUT;
+}
+
+/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
+static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
+    rr__context *cx = s->context;
+    rr_runtime *rt = cx->runtime;
+    rr__object *other;
+    rr__parker_set(s->parker, s); /* before it can be found in a ring */
+    rr__link_set(s, edge);        /* rules W1, W2 */
+    rr__add_seq_cst(&rt->blocked, 1u);
+    bool may_help = !rr__must_stop(cx) && rr__can_run(s->self, cx);
+    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
+    if (found == RR__WALK_RING) rr__ring_tell(cx, s->task); /* us too */
+    if (found != RR__WALK_CLAIMED) {
+        *claimed = NULL;
+        rr__body_wait(s, -1);
+    }
+    rr__parker_set(s->parker, NULL);
+    rr__sub_seq_cst(&rt->blocked, 1u);
+    rr__lock(&rt->ring_lock); /* rule W4 */
+    rr__store_release(&s->task->waits_on, (rr__object *)NULL);
+    rr__unlock(&rt->ring_lock);
+}
+
+/* The same for a thread from outside, on which no task depends. */
+static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed,
+                              rr__step *by) {
+    rr__object *other;
+    bool began = rr__serve_begin(s->context), may_help = rr__can_run(s->self, s->context);
+    enum rr__walk found = rr__walk(edge, NULL, may_help ? claimed : NULL, by, &other);
+    if (found != RR__WALK_CLAIMED) *claimed = NULL;
+    else rr__help(s->self, s->context, *claimed, by, edge);
+    rr__serve_end(s->context, began);
+    if (!*claimed) rr__body_wait(s, -1);
 }
 
 /* Sleeps till every needed object is there, moving the edge along as they complete. A task that
-   the walk finds claimable is run, with the sleeper off the context meanwhile: the body may
-   sleep itself. */
+   the walk finds claimable is run. */
 static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
-    rr__context *cx = s->context;
-    bool began = rr__serve_begin(cx); /* before it claims anything */
-    for (size_t at = wait->n; !s->is_ring && !s->is_too_deep && !s->is_cancelled;) {
+    rr__mutex *lock = &s->parker->lock;
+    for (size_t at = wait->n; !s->is_ring && !s->is_cancelled && !s->is_starved;) {
         rr__node *edge = rr__wait_edge(wait, &at);
         if (!edge) break;
-        rr__lock(&cx->lock);
-        cx->sleeper = s, s->edge_fired = false;
-        edge->is_edge = true;
-        rr__unlock(&cx->lock);
+        rr__lock(lock);
+        s->edge_fired = false, edge->is_edge = true;
+        rr__unlock(lock);
         rr__object *claimed = NULL;
         rr__step by = {NULL, 0};
         /* The edge may have fired before it was marked: then it is complete. */
         bool is_over = rr__is_complete(edge->object);
         if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed, &by);
         else if (!is_over) rr__sleep_outside(s, edge->object, &claimed, &by);
-        rr__lock(&cx->lock);
-        cx->sleeper = NULL;
+        rr__lock(lock);
         edge->is_edge = false;
-        rr__unlock(&cx->lock);
+        rr__unlock(lock);
+        s->context = rr__here_of(s->self, s->context);
         if (!claimed) continue;
-        rr__help(cx, claimed, &by, edge->object);
-        rr__help_along(cx, edge->object);
+        if (s->task) rr__help(s->self, s->context, claimed, &by, edge->object);
+        rr__help_along(s->self, rr__here_of(s->self, s->context), edge->object);
+        s->context = rr__here_of(s->self, s->context);
     }
-    rr__serve_end(cx, began);
     s->edge_fired = false; /* no node is an edge any more */
-    if (!s->is_ring && !s->is_too_deep && !s->is_cancelled)
-        rr__sleeper_wait(s, -1); /* for those about to fire */
+    if (!s->is_ring && !s->is_cancelled && !s->is_starved)
+        rr__body_wait(s, -1); /* for those about to fire */
 }
 
 static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
-    rr__sleeper_set(s->context, s);
-    rr__sleep_free(s, wait->deadline);
-    rr__sleeper_set(s->context, NULL);
+    rr__link_set(s, NULL);
+    rr__body_wait(s, wait->deadline);
+    if (s->task) rr__store_release(&s->task->waits_on, (rr__object *)NULL);
 }
 
 /* Runs those of the objects that nobody has begun, the newest first. */
-static void rr__wait_help(rr__context *cx, rr__wait *wait) {
+static void rr__wait_help(rr__local *self, rr__context *cx, rr__wait *wait) {
     bool began = rr__serve_begin(cx);
     for (size_t i = wait->n; i-- > 0;)
-        if (wait->objects[i]) (void)rr__run_claimable(cx, wait->objects[i]);
-
+        if (wait->objects[i])
+            (void)rr__run_claimable(self, rr__here_of(self, cx), wait->objects[i]);
     rr__serve_end(cx, began);
 }
 
@@ -6265,13 +7165,12 @@ static size_t rr__wait_list(rr__wait *wait, rr__sleeper *s) {
 }
 
 static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
-    rr__sleeper s = {.context = cx,
-                     .task = rr__current_task(cx),
-                     .need = wait->need,
-                     .has_limit = wait->deadline >= 0,
-                     .order = wait->order};
+    char ring[RR__RING_TEXT];
+    rr__sleeper s = rr__sleeper_of(cx);
+    s.need = wait->need, s.has_limit = wait->deadline >= 0, s.order = wait->order;
+    s.may_starve = true, s.ring = wait->all ? ring : NULL;
     size_t pending = rr__wait_list(wait, &s);
-    if (rr__must_stop(cx)) s.is_cancelled = pending > 0; /* its role is not given away for that */
+    if (rr__must_stop(cx)) s.is_cancelled = pending > 0;
     else if (pending && wait->all) rr__wait_all(wait, &s);
     else if (pending) rr__wait_any(wait, &s);
     for (size_t i = 0; i < wait->n; i++)
@@ -6308,16 +7207,29 @@ static bool rr__nap(rr__context *cx, rr__object *o, double deadline) {
     return rr__is_complete(o);
 }
 
+/* A body that only looks whether something is there lets others run before it looks again. */
+static void rr__look_again_later(rr__local *self) {
+    rr__context *cx = self->carrier;
+    if (self->frame && cx && cx->is_worker && rr__has_work(cx->runtime) &&
+        rr__fiber_ready_to_go(cx))
+        rr__fiber_yield(self);
+}
+
 /* Waits for one object that the caller keeps. */
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
+    rr__local *self = rr__self();
     if (rr__must_stop(cx) && !rr__is_complete(o))
         return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
-    if (milliseconds < 0 && !rr__is_complete(o)) rr__help_along(cx, o);
-    double deadline = rr__deadline(milliseconds);
-    if (rr__is_complete(o) || (milliseconds && (rr__spin(cx, o) || rr__nap(cx, o, deadline))))
-        return RR_OK;
-    if (milliseconds == 0)
+    if (milliseconds == 0) {
+        rr__look_again_later(self);
+        if (rr__is_complete(o)) return RR_OK;
         return rr__note(ref, RR_ERR_TIMEOUT, "'%s' is not complete yet", rr__name_of(o));
+    }
+    if (milliseconds < 0) rr__help_along(self, cx, o);
+    cx = rr__here_of(self, cx);
+    double deadline = rr__deadline(milliseconds);
+    if (rr__is_complete(o) || (!self->fiber && (rr__spin(cx, o) || rr__nap(cx, o, deadline))))
+        return RR_OK;
     rr__node node;
     rr__wait wait = {.objects = &o,
                      .nodes = &node,
@@ -6340,29 +7252,29 @@ void rr_sleep_ms(int64_t milliseconds) {
         while ((left = end - rr_now()) > 0) rr__sleep(left);
         return;
     }
-    rr__sleeper s = {.context = frame->runner, .task = frame->task, .need = 1, .has_limit = true};
-    rr__sleeper_set(frame->runner, &s);
-    rr__sleeper_wait(&s, end);
-    rr__sleeper_set(frame->runner, NULL);
+    rr__sleeper s = rr__sleeper_of(rr__frame_context(frame));
+    s.has_limit = true;
+    rr__link_set(&s, NULL);
+    rr__body_wait(&s, end);
+    rr__store_release(&frame->task->waits_on, (rr__object *)NULL);
 }
 
 // >>core/stillness
 
 /* Does the runtime stand still: nothing runs, nothing is queued, and nobody is about to do
    something? Asked by who waits for room, by rr_config.max_pending, and by rr_shutdown.
-   Locks: one after the other those of the resources, the timers and the contexts. */
+   Locks: one after the other those of the resources and the timers. */
 
-/* Does this thread stand still for as long as nobody else does something? Services count what they
-   do. Under the runtime's lock. */
+/* Does this thread carry nothing that runs? Services count what they do. One from outside may run
+   a recipe on its own stack, and sleep in that. Under the runtime's lock. */
 static bool rr__is_still(rr__context *cx) {
-    rr__lock(&cx->lock);
-    rr__sleeper *s = cx->sleeper;
-    bool sleeps =
-        s && s->sleeps && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
-    rr__unlock(&cx->lock);
-    sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
-    if (cx->is_worker) return sleeps || cx->is_parked || cx->serve;
-    return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
+    if (cx->is_worker) return cx->is_parked || cx->serve;
+    if (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served)) return true;
+    rr__lock(&cx->parker.lock);
+    const rr__sleeper *s = cx->parker.sleeper;
+    bool sleeps = s && (!s->has_limit || s->is_patient) && !rr__sleeper_is_over_locked(s);
+    rr__unlock(&cx->parker.lock);
+    return sleeps;
 }
 
 /* Nothing runs and nothing is queued: what is pending waits for something else. */
@@ -6375,15 +7287,19 @@ static bool rr__stands_still(rr_runtime *rt) {
     return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
+/* Something will happen by itself after a while; a limit alone is nothing of that. */
+static bool rr__has_timers(rr_runtime *rt) {
+    rr__lock(&rt->timers->lock);
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > 0;
+    rr__unlock(&rt->timers->lock);
+    return has;
+}
+
 /* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
    created and never sealed. */
 static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (!rr__stands_still(rt)) return false;
-    rr__lock(&rt->timers->lock);
-    bool goes_on = rt->timers->retries > 0 || rt->timers->firing > 0; /* a limit alone does not */
-    rr__unlock(&rt->timers->lock);
-    if (goes_on) return false;
+    if (!rr__stands_still(rt) || rr__has_timers(rt)) return false;
     for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
         for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
             if (!rr__is_still(cx)) return false;
@@ -6410,13 +7326,14 @@ typedef struct rr__file rr__file;
               pinned meanwhile, and then stays; when its object ends, the spiller frees it.
           E4  RETURNING: one thread brings it back, who has set that; others wait for it.
           E5  Who lacks room that only others can give back, bodies by ending or threads outside
-              that copy a value just now, waits as long as one of them may. uses_store says that a
-              thread may: set before it takes room or a pin, cleared when it runs no body.
+              that copy a value just now, waits as long as one of them may. They are counted from
+              before they take room or a pin until they run no body: `users` and `copying`.
           E6  A task takes its arguments and the room for its result together or not at all; one at
               a time (loader) keeps what it has while it waits for the rest. Else two would wait,
               each with what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of them gives up: when nobody
-              runs, and all who wait have looked since the last of room_events. */
+          E7  Bodies can still do that with what they make. Then one of them gives up: when all
+              bodies that have values wait for room and have looked since the last of room_events,
+              or all who wait have, and nobody runs. */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
@@ -6431,8 +7348,8 @@ struct rr__stored {
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
     uint64_t at, sum;
-    rr__object *recipe;   /* a task that was never submitted, with the arguments: rr__rebuild */
-    rr__context *claimer; /* RETURNING: of the thread that brings it back */
+    rr__object *recipe;       /* a task that was never submitted, with the arguments: rr__rebuild */
+    const rr__local *claimer; /* RETURNING: who brings it back */
 };
 
 typedef struct rr__age_list {
@@ -6454,6 +7371,7 @@ typedef struct rr__pinned {
 struct rr__store {
     rr__mutex lock;              /* of those below, but for names and pins */
     rr__cond moved;              /* room was made, a value has come back or could not */
+    rr__sleeper *returning;      /* who waits for that */
     rr__cond spill_wake;         /* something is to be written */
     rr__mutex census_lock;       /* while the arguments of a task are looked at; a leaf */
     RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
@@ -6469,10 +7387,11 @@ struct rr__store {
     uint64_t spill_failures;
     int spill_error;                  /* of the last one, as in errno: rr__spill_status */
     rr_stats stats;                   /* those of its numbers that are the store's */
-    RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
+    RR__ATOMIC(rr__local *) loader;   /* whose turn it is to wait for room with arguments in hand */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
-    RR__ATOMIC(int) room_waiters;
-    uint64_t room_refused; /* room_events when one last gave up: rr__room_is_hopeless */
+    RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
+    struct rr__patience *patient;     /* who waits for room */
+    uint64_t room_refused;            /* room_events when one last gave up: rr__room_is_hopeless */
     size_t lineage_used;
     rr__object_name *names; /* under the global lock */
     rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
@@ -6480,9 +7399,7 @@ struct rr__store {
 
 /* What the store keeps of a thread. The owner writes. */
 struct rr__store_thread {
-    bool is_hasty;                        /* it does not wait for room, see rr__args_load */
-    RR__ATOMIC(uint8_t) uses, wants_room; /* rule E5 */
-    RR__ATOMIC(uint64_t) looked;          /* for room, when there had been so many events */
+    bool copies; /* rule E5 */
 };
 
 /* ---- counting bytes ---- */
@@ -6569,11 +7486,10 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
     return best;
 }
 
-static void rr__store_signal_locked(rr_runtime *rt) {
-    if (!rt->store->waiters) return;
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        rr__store_seq_cst(&cx->awaits_value, (uint8_t)0); /* it is awake now: rr__is_still */
-    rr__cond_broadcast(&rt->store->moved);
+static void rr__store_signal_locked(rr__context *cx) {
+    rr__store *store = cx->runtime->store;
+    if (store->waiters) rr__cond_broadcast(&store->moved);
+    if (store->returning) rr__line_sign(cx, &store->returning, true);
 }
 
 static void rr__store_wait_locked(rr_runtime *rt) {
@@ -6599,37 +7515,46 @@ static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
 
 /* ---- who uses the store (rule E5) ---- */
 
-/* The body that runs on this thread has values, or, outside of bodies, it copies one: rule E5. */
+/* The running body has values, or, outside of bodies, one is copied: rule E5. */
 static void rr__store_touch(rr__context *cx) {
-    if (!rr__load_relaxed(&cx->store->uses))             /* our own */
-        rr__store_seq_cst(&cx->store->uses, (uint8_t)1); /* pairs with rr__others_use_store */
+    rr__local *self = rr__self();
+    bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
+    bool *is_counted = is_body ? &self->uses_store : &cx->store->copies;
+    if (*is_counted) return;
+    *is_counted = true;
+    rr__add_seq_cst(is_body ? &cx->runtime->store->users : &cx->runtime->store->copying, 1);
 }
 
-/* The thread runs no body any more, or it still does. */
+/* No body is run any more, or one still is. */
 static RR__NOINLINE void rr__store_leave(rr__context *cx) {
-    if (!rr__load_relaxed(&cx->frame)) rr__store_release(&cx->store->uses, (uint8_t)0); /* own */
+    rr__local *self = rr__self();
+    rr__store *store = cx->runtime->store;
+    if (self->uses_store && !self->frame) {
+        self->uses_store = false;
+        rr__sub_seq_cst(&store->users, 1);
+    }
+    if (cx->store->copies) {
+        cx->store->copies = false;
+        rr__sub_seq_cst(&store->copying, 1);
+    }
 }
 
-/* What a thread outside of bodies copied is done: what it keeps now nobody waits for. */
+/* What was copied outside of bodies is done: what is kept now nobody waits for. */
 static RR__INLINE void rr__store_copied(rr__context *cx) {
     if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
 }
 
-/* Outside of bodies, and not waiting itself: it will be over soon. */
-static bool rr__is_copying(rr__context *cx) {
-    return rr__load_seq_cst(&cx->store->uses) && !rr__load_acquire(&cx->frame) &&
-           !rr__load_seq_cst(&cx->store->wants_room) && !rr__load_seq_cst(&cx->awaits_value);
+/* Others than this one copy a value just now: it will be over soon. */
+static bool rr__others_copy(rr__context *cx) {
+    return rr__load_seq_cst(&cx->runtime->store->copying) > cx->store->copies;
 }
 
-/* A body of another thread has values in use, or a thread outside of bodies copies one, or
-   rr_write_memory counts all of them for a moment. */
-static bool rr__others_use_store(rr__context *self) {
-    if (rr__load_seq_cst(&self->runtime->store->has_census)) return true;
-    for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next) {
-        bool has_body = rr__load_acquire(&cx->frame) && rr__load_seq_cst(&cx->store->uses);
-        if (cx != self && (has_body || rr__is_copying(cx))) return true;
-    }
-    return false;
+/* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
+   counts all of them for a moment. */
+static bool rr__others_use_store(rr__context *cx) {
+    bool is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
+    return rr__load_seq_cst(&cx->runtime->store->users) > is_user || rr__others_copy(cx) ||
+           rr__load_seq_cst(&cx->runtime->store->has_census);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
@@ -6936,7 +7861,7 @@ static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, ch
     }
     if (error) rt->store->file = NULL; /* its end is not known */
     if (file) rr__file_drop_locked(rt, file, 1);
-    rr__store_signal_locked(rt);
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
@@ -6963,7 +7888,7 @@ static void rr__spiller_serve(rr__context *cx) {
     }
     rt->store->leaving_first = rt->store->leaving_last = NULL;
     rt->store->spill_failures++, rt->store->spill_error = ECANCELED;
-    rr__store_signal_locked(rt); /* but threads outside that are late */
+    rr__store_signal_locked(cx); /* but threads outside that are late */
     rr__unlock(&rt->store->lock);
     RR_FREE(buffer);
 }
@@ -7012,7 +7937,7 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
             rt->store->stats.objects_dropped++;
         }
     }
-    if (sum) rr__store_signal_locked(rt);
+    if (sum) rr__store_signal_locked(cx);
     return sum > 0;
 }
 
@@ -7030,7 +7955,7 @@ static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
             rr__value_spilled_locked(cx, s);
         }
     }
-    if (sum) rr__store_signal_locked(rt);
+    if (sum) rr__store_signal_locked(cx);
     return sum > 0;
 }
 
@@ -7108,31 +8033,77 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
 
 /* ---- waiting for it ---- */
 
+/* Who waits for room, in a list of all that do. */
 typedef struct rr__patience {
-    size_t bytes;  /* that it wants; 0: its turn */
-    uint64_t seen; /* room_events before the last look */
-    int rounds;    /* looks at which all stood still */
-    int unchanged; /* looks since the last event */
-    double length; /* of the last sleep */
+    struct rr__patience *next, *previous; /* under the store's lock, as the next */
+    bool is_user, has_slept; /* a body that has values in use; it did not get room at once */
+    uint64_t looked; /* room_events before the last look of one that sleeps now; UINT64_MAX: none */
+    size_t bytes;    /* that it wants; 0: its turn */
+    uint64_t seen;   /* room_events before the last look */
+    int rounds;      /* looks at which all stood still */
+    int unchanged;   /* looks since the last event */
+    double length;   /* of the last sleep */
 } rr__patience;
-/* More of them keep their roles, or there would be no end of threads. */
-enum { RR__ROOM_WAITERS = 64 };
 
-/* Nothing has changed since the last look, nobody runs, and who else waits for room has seen it. */
-static bool rr__all_wait_for_room(rr__context *self, uint64_t seen, bool may_have_work) {
+static void rr__patience_begin(rr__context *cx, rr__patience *p) {
+    rr_runtime *rt = cx->runtime;
+    p->is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
+    rr__lock(&rt->store->lock);
+    p->looked = UINT64_MAX, p->previous = NULL, p->next = rt->store->patient;
+    if (p->next) p->next->previous = p;
+    rt->store->patient = p;
+    rr__unlock(&rt->store->lock);
+}
+static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
+    rr__lock(&rt->store->lock);
+    if (p->previous) p->previous->next = p->next;
+    else rt->store->patient = p->next;
+    if (p->next) p->next->previous = p->previous;
+    rr__unlock(&rt->store->lock);
+}
+static void rr__patience_looked(rr_runtime *rt, rr__patience *p, uint64_t looked) {
+    rr__lock(&rt->store->lock);
+    p->looked = looked, p->has_slept = true;
+    rr__unlock(&rt->store->lock);
+}
+
+/* How many of those who wait have seen what this one has, and slept on it; bodies with values among
+   them to *users. */
+static bool rr__all_have_looked(rr_runtime *rt, const rr__patience *mine, int *users) {
+    bool all = true;
+    *users = 0;
+    rr__lock(&rt->store->lock);
+    for (rr__patience *p = rt->store->patient; p; p = p->next) {
+        bool has_looked = p == mine || p->looked == mine->seen;
+        all = all && has_looked;
+        *users += has_looked && p->is_user;
+    }
+    rr__unlock(&rt->store->lock);
+    return all;
+}
+
+/* Nobody carries anything, nothing is queued, and no timer is set. */
+static bool rr__nobody_else_runs(rr__context *self, bool may_have_work) {
     rr_runtime *rt = self->runtime;
-    bool is_still = rr__load_seq_cst(&rt->store->room_events) == seen;
-    is_still = is_still && (may_have_work || !rr__has_work(rt));
+    bool is_still = may_have_work || !rr__has_work(rt);
     rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        if (cx != self && rr__load_seq_cst(&cx->store->wants_room))
-            is_still = rr__load_seq_cst(&cx->store->looked) == seen;
-        else is_still = cx == self || (rr__is_still(cx) && !rr__is_copying(cx));
+        is_still = cx == self || rr__is_still(cx);
     rr__unlock(&rt->lock);
-    rr__lock(&rt->timers->lock);
-    is_still = is_still && rt->timers->retries == 0 && rt->timers->firing == 0;
-    rr__unlock(&rt->timers->lock);
-    return is_still && !rr__load_seq_cst(&rt->store->has_census);
+    return is_still && !rr__has_timers(rt);
+}
+
+/* Nothing has changed since the last look, and who could give room waits for it: all bodies that
+   have values, whatever else goes on; or some of them for something else, and nobody runs who could
+   bring that about. */
+static bool rr__all_wait_for_room(rr__context *self, rr__patience *mine, bool may_have_work) {
+    rr_runtime *rt = self->runtime;
+    int users;
+    if (rr__load_seq_cst(&rt->store->room_events) != mine->seen) return false;
+    bool all = rr__all_have_looked(rt, mine, &users);
+    if (rr__others_copy(self) || rr__load_seq_cst(&rt->store->has_census)) return false;
+    if (users == rr__load_seq_cst(&rt->store->users)) return true;
+    return all && rr__nobody_else_runs(self, may_have_work);
 }
 
 /* All those that could give room wait, too. One of them gives up, and the others see what comes of
@@ -7140,9 +8111,8 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t seen, bool may_hav
 static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     enum { SURE = 3, LONG = 30 };
     rr_runtime *rt = cx->runtime;
-    bool is_full = rr__load_seq_cst(&rt->store->room_waiters) > RR__ROOM_WAITERS;
-    bool may_have_work = is_full || p->unchanged > LONG; /* for which no thread can be made */
-    p->rounds = rr__all_wait_for_room(cx, p->seen, may_have_work) ? p->rounds + 1 : 0;
+    bool may_have_work = p->unchanged > LONG; /* of others that wait and look again */
+    p->rounds = rr__all_wait_for_room(cx, p, may_have_work) ? p->rounds + 1 : 0;
     if (p->rounds < SURE) return false;
     rr__lock(&rt->store->lock);
     bool is_mine = rt->store->room_refused != p->seen || p->rounds >= LONG;
@@ -7151,35 +8121,27 @@ static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     return is_mine;
 }
 
-/* Around a wait for another thread that uses the store, see rr__store_wait_returning_locked. */
-static rr_runtime *rr__store_wait_begin(rr__context *cx) {
-    rr__own_role_give();
-    rr__signal_if_stopping(cx->runtime);
-    return rr__end_turn(NULL);
-}
-static void rr__store_wait_end(rr_runtime *ending) {
-    rr__end_turn(ending);
-    rr__own_role_take();
-}
-
-/* Sleeps, longer each time, and without the role unless many do. RR_OK: time to look again. */
+/* Sleeps, longer each time. RR_OK: time to look again. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
     if (rr__room_is_hopeless(cx, p))
         return rr__room_refuse(rt, p->bytes,
                                "all that could give some back wait for room themselves. Raise it, "
                                "or let fewer tasks that hold values run at once");
-    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
+    rr__sleeper s = rr__sleeper_of(cx);
+    bool copies = cx->store->copies;
+    s.has_limit = s.is_patient = s.may_starve = true;
     p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    rr__store_seq_cst(&cx->store->looked, p->seen); /* pairs with rr__all_wait_for_room, as next */
-    rr__store_seq_cst(&cx->store->wants_room, (uint8_t)1);
-    rr__sleeper_set(cx, &s);
-    bool is_one_of_few = rr__add_seq_cst(&rt->store->room_waiters, 1) < RR__ROOM_WAITERS;
-    if (is_one_of_few) rr__sleep_free(&s, rr_now() + p->length);
-    else rr__sleeper_wait(&s, rr_now() + p->length);
-    rr__sub_seq_cst(&rt->store->room_waiters, 1);
-    rr__sleeper_set(cx, NULL);
-    rr__store_seq_cst(&cx->store->wants_room, (uint8_t)0);
+    double part = (double)(((uintptr_t)p >> 6 ^ (uint64_t)(rr_now() * 1e9)) % 1024) / 1024;
+    if (copies) rr__store_leave(cx); /* it waits itself */
+    rr__patience_looked(rt, p, p->seen);
+    rr__link_set(&s, NULL);
+    rr__body_wait(&s, rr_now() + p->length * (0.5 + part)); /* or they look in step */
+    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
+    rr__patience_looked(rt, p, UINT64_MAX);
+    cx = rr__here(cx);
+    if (copies) rr__store_touch(cx);
+    if (s.is_starved) return RR_ERR_NO_MEMORY;
     return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
 }
 
@@ -7193,38 +8155,49 @@ static void rr__room_look(rr__context *cx, rr__patience *p) {
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {.bytes = bytes};
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    rr__patience_begin(cx, &patience);
+    rr_status status;
     for (;;) {
         rr__room_look(cx, &patience);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
-        rr_status status = rr__store_make_room(cx, bytes, &may_come);
-        may_come = may_come && !cx->store->is_hasty && bytes <= cx->runtime->config.store_bytes;
-        if (status != RR_ERR_STORE_FULL || !may_come) return status;
-        if ((status = rr__room_wait(cx, &patience)) != RR_OK) return status;
+        status = rr__store_make_room(cx, bytes, &may_come);
+        may_come = may_come && !self->is_hasty && bytes <= rt->config.store_bytes;
+        if (status != RR_ERR_STORE_FULL || !may_come) break;
+        if ((status = rr__room_wait(cx, &patience)) != RR_OK) break;
+        cx = rr__here_of(self, cx);
     }
+    rr__patience_end(rt, &patience);
+    return status;
 }
 
-/* The turn of this thread, if it has it, goes to the next. */
-static void rr__loader_end(rr__context *cx) {
-    rr__context *self = cx;
-    if (rr__cas_seq_cst(&cx->runtime->store->loader, &self, (rr__context *)NULL))
-        rr__room_event(cx->runtime);
+/* The turn of this one, if it has it, goes to the next. */
+static void rr__loader_end(rr_runtime *rt) {
+    rr__local *self = rr__self();
+    if (rr__cas_seq_cst(&rt->store->loader, &self, (rr__local *)NULL)) rr__room_event(rt);
 }
 
 /* Waits for its turn to keep arguments while it waits for room. */
 static rr_status rr__loader_begin(rr__context *cx) {
-    rr__patience patience = {0};
+    rr__patience patience = {.bytes = 0};
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
     rr_status status = RR_OK;
-    for (rr__context *none = NULL; status == RR_OK; none = NULL) {
+    rr__patience_begin(cx, &patience);
+    for (rr__local *none = NULL; status == RR_OK; none = NULL) {
         rr__room_look(cx, &patience);
-        if (rr__cas_seq_cst(&cx->runtime->store->loader, &none, cx)) return RR_OK;
+        if (rr__cas_seq_cst(&rt->store->loader, &none, self)) break;
         status = rr__room_wait(cx, &patience);
+        cx = rr__here_of(self, cx);
     }
+    rr__patience_end(rt, &patience);
     return status;
 }
 
 /* ---- rooms ---- */
 
-/* Memory of the store for a value that does not fit into the slot. */
+/* Memory of the store for a value that does not fit into the slot. It may have to wait. */
 static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
     *room = NULL;
     if (size > PTRDIFF_MAX && size <= cx->runtime->config.store_bytes) return RR_ERR_NO_MEMORY;
@@ -7232,11 +8205,17 @@ static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8
     if (RR__UNLIKELY(!rr__store_admit(cx->runtime, size))) {
         rr_status status = rr__store_wait_room(cx, size);
         if (status != RR_OK) return status;
+        cx = rr__here(cx);
     }
     *room = rr__block_new(cx, size, place);
     if (*room) return RR_OK;
     rr__store_return(cx->runtime, size);
     return RR_ERR_NO_MEMORY;
+}
+
+/* The context after something that may have waited for room. */
+static RR__INLINE rr__context *rr__after_room(rr__context *cx) {
+    return RR__LIKELY(!cx->runtime->evicts) ? cx : rr__here(cx);
 }
 
 static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {
@@ -7251,7 +8230,6 @@ static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t p
    never moves (rules E1 to E4 at struct rr__stored). Without a limit a pin is nothing.
    Locks: the store's. */
 
-/* The parts of a gather. */
 /* The parts of a gather. */
 struct rr__parts {
     size_t count, seen; /* parts below seen are complete */
@@ -7316,6 +8294,7 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     uint8_t place;
     rr_status status = rr__value_room(cx, size, &block, &place);
     if (status != RR_OK) return status;
+    cx = rr__here(cx);
     double start = rr_now();
     const char *fault = !rr__file_read(s->file, s->at, block, size) ? strerror(errno)
                         : rr__checksum(block, size) != s->sum       ? "it is not what was written"
@@ -7343,73 +8322,71 @@ static bool rr__pin_locked(rr_runtime *rt, rr__stored *s) {
     return true;
 }
 
-static void rr__unpin_locked(rr_runtime *rt, rr__stored *s) {
+static void rr__unpin_locked(rr__context *cx, rr__stored *s) {
     if (--s->pins) return;
-    if (s->residence == RR__HERE) rr__age_add_locked(rt, s);
-    rr__store_signal_locked(rt);
+    if (s->residence == RR__HERE) rr__age_add_locked(cx->runtime, s);
+    rr__store_signal_locked(cx);
 }
 
 /* The same for the next of many objects, up to one that is not here, or is a gather. Returns for
    how many; not very many at once, because others want the lock. */
-static size_t rr__pin_some(rr_runtime *rt, rr__object **objects, size_t n, bool is_pin) {
+static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool is_pin) {
     enum { SOME = 64 };
+    rr_runtime *rt = cx->runtime;
     size_t i = 0;
     rr__lock(&rt->store->lock);
     for (; i < n && i < SOME && objects[i]->kind != RR__GATHER; i++) {
         rr__stored *s = rr__stored_of(objects[i]);
-        if (s && !is_pin) rr__unpin_locked(rt, s);
+        if (s && !is_pin) rr__unpin_locked(cx, s);
         else if (s && !rr__pin_locked(rt, s)) break;
     }
     rr__unlock(&rt->store->lock);
     return i;
 }
 
-/* Waits while another thread brings something back: without the role, which that may need, and seen
-   to stand still (awaits_value), because that may wait for what this one has. The store's lock is
-   given up for a while before and after. */
+/* Waits while another one brings something back, which may wait for room itself: so one that copies
+   outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
+   up meanwhile. */
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
-    rr_runtime *rt = cx->runtime;
-    rr__unlock(&rt->store->lock);
-    rr_runtime *ending = rr__store_wait_begin(cx);
-    rr__lock(&rt->store->lock);
-    while (*what == while_is) {
-        rr__store_seq_cst(&cx->awaits_value, (uint8_t)1);
-        rr__store_wait_locked(rt);
-    }
-    rr__unlock(&rt->store->lock);
-    RR__STRESS_POINT();
-    rr__store_wait_end(ending);
-    rr__lock(&rt->store->lock);
+    rr__store *store = cx->runtime->store;
+    bool copies = cx->store->copies;
+    if (*what != while_is) return;
+    if (copies) rr__store_leave(cx);
+    while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
+    if (copies) rr__store_touch(rr__here(cx));
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another thread does, and the caller is in haste.
-   RR_ERR_DEADLOCK: this thread does, and the body that makes it again asks for it. */
+   caller does. RR_ERR_STORE_FULL: another one does, and the caller is in haste.
+   RR_ERR_DEADLOCK: this one does, and the body that makes it again asks for it. */
 static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
                                   bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
+    rr__local *self = rr__self();
     rr_status status = RR_OK;
     *is_claimed = false;
     rr__lock(&rt->store->lock);
-    while (s->residence == RR__RETURNING && s->claimer != cx && !cx->store->is_hasty)
+    if (s->claimer != self && !self->is_hasty)
         rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
     *was = (enum rr__residence)s->residence;
     if (*was == RR__RETURNING) {
-        status = s->claimer == cx ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
+        status = s->claimer == self ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
     } else if (!rr__pin_locked(rt, s)) {
-        s->residence = RR__RETURNING, s->claimer = cx, *is_claimed = true;
+        s->residence = RR__RETURNING, s->claimer = self, *is_claimed = true;
     }
     rr__unlock(&rt->store->lock);
     return status;
 }
 
 /* It was brought back, and is pinned, or could not be. */
-static void rr__claim_end(rr_runtime *rt, rr__stored *s, enum rr__residence was, rr_status status) {
+static void rr__claim_end(rr__context *cx, rr__stored *s, enum rr__residence was,
+                          rr_status status) {
+    rr_runtime *rt = cx->runtime;
     rr__lock(&rt->store->lock);
     s->residence = (uint8_t)(status == RR_OK ? RR__HERE : was);
-    s->pins += status == RR_OK;
-    rr__store_signal_locked(rt);
+    s->pins += status == RR_OK, s->claimer = NULL;
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
@@ -7424,12 +8401,13 @@ static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
     rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
     if (!is_claimed) return status;
     RR__STRESS_POINT();
+    cx = rr__here(cx);
     status = was == RR__AWAY ? rr__restore(cx, s)
              : s->recipe     ? rr__above.rebuild(cx, s)
                              : rr__refuse(RR_ERR_OBJECT_LOST, "it made room for others, and %s",
                                           "rr_config.evict is RR_EVICT_DROP: nothing has a copy");
     RR__STRESS_POINT();
-    rr__claim_end(cx->runtime, s, was, status);
+    rr__claim_end(rr__here(cx), s, was, status);
     return status;
 }
 
@@ -7440,7 +8418,7 @@ static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
     if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
     if (!s) return;
     rr__lock(&rt->store->lock);
-    rr__unpin_locked(rt, s);
+    rr__unpin_locked(cx, s);
     rr__unlock(&rt->store->lock);
 }
 
@@ -7465,8 +8443,7 @@ static rr_bytes rr__part_bytes(rr__object *part) {
 static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->store->lock);
-    while (parts->is_filling && !cx->store->is_hasty)
-        rr__store_wait_returning_locked(cx, &parts->is_filling, true);
+    if (!rr__self()->is_hasty) rr__store_wait_returning_locked(cx, &parts->is_filling, true);
     bool is_busy = parts->is_filling;
     *is_claimed = !is_busy && parts->pins == 0;
     if (*is_claimed) parts->is_filling = true;
@@ -7478,7 +8455,7 @@ static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_cla
 /* The first n of the parts are pinned no more. */
 static void rr__parts_unpin(rr__context *cx, rr__parts *parts, size_t n) {
     for (size_t i = 0, some; i < n; i += some) {
-        some = rr__pin_some(cx->runtime, parts->objects + i, n - i, false);
+        some = rr__pin_some(cx, parts->objects + i, n - i, false);
         if (!some) rr__unuse(cx, parts->objects[i]), some = 1;
     }
 }
@@ -7493,7 +8470,7 @@ static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, r
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
     parts->is_filling = false, parts->pins = status == RR_OK;
-    rr__store_signal_locked(rt);
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
@@ -7505,11 +8482,12 @@ static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     rr_status status = rr__parts_claim(cx, parts, &is_claimed);
     if (!is_claimed) return status;
     while (n < parts->count && status == RR_OK) {
-        size_t some = rr__pin_some(cx->runtime, parts->objects + n, parts->count - n, true);
+        cx = rr__here(cx);
+        size_t some = rr__pin_some(cx, parts->objects + n, parts->count - n, true);
         if (!some && (status = rr__use(cx, parts->objects[n])) == RR_OK) some = 1;
         n += some;
     }
-    rr__parts_claim_end(cx, gather, n, status);
+    rr__parts_claim_end(rr__here(cx), gather, n, status);
     return status;
 }
 
@@ -7570,7 +8548,7 @@ static inline bool rr__is_closed(const rr__local *self) {
 }
 
 static bool rr__held_grow(rr__local *self) {
-    size_t capacity = self->scopes.capacity ? 2 * self->scopes.capacity : 64;
+    size_t capacity = self->scopes.capacity ? 2 * self->scopes.capacity : 16;
     if (rr__is_closed(self)) return false;
     if (capacity > SIZE_MAX / sizeof *self->scopes.held || !rr__local_hook(self)) return false;
     rr__held *held = RR_REALLOC(self->scopes.held, capacity * sizeof *held);
@@ -7653,8 +8631,10 @@ static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
     enum { LARGE = 1 << 16 };
     while (self->scopes.count > start) {
         rr__held held = self->scopes.held[--self->scopes.count];
-        if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
-        if (held.object) rr__drop(held.of.context, held.object);
+        if (!held.object) continue;
+        rr__context *cx = rr__here_of(self, held.of.context);
+        if (RR__UNLIKELY(held.is_view)) rr__unuse(cx, held.object);
+        rr__drop(cx, held.object);
     }
     if (RR__UNLIKELY(self->scopes.capacity > LARGE && start < self->scopes.capacity / 8))
         rr__held_shrink(self, start);
@@ -7768,6 +8748,7 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
                                     rr_status *status) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
+    cx = rr__after_room(cx);
     if (*status == RR_OK) rr__stored_begin(cx, o);
     rr__store_copied(cx);
     if (*status == RR_OK) {
@@ -8090,6 +9071,7 @@ static rr_status rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view
     *arg = view;
     rr_status status = rr__use(cx, o);
     if (status != RR_OK) return status;
+    cx = rr__here(cx);
     if (type.kind == RR__KIND_BYTES) {
         view->bytes = rr__bytes_in(o);
     } else if (type.kind == RR__KIND_MANY) {
@@ -8121,13 +9103,14 @@ static int rr__args_pass(rr__context *cx, rr__object *task, void **args, rr__vie
     for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
         args[i] = at;
         if (task->by_ref >> i & 1)
-            *status = rr__pass(cx, rr__counted_arg(at), fn->params[i], &views[i], &args[i]);
+            *status =
+                rr__pass(rr__here(cx), rr__counted_arg(at), fn->params[i], &views[i], &args[i]);
         else if (rr__is_counted(fn, 0, i)) {
             args[i] = &views[i];
             if (!rr__pass_handle(cx, rr__counted_arg(at), &views[i])) *status = RR_ERR_NO_MEMORY;
         }
         if (*status != RR_OK) {
-            rr__args_unuse(cx, task, i);
+            rr__args_unuse(rr__here(cx), task, i);
             return i;
         }
     }
@@ -8172,7 +9155,7 @@ static RR__INLINE rr__error *rr__args_unpack(rr__context *cx, rr__object *task, 
 
 struct rr__tasks {
     RR__ATOMIC(int64_t) pending; /* tasks that have not begun; counted only if there is a limit */
-    RR__ATOMIC(uint64_t) cancels_begun, cancels_over; /* see rr__is_quiet */
+    RR__ATOMIC(uint64_t) strays_begun, strays_over; /* see rr__is_quiet */
 };
 
 /* What tasks keep of a thread. The owner's. */
@@ -8194,9 +9177,13 @@ static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
     return state == RR__FAILED ? (rr__object *)(uintptr_t)rr__info_of(o) : o->next;
 }
 
-/* One more cancellation has left nothing behind. */
-static void rr__cancel_is_over(rr_runtime *rt) {
-    rr__add_seq_cst(&rt->tasks->cancels_over, (uint64_t)1);
+/* Something that the counters of tasks do not see yet, or not any more: a cancellation of which the
+   owner has not heard, a field that is queued. */
+static void rr__stray_begins(rr_runtime *rt) {
+    rr__add_seq_cst(&rt->tasks->strays_begun, (uint64_t)1);
+}
+static void rr__stray_is_over(rr_runtime *rt) {
+    rr__add_seq_cst(&rt->tasks->strays_over, (uint64_t)1);
     rr__signal_if_stopping(rt);
     RR__STRESS_POINT();
 }
@@ -8208,7 +9195,7 @@ static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state
     rr__store_release(&cx->counters[counter], n - 1);      /* see rr__is_quiet */
     if (state == RR__READY) rr__value_free(cx, o);
     else rr__error_drop(o->data.error);
-    rr__cancel_is_over(cx->runtime);
+    rr__stray_is_over(cx->runtime);
     rr__drop(cx, o);
 }
 
@@ -8274,11 +9261,16 @@ static RR__INLINE rr__object *rr__actor_of(const rr__object *o) {
 }
 
 /* Gives up what a decided task or message has, but for its counts. */
-static void rr__task_give_up(rr__context *cx, rr__object *o) {
+static void rr__task_strip(rr__context *cx, rr__object *o) {
     if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
     rr__pending_end(cx, o);
     rr__args_release(cx, o);
-    rr__cancel_is_over(cx->runtime);
+    rr__stray_is_over(cx->runtime);
+}
+
+/* The same for its owner, if nobody has (R5). */
+static void rr__task_give_up(rr__context *cx, rr__object *o) {
+    if (!rr__is_bare(o)) rr__task_strip(cx, o);
 }
 
 /* Ends a task, message or object with an error; takes over one count of it. The caller owns the
@@ -8306,12 +9298,12 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
 // >>tasks/cancelling
 
 /* Cancelling. Who cancels does not own the task: it sets a flag in the task's word, by which the
-   outcome is decided, and wakes who waits; whoever has the task (a list, a mailbox, a lane, a
-   timer, the thread that runs its body) finds the flag with its next change of the state and
-   gives up what the task has (rule R4 at struct rr__object). What is queued is claimed in the
-   same step. What a body has called is found by a look at all slots, in each of which the
-   maker's number stands: so a call only notes that, and looks whether its maker was cancelled;
-   cancelling costs some ns a slot.
+   outcome is decided, and wakes who waits; whoever has the task (a timer, the thread that runs
+   its body) finds the flag with its next change of the state and gives up what the task has
+   (rule R4 at struct rr__object). What is queued is claimed in the same step, and what a task has
+   that rests (in the list of an argument, a mailbox, a lane) is given up at once (R5). What a body
+   has called is found by a look at all slots, in each of which the maker's number stands: so a
+   call only notes that, and looks whether its maker was cancelled; cancelling costs some ns a slot.
    Locks: the timers' and the resources', one after the other. */
 
 /* How a task tells who made it: by slot and half of the id, which is enough as long as the maker
@@ -8320,15 +9312,16 @@ static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
     return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
 }
 
-/* Sets the flag of a pending task, and claims what is queued in the same step. Returns the state in
-   which it was, READY if it is too late. */
-static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
+/* Sets the flag of a pending task, and claims what is queued, and what one that rests has, in the
+   same step. Returns the state in which it was, READY if it is too late. */
+static enum rr__state rr__decide_word(rr__object *o, uint64_t flag, bool *is_bare) {
     uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
     enum rr__state state;
     do {
         state = rr__state_of(word);
         if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
-        next = word | flag;
+        *is_bare = (word & RR__IS_RESTING) && !(word & RR__IS_BARE); /* by us: R5 */
+        next = word | flag | (*is_bare ? RR__IS_BARE : 0);
         if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
     } while (!rr__cas_seq_cst(&o->word, &word, next));
     return state;
@@ -8338,10 +9331,11 @@ static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
    Counted before the state tells it. *has_begun: it may have called others. */
 static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_begun) {
     rr_runtime *rt = cx->runtime;
-    rr__add_seq_cst(&rt->tasks->cancels_begun, (uint64_t)1);
-    enum rr__state state = rr__decide_word(o, flag);
+    rr__stray_begins(rt);
+    bool is_bare = false;
+    enum rr__state state = rr__decide_word(o, flag, &is_bare);
     if (state == RR__READY) {
-        rr__cancel_is_over(rt);
+        rr__stray_is_over(rt);
         return false;
     }
     rr__count(cx, RR__ERRORS);
@@ -8349,11 +9343,12 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
     rr__notify(cx, o, word);
     bool was_tried = false, is_ours = false;
+    if (is_bare) rr__task_strip(cx, o);
     if (word & RR__HAS_CONTROL)
         is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
                   rr__turn_revoke(rt, o->extra.control);
     *has_begun = state == RR__RUNNING || was_tried;
-    if (state == RR__RUNNING) rr__body_wake(rt, o);
+    if (state == RR__RUNNING) rr__body_wake(cx, o);
     else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
     else rr__ops_of(o)->decided(cx, o);
     rr__signal_if_stopping(rt);
@@ -8537,35 +9532,50 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
-    frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
+    frame->outer = self->frame, frame->self = self, frame->runner = cx;
     frame->scope_start = self->scopes.start, frame->scope_depth = self->scopes.depth;
     frame->floor = self->scopes.floor;
-    frame->context = self->context, frame->chosen = self->chosen;
+    frame->chosen = self->chosen;
     self->context = cx, self->chosen = cx->runtime;
     self->scopes.start = self->scopes.floor = self->scopes.count;
     self->scopes.depth++;
-    frame->around = self->frame, self->frame = frame;
+    self->frame = frame;
     rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
 }
 
-/* It blocks no more, and its thread takes a role again. */
-static RR__NOINLINE void rr__block_over(rr__frame *frame) {
-    frame->blocking = 0;
-    rr__self()->apart--;
-    rr__own_role_take();
+/* It blocks: another thread may have its worker's role. */
+static RR__NOINLINE void rr__block_begin(rr__frame *frame) {
+    frame->blocking = 1;
+    frame->self->apart++;
+    if (frame->self->fiber) rr__role_give(frame->self->carrier);
+    if (frame->self->granted) rr__grants_lend(frame->self, true);
 }
 
-/* Ends the body's scopes. */
-static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
-    rr__local *self = rr__self();
+/* It blocks no more, and takes a role again: if none is free it lets its thread go until a worker
+   takes it. */
+static RR__NOINLINE void rr__block_over(rr__frame *frame) {
+    rr__local *self = frame->self;
+    rr__context *cx = self->carrier;
+    frame->blocking = 0;
+    self->apart--;
+    if (self->granted) rr__grants_lend(self, false);
+    if (!cx || self->apart || rr__role_take(cx) || !cx->is_worker) return;
+    if (rr__fiber_ready_to_go(cx)) rr__fiber_yield(self);
+}
+
+/* Ends the body's scopes. Returns the context in which it has ended. */
+static RR__INLINE rr__context *rr__frame_close(rr__context *cx, rr__frame *frame) {
+    rr__local *self = frame->self;
     rr__held_release_to(self, self->scopes.floor);
+    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
+    cx = rr__here_of(self, cx);
     self->scopes.start = frame->scope_start, self->scopes.depth = frame->scope_depth;
     self->scopes.floor = frame->floor;
-    self->context = frame->context, self->chosen = frame->chosen;
-    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
-    self->frame = frame->around;
+    self->context = cx, self->chosen = frame->chosen;
+    self->frame = frame->outer;
     rr__store_release(&cx->frame, frame->outer);
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    return cx;
 }
 
 /* ---- results ---- */
@@ -8641,9 +9651,9 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
                              rr__result *result, rr_status *status) {
     *status = rr__result_prepare(cx, task->of.fn, result);
     if (*status != RR_OK) return -1;
-    int at = rr__args_pass(cx, task, args, views, status);
+    int at = rr__args_pass(rr__after_room(cx), task, args, views, status);
     if (*status == RR_OK) return at;
-    rr__value_return(cx, result->block, result->size, result->place);
+    rr__value_return(rr__after_room(cx), result->block, result->size, result->place);
     result->block = NULL;
     return at;
 }
@@ -8652,15 +9662,16 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
    that it has (rule E6). */
 static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
                          rr__result *result, rr_status *status) {
-    bool was_hasty = cx->store->is_hasty;
-    cx->store->is_hasty = task->by_ref || was_hasty;
+    rr__local *self = rr__self();
+    bool was_hasty = self->is_hasty;
+    self->is_hasty = task->by_ref || was_hasty;
     int at = rr__args_and_room(cx, task, args, views, result, status);
-    cx->store->is_hasty = was_hasty;
+    self->is_hasty = was_hasty;
     if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
-    rr_status turn = rr__loader_begin(cx);
-    if (turn == RR_OK) at = rr__args_and_room(cx, task, args, views, result, status);
+    rr_status turn = rr__loader_begin(rr__here(cx));
+    if (turn == RR_OK) at = rr__args_and_room(rr__here(cx), task, args, views, result, status);
     else *status = turn;
-    rr__loader_end(cx);
+    rr__loader_end(cx->runtime);
     return at;
 }
 
@@ -8669,17 +9680,30 @@ static RR__NOINLINE rr__error *rr__load(rr__context *cx, rr__object *task, void 
                                         rr__view *views, rr__result *result) {
     rr_status status;
     int i = rr__args_load(cx, task, args, views, result, &status);
-    return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(cx, task, i, status);
+    return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(rr__here(cx), task, i, status);
 }
 
 /* ---- the call ---- */
 
-/* Runs a body; on success *result holds what it returned. */
-static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn,
-                                        void *self, rr__result *result) {
+/* Structs that go through its stack, and are copied there, may not take more than half of it. */
+static RR__NOINLINE rr__error *rr__stack_refuse(rr_runtime *rt, const rr__object *task) {
+    return rr__error_new(rt, RR_ERR_INVALID, task,
+                         "its arguments and its result are %zu bytes by value, which is more than "
+                         "half of the %zu bytes of stack that a body finds: raise "
+                         "rr_config.stack_bytes, or pass rr_bytes",
+                         task->of.fn->by_value, rt->body_bytes);
+}
+
+/* Runs a body; on success *result holds what it returned. *at is the context in which it began, and
+   then that in which it has ended. */
+static RR__INLINE rr__error *rr__invoke(rr__context **at, rr__frame *frame, const rr_function *fn,
+                                        void *state, rr__result *result) {
+    rr__context *cx = *at;
     rr__object *task = frame->task;
     bool is_loaded = cx->runtime->evicts && fn->kind != RR__DESTRUCTOR;
     rr_status status = RR_OK;
+    if (RR__UNLIKELY(fn->by_value > cx->runtime->body_bytes / 2))
+        return rr__stack_refuse(cx->runtime, task);
     if (RR__LIKELY(!is_loaded)) status = rr__result_prepare(cx, fn, result);
     else result->block = NULL;
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
@@ -8690,13 +9714,13 @@ static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const
     if (RR__UNLIKELY(is_loaded)) error = rr__load(cx, task, args, views, result);
     else if (fn->kind != RR__DESTRUCTOR) error = rr__args_unpack(cx, task, args, views);
     if (RR__UNLIKELY(error != NULL)) {
-        error = rr__result_refuse(cx, result, error);
+        error = rr__result_refuse(rr__here(cx), result, error);
     } else {
-        fn->thunk(self, args, result->block ? result->block : &result->small);
-        error = rr__result_take(cx, frame, fn, result);
-        if (RR__UNLIKELY(is_loaded)) rr__args_unuse(cx, task, fn->arity);
+        fn->thunk(state, args, result->block ? result->block : &result->small);
+        error = rr__result_take(rr__frame_context(frame), frame, fn, result);
+        if (RR__UNLIKELY(is_loaded)) rr__args_unuse(rr__frame_context(frame), task, fn->arity);
     }
-    rr__frame_close(cx, frame);
+    *at = rr__frame_close(cx, frame);
     return error;
 }
 
@@ -8742,18 +9766,17 @@ static rr_status rr__rebuild_refuse(rr_runtime *rt, const rr__object *o, rr__err
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
-    bool was_hasty = cx->store->is_hasty;
+    rr__local *self = rr__self();
+    bool was_hasty = self->is_hasty;
     rr__object *o = s->object;
-    rr__worklist settled = cx->tasks->settled;
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, s->recipe, &lanes, false);
-    rr__loader_end(cx);          /* what the body waits for may need the turn */
-    cx->store->is_hasty = false; /* the body is not what waits in haste */
-    cx->tasks->settled = (rr__worklist){NULL, false}; /* nor may what it waits for come later */
-    rr__error *error = rr__invoke(cx, &frame, s->recipe->of.fn, NULL, &result);
-    cx->store->is_hasty = was_hasty, cx->tasks->settled = settled;
+    rr__loader_end(rt);     /* what the body waits for may need the turn */
+    self->is_hasty = false; /* the body is not what waits in haste */
+    rr__error *error = rr__invoke(&cx, &frame, s->recipe->of.fn, NULL, &result);
+    self->is_hasty = was_hasty;
     if (lanes) rr__lanes_abandon(cx, lanes);
     RR__STRESS_POINT();
     if (error) {
@@ -8800,7 +9823,7 @@ static rr_status rr__rebuild_source(rr__context *cx, rr__object *o, rr__rebuildi
 /* It could be made, or not. */
 static void rr__rebuild_end(rr__context *cx, rr__rebuilding *step, rr_status status) {
     if (step->gather) rr__parts_claim_end(cx, step->gather, step->next, status);
-    else rr__claim_end(cx->runtime, step->stored, step->was, status);
+    else rr__claim_end(cx, step->stored, step->was, status);
 }
 
 /* Pins what it needs, from the next one on, up to one that is *lost. */
@@ -8812,7 +9835,7 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
     for (size_t i = parts ? step->next : 0; i < count; i++) {
         bool is_needed = i >= step->next && (parts || (recipe->by_ref >> i & 1));
         rr__object *o = !is_needed ? NULL : parts ? parts->objects[i] : rr__counted_arg(at);
-        rr_status status = o ? rr__rebuild_source(cx, o, lost) : RR_OK;
+        rr_status status = o ? rr__rebuild_source(rr__here(cx), o, lost) : RR_OK;
         if (status != RR_OK) return status;
         if (i >= step->next) step->next = i + 1;
         if (lost->stored || lost->gather) return RR_OK;
@@ -8825,12 +9848,14 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
    a chain of them may be long. On success it is here; the caller pins it. */
 static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
     size_t n = 1, room = 16;
-    if (!rr__has_stack(cx)) return RR_ERR_NO_MEMORY; /* for bodies that ask for others */
+    rr__local *self = rr__self();
+    if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
     rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps);
     if (!steps) return RR_ERR_NO_MEMORY;
     steps[0] = (rr__rebuilding){root, NULL, RR__LOST, 0};
     rr_status status = RR_OK;
     while (n > 0) {
+        cx = rr__here_of(self, cx);
         rr__rebuilding *step = &steps[n - 1], lost = {NULL, NULL, RR__LOST, 0};
         if (status == RR_OK) status = rr__rebuild_pin(cx, step, &lost);
         bool is_lost = lost.stored || lost.gather;
@@ -8848,8 +9873,10 @@ static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
             rr__rebuild_end(cx, &lost, status);
             step->next--;
         }
+        cx = rr__here_of(self, cx);
         if (step->stored) {
             if (status == RR_OK) status = rr__rebuild_one(cx, step->stored);
+            cx = rr__here_of(self, cx);
             rr__args_unuse(cx, step->stored->recipe, (int)step->next);
         }
         if (--n > 0) {
@@ -9115,22 +10142,20 @@ static void rr__control_free(rr__control *control) {
 /* ---- running ---- */
 
 static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *control) {
-    if (control->is_blocking) {
-        frame->blocking = 1, rr__self()->apart++;
-        rr__own_role_give();
-    }
+    rr__local *self = frame->self = rr__self();
+    if (control->is_blocking) rr__block_begin(frame);
     if (control->stream) control->stream->now = 0;
     if (!control->shape) return;
     frame->granted = control;
-    rr__self()->granted++;
+    self->granted++;
     if (!control->shape->amounts[RR__CPU]) return;
-    rr__self()->apart++;
+    self->apart++;
     rr__apart_enter(cx, control);
 }
 
 /* Also when there was no room for a result, and the frame was never opened. */
 static void rr__run_end(rr__frame *frame) {
-    rr__local *self = rr__self();
+    rr__local *self = frame->self;
     if (frame->blocking) rr__block_over(frame);
     if (!frame->granted) return;
     self->granted--;
@@ -9145,9 +10170,12 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
     if (RR__UNLIKELY(has_control)) rr__run_begin(cx, &frame, task->extra.control);
     if (RR__UNLIKELY(cx->runtime->config.max_pending)) rr__pending_end(cx, task);
-    rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
+    rr__error *error = rr__invoke(&cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
-    if (RR__UNLIKELY(has_control)) rr__run_end(&frame);
+    if (RR__UNLIKELY(has_control)) {
+        rr__run_end(&frame);
+        cx = rr__here_of(frame.self, cx);
+    }
     if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
@@ -9164,7 +10192,7 @@ static void rr__function_ready(rr__context *cx, rr__object *task) {
 static void rr__function_run(rr__context *cx, rr__object *task, const rr__step *until) {
     (void)until;
     rr__run_function(cx, task);
-    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(rr__here(cx));
 }
 
 static void rr__function_abandon(rr__context *cx, rr__object *task) {
@@ -9243,11 +10271,12 @@ static RR__NOINLINE void rr__make_way(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     double length = 50e-6;
     if (rr__load_relaxed(&cx->frame)) return; /* the owner's own */
+    rr__local *self = rr__self();
     bool began = rr__serve_begin(cx);
     while (rr__load_relaxed(&rt->tasks->pending) >= rt->config.max_pending) { /* a counter */
-        rr__object *o = rr__find_work(cx);
+        rr__object *o = rr__fiber_ready_to_go(cx) ? rr__find_work(cx) : NULL;
         if (o) {
-            rr__run(cx, o, NULL);
+            rr__run_on(self, cx, o, NULL);
             length = 50e-6;
         } else if (rr__stands_still(rt)) {
             break;
@@ -9274,6 +10303,7 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
     if (!error) error = rr__parent_error(cx, task);
     if (!error && options) error = rr__control_new(cx, task, options);
     if (!error) error = rr__args_pack(cx, task, args);
+    cx = rr__after_room(cx);
     if (error) {
         rr__submit_failed(cx, task, error, 2);
         return ref;
@@ -9355,7 +10385,8 @@ struct rr__care {
     rr__error *crash;        /* of one of them; shard lock */
 };
 
-/* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
+/* Of a message that rests. True: the caller must schedule the actor (A2). *closed: it has ended,
+   and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
     rr__object *head = rr__load_acquire(&actor->dependents);
     rr__store_release(&message->waits_on, actor); /* rule W1 */
@@ -9390,7 +10421,8 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
 static void rr__refuse_all(rr__context *cx, rr__object *actor, rr__object *message) {
     for (rr__object *next; message; message = next) {
         next = message->next;
-        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+        if (rr__pick_up(cx, message))
+            rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
     }
 }
 
@@ -9424,7 +10456,7 @@ static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
         rr__object *message = a->is_doomed ? NULL : a->first;
         if (message) a->first = message->next;
         rr__unlock(&shard->lock);
-        if (!message || rr__try_state(message, RR__WAITING, RR__RUNNING)) return message;
+        if (!message || rr__try_begin(message)) return message;
         rr__abandon(cx, message); /* cancelled */
     }
 }
@@ -9446,11 +10478,13 @@ static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *m
         return;
     }
     rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__rest(message);
     rr__lock(&shard->lock);
     bool is_closed = a->is_doomed;
     if (!is_closed) message->next = a->first, a->first = message;
     rr__unlock(&shard->lock);
-    if (is_closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+    if (is_closed && rr__pick_up(cx, message))
+        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
 /* ---- how long it is ---- */
@@ -9603,6 +10637,7 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     bool is_in = !is_refused && (message->lane_flags & RR__IN_LANE);
     rr__lane *lane = is_in ? message->data.hold->lane : NULL;
     message->lane_flags |= RR__HAS_ARRIVED;
+    if (lane && !leaves) rr__rest(message);
     if (lane && leaves) rr__lane_remove_locked(lane, message);
     else if (lane) rr__store_release(&message->waits_on, rr__lane_before_locked(lane, message));
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
@@ -9618,6 +10653,17 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
 /* Its owner asks. */
 static bool rr__is_held(rr__object *message) {
     return (rr__load_relaxed(&message->flags) & RR__IS_HELD) != 0;
+}
+
+/* It was decided while it lay in the list of an argument, whose owner now finds that out. Who
+   decided it may not have taken it out of its lane yet: then that finds that it has arrived, and
+   abandons it. False: it is in no lane any more. */
+static bool rr__lane_keeps(rr__context *cx, rr__object *message) {
+    rr__shard *shard = rr__shard_lock(cx->runtime, message->extra.actor);
+    bool is_in = (message->lane_flags & RR__IN_LANE) != 0;
+    if (is_in) message->lane_flags |= RR__HAS_ARRIVED;
+    rr__unlock(&shard->lock);
+    return is_in;
 }
 
 static bool rr__lane_leave(rr__context *cx, rr__object *message) {
@@ -9686,30 +10732,40 @@ static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *mess
     for (rr__object *next; message; message = next) {
         next = message->data.hold->next;
         RR_FREE(message->data.hold);
+        if (rr__make_bare(message)) {
+            rr__args_release(cx, message);
+        } else if (rr__is_bare(message)) { /* who decided it has ended it */
+            rr__drop(cx, message);
+            continue;
+        }
         rr__count(cx, RR__ERRORS);
         message->data.error = rr__dead_error(cx, message, actor);
         rr__complete(cx, message, RR__FAILED); /* gives back the count that was taken for this */
     }
 }
 
-/* A message for which there is nothing to wait goes to its actor. */
+/* A message for which there is nothing to wait, and which rests, goes to its actor. */
 static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor;
     bool closed;
     if (rr__mailbox_push(actor, message, &closed)) rr__make_claimable(cx, actor);
-    else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+    else if (closed && rr__pick_up(cx, message))
+        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
 /* All arguments of a message are there. */
 static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (!rr__is_held(message)) rr__message_post(cx, message);
-    else if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
+    if (!rr__is_held(message)) {
+        rr__rest(message);
+        rr__message_post(cx, message);
+    } else if (rr__lane_step(cx, message, false)) rr__ring_check(cx, message); /* rule W2 */
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,
                                    bool is_ready) {
     rr__actor *a = lane->actor->extra.own;
     *hold = (rr__hold){lane, NULL};
+    if (is_ready) rr__rest(message);
     message->data.hold = hold;
     rr__flag_set(message, RR__IS_HELD);
     message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);
@@ -9853,6 +10909,7 @@ static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *s
     watch->of.type_name = "rr_exit";
     rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
     *status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
+    cx = rr__after_room(cx);
     rr__store_copied(cx);
     if (*status != RR_OK) {
         rr__object_free(cx, watch);
@@ -9886,6 +10943,7 @@ static rr__object *rr__watch_of(rr__context *cx, rr__object *actor, const char *
     bool lives;
     rr__object *watch = rr__watch_share(cx, actor, NULL, &lives);
     rr__object *own = watch ? NULL : rr__watch_new(cx, site, status);
+    cx = rr__after_room(cx);
     if (!own) return watch;
     watch = rr__watch_share(cx, actor, own, &lives);
     if (watch != own) rr__drop(cx, own);
@@ -9906,8 +10964,7 @@ static rr__object *rr__watch_of(rr__context *cx, rr__object *actor, const char *
        the runner, set going by rr__actor_poke if need be, runs the destructor and ends it (FAILED).
        The slot stays as a grave for the handles that are left.
 
-   Destructors of a runtime run one at a time (rr__end_turn).
-   Locks: end_lock around a destructor; the shard lock of the actor. */
+   Locks: rr_runtime.lock for the turn to run a destructor; the shard lock of the actor. */
 
 /* The bytes in front of an actor's state. */
 static size_t rr__actor_head(const rr_function *fn) {
@@ -9991,30 +11048,31 @@ static void rr__actor_rouse(rr__context *cx, rr__object *actor) {
     if (care && rr__turn_revoke(cx->runtime, &care->control)) rr__make_claimable(cx, actor);
 }
 
-/* Runs the constructor or destructor. */
-static rr__error *rr__actor_body(rr__context *cx, rr__object *actor, const rr_function *fn,
+/* Runs the constructor or destructor. *at: as in rr__invoke. */
+static rr__error *rr__actor_body(rr__context **at, rr__object *actor, const rr_function *fn,
                                  rr__frame *frame) {
     rr__actor *a = actor->extra.own;
     rr__result result;
     rr__frame_init(frame, actor, &a->lanes, true);
-    rr__error *error = rr__invoke(cx, frame, fn, rr__state_of_actor(actor), &result);
+    rr__error *error = rr__invoke(at, frame, fn, rr__state_of_actor(actor), &result);
     if (!frame->crash) return error;
     rr__error_drop(error);
     return frame->crash;
 }
 
-/* The state goes: runs the destructor on it. */
-static void rr__actor_unmake(rr__context *cx, rr__object *actor) {
+/* The state goes: runs the destructor on it. *at: as in rr__invoke. */
+static void rr__actor_unmake(rr__context **at, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     const rr_function *drop =
         rr__load_acquire(&((rr_function *)(uintptr_t)actor->of.fn)->drop); /* loaded once */
     if (a->is_born && drop) {
         rr__frame frame;
-        rr_runtime *ending = rr__end_turn(cx->runtime);
-        rr__error *error = rr__actor_body(cx, actor, drop, &frame);
-        rr__end_turn(ending);
+        bool is_first = rr__end_begin(*at); /* it may already run one, which waits for this */
+        *at = rr__here(*at);
+        rr__error *error = rr__actor_body(at, actor, drop, &frame);
+        if (is_first) rr__end_over(*at);
         if (error)
-            rr__log_again(cx->runtime, RR__LINE_DROP, RR_LOG_WARN, rr__error_message_of(error));
+            rr__log_again((*at)->runtime, RR__LINE_DROP, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
     }
     a->is_born = false;
@@ -10026,8 +11084,10 @@ static bool rr__can_restart(const rr__actor *a) {
            (care->control.max_retries < 0 || care->control.attempt < care->control.max_retries);
 }
 
-/* The state is broken; takes over the error. The actor is to be made anew, or ends. Runner. */
-static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *error) {
+/* The state is broken; takes over the error. The actor is to be made anew, or ends. Runner. *at: as
+   in rr__invoke. */
+static void rr__actor_crashed(rr__context **at, rr__object *actor, rr__error *error) {
+    rr__context *cx = *at;
     rr__actor *a = actor->extra.own;
     if (!rr__can_restart(a)) {
         error = rr__error_after(cx->runtime, NULL, error, "it crashed, and .max_restarts is %d: ",
@@ -10041,7 +11101,7 @@ static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *err
         rr__refuse_queued(cx, actor);
         return;
     }
-    rr__actor_unmake(cx, actor);
+    rr__actor_unmake(at, actor);
     rr__attempt_add(cx->runtime, &a->care->control);
 }
 
@@ -10050,19 +11110,21 @@ static void rr__actor_args_end(rr__context *cx, rr__object *actor) {
     actor->extra.own->has_args = false;
 }
 
-/* Runs the constructor: as the actor's first work, or again after a crash. */
-static void rr__actor_create(rr__context *cx, rr__object *actor) {
+/* Runs the constructor: as the actor's first work, or again after a crash. *at: as in
+   rr__invoke. */
+static void rr__actor_create(rr__context **at, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__frame frame;
     bool is_first = !a->is_counted;
     if (!is_first) memset(rr__state_of_actor(actor), 0, actor->of.fn->self.size);
     if (!is_first) a->care->restarts++;
-    rr__error *error = rr__actor_body(cx, actor, actor->of.fn, &frame);
+    rr__error *error = rr__actor_body(at, actor, actor->of.fn, &frame);
+    rr__context *cx = *at;
     if (is_first) rr__count(cx, error ? RR__ERRORS : RR__FINISHED);
     if (!a->care || !a->care->control.max_retries) rr__actor_args_end(cx, actor);
     a->is_counted = true, a->is_born = !error;
     if (error && is_first) rr__actor_doom(cx, actor, error);
-    else if (error) rr__actor_crashed(cx, actor, error);
+    else if (error) rr__actor_crashed(at, actor, error);
     else if (frame.wants_exit)
         rr__actor_doom(cx, actor,
                        rr__error_new(cx->runtime, RR_OK, NULL, "it left in its constructor"));
@@ -10072,7 +11134,7 @@ static void rr__actor_create(rr__context *cx, rr__object *actor) {
 static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__actor_unmake(cx, actor);
+    rr__actor_unmake(&cx, actor);
     rr__actor_args_end(cx, actor);
     rr__name_remove(cx, actor);
     if (a->lanes) rr__lanes_abandon(cx, a->lanes);
@@ -10126,7 +11188,7 @@ static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
 static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
     rr__share(actor); /* once QUEUED it may end under us */
     rr__actor_settle(actor, RR__QUEUED);
-    if (had_turn) rr__inbox_put(cx, actor, true);
+    if (had_turn) rr__inbox_put(cx->runtime, actor, true);
     else rr__push(cx, actor);
     rr__drop(cx, actor);
 }
@@ -10153,10 +11215,11 @@ static void rr__actor_postpone(rr__context *cx, rr__object *actor, double second
 }
 
 /* Sees to it that the actor has a state. False: it has ended, or waits, and is not the runner's any
-   more. */
-static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
+   more. *at: as in rr__invoke. */
+static RR__NOINLINE bool rr__actor_make(rr__context **at, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     while (!a->is_born) {
+        rr__context *cx = *at;
         rr__care *care = a->care;
         bool is_first = !a->is_counted;
         if (is_first ? rr__load_acquire(&a->death) != NULL : rr__actor_must_end(actor)) {
@@ -10176,9 +11239,9 @@ static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
             rr__timers_revoke(cx->runtime, &care->control, &unused);
             care->has_waited = false;
         }
-        rr__actor_create(cx, actor);
+        rr__actor_create(at, actor);
         if (!a->is_born && !rr__actor_must_end(actor)) { /* it crashed again: others first */
-            rr__actor_yield(cx, actor, true);
+            rr__actor_yield(*at, actor, true);
             return false;
         }
     }
@@ -10216,7 +11279,9 @@ static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *fram
     return false;
 }
 
-static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
+/* *at: the context in which it begins, and then that in which it has ended. */
+static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__object *message) {
+    rr__context *cx = *at;
     rr__actor *a = actor->extra.own;
     rr__frame frame;
     rr__result result;
@@ -10225,7 +11290,8 @@ static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__ob
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__store_release(&actor->waits_on, message); /* rule W1 */
     if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
-    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    rr__error *error = rr__invoke(at, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    cx = *at;
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     if (RR__UNLIKELY(frame.wants_exit || frame.crash) &&
         rr__method_end(cx, message, &frame, &error, &crash)) {
@@ -10234,7 +11300,7 @@ static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__ob
         message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
         rr__finish(cx, message, error, &result);
     }
-    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
+    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(at, actor, frame.crash);
 }
 
 // >>actors/crew
@@ -10288,7 +11354,7 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     for (rr__object *message;;) {
-        if (!a->is_born && !rr__actor_make(cx, actor)) return;
+        if (!a->is_born && !rr__actor_make(&cx, actor)) return;
         rr__lock(&shard->lock);
         bool ends, parks = rr__crew_next_locked(actor, &message, &ends);
         rr__error *crash = parks || message ? NULL : a->care->crash;
@@ -10296,8 +11362,9 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
         rr__unlock(&shard->lock);
         RR__STRESS_POINT();
         if (parks) return;
-        if (message) rr__make_claimable(cx, message); /* if it was cancelled it leaves at once */
-        else if (crash) rr__actor_crashed(cx, actor, crash);
+        if (message && rr__pick_up(cx, message)) rr__make_claimable(cx, message);
+        else if (message) continue; /* it was cancelled, and has left */
+        else if (crash) rr__actor_crashed(&cx, actor, crash);
         else if (ends) break;
         else if (rr__crew_rest(cx, actor)) return;
     }
@@ -10324,7 +11391,7 @@ static void rr__crew_crash(rr__context *cx, rr__object *actor, rr__error *crash)
     rr__care *care = actor->extra.own->care;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     if (!rr__can_restart(actor->extra.own)) {
-        rr__actor_crashed(cx, actor, crash);
+        rr__actor_crashed(&cx, actor, crash); /* it ends: nothing is run */
         rr__actor_poke(cx, actor);
         return;
     }
@@ -10346,7 +11413,7 @@ static void rr__run_inside(rr__context *cx, rr__object *message) {
     rr__frame_init(&frame, message, &lanes, true);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__pending_end(cx, message);
-    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    rr__error *error = rr__invoke(&cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
     if (frame.wants_exit || frame.crash)
         again = rr__method_end(cx, message, &frame, &error, &crash);
@@ -10379,7 +11446,7 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *un
         return;
     }
     for (int turn = 0;; turn++) {
-        if (RR__UNLIKELY(!a->is_born) && !rr__actor_make(cx, actor)) return;
+        if (RR__UNLIKELY(!a->is_born) && !rr__actor_make(&cx, actor)) return;
         bool is_done = until && rr__step_is_over(until);
         if ((is_done || turn == TURN) && !rr__actor_must_end(actor)) {
             if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
@@ -10389,7 +11456,7 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *un
         rr__object *message = rr__mailbox_next(cx, actor);
         bool is_behind = message && until && rr__step_is_over(until); /* it was cancelled */
         if (is_behind) rr__mailbox_return(cx, actor, message);
-        else if (message) rr__run_method(cx, actor, message);
+        else if (message) rr__run_method(&cx, actor, message);
         if ((!message || is_behind) && rr__actor_must_end(actor)) break;
         if (!message && rr__actor_rest(cx, actor)) return;
     }
@@ -10409,7 +11476,7 @@ static void rr__actor_ready(rr__context *cx, rr__object *actor) {
 
 static void rr__actor_run_class(rr__context *cx, rr__object *actor, const rr__step *until) {
     rr__actor_run(cx, actor, until);
-    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(rr__here(cx));
 }
 
 static rr__control *rr__actor_options(const rr__object *actor) {
@@ -10442,11 +11509,12 @@ static void rr__message_ready(rr__context *cx, rr__object *message) {
 static void rr__message_run(rr__context *cx, rr__object *message, const rr__step *until) {
     (void)until;
     rr__run_inside(cx, message);
-    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(rr__here(cx));
 }
 
 static void rr__message_abandon(rr__context *cx, rr__object *message) {
     rr__object *actor = rr__actor_of(message);
+    if (actor && rr__is_held(message) && rr__lane_keeps(cx, message)) return;
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
     rr__drop(cx, message);
@@ -10530,6 +11598,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
     rr__error *error = rr__call_error(cx, fn, actor);
     if (!error && (error = rr__care_new(cx, actor, options))) actor->extra.own->is_refused = true;
     if (!error) error = rr__args_pack(cx, actor, args);
+    cx = rr__after_room(cx);
     if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);
     return error;
@@ -10569,6 +11638,7 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
     rr_actor handle = rr__actor_to(cx, actor);
     rr__scope_hold(self, cx, actor, false);
     rr__error *error = rr__spawn_error(cx, actor, fn, options, args);
+    cx = rr__after_room(cx);
     if (error) {
         rr__spawn_failed(cx, actor, error);
         return handle;
@@ -10620,6 +11690,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr__error *error = rr__send_error(cx, actor, fn, message);
     if (!error) error = rr__args_pack(cx, message, args);
+    cx = rr__after_room(cx);
     if (!error && (error = rr__mailbox_admit(cx, actor, message))) rr__args_release(cx, message);
     *status = error ? error->status : RR_OK;
     if (error) {
@@ -10631,8 +11702,10 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
     if (is_told) rr__flag_set(message, RR__IS_TOLD);
-    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
-    if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
+    bool is_direct = !message->by_ref && !*rr__caller_lanes(cx); /* nothing to wait for */
+    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind,
+                     is_direct ? RR__IS_RESTING : 0);
+    if (RR__LIKELY(is_direct)) {
         rr__message_post(cx, message);
         rr__heed_parent(cx, ref);
         return message;
@@ -10659,7 +11732,8 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
 // >>tasks/gathers
 
 /* Gathers, objects made of others, and fields, members of others: they wait for what they are
-   made of as tasks do for their arguments, and run no body.
+   made of as tasks do for their arguments, and run no body. Where values may leave memory a field
+   is queued before it is copied, as tasks are: that may have to wait.
    Locks: none. */
 
 /* The parts of a gather, each counted; or NULL and the error. */
@@ -10751,12 +11825,41 @@ static rr__object *rr__field_missing(rr__object *field) {
 
 /* A field keeps, until it is complete, in its words: the whole, where in that it lies, and the name
    and size of the struct that it should be. */
+static rr_status rr__field_copy(rr__context *cx, rr__object *field, rr__object *whole,
+                                size_t offset) {
+    size_t size = rr__info_of(field);
+    rr_status status = rr__use(cx, whole);
+    if (status != RR_OK) return status;
+    cx = rr__after_room(cx);
+    const char *from = (const char *)rr__data(whole) + offset;
+    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
+    else status = rr__value_room(cx, size, &field->data.block, &field->place);
+    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
+    rr__unuse(rr__after_room(cx), whole);
+    return status;
+}
+
+/* The struct and room for its member at once, as arguments are had (rule E6). */
+static rr_status rr__field_load(rr__context *cx, rr__object *field, rr__object *whole,
+                                size_t offset) {
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    bool was_hasty = self->is_hasty;
+    self->is_hasty = true;
+    rr_status status = rr__field_copy(cx, field, whole, offset);
+    self->is_hasty = was_hasty;
+    if (status != RR_ERR_STORE_FULL || was_hasty) return status;
+    status = rr__loader_begin(rr__here_of(self, cx));
+    if (status == RR_OK) status = rr__field_copy(rr__here_of(self, cx), field, whole, offset);
+    rr__loader_end(rt);
+    return status;
+}
+
 static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object *whole) {
     uint64_t words[4]; /* the owner's own */
     for (int i = 0; i < 4; i++) words[i] = rr__load_relaxed(&field->words[i]);
     rr_type held = rr__type_of(whole);
     rr_type wanted = {(const char *)(uintptr_t)words[2], (uint32_t)words[3], 1, RR__KIND_OTHER};
-    size_t size = rr__info_of(field);
     if (rr__has_failed(whole))
         return rr__error_after(cx->runtime, field, rr__failure(cx->runtime, whole), "its struct ");
     if (!rr__type_equal(held, wanted))
@@ -10764,24 +11867,37 @@ static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object 
                              "a member of %s was asked for, but the reference holds %s '%s' "
                              "(made at %s)",
                              wanted.name, held.name, rr__name_of(whole), whole->site);
-    rr_status status = rr__use(cx, whole);
-    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, field);
-    const char *from = (const char *)rr__data(whole) + words[1];
-    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
-    else status = rr__value_room(cx, size, &field->data.block, &field->place);
-    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
-    rr__unuse(cx, whole);
+    rr_status status = cx->runtime->evicts ? rr__field_load(cx, field, whole, (size_t)words[1])
+                                           : rr__field_copy(cx, field, whole, (size_t)words[1]);
     return status == RR_OK ? NULL : rr__error_of_status(cx->runtime, status, field);
 }
 
 static void rr__field_finish(rr__context *cx, rr__object *field) {
     rr__object *whole = rr__whole_of(field);
     rr__error *error = rr__field_take(cx, field, whole);
+    cx = rr__after_room(cx);
     rr__drop(cx, whole);
     if (!error) rr__stored_begin(cx, field);
     rr__store_copied(cx);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
+}
+
+/* The whole is complete. */
+static void rr__field_ready(rr__context *cx, rr__object *field) {
+    if (!cx->runtime->evicts) {
+        rr__field_finish(cx, field);
+        return;
+    }
+    rr__stray_begins(cx->runtime);
+    rr__make_claimable(cx, field);
+}
+
+static void rr__field_run(rr__context *cx, rr__object *field, const rr__step *until) {
+    (void)until;
+    rr_runtime *rt = cx->runtime;
+    rr__field_finish(cx, field);
+    rr__stray_is_over(rt);
 }
 
 /* Why there is no such member of this object. */
@@ -10823,12 +11939,6 @@ static rr_ref rr__field_new(rr__context *cx, rr_ref ref, const rr_type *whole, r
    its own, which counts the task; when nobody counts that any more the body is cancelled.
    Locks: the shard lock of the task. */
 
-/* A thread reads a stream: on its stack. */
-typedef struct rr__reading {
-    const rr__object *task; /* that yields */
-    struct rr__reading *outer;
-} rr__reading;
-
 /* The last handle of the reader's end went. */
 static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__object *task = reader->extra.producer;
@@ -10852,21 +11962,14 @@ static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__drop(cx, task);
 }
 
-/* The reader waits below on this stack, because there was no other thread for the body? */
-static bool rr__is_on_its_reader(const rr__object *task) {
-    const rr__reading *reading = rr__self()->reading;
-    while (reading && reading->task != task) reading = reading->outer;
-    return reading != NULL;
-}
-
 /* Waits until there is space. */
 static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
     rr__object *space;
     if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
     rr_status status = rr__stream_full(cx, task, &space);
     while (status == RR_OK && space) {
-        if (rr__is_on_its_reader(task)) status = RR_ERR_DEADLOCK;
-        else status = rr__await(cx, space, RR__NULL_REF, -1);
+        status = rr__await(cx, space, RR__NULL_REF, -1);
+        cx = rr__here(cx);
         if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
             rr__cancel_tree(cx, task, RR__IS_CANCELLED);
             status = RR_ERR_CANCELLED;
@@ -10881,9 +11984,12 @@ static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type,
                                 const char *site) {
     rr_status status = rr__stream_space(cx, task);
     if (status != RR_OK) return status;
+    cx = rr__here(cx);
     rr__object *item = rr__object_new(cx, RR__VALUE, site);
     if (!item) return RR_ERR_NO_MEMORY;
-    if ((status = rr__value_fill(cx, item, type, value)) != RR_OK) {
+    status = rr__value_fill(cx, item, type, value);
+    cx = rr__after_room(cx);
+    if (status != RR_OK) {
         rr__object_free(cx, item);
         return status;
     }
@@ -10898,7 +12004,7 @@ static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type,
 static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *site,
                                 const char *text) {
     if (!frame->error)
-        frame->error = rr__error_new(frame->runner->runtime, status, frame->task,
+        frame->error = rr__error_new(rr__frame_context(frame)->runtime, status, frame->task,
                                      "what it yielded at %s: %s", site, text);
     return rr__note(RR__NULL_REF, status, "rr_yield at %s: %s", site, text);
 }
@@ -10918,10 +12024,7 @@ static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object 
     rr__object *objects[2] = {more, task};
     rr__node nodes[2];
     rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
-    rr__reading reading = {task, rr__self()->reading};
-    rr__self()->reading = &reading;
     rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-    rr__self()->reading = reading.outer;
     return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
 }
 
@@ -10962,6 +12065,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         }
         if (own) rr__drop(cx, own);
         rr_status status = rr__stream_sleep(cx, task, more, deadline);
+        cx = rr__here(cx);
         if (status == RR_OK && rr__has_failed(more)) /* shut down */
             status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
         rr__drop(cx, more);
@@ -11145,10 +12249,11 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
     rt->memory.surplus = rr__sweep_later, rt->memory.owner = rt;
     bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
-              rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet) &&
-              rr__timers_init(rt->timers) && rr__resources_init(rt->resources) &&
-              rr__store_init(rt->store) && rr__slots_init(&rt->slots, &rt->memory) &&
-              rr__arena_init(&rt->arena, &rt->memory) && rr__mutex_init(&rt->log_lock);
+              rr__mutex_init(&rt->fibers_lock) && rr__mutex_init(&rt->end_lock) &&
+              rr__cond_init(&rt->quiet) && rr__timers_init(rt->timers) &&
+              rr__resources_init(rt->resources) && rr__store_init(rt->store) &&
+              rr__slots_init(&rt->slots, &rt->memory) && rr__arena_init(&rt->arena, &rt->memory) &&
+              rr__mutex_init(&rt->log_lock);
     for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
     return ok;
 }
@@ -11175,6 +12280,7 @@ static void rr__slot_dispose(rr_runtime *rt, rr__object *o) {
 }
 
 static void rr__runtime_free(rr_runtime *rt) {
+    rr__fibers_free(rt);
     for (uint32_t slot = 1;; slot++) {
         rr__object *o = rr__slot_at(rt, slot);
         if (!o) break;
@@ -11190,6 +12296,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__cond_destroy(&rt->quiet);
     rr__mutex_destroy(&rt->lock);
     rr__mutex_destroy(&rt->ring_lock);
+    rr__mutex_destroy(&rt->fibers_lock);
     rr__mutex_destroy(&rt->end_lock);
     rr__mutex_destroy(&rt->log_lock);
     rr__timers_free(rt->timers);
@@ -11238,6 +12345,7 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
     }
     if (cx->tasks->lanes) rr__lanes_abandon(cx, cx->tasks->lanes);
     cx->tasks->lanes = NULL;
+    rr__fibers_let_go(cx);
     rr__context **at = &self->attached;
     while (*at != cx) at = &(*at)->sibling;
     *at = cx->sibling;
@@ -11273,7 +12381,7 @@ static rr__context *rr__attach_locked(rr__local *self, rr_runtime *rt) {
 
 static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
     rr__context *cx = self->attached;
-    if (self->own && self->own->runtime == rt) return self->own;
+    if (self->carrier && self->carrier->runtime == rt) return self->carrier;
     while (cx && cx->runtime != rt) cx = cx->sibling;
     return cx;
 }
@@ -11281,7 +12389,7 @@ static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
 /* By the thread, or by what it runs bodies on top of. */
 static bool rr__is_chosen(const rr__local *self, const rr_runtime *rt) {
     const rr__frame *frame = self->frame;
-    while (frame && frame->chosen != rt) frame = frame->around;
+    while (frame && frame->chosen != rt) frame = frame->outer;
     return self->chosen == rt || frame;
 }
 
@@ -11310,7 +12418,6 @@ static rr_runtime *rr__runtime_find_locked(const rr_runtime *chosen) {
 /* The calling thread in a runtime, whatever it has chosen. NULL: *status says why. */
 static rr__context *rr__attach(const rr_runtime *chosen, rr_status *status) {
     rr__local *self = rr__self();
-    if (!self->stack) self->stack = RR__STACK_NOW();
     rr__global_lock();
     rr_runtime *rt = rr__runtime_find_locked(chosen);
     rr__context *cx = rt ? rr__attached_to(self, rt) : NULL;
@@ -11405,12 +12512,13 @@ static rr_status rr__env_number(const rr_config *config, const char *name, uint6
 static rr_status rr__configure_from_env(rr_config *c) {
     uint64_t workers = c->workers > 0 ? (uint64_t)c->workers : c->workers != 0;
     uint64_t threads = c->max_threads > 0 ? (uint64_t)c->max_threads : c->max_threads != 0;
-    uint64_t bytes = c->store_bytes, lineage = c->lineage_bytes;
+    uint64_t bytes = c->store_bytes, lineage = c->lineage_bytes, stack = c->stack_bytes;
     uint64_t leaks = c->report_leaks, no_spill = c->no_spill;
     uint64_t pending = c->max_pending > 0 ? (uint64_t)c->max_pending : c->max_pending != 0;
     rr_status status = rr__env_number(c, "RUSTYRAY_WORKERS", 100000, &workers);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_MAX_THREADS", INT_MAX, &threads);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_STORE_BYTES", SIZE_MAX, &bytes);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_STACK_BYTES", RR__STACK_MOST, &stack);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_LINEAGE_BYTES", SIZE_MAX, &lineage);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_NO_SPILL", 1, &no_spill);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_REPORT_LEAKS", 1, &leaks);
@@ -11419,6 +12527,7 @@ static rr_status rr__configure_from_env(rr_config *c) {
     if (c->max_threads == 0) c->max_threads = (int)threads;
     if (c->max_pending == 0) c->max_pending = (int64_t)pending;
     c->store_bytes = (size_t)bytes, c->lineage_bytes = (size_t)lineage;
+    c->stack_bytes = (size_t)stack;
     c->report_leaks = leaks != 0, c->no_spill = no_spill != 0;
     return status;
 }
@@ -11543,7 +12652,14 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     if (c->max_pending < 0)
         return rr__bad_config(c, "rr_config.max_pending is %lld: it must be 0 (no limit) or more",
                               (long long)c->max_pending);
+    if (c->stack_bytes > RR__STACK_MOST)
+        return rr__bad_config(c, "rr_config.stack_bytes is %zu: it must be 0 (256 KiB) to %zu",
+                              c->stack_bytes, RR__STACK_MOST);
     rt->config.max_pending = c->max_pending;
+    rt->body_bytes = c->stack_bytes ? c->stack_bytes : RUSTYRAY_BODY_STACK;
+    if (rt->body_bytes < RR__STACK_LEAST) rt->body_bytes = RR__STACK_LEAST;
+    rt->body_bytes = (rt->body_bytes + 4095) / 4096 * 4096;
+    rt->stack_bytes = rt->body_bytes + RUSTYRAY_HELP_STACK + RR__STACK_OWN;
     return rr__configure_stocks(rt);
 }
 
@@ -11565,7 +12681,7 @@ static void rr__join_all(rr_runtime *rt) {
     rr__cond_signal(&rt->store->spill_wake);
     rr__unlock(&rt->store->lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        if (cx->has_thread) rr__thread_join(cx->thread);
+        if (cx->has_thread) rr__thread_join(&cx->thread);
 }
 
 /* One context for a thread from outside, so that the one that made the runtime can end it again. */
@@ -11646,13 +12762,13 @@ static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_
 static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
     /* A cancellation is counted by who decides, while the owner may count, and take back, what it
        comes with: so there may be none on the way while the sums are made. */
-    uint64_t begun = rr__load_seq_cst(&rt->tasks->cancels_begun);
-    if (rr__load_seq_cst(&rt->tasks->cancels_over) != begun) return false;
+    uint64_t begun = rr__load_seq_cst(&rt->tasks->strays_begun);
+    if (rr__load_seq_cst(&rt->tasks->strays_over) != begun) return false;
     /* Ended before submitted: equal sums mean that there was a moment when all had ended. */
     uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
     uint64_t gone = rr__sum(rt, RR__ACTORS_GONE);
     if (ended != rr__sum(rt, RR__SUBMITTED)) return false;
-    if (rr__load_seq_cst(&rt->tasks->cancels_begun) != begun) return false;
+    if (rr__load_seq_cst(&rt->tasks->strays_begun) != begun) return false;
     return !actors_too || gone == rr__sum(rt, RR__ACTORS_MADE);
 }
 
@@ -11816,12 +12932,16 @@ static const rr__hooks rr__above = {
                             .ready = rr__gather_finish,
                             .end = rr__gather_end},
             [RR__FIELD] = {.missing = rr__field_missing,
-                           .ready = rr__field_finish,
+                           .ready = rr__field_ready,
+                           .run = rr__field_run,
                            .end = rr__outcome_free},
             [RR__STREAM] = {.end = rr__stream_close},
+            [RR__FIBER] = {.run = rr__fiber_run},
         },
     .context_alloc = rr__context_alloc,
-    .work = rr__worker_main,
+    .has_stack = rr__fiber_for_thread,
+    .thread = rr__worker_main,
+    .work = rr__work,
     .thread_ends = rr__local_clear,
     .rebuild = rr__rebuild,
     .recipe_end = rr__recipe_end,
@@ -12145,6 +13265,7 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
         return rr__read_handle(cx, o, out);
     rr_status status = rr__use(cx, o);
     if (status != RR_OK) return rr__note_unreadable(o, ref, status);
+    cx = rr__after_room(cx);
     if (type.kind == RR__KIND_BYTES) {
         rr_bytes bytes = rr__bytes_in(o);
         memcpy(out, &bytes, sizeof bytes);
@@ -12166,8 +13287,10 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__refuse_handle(cx->runtime, ref);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
+    cx = rr__here(cx);
     if (status == RR_OK && type->kind != RR__KIND_VOID) {
         status = rr__read(cx, o, ref, *type, out);
+        cx = rr__after_room(cx);
         rr__store_copied(cx);
     } else if (status == RR_OK && rr__has_failed(o))
         status = rr__note_failure(ref, rr__failure_status(o));
@@ -12196,7 +13319,9 @@ static size_t rr__wait_look(rr__context *cx, const rr_ref *refs, size_t n, size_
 
 static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t k, int64_t ms,
                            size_t *ready, rr__object **objects, rr__node *nodes) {
+    rr__local *self = rr__self();
     size_t found = rr__wait_look(cx, refs, n, k, objects, ready);
+    if (found < k && ms == 0) rr__look_again_later(self); /* what it finds then, it has next time */
     if (found < k && ms != 0) {
         rr__wait wait = {.objects = objects,
                          .nodes = nodes,
@@ -12205,13 +13330,14 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                          .all = k == n && ms < 0,
                          .deadline = rr__deadline(ms),
                          .order = ready ? ready + found : NULL};
-        if (wait.all) rr__wait_help(cx, &wait);
-        rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
+        if (wait.all) rr__wait_help(self, cx, &wait);
+        rr_status status = rr__wait_asleep(rr__here_of(self, cx), &wait, RR__NULL_REF);
         found += wait.need;
         if (status == RR_ERR_TIMEOUT)
             rr__note(RR__NULL_REF, status, "rr_wait: %zu of %zu were ready within %lld ms", found,
                      k, (long long)ms);
     }
+    cx = rr__here_of(self, cx);
     for (size_t i = 0; i < n; i++)
         if (objects[i]) rr__drop(cx, objects[i]);
     return found;
@@ -12227,6 +13353,7 @@ static size_t rr__wait_in_turn(rr__context *cx, const rr_ref *refs, size_t n, si
         int64_t left = milliseconds < 0 ? -1 : (int64_t)((deadline - rr_now()) * 1e3) + 1;
         rr__object *o = rr__pin(cx, refs[i], false);
         if (o) (void)rr__await(cx, o, refs[i], milliseconds <= 0 || left > 0 ? left : 0);
+        cx = rr__here(cx);
         bool is_ready = !o || rr__is_complete(o);
         if (is_ready && ready) ready[found] = i;
         found += is_ready;
@@ -12246,8 +13373,10 @@ static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void 
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (RR__LIKELY(o != NULL)) {
         if (rr__read_scalar(o, ref, type, out)) return RR_OK;
-        if (milliseconds < 0 && rr__run_claimable(cx, o) && rr__read_scalar(o, ref, type, out))
+        rr__local *self = milliseconds < 0 ? rr__self() : NULL;
+        if (self && rr__run_claimable(self, cx, o) && rr__read_scalar(o, ref, type, out))
             return RR_OK;
+        if (self) cx = rr__here_of(self, cx);
     }
     if (cx) status = rr__get_slow(cx, ref, type, out, milliseconds);
     if (status != RR_OK && out) memset(out, 0, type->size);
@@ -12308,6 +13437,7 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__value_fill(cx, o, type, value);
+    cx = rr__after_room(cx);
     if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, type.kind, RR__READY);
     return rr__value_refuse(cx, o, status, type.kind,
                             rr__fill_text(cx->runtime, status, type, value));
@@ -12319,6 +13449,7 @@ rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
+    cx = rr__after_room(cx);
     if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, RR__KIND_BYTES, RR__READY);
     return rr__value_refuse(cx, o, status, RR__KIND_BYTES,
                             status == RR_ERR_INVALID ? RR__NO_DATA : rr__status_why(status));
@@ -12335,6 +13466,7 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     o->of.type_name = "rr_bytes";
     rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
+    cx = rr__after_room(cx);
     rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
     if (status != RR_OK)
         return rr__value_refuse(cx, o, status, RR__KIND_BYTES, rr__status_why(status));
@@ -12362,7 +13494,7 @@ rr_status rr_seal(rr_ref ref) {
 
 void *rr_result(size_t size) {
     rr__frame *frame = rr__self()->frame;
-    rr__context *cx = frame ? frame->runner : NULL;
+    rr__context *cx = frame ? rr__frame_context(frame) : NULL;
     if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
         rr__log_misuse("rr_result: only a body that returns rr_bytes has one");
         return NULL;
@@ -12441,6 +13573,7 @@ rr_status rr_pin(rr_ref ref) {
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__refuse_handle(cx->runtime, ref);
     status = rr__use(cx, o);
+    cx = rr__after_room(cx);
     rr__store_copied(cx);
     if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
     else if (rr__pins_change(cx->runtime, ref.id, 1) < 0) {
@@ -12522,16 +13655,14 @@ bool rr_cancelled(void) {
 }
 
 void rr_block_begin(void) {
-    rr__local *self = rr__self();
-    if (!self->frame || self->frame->blocking == UINT16_MAX || self->frame->blocking++) return;
-    self->apart++;
-    rr__own_role_give();
+    rr__frame *frame = rr__self()->frame;
+    if (!frame || frame->blocking == UINT16_MAX || frame->blocking++) return;
+    rr__block_begin(frame);
 }
 
 void rr_block_end(void) {
-    rr__local *self = rr__self();
-    if (self->frame && self->frame->blocking && !--self->frame->blocking)
-        rr__block_over(self->frame);
+    rr__frame *frame = rr__self()->frame;
+    if (frame && frame->blocking && !--frame->blocking) rr__block_over(frame);
 }
 
 int rr_attempt(void) {
@@ -12590,8 +13721,8 @@ void rr_fail(int code, const char *format, ...) {
         vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
         rr__log_misuse(text);
     } else if (!frame->error) {
-        frame->error = rr__error_make(frame->runner->runtime, RR_ERR_TASK, code, frame->task, NULL,
-                                      format, args);
+        frame->error = rr__error_make(rr__frame_context(frame)->runtime, RR_ERR_TASK, code,
+                                      frame->task, NULL, format, args);
     }
     va_end(args);
 }
@@ -12606,15 +13737,11 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
     if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
-    rr_status status = rr__yield_item(frame->runner, task, type, value, site);
+    rr_status status = rr__yield_item(rr__frame_context(frame), task, type, value, site);
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
-    if (status != RR_ERR_DEADLOCK)
-        return rr__yield_fail(frame, status, site,
-                              rr__fill_text(frame->runner->runtime, status, type, value));
-    return rr__yield_fail(frame, RR_ERR_NO_MEMORY, site,
-                          "its reader waits on the stack below it, because there was no other "
-                          "thread: raise rr_config.max_threads");
+    return rr__yield_fail(frame, status, site,
+                          rr__fill_text(rr__frame_context(frame)->runtime, status, type, value));
 }
 
 /* The reader's end of a task that was just submitted: takes over the caller's count of it. */
@@ -12657,6 +13784,7 @@ rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     if (!task) return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
     if (rr__scope_ready(rr__self())) status = rr__stream_next(cx, task, milliseconds, &item);
     else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+    cx = rr__here(cx);
     if (item) {
         *out = rr__ref_to(cx, item);
         rr__scope_hold(rr__self(), cx, item, false);
@@ -12709,7 +13837,7 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
     rr__object *actor = rr__pin_actor(cx, handle);
     if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
-    if (message && status != RR_OK) rr__drop(cx, message);
+    if (message && status != RR_OK) rr__drop(rr__after_room(cx), message);
     return status;
 }
 
@@ -12762,8 +13890,8 @@ void rr_crash_actor(const char *format, ...) {
         vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
         rr__log_misuse(text);
     } else if (!frame->crash) {
-        frame->crash = rr__error_make(frame->runner->runtime, RR_ERR_ACTOR_CRASHED, 0, NULL, NULL,
-                                      format, args);
+        frame->crash = rr__error_make(rr__frame_context(frame)->runtime, RR_ERR_ACTOR_CRASHED, 0,
+                                      NULL, NULL, format, args);
         if (!frame->error)
             frame->error = rr__error_share(frame->crash); /* what it returns is dropped */
     }
@@ -13089,8 +14217,8 @@ static void rr__why_queued(rr_runtime *rt, rr__text *text, const rr__object *o) 
     bool has_roles = RR__SLEEPING(rr__load_seq_cst(&rt->idle)) > 0;
     const char *how = !has_roles                ? "until a worker is free"
                       : rr__can_have_thread(rt) ? "while a worker is free to run it"
-                                                : "until a thread is free: all of them wait or "
-                                                  "block (rr_config.max_threads)";
+                                                : "until a thread is free: all of them block "
+                                                  "(rr_config.max_threads)";
     rr__text_add(text, "is queued ");
     if (control && control->priority) rr__text_add(text, "with priority %d ", control->priority);
     rr__text_add(text, "%s", how);
@@ -13127,13 +14255,13 @@ static void rr__why_state(rr_runtime *rt, rr__text *text, rr__object *o, enum rr
    is queued or over mean nothing, nor does that of a method to its actor once it runs. */
 static rr__object *rr__why_next(rr__context *cx, rr__object *o, enum rr__state state) {
     bool may_wait = state == RR__WAITING || state == RR__RUNNING;
-    rr__object *next = may_wait ? rr__load_acquire(&o->waits_on) : NULL;
+    rr__object *next = may_wait ? rr__next_link(o) : NULL;
     uint64_t id = next ? rr__load_acquire(&next->id) : 0;
     RR__STRESS_POINT();
     if (!id || !rr__try_retain(cx, next, id)) return NULL;
     RR__STRESS_POINT();
     bool is_old = state == RR__RUNNING && next->kind == RR__CONSTRUCTOR;
-    if (!is_old && rr__load_acquire(&o->waits_on) == next && !rr__is_complete(o)) return next;
+    if (!is_old && rr__next_link(o) == next && !rr__is_complete(o)) return next;
     rr__drop(cx, next);
     return NULL;
 }

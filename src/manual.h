@@ -69,8 +69,11 @@ CAVEATS
     for all that is to live beyond the limit.
   Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
     call rr_init for one of its own.
-  The body of a task runs on a thread of the pool or on that of a waiter. Thread-local variables
-    of yours are therefore not the task's own, and longjmp out of a body is undefined.
+  The body of a task runs on a stack of its own, which threads of the pool, or one that waits for
+    it, carry. It finds rr_config.stack_bytes free; what it overflows ends the program at a guard
+    page. After a wait it may go on on another thread: thread-local variables of yours (and errno)
+    are not the task's own, a lock of yours must not be held over a wait, and longjmp out of a body
+    is undefined.
   One thread in one actor at a time, but not always the same thread.
   Releasing a handle more often than it was received or retained, or taking it (rr_take) more often
     than it was given, while others still hold it, takes a count of theirs. That cannot be told from
@@ -160,8 +163,11 @@ THREADS AND BLOCKING
   all that makes or reads values, for room or for a file; nothing else. Waiting
   inside a body is always allowed, to any depth: the waiter runs what it waits for, or what that
   waits for, itself if nobody has begun it, of an actor no message behind the one that is needed; if
-  it must sleep, another thread takes over its worker's role, up to rr_config.max_threads. A wait
-  with a time limit runs nothing itself. If tasks wait for each other in a ring, the waits in it
+  it must sleep, it is put aside with its stack, its thread goes on with other work, and any worker
+  goes on with it when what it waits for is there. So a body that waits takes no thread, but for
+  memory (see MEMORY), and there may be as many as there is memory for: an actor with
+  .max_concurrency = 10000 has so many methods that wait at once. A wait with a time limit runs
+  nothing itself. If tasks wait for each other in a ring, the waits in it
   return RR_ERR_DEADLOCK, and rr_error_message names the ring.
   Wait for things that only other programs or threads of yours bring about (a socket, rr_create
   without rr_seal) and no ring is seen: that is yours.
@@ -217,6 +223,10 @@ MEMORY
   call some 200 bytes until its result is released; an actor a slot and a block for 56 bytes and its
   state, and some 230 bytes more with options; a gather 24 bytes for each part; a stream two slots,
   350 bytes, and 8 for each unread object beside that itself.
+  A body that waits keeps its stack: of memory the pages that it has touched, mostly one or two of 4
+  KiB, and some 600 bytes; of addresses rr_config.stack_bytes and 304 KiB more. 100,000 that wait,
+  each for an object of its own, took 560 MB. Up to 1,024 stacks are kept for reuse, and up to 32
+  for each thread; those of more go back to the system when their bodies have ended.
   Free memory is kept and used again, because new pages cost several times what a copy into old ones
   does: RUSTYRAY_KEEP_BYTES of each size of blocks, and twice that of those above 64 KiB together.
   While the values in memory are more than RUSTYRAY_KEEP_BYTES, an eighth of what is in use is kept
@@ -277,9 +287,11 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
                            STBDS_FREE(context, p), both together.)
   RUSTYRAY_USE_PTHREADS    pthreads instead of C11 threads; chosen by itself under sanitizers, on
                            macOS and MinGW, and where <threads.h> is missing
-  RUSTYRAY_HELP_STACK      bytes of stack up to which a waiter runs other bodies on top of its own;
-                           256 KiB with glibc, 32 KiB elsewhere. Eight times that when there is no
-                           other thread to run them: threads of yours need more stack than that
+  RUSTYRAY_HELP_STACK      bytes of its stack that a waiter has for bodies which it runs on top of
+                           its own, beside rr_config.stack_bytes; 256 KiB
+  RUSTYRAY_THREAD_STACKS   a thread for each stack, as with compilers and systems that have no other
+                           way (tcc, musl on other machines than x86-64 and aarch64, Windows): the
+                           same, slower
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB, see MEMORY
   RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
                            that nobody needs; 1.0
@@ -306,9 +318,10 @@ INTERNALS (in short; the rules that are named stand at the parts)
   rings.
 
   Waiting (core/sleepers, core/waiting). Ready is one load. A sleeper hangs a node into the list of
-  the object's shard and sleeps on its own thread's condition variable; the completer, which sees
-  the sleeper's flag in the same operation that completes, wakes it there. So nothing of the object
-  is touched after its last user may have gone.
+  the object's shard; the completer, which sees the sleeper's flag in the same operation that
+  completes, finds it there. So nothing of the object is touched after its last user may have gone.
+  A thread from outside sleeps on its own condition variable; a body is left with its stack
+  (core/fibers, F1 to F4; base/stacks), which is queued like a task when it can go on.
 
   Actors (actors/mailbox, A1 to A4; actors/crew, C1 and C2). The mailbox is one word in the slot: a
   stack of messages that the runner takes whole and reverses, or the mark IDLE, whose change

@@ -112,7 +112,7 @@ static void cancel_some(uint64_t *random) {
 
 REMOTE_FN(int, resources_work, need, n, int, us, int, a) {
     take(n);
-    if (us % 9 == 0) rr_sleep_ms(us % 2);
+    if (us % 9 == 0 && has_waits) rr_sleep_ms(us % 2); /* others have its CPUs meanwhile */
     else if (us % 3 == 1) spin(us);
     else nap(us);
     return give(n, a);

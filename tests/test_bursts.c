@@ -166,7 +166,8 @@ TEST_ALONE(bursts_of_several_threads_at_once) {
 static atomic_int held, open_now;
 REMOTE_FN(int, burst_hold, int, v) {
     held++;
-    while (!open_now) rr_sleep_ms(1);
+    while (!open_now)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* keeps its thread */
     return v;
 }
 static bool threads_settle_at(uint64_t wanted) {

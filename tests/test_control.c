@@ -34,6 +34,7 @@ static bool gives(rr_ref r, int wanted) {
     return rr_get(int, r, &v) == RR_OK && v == wanted;
 }
 /* The timers of tasks. */
+static size_t promises(rr_runtime *rt) { return rt->timers->heap.promised - rt->timers->reserved; }
 static bool timers_settle_at(rr_runtime *rt, size_t wanted) {
     size_t n = wanted + 1;
     for (int i = 0; n != wanted && i < 10000; i++) {
@@ -640,7 +641,7 @@ TEST(cancel_tree_of_work_across_actors) {
         begin(&d, workers);
         rr_actor a = d.actor = rr_spawn(Log_create);
         rr_ref r = rr_call(control_family, AT(&d), a);
-        CHECK(becomes(&d.begun, workers == 1 ? 1 : workers == 2 ? 2 : 3));
+        CHECK(becomes(&d.begun, 3)); /* a body that sleeps takes no worker */
         CHECK(rr_cancel(r) == RR_OK && outcome(r) == RR_ERR_CANCELLED);
         rr_release(r);
         CHECK(objects_settle_at(0) && timers_settle_at(d.f.runtime, 0));
@@ -1044,7 +1045,7 @@ TEST(options_that_cannot_be) {
     rr_ref wrong = rr_call_with(options[5], control_count, AT(&d), number);
     rr_ref gone = rr_call_with(options[5], control_count, AT(&d), (rr_ref){0});
     CHECK(outcome(wrong) == RR_ERR_TYPE && outcome(gone) == RR_ERR_STALE && d.runs == 0);
-    CHECK(timers_settle_at(d.f.runtime, 0) && d.f.runtime->timers->heap.promised == 0);
+    CHECK(timers_settle_at(d.f.runtime, 0) && promises(d.f.runtime) == 0);
     rr_release(wrong), rr_release(gone);
     CHECK(objects_settle_at(1));
     end(&d, REFS(number));
@@ -1056,7 +1057,7 @@ TEST(options_of_zeros_are_a_call) {
     rr_ref r = rr_call_with((rr_options){0}, control_count, AT(&d), 4);
     rr_ref bad = rr_call_with(RR_OPTIONS(.timeout_ms = 0), control_flaky, AT(&other), 9, 1);
     CHECK(gives(r, 4) && outcome(bad) != RR_OK);
-    CHECK(!strstr(rr_error_message(bad), "attempt") && d.f.runtime->timers->heap.promised == 0);
+    CHECK(!strstr(rr_error_message(bad), "attempt") && promises(d.f.runtime) == 0);
     end(&d, REFS(r, bad));
 }
 

@@ -435,7 +435,8 @@ static void inner_scope_without_memory(void *data) {
     rr_ref number = rr_put(int, 5), box = rr_put(rr_ref, number), bytes = rr_put_bytes("ab", 2);
     CHECK(rr_name("number", number) == RR_OK);
     fill_scope();
-    rr_ref last = rr__ref_to(rr__self()->context, rr__self()->scopes.held[63].object);
+    rr__scopes *scopes = &rr__self()->scopes;
+    rr_ref last = rr__ref_to(rr__self()->context, scopes->held[scopes->count - 1].object);
     memory_is(false);
     rr_scope inner = rr_scope_begin();
     memory_is(true);

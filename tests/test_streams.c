@@ -761,7 +761,7 @@ TEST(limit_of_threads) {
     stop(&f);
 }
 
-/* With no thread besides the reader's the body runs on that; with a limit it could never go on. */
+/* A reader that waits lets the body run, also one with a limit. */
 TEST(reader_on_the_only_thread) {
     fixture f;
     desk d = {.begun = 0};
@@ -770,10 +770,9 @@ TEST(reader_on_the_only_thread) {
     rr_ref without = rr_call(stream_sum, AT(&d), 50, 0), with = rr_call(stream_sum, AT(&d), 50, 60);
     CHECK(outcome(without) == RR_OK && rr_get(int, without, &v) == RR_OK && v == 1225);
     CHECK(outcome(with) == RR_OK && rr_get(int, with, &v) == RR_OK && v == 1225);
-    rr_ref stuck = rr_call(stream_sum, AT(&d), 50, 3);
-    CHECK(outcome(stuck) == RR_OK && rr_get(int, stuck, &v) == RR_OK && v == 0 + 1 + 2);
-    CHECK(d.status == RR_ERR_NO_MEMORY);
-    rr_release(without), rr_release(with), rr_release(stuck);
+    rr_ref brief = rr_call(stream_sum, AT(&d), 50, 3);
+    CHECK(outcome(brief) == RR_OK && rr_get(int, brief, &v) == RR_OK && v == 1225);
+    rr_release(without), rr_release(with), rr_release(brief);
     stop(&f);
 }
 

@@ -1,16 +1,19 @@
 /* paths: the main paths, one per run, on one thread and without luck, so that callgrind counts the
    same instructions each time: paths PATH N. The only worker is kept inside a body while N
    operations run; what is called is run by the thread that waits. */
+#define _GNU_SOURCE
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include <stdlib.h>
+#include <time.h>
 
 enum { SCOPE = 100, WINDOW = 10 };
 
 static int released;
 
 REMOTE_FN(void, hold) {
-    while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) rr_sleep_ms(20);
+    const struct timespec nap = {.tv_nsec = 20000000}; /* the worker is kept, as by no wait of ours */
+    while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) nanosleep(&nap, NULL);
 }
 REMOTE_FN(long, increment, long, x) { return x + 1; }
 

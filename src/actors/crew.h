@@ -49,7 +49,7 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     for (rr__object *message;;) {
-        if (!a->is_born && !rr__actor_make(cx, actor)) return;
+        if (!a->is_born && !rr__actor_make(&cx, actor)) return;
         rr__lock(&shard->lock);
         bool ends, parks = rr__crew_next_locked(actor, &message, &ends);
         rr__error *crash = parks || message ? NULL : a->care->crash;
@@ -57,8 +57,9 @@ static void rr__crew_run(rr__context *cx, rr__object *actor) {
         rr__unlock(&shard->lock);
         RR__STRESS_POINT();
         if (parks) return;
-        if (message) rr__make_claimable(cx, message); /* if it was cancelled it leaves at once */
-        else if (crash) rr__actor_crashed(cx, actor, crash);
+        if (message && rr__pick_up(cx, message)) rr__make_claimable(cx, message);
+        else if (message) continue; /* it was cancelled, and has left */
+        else if (crash) rr__actor_crashed(&cx, actor, crash);
         else if (ends) break;
         else if (rr__crew_rest(cx, actor)) return;
     }
@@ -85,7 +86,7 @@ static void rr__crew_crash(rr__context *cx, rr__object *actor, rr__error *crash)
     rr__care *care = actor->extra.own->care;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     if (!rr__can_restart(actor->extra.own)) {
-        rr__actor_crashed(cx, actor, crash);
+        rr__actor_crashed(&cx, actor, crash); /* it ends: nothing is run */
         rr__actor_poke(cx, actor);
         return;
     }
@@ -107,7 +108,7 @@ static void rr__run_inside(rr__context *cx, rr__object *message) {
     rr__frame_init(&frame, message, &lanes, true);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__pending_end(cx, message);
-    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    rr__error *error = rr__invoke(&cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
     if (frame.wants_exit || frame.crash)
         again = rr__method_end(cx, message, &frame, &error, &crash);

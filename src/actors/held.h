@@ -85,6 +85,7 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
     bool is_in = !is_refused && (message->lane_flags & RR__IN_LANE);
     rr__lane *lane = is_in ? message->data.hold->lane : NULL;
     message->lane_flags |= RR__HAS_ARRIVED;
+    if (lane && !leaves) rr__rest(message);
     if (lane && leaves) rr__lane_remove_locked(lane, message);
     else if (lane) rr__store_release(&message->waits_on, rr__lane_before_locked(lane, message));
     if (lane) late = rr__lane_drain_locked(lane, &schedule);
@@ -100,6 +101,17 @@ static bool rr__lane_step(rr__context *cx, rr__object *message, bool leaves) {
 /* Its owner asks. */
 static bool rr__is_held(rr__object *message) {
     return (rr__load_relaxed(&message->flags) & RR__IS_HELD) != 0;
+}
+
+/* It was decided while it lay in the list of an argument, whose owner now finds that out. Who
+   decided it may not have taken it out of its lane yet: then that finds that it has arrived, and
+   abandons it. False: it is in no lane any more. */
+static bool rr__lane_keeps(rr__context *cx, rr__object *message) {
+    rr__shard *shard = rr__shard_lock(cx->runtime, message->extra.actor);
+    bool is_in = (message->lane_flags & RR__IN_LANE) != 0;
+    if (is_in) message->lane_flags |= RR__HAS_ARRIVED;
+    rr__unlock(&shard->lock);
+    return is_in;
 }
 
 static bool rr__lane_leave(rr__context *cx, rr__object *message) {
@@ -168,30 +180,40 @@ static void rr__held_refuse(rr__context *cx, rr__object *actor, rr__object *mess
     for (rr__object *next; message; message = next) {
         next = message->data.hold->next;
         RR_FREE(message->data.hold);
+        if (rr__make_bare(message)) {
+            rr__args_release(cx, message);
+        } else if (rr__is_bare(message)) { /* who decided it has ended it */
+            rr__drop(cx, message);
+            continue;
+        }
         rr__count(cx, RR__ERRORS);
         message->data.error = rr__dead_error(cx, message, actor);
         rr__complete(cx, message, RR__FAILED); /* gives back the count that was taken for this */
     }
 }
 
-/* A message for which there is nothing to wait goes to its actor. */
+/* A message for which there is nothing to wait, and which rests, goes to its actor. */
 static RR__INLINE void rr__message_post(rr__context *cx, rr__object *message) {
     rr__object *actor = message->extra.actor;
     bool closed;
     if (rr__mailbox_push(actor, message, &closed)) rr__make_claimable(cx, actor);
-    else if (closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+    else if (closed && rr__pick_up(cx, message))
+        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
 /* All arguments of a message are there. */
 static void rr__actor_deliver(rr__context *cx, rr__object *message) {
-    if (!rr__is_held(message)) rr__message_post(cx, message);
-    else if (rr__lane_step(cx, message, false)) rr__ring_check(cx->runtime, message); /* rule W2 */
+    if (!rr__is_held(message)) {
+        rr__rest(message);
+        rr__message_post(cx, message);
+    } else if (rr__lane_step(cx, message, false)) rr__ring_check(cx, message); /* rule W2 */
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,
                                    bool is_ready) {
     rr__actor *a = lane->actor->extra.own;
     *hold = (rr__hold){lane, NULL};
+    if (is_ready) rr__rest(message);
     message->data.hold = hold;
     rr__flag_set(message, RR__IS_HELD);
     message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);

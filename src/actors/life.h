@@ -6,8 +6,7 @@
        the runner, set going by rr__actor_poke if need be, runs the destructor and ends it (FAILED).
        The slot stays as a grave for the handles that are left.
 
-   Destructors of a runtime run one at a time (rr__end_turn).
-   Locks: end_lock around a destructor; the shard lock of the actor. */
+   Locks: rr_runtime.lock for the turn to run a destructor; the shard lock of the actor. */
 #pragma once
 #include "../tasks/retries.h"
 #include "../tasks/running.h"
@@ -97,30 +96,31 @@ static void rr__actor_rouse(rr__context *cx, rr__object *actor) {
     if (care && rr__turn_revoke(cx->runtime, &care->control)) rr__make_claimable(cx, actor);
 }
 
-/* Runs the constructor or destructor. */
-static rr__error *rr__actor_body(rr__context *cx, rr__object *actor, const rr_function *fn,
+/* Runs the constructor or destructor. *at: as in rr__invoke. */
+static rr__error *rr__actor_body(rr__context **at, rr__object *actor, const rr_function *fn,
                                  rr__frame *frame) {
     rr__actor *a = actor->extra.own;
     rr__result result;
     rr__frame_init(frame, actor, &a->lanes, true);
-    rr__error *error = rr__invoke(cx, frame, fn, rr__state_of_actor(actor), &result);
+    rr__error *error = rr__invoke(at, frame, fn, rr__state_of_actor(actor), &result);
     if (!frame->crash) return error;
     rr__error_drop(error);
     return frame->crash;
 }
 
-/* The state goes: runs the destructor on it. */
-static void rr__actor_unmake(rr__context *cx, rr__object *actor) {
+/* The state goes: runs the destructor on it. *at: as in rr__invoke. */
+static void rr__actor_unmake(rr__context **at, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     const rr_function *drop =
         rr__load_acquire(&((rr_function *)(uintptr_t)actor->of.fn)->drop); /* loaded once */
     if (a->is_born && drop) {
         rr__frame frame;
-        rr_runtime *ending = rr__end_turn(cx->runtime);
-        rr__error *error = rr__actor_body(cx, actor, drop, &frame);
-        rr__end_turn(ending);
+        bool is_first = rr__end_begin(*at); /* it may already run one, which waits for this */
+        *at = rr__here(*at);
+        rr__error *error = rr__actor_body(at, actor, drop, &frame);
+        if (is_first) rr__end_over(*at);
         if (error)
-            rr__log_again(cx->runtime, RR__LINE_DROP, RR_LOG_WARN, rr__error_message_of(error));
+            rr__log_again((*at)->runtime, RR__LINE_DROP, RR_LOG_WARN, rr__error_message_of(error));
         rr__error_drop(error);
     }
     a->is_born = false;
@@ -132,8 +132,10 @@ static bool rr__can_restart(const rr__actor *a) {
            (care->control.max_retries < 0 || care->control.attempt < care->control.max_retries);
 }
 
-/* The state is broken; takes over the error. The actor is to be made anew, or ends. Runner. */
-static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *error) {
+/* The state is broken; takes over the error. The actor is to be made anew, or ends. Runner. *at: as
+   in rr__invoke. */
+static void rr__actor_crashed(rr__context **at, rr__object *actor, rr__error *error) {
+    rr__context *cx = *at;
     rr__actor *a = actor->extra.own;
     if (!rr__can_restart(a)) {
         error = rr__error_after(cx->runtime, NULL, error, "it crashed, and .max_restarts is %d: ",
@@ -147,7 +149,7 @@ static void rr__actor_crashed(rr__context *cx, rr__object *actor, rr__error *err
         rr__refuse_queued(cx, actor);
         return;
     }
-    rr__actor_unmake(cx, actor);
+    rr__actor_unmake(at, actor);
     rr__attempt_add(cx->runtime, &a->care->control);
 }
 
@@ -156,19 +158,21 @@ static void rr__actor_args_end(rr__context *cx, rr__object *actor) {
     actor->extra.own->has_args = false;
 }
 
-/* Runs the constructor: as the actor's first work, or again after a crash. */
-static void rr__actor_create(rr__context *cx, rr__object *actor) {
+/* Runs the constructor: as the actor's first work, or again after a crash. *at: as in
+   rr__invoke. */
+static void rr__actor_create(rr__context **at, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__frame frame;
     bool is_first = !a->is_counted;
     if (!is_first) memset(rr__state_of_actor(actor), 0, actor->of.fn->self.size);
     if (!is_first) a->care->restarts++;
-    rr__error *error = rr__actor_body(cx, actor, actor->of.fn, &frame);
+    rr__error *error = rr__actor_body(at, actor, actor->of.fn, &frame);
+    rr__context *cx = *at;
     if (is_first) rr__count(cx, error ? RR__ERRORS : RR__FINISHED);
     if (!a->care || !a->care->control.max_retries) rr__actor_args_end(cx, actor);
     a->is_counted = true, a->is_born = !error;
     if (error && is_first) rr__actor_doom(cx, actor, error);
-    else if (error) rr__actor_crashed(cx, actor, error);
+    else if (error) rr__actor_crashed(at, actor, error);
     else if (frame.wants_exit)
         rr__actor_doom(cx, actor,
                        rr__error_new(cx->runtime, RR_OK, NULL, "it left in its constructor"));
@@ -178,7 +182,7 @@ static void rr__actor_create(rr__context *cx, rr__object *actor) {
 static void rr__actor_end(rr__context *cx, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
-    rr__actor_unmake(cx, actor);
+    rr__actor_unmake(&cx, actor);
     rr__actor_args_end(cx, actor);
     rr__name_remove(cx, actor);
     if (a->lanes) rr__lanes_abandon(cx, a->lanes);
@@ -232,7 +236,7 @@ static bool rr__actor_rest(rr__context *cx, rr__object *actor) {
 static void rr__actor_yield(rr__context *cx, rr__object *actor, bool had_turn) {
     rr__share(actor); /* once QUEUED it may end under us */
     rr__actor_settle(actor, RR__QUEUED);
-    if (had_turn) rr__inbox_put(cx, actor, true);
+    if (had_turn) rr__inbox_put(cx->runtime, actor, true);
     else rr__push(cx, actor);
     rr__drop(cx, actor);
 }
@@ -259,10 +263,11 @@ static void rr__actor_postpone(rr__context *cx, rr__object *actor, double second
 }
 
 /* Sees to it that the actor has a state. False: it has ended, or waits, and is not the runner's any
-   more. */
-static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
+   more. *at: as in rr__invoke. */
+static RR__NOINLINE bool rr__actor_make(rr__context **at, rr__object *actor) {
     rr__actor *a = actor->extra.own;
     while (!a->is_born) {
+        rr__context *cx = *at;
         rr__care *care = a->care;
         bool is_first = !a->is_counted;
         if (is_first ? rr__load_acquire(&a->death) != NULL : rr__actor_must_end(actor)) {
@@ -282,9 +287,9 @@ static RR__NOINLINE bool rr__actor_make(rr__context *cx, rr__object *actor) {
             rr__timers_revoke(cx->runtime, &care->control, &unused);
             care->has_waited = false;
         }
-        rr__actor_create(cx, actor);
+        rr__actor_create(at, actor);
         if (!a->is_born && !rr__actor_must_end(actor)) { /* it crashed again: others first */
-            rr__actor_yield(cx, actor, true);
+            rr__actor_yield(*at, actor, true);
             return false;
         }
     }

@@ -62,7 +62,8 @@ struct rr__care {
     rr__error *crash;        /* of one of them; shard lock */
 };
 
-/* True: the caller must schedule the actor (A2). *closed: it has ended, and nothing was pushed. */
+/* Of a message that rests. True: the caller must schedule the actor (A2). *closed: it has ended,
+   and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
     rr__object *head = rr__load_acquire(&actor->dependents);
     rr__store_release(&message->waits_on, actor); /* rule W1 */
@@ -97,7 +98,8 @@ static rr__error *rr__dead_error(rr__context *cx, rr__object *message, rr__objec
 static void rr__refuse_all(rr__context *cx, rr__object *actor, rr__object *message) {
     for (rr__object *next; message; message = next) {
         next = message->next;
-        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+        if (rr__pick_up(cx, message))
+            rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
     }
 }
 
@@ -131,7 +133,7 @@ static rr__object *rr__mailbox_next(rr__context *cx, rr__object *actor) {
         rr__object *message = a->is_doomed ? NULL : a->first;
         if (message) a->first = message->next;
         rr__unlock(&shard->lock);
-        if (!message || rr__try_state(message, RR__WAITING, RR__RUNNING)) return message;
+        if (!message || rr__try_begin(message)) return message;
         rr__abandon(cx, message); /* cancelled */
     }
 }
@@ -153,11 +155,13 @@ static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *m
         return;
     }
     rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__rest(message);
     rr__lock(&shard->lock);
     bool is_closed = a->is_doomed;
     if (!is_closed) message->next = a->first, a->first = message;
     rr__unlock(&shard->lock);
-    if (is_closed) rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
+    if (is_closed && rr__pick_up(cx, message))
+        rr__fail_with(cx, message, rr__dead_error(cx, message, actor));
 }
 
 /* ---- how long it is ---- */

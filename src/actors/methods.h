@@ -29,7 +29,9 @@ static bool rr__method_end(rr__context *cx, rr__object *message, rr__frame *fram
     return false;
 }
 
-static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__object *message) {
+/* *at: the context in which it begins, and then that in which it has ended. */
+static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__object *message) {
+    rr__context *cx = *at;
     rr__actor *a = actor->extra.own;
     rr__frame frame;
     rr__result result;
@@ -38,7 +40,8 @@ static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__ob
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__store_release(&actor->waits_on, message); /* rule W1 */
     if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
-    rr__error *error = rr__invoke(cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    rr__error *error = rr__invoke(at, &frame, message->of.fn, rr__state_of_actor(actor), &result);
+    cx = *at;
     rr__store_release(&actor->waits_on, (rr__object *)NULL);
     if (RR__UNLIKELY(frame.wants_exit || frame.crash) &&
         rr__method_end(cx, message, &frame, &error, &crash)) {
@@ -47,5 +50,5 @@ static RR__INLINE void rr__run_method(rr__context *cx, rr__object *actor, rr__ob
         message->extra.actor = NULL, a->owed++; /* given back by rr__actor_settle */
         rr__finish(cx, message, error, &result);
     }
-    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(cx, actor, frame.crash);
+    if (RR__UNLIKELY(frame.crash != NULL)) rr__actor_crashed(at, actor, frame.crash);
 }

@@ -39,6 +39,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr__error *error = rr__send_error(cx, actor, fn, message);
     if (!error) error = rr__args_pack(cx, message, args);
+    cx = rr__after_room(cx);
     if (!error && (error = rr__mailbox_admit(cx, actor, message))) rr__args_release(cx, message);
     *status = error ? error->status : RR_OK;
     if (error) {
@@ -50,8 +51,10 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
     if (is_told) rr__flag_set(message, RR__IS_TOLD);
-    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind, 0);
-    if (RR__LIKELY(!message->by_ref && !*rr__caller_lanes(cx))) { /* nothing to wait for */
+    bool is_direct = !message->by_ref && !*rr__caller_lanes(cx); /* nothing to wait for */
+    rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind,
+                     is_direct ? RR__IS_RESTING : 0);
+    if (RR__LIKELY(is_direct)) {
         rr__message_post(cx, message);
         rr__heed_parent(cx, ref);
         return message;

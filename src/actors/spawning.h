@@ -71,6 +71,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
     rr__error *error = rr__call_error(cx, fn, actor);
     if (!error && (error = rr__care_new(cx, actor, options))) actor->extra.own->is_refused = true;
     if (!error) error = rr__args_pack(cx, actor, args);
+    cx = rr__after_room(cx);
     if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);
     return error;
@@ -110,6 +111,7 @@ static rr_actor rr__spawn_in(rr__context *cx, const rr_actor_options *options, r
     rr_actor handle = rr__actor_to(cx, actor);
     rr__scope_hold(self, cx, actor, false);
     rr__error *error = rr__spawn_error(cx, actor, fn, options, args);
+    cx = rr__after_room(cx);
     if (error) {
         rr__spawn_failed(cx, actor, error);
         return handle;

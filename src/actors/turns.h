@@ -15,7 +15,7 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *un
         return;
     }
     for (int turn = 0;; turn++) {
-        if (RR__UNLIKELY(!a->is_born) && !rr__actor_make(cx, actor)) return;
+        if (RR__UNLIKELY(!a->is_born) && !rr__actor_make(&cx, actor)) return;
         bool is_done = until && rr__step_is_over(until);
         if ((is_done || turn == TURN) && !rr__actor_must_end(actor)) {
             if (is_done && !rr__mailbox_has_batch(cx, actor) && rr__actor_rest(cx, actor)) return;
@@ -25,7 +25,7 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *un
         rr__object *message = rr__mailbox_next(cx, actor);
         bool is_behind = message && until && rr__step_is_over(until); /* it was cancelled */
         if (is_behind) rr__mailbox_return(cx, actor, message);
-        else if (message) rr__run_method(cx, actor, message);
+        else if (message) rr__run_method(&cx, actor, message);
         if ((!message || is_behind) && rr__actor_must_end(actor)) break;
         if (!message && rr__actor_rest(cx, actor)) return;
     }
@@ -45,7 +45,7 @@ static void rr__actor_ready(rr__context *cx, rr__object *actor) {
 
 static void rr__actor_run_class(rr__context *cx, rr__object *actor, const rr__step *until) {
     rr__actor_run(cx, actor, until);
-    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(rr__here(cx));
 }
 
 static rr__control *rr__actor_options(const rr__object *actor) {
@@ -78,11 +78,12 @@ static void rr__message_ready(rr__context *cx, rr__object *message) {
 static void rr__message_run(rr__context *cx, rr__object *message, const rr__step *until) {
     (void)until;
     rr__run_inside(cx, message);
-    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(rr__here(cx));
 }
 
 static void rr__message_abandon(rr__context *cx, rr__object *message) {
     rr__object *actor = rr__actor_of(message);
+    if (actor && rr__is_held(message) && rr__lane_keeps(cx, message)) return;
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
     rr__drop(cx, message);

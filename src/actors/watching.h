@@ -26,6 +26,7 @@ static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *s
     watch->of.type_name = "rr_exit";
     rr__store_relaxed(&watch->info, (uint64_t)sizeof(rr_exit)); /* published with word */
     *status = rr__value_room(cx, sizeof(rr_exit), &watch->data.block, &watch->place);
+    cx = rr__after_room(cx);
     rr__store_copied(cx);
     if (*status != RR_OK) {
         rr__object_free(cx, watch);
@@ -59,6 +60,7 @@ static rr__object *rr__watch_of(rr__context *cx, rr__object *actor, const char *
     bool lives;
     rr__object *watch = rr__watch_share(cx, actor, NULL, &lives);
     rr__object *own = watch ? NULL : rr__watch_new(cx, site, status);
+    cx = rr__after_room(cx);
     if (!own) return watch;
     watch = rr__watch_share(cx, actor, own, &lives);
     if (watch != own) rr__drop(cx, own);

@@ -29,8 +29,10 @@ typedef enum rr_evict {
    is read from the environment variable named behind it, where that is set. */
 typedef struct rr_config {
     int workers;           /* tasks that make progress at once; one per CPU. RUSTYRAY_WORKERS */
-    int max_threads;       /* pool threads in all, with those that stand in for waiting ones;
+    int max_threads;       /* pool threads in all, with those of bodies that block or share a CPU;
                             workers + 1024. RUSTYRAY_MAX_THREADS */
+    size_t stack_bytes;    /* of its stack that a body finds free when it begins; at least 16 KiB;
+                            256 KiB. RUSTYRAY_STACK_BYTES */
     size_t store_bytes;    /* limit on the bytes in memory of values that do not fit into their
                             slot, see THE STORE; no limit. RUSTYRAY_STORE_BYTES */
     rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */

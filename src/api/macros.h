@@ -44,7 +44,8 @@ struct rr_function {
     const char *site;     /* "file:line" */
     int arity;
     int kind;             /* enum rr__kind */
-    uint64_t hash;        /* of the signature; with the next two set when it is registered */
+    uint64_t hash;        /* of the signature; with the next three set when it is registered */
+    size_t by_value;      /* bytes that its arguments, its result and what it yields take */
     uint16_t handles;     /* bit i: parameter i is a handle */
     bool is_wordy;        /* each argument takes one word of the slot, see rr__args_pack */
     rr_function *next;    /* the list of everything registered */

@@ -16,6 +16,7 @@
 #define rr__sub_acq_rel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
 #define rr__sub_seq_cst(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
 #define rr__or_seq_cst(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define rr__and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 #define rr__swap_seq_cst(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
 #define rr__cas_seq_cst(p, expected, v)                                                            \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,            \
@@ -46,6 +47,7 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 #define rr__sub_acq_rel(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
 #define rr__sub_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) -= rr__new)
 #define rr__or_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) |= rr__new)
+#define rr__and_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) &= rr__new)
 #define rr__swap_seq_cst(p, v) RR__ATOMICALLY(p, v, *(p) = rr__new)
 #define rr__cas_seq_cst(p, expected, v)                                                            \
     ({                                                                                             \

@@ -62,19 +62,21 @@
 #define RR__STRESS_POINT() ((void)0)
 #endif
 
-/* How much stack a waiter may have under it and still run what it waits for. */
+/* What a body finds free of its stack, and how much of it bodies may have under them that wait for
+   it. */
+#define RUSTYRAY_BODY_STACK ((size_t)256 << 10)
 #ifndef RUSTYRAY_HELP_STACK
-#if defined(__GLIBC__)
-#define RUSTYRAY_HELP_STACK (256 * 1024)
-#else
-#define RUSTYRAY_HELP_STACK (32 * 1024) /* musl's threads have 128 KiB in all */
+#define RUSTYRAY_HELP_STACK ((size_t)256 << 10)
 #endif
-#endif
+#define RR__STACK_LEAST ((size_t)16 << 10)
+#define RR__STACK_MOST ((size_t)1 << 30)
+#define RR__STACK_OWN ((size_t)16 << 10) /* the library's, below the first body */
 
 #if defined(__GNUC__) || defined(__clang__)
 #define RR__LIKELY(x) __builtin_expect(!!(x), 1)
 #define RR__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define RR__NOINLINE __attribute__((noinline))
+#define RR__KEEP_CALL() __asm__ __volatile__("") /* also of a function that seems to do nothing */
 #define RR__INLINE inline __attribute__((always_inline)) /* a step of the path of every call */
 #define RR__PREFETCH(p) __builtin_prefetch((p), 1)
 #define RR__STACK_NOW() ((char *)__builtin_frame_address(0)) /* also on ASan's fake stack */
@@ -82,6 +84,7 @@
 #define RR__LIKELY(x) (x)
 #define RR__UNLIKELY(x) (x)
 #define RR__NOINLINE
+#define RR__KEEP_CALL() ((void)0)
 #define RR__INLINE inline
 #define RR__PREFETCH(p) ((void)(p))
 #define RR__STACK_NOW() ((char *)&(char){0})

@@ -1,5 +1,6 @@
 /* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
-   follow C11 threads on glibc, and where <threads.h> is missing; clocks and sleeps. */
+   follow C11 threads on glibc, where <threads.h> is missing, and for waits on the monotonic clock;
+   clocks and sleeps. */
 #pragma once
 #include "atomics.h"
 
@@ -45,21 +46,23 @@ static double rr__deadline(int64_t milliseconds) {
     return milliseconds < 0 ? -1.0 : rr_now() + (double)milliseconds * 1e-3;
 }
 
-typedef struct rr__start {
-    void (*run)(void *);
-    void *arg;
-} rr__start;
+/* ---- locks ----
+   A limit must not follow the wall clock, which may be set: so where a condition can wait on the
+   monotonic clock, which C11's cannot, it does. */
 
-#ifdef RUSTYRAY_USE_PTHREADS
+#if RR__UNIX && defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#define RR__MONOTONIC 1
+#else
+#define RR__MONOTONIC 0
+#endif
+
+#if RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
 typedef pthread_mutex_t rr__mutex;
 typedef pthread_cond_t rr__cond;
-typedef pthread_t rr__thread;
-#define RR__THREAD_RESULT void *
-#define RR__THREAD_DONE NULL
-#if defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
+#if RR__MONOTONIC
 #define RR__WAIT_ATTRIBUTES(a) pthread_condattr_setclock((a), CLOCK_MONOTONIC)
 #define RR__WAIT_NOW(t) clock_gettime(CLOCK_MONOTONIC, (t))
-#else /* the wall clock, as with C11 threads, see below */
+#else /* the wall clock: the caller looks at rr_now again, so no result is wrong, but late */
 #define RR__WAIT_ATTRIBUTES(a) ((void)(a))
 #define RR__WAIT_NOW(t) timespec_get((t), TIME_UTC)
 #endif
@@ -67,7 +70,6 @@ typedef pthread_t rr__thread;
 static bool rr__mutex_init(rr__mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
 static void rr__mutex_destroy(rr__mutex *m) { pthread_mutex_destroy(m); }
 static void rr__lock(rr__mutex *m) { pthread_mutex_lock(m); }
-static bool rr__try_lock(rr__mutex *m) { return pthread_mutex_trylock(m) == 0; }
 static void rr__unlock(rr__mutex *m) { pthread_mutex_unlock(m); }
 static bool rr__cond_init(rr__cond *c) {
     pthread_condattr_t attributes;
@@ -87,10 +89,38 @@ static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
     t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
 }
-static bool rr__thread_create(rr__thread *t, void *(*run)(void *), rr__start *start) {
-    return pthread_create(t, NULL, run, start) == 0;
+#else
+#include <threads.h>
+typedef mtx_t rr__mutex;
+typedef cnd_t rr__cond;
+static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
+static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
+static void rr__lock(rr__mutex *m) { mtx_lock(m); }
+static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
+static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
+static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
+static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
+static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) { /* the wall clock */
+    struct timespec now, t;
+    timespec_get(&now, TIME_UTC);
+    t = rr__later(now, seconds);
+    cnd_timedwait(c, m, &t);
 }
-static void rr__thread_join(rr__thread t) { pthread_join(t, NULL); }
+#endif
+
+/* ---- threads ---- */
+
+#ifdef RUSTYRAY_USE_PTHREADS
+typedef pthread_t rr__thread_id;
+#define RR__THREAD_RESULT void *
+#define RR__THREAD_DONE NULL
+static bool rr__thread_create(rr__thread_id *id, void *(*run)(void *), void *arg) {
+    return pthread_create(id, NULL, run, arg) == 0;
+}
+static void rr__thread_wait(rr__thread_id id) { pthread_join(id, NULL); }
+RR__UNUSED static void rr__thread_exit(void) { pthread_exit(NULL); }
 static void rr__thread_yield(void) { sched_yield(); }
 static pthread_once_t rr__once_flag = PTHREAD_ONCE_INIT;
 #define RR__ONCE(run) pthread_once(&rr__once_flag, (run))
@@ -100,35 +130,14 @@ static pthread_key_t rr__exit_key;
 #define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
 #else
 #include <threads.h>
-typedef mtx_t rr__mutex;
-typedef cnd_t rr__cond;
-typedef thrd_t rr__thread;
+typedef thrd_t rr__thread_id;
 #define RR__THREAD_RESULT int
 #define RR__THREAD_DONE 0
-
-static bool rr__mutex_init(rr__mutex *m) { return mtx_init(m, mtx_plain) == thrd_success; }
-static void rr__mutex_destroy(rr__mutex *m) { mtx_destroy(m); }
-static void rr__lock(rr__mutex *m) { mtx_lock(m); }
-static bool rr__try_lock(rr__mutex *m) { return mtx_trylock(m) == thrd_success; }
-static void rr__unlock(rr__mutex *m) { mtx_unlock(m); }
-static bool rr__cond_init(rr__cond *c) { return cnd_init(c) == thrd_success; }
-static void rr__cond_destroy(rr__cond *c) { cnd_destroy(c); }
-static void rr__cond_signal(rr__cond *c) { cnd_signal(c); }
-static void rr__cond_broadcast(rr__cond *c) { cnd_broadcast(c); }
-static void rr__cond_wait(rr__cond *c, rr__mutex *m) { cnd_wait(c, m); }
-/* C11 waits on the wall clock; the caller looks at rr_now again, so a clock that is
-   set while it sleeps makes one wait longer or shorter and no result wrong. */
-static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
-    struct timespec now, t;
-    timespec_get(&now, TIME_UTC);
-    t = rr__later(now, seconds);
-
-    cnd_timedwait(c, m, &t);
+static bool rr__thread_create(rr__thread_id *id, int (*run)(void *), void *arg) {
+    return thrd_create(id, run, arg) == thrd_success;
 }
-static bool rr__thread_create(rr__thread *t, int (*run)(void *), rr__start *start) {
-    return thrd_create(t, run, start) == thrd_success;
-}
-static void rr__thread_join(rr__thread t) { thrd_join(t, NULL); }
+static void rr__thread_wait(rr__thread_id id) { thrd_join(id, NULL); }
+RR__UNUSED static void rr__thread_exit(void) { thrd_exit(0); }
 static void rr__thread_yield(void) { thrd_yield(); }
 static once_flag rr__once_flag = ONCE_FLAG_INIT;
 #define RR__ONCE(run) call_once(&rr__once_flag, (run))
@@ -138,21 +147,25 @@ static tss_t rr__exit_key;
 #define RR__EXIT_KEY_GET() tss_get(rr__exit_key)
 #endif
 
-static RR__THREAD_RESULT rr__thread_main(void *arg) {
-    rr__start start = *(rr__start *)arg;
-    RR_FREE(arg);
-    start.run(start.arg);
+/* A thread; where it lies until it was joined. A new one allocates nothing: with glibc the first
+   allocation of a thread takes 64 MiB of address space. */
+typedef struct rr__thread {
+    rr__thread_id id;
+    void (*run)(void *);
+    void *arg;
+} rr__thread;
+
+static RR__THREAD_RESULT rr__thread_main(void *thread) {
+    rr__thread *t = thread;
+    t->run(t->arg);
     return RR__THREAD_DONE;
 }
 
 static bool rr__thread_start(rr__thread *t, void (*run)(void *), void *arg) {
-    rr__start *start = RR_MALLOC(sizeof *start);
-    if (!start) return false;
-    start->run = run, start->arg = arg;
-    if (rr__thread_create(t, rr__thread_main, start)) return true;
-    RR_FREE(start);
-    return false;
+    t->run = run, t->arg = arg;
+    return rr__thread_create(&t->id, rr__thread_main, t);
 }
+static void rr__thread_join(rr__thread *t) { rr__thread_wait(t->id); }
 
 /* Where the system's own sleep is not to be had: a wait for what nobody signals. */
 RR__UNUSED static void rr__sleep_on_cond(double seconds) {

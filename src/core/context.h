@@ -5,25 +5,26 @@
    do at moments that a layer below notices stands in one table, rr__above.
 
    Locks, in the order in which they may be taken:
-       end_lock        a destructor runs (actors/life.h)
        global          registry, names, pins, the list of runtimes
        store lock      rr__store
-       rr_runtime.lock threads, inbox, contexts        or ring_lock
+       ring_lock or end_lock
+       rr_runtime.lock threads, inbox, contexts
        a shard's       sleepers, mailboxes, lanes, streams
-       a context's     its sleeper and its wake
+       a parker's      what it sleeps for
        leaves          pools, big blocks, timers, resources, a file, the census */
 #pragma once
 #include "../base/log.h"
+#include "../base/stacks.h"
 #include "control.h"
 #include "deque.h"
 #include "slots.h"
 
 typedef struct rr__held rr__held;
 typedef struct rr__step rr__step;
-typedef struct rr__reading rr__reading;
 typedef struct rr__lane rr__lane;
 typedef struct rr__node rr__node;
 typedef struct rr__sleeper rr__sleeper;
+typedef struct rr__fiber rr__fiber;
 typedef struct rr__resources rr__resources;
 typedef struct rr__timers rr__timers;
 typedef struct rr__store rr__store;
@@ -33,11 +34,20 @@ typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
 
-/* A body that is running: on the stack of the thread that runs it. */
+typedef struct rr__local rr__local;
+
+/* An object on the way along links, which nobody counts: with its id, by which it is known
+   again. */
+struct rr__step {
+    rr__object *object;
+    uint64_t id;
+};
+
+/* A body that is running: on the stack of the fiber that runs it. */
 typedef struct rr__frame {
-    struct rr__frame *outer;  /* of the same context */
-    struct rr__frame *around; /* of the same thread */
-    rr__context *runner;
+    struct rr__frame *outer; /* of the same fiber */
+    rr__local *self;
+    rr__context *runner; /* that it began in; it may go on in another one: rr__frame_context */
 
     rr__object *task; /* function: its slot; actor: the message's, or the actor's */
     rr__lane **lanes; /* of the caller that this body is */
@@ -53,10 +63,9 @@ typedef struct rr__frame {
     rr__control *granted;                   /* by whose shape; NULL for most */
     size_t scope_start, scope_depth, floor; /* the thread's, to be put back */
     rr_runtime *chosen;
-    rr__context *context;
 } rr__frame;
 
-/* The scopes of a thread: store/scopes.h. */
+/* The scopes of a thread or fiber: store/scopes.h. */
 typedef struct rr__scopes {
     rr__held *held; /* stack; the innermost scope starts at start */
     size_t count, capacity;
@@ -66,7 +75,7 @@ typedef struct rr__scopes {
     uint32_t closed; /* the serial of the one without a mark, while it is open */
 } rr__scopes;
 
-/* From what the waits of a thread wait for, to what they may run: core/helping.h. */
+/* From what the waits of a fiber wait for, to what they may run: core/helping.h. */
 typedef struct rr__path {
     rr__step *steps; /* stack */
     size_t count, capacity;
@@ -81,23 +90,32 @@ typedef struct rr__noted {
     char refusal[400]; /* and why */
 } rr__noted;
 
-/* What a thread has to itself, whatever the runtime. */
-typedef struct rr__local {
+/* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */
+typedef struct rr__worklist {
+    rr__object *first;
+    bool is_running; /* somebody below on this stack works through it */
+} rr__worklist;
+
+/* What goes on by itself has to itself, whatever the runtime: a thread that the pool did not make,
+   or a fiber, with which it moves from thread to thread. */
+struct rr__local {
+    rr__fiber *fiber;     /* NULL: a thread */
+    rr__context *carrier; /* of the thread that carries the fiber now; NULL: a thread */
+    char *last_start;     /* where on its stack a body may still begin */
+
     rr__context *context;  /* the one in use, or NULL */
-    rr__context *attached; /* all as a thread from outside, linked by sibling */
-    rr__context *own;      /* as a worker; or NULL */
+    rr__context *attached; /* all as one from outside, linked by sibling */
     rr_runtime *chosen;    /* by rr_runtime_use; NULL: the default one */
     rr__scopes scopes;
-    rr__frame *frame; /* the running body, in whatever runtime; NULL outside */
-    int granted;      /* frames of the thread that were granted something */
+    rr__frame *frame; /* the running body; NULL outside */
+    int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
-    struct rr__reading *reading; /* waits in rr_next below what the thread runs now */
-    rr_runtime *ending;          /* whose end_lock the thread holds, or NULL */
+    bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
+    bool uses_store, is_hasty; /* rules E5 and E6 at struct rr__stored */
     rr__path path;
-    char *stack;    /* where the thread's stack was when it first came here */
-    bool is_hooked; /* its end will be noticed */
+    bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;
-} rr__local;
+};
 
 enum rr__counter {
     RR__SUBMITTED,
@@ -111,12 +129,6 @@ enum rr__counter {
     RR__COUNTERS
 };
 
-/* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */
-typedef struct rr__worklist {
-    rr__object *first;
-    bool is_running; /* somebody below on this stack works through it */
-} rr__worklist;
-
 /* Where a worker looks next. Owner only. */
 typedef struct rr__look {
     bool steals_first;   /* this time, see rr__find_work */
@@ -128,6 +140,15 @@ typedef struct rr__look {
     double lone_since;
 } rr__look;
 
+/* What sleeps: a thread on its condition variable, or a fiber, which leaves its thread to
+   others. */
+typedef struct rr__parker {
+    rr__mutex lock;       /* of the next, and of what that says; before no other */
+    rr__sleeper *sleeper; /* what it sleeps for; NULL: it does not */
+    rr__fiber *fiber;     /* NULL: a thread */
+    rr__context *thread;
+} rr__parker;
+
 /* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
    runtime. Contexts are reused, and freed only with the runtime: so a thief, or who
    signals one, may always touch it. */
@@ -136,8 +157,17 @@ struct rr__context {
     rr__context *next;             /* list of all contexts of the runtime; append only */
     rr__context *sibling;          /* list of the thread's own; owner only */
     rr__context *listed;           /* in `parked`, `rested` or `vacant`; under the runtime's lock */
-    RR__ATOMIC(rr__frame *) frame; /* innermost body; written by the owner */
-    RR__ATOMIC(uint8_t) awaits_value; /* sleeps until another thread signals; the store's lock */
+    RR__ATOMIC(rr__frame *) frame; /* innermost body of what it carries; written by the owner */
+
+    /* What it carries: core/fibers.h. Owner only. */
+    rr__stack native; /* the thread's own stack, where the runtime is its own */
+    rr__stack *home;  /* what it goes back to */
+    rr__fiber *idle;  /* fibers with nothing on them */
+    int idle_count;
+    rr__fiber *left;   /* that it has left just now */
+    bool left_sleeps;  /* or is idle */
+    rr__object *first; /* claimed: what the next fiber begins with, found by first_by */
+    rr__step first_by;
 
     rr__cache slots, blocks[RR__CLASSES]; /* owner only */
     uint64_t next_id, last_id;
@@ -158,19 +188,19 @@ struct rr__context {
 
     rr__deque deque;
 
-    rr__mutex lock; /* of those below; a leaf */
+    rr__parker parker; /* its lock is that of those below */
     rr__cond wake;
     bool is_woken;        /* parked: go on, with a role, or with what is assigned */
     rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
-    rr__sleeper *sleeper;
 };
 
 /* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
    groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
    Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
+enum { RR__SHARD_LISTS = 64 };
 typedef struct rr__shard {
     rr__mutex lock;
-    rr__node *sleepers;
+    rr__node *sleepers[RR__SHARD_LISTS]; /* by slot, so that each is short */
 } rr__shard;
 
 enum { RR__SHARDS = 64 };
@@ -203,7 +233,9 @@ typedef struct rr__ops {
 typedef struct rr__hooks {
     rr__ops ops[RR__KINDS];
     rr__context *(*context_alloc)(void);  /* zeroed, with what the parts above keep there */
-    void (*work)(void *context);          /* what a thread of the pool does */
+    bool (*has_stack)(rr__context *cx);   /* for a thread to begin with; false without memory */
+    void (*thread)(void *context);        /* what a thread of the pool does */
+    void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
@@ -233,6 +265,7 @@ enum rr__line {
     RR__LINE_TOLD,  /* messages that failed and were told, not asked */
     RR__LINE_DROP,  /* destructors that failed */
     RR__LINE_MISUSE,
+    RR__LINE_GUARD, /* stacks without one */
     RR__LINES
 };
 
@@ -242,6 +275,8 @@ struct rr_runtime {
     uint32_t home;                /* tells handles of runtimes apart; never 0 */
     rr_config config;
     int workers, max_threads;
+    size_t stack_bytes;       /* of a fiber's stack, in all */
+    size_t body_bytes;        /* of those that a body finds free: rr_config.stack_bytes */
     rr__error *no_memory;     /* the error that needs no more memory */
     uint64_t holders;         /* running + attached threads from outside; global lock */
     rr_runtime *next_runtime; /* list of all; global lock */
@@ -266,9 +301,18 @@ struct rr_runtime {
     RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__shard shards[RR__SHARDS];
 
-    rr__mutex end_lock;  /* destructors run one at a time; before all others, see rr__end_turn */
-    rr__mutex ring_lock; /* rule W4; before a context's lock */
-    rr__mutex lock;      /* of all below; before a context's lock */
+    rr__mutex fibers_lock;             /* of those below; a leaf */
+    rr__fiber *fibers;                 /* all */
+    rr__fiber *fibers_idle;            /* of no context */
+    rr__fiber *fibers_empty;           /* without a stack */
+    RR__ATOMIC(int) fibers_idle_count; /* a hint outside the lock */
+
+    rr__mutex end_lock;    /* of the two below */
+    bool is_ending;        /* a destructor runs */
+    rr__sleeper *end_line; /* who waits to run one, the first first */
+
+    rr__mutex ring_lock; /* rule W4 */
+    rr__mutex lock;      /* of all below; before a parker's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
     rr__context *parked; /* threads without a role */
     rr__context *rested; /* contexts of threads that have left, to be joined */
@@ -290,24 +334,60 @@ static rr__mutex rr__global_mutex;
 
 static void rr__global_start(void);
 
+/* Who calls: the fiber that the thread carries now, or the thread. A compiler that keeps the
+   address of a thread-local variable in a register over a wait would, after it, have that of
+   another thread. So this is never inlined, and not known to be without effects; but for x86-64
+   outside of shared libraries, where such a variable is one load relative to %fs. */
 #if defined(__TINYC__)
-static RR__NOINLINE rr__local *
-rr__self(void) { /* no thread-local variables: the exit key's value */
+static rr__local *rr__self(void) { /* no thread-local variables: the exit key's value */
     static rr__local nothing;
     RR__ONCE(rr__global_start);
     rr__local *self = RR__EXIT_KEY_GET();
     if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
     return self ? self : &nothing;
 }
+/* The thread carries this one now. (A fiber's thread is its own here: it has no other.) */
+static void rr__self_set(rr__local *self) {
+    if (self->fiber && RR__EXIT_KEY_GET() != self) (void)RR__EXIT_KEY_SET(self);
+}
 #define RR__SELF_IS_ALLOCATED 1
 #else
 static _Thread_local rr__local rr__thread_local;
-static inline rr__local *rr__self(void) { return &rr__thread_local; }
+static _Thread_local rr__local *rr__current;
+static RR__NOINLINE rr__local *rr__self_first(void) {
+    RR__KEEP_CALL();
+    return rr__current = &rr__thread_local;
+}
+#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__PIC__) || defined(__PIE__))
+static RR__INLINE rr__local *rr__self(void) {
+#else
+static RR__NOINLINE rr__local *rr__self(void) {
+    RR__KEEP_CALL();
+#endif
+    rr__local *self = rr__current;
+    return RR__LIKELY(self != NULL) ? self : rr__self_first();
+}
+static RR__NOINLINE void rr__self_set(rr__local *self) {
+    RR__KEEP_CALL();
+    rr__current = self;
+}
 #define RR__SELF_IS_ALLOCATED 0
 #endif
 
+/* The context in which the caller, whose own is `self`, goes on after it may have waited: where it
+   was `cx` before. */
+static RR__INLINE rr__context *rr__here_of(rr__local *self, rr__context *cx) {
+    rr__context *now = self->carrier;
+    return now && now->runtime == cx->runtime ? now : cx;
+}
+static rr__context *rr__here(rr__context *cx) { return rr__here_of(rr__self(), cx); }
+static rr__context *rr__frame_context(const rr__frame *frame) {
+    return rr__here_of(frame->self, frame->runner);
+}
+
 static void rr__thread_ends(void *local) {
     rr__local *self = local;
+    if (self->fiber) return; /* the runtime's, which ends it */
     rr__above.thread_ends(self);
     self->is_hooked = false;
     if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
@@ -323,7 +403,7 @@ static void rr__fork_child(void) {
     rr__store_release(&rr__default, (rr_runtime *)NULL);
     rr__local *self =
         rr__self(); /* not even to let go: locks may be held by threads that are gone */
-    self->context = self->attached = self->own = NULL;
+    self->context = self->attached = NULL;
     self->chosen = NULL;
     self->scopes.count = self->scopes.start = self->scopes.depth = self->path.count = 0;
     self->scopes.floor = 0, self->frame = NULL;
@@ -343,6 +423,7 @@ static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
 
 /* The thread's end will be noticed, so that it may hold something. */
 static bool rr__local_hook(rr__local *self) {
+    if (self->fiber) return true;
     RR__ONCE(rr__global_start);
     if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
     return self->is_hooked;

@@ -30,8 +30,11 @@ static bool rr__depend(rr__object *task, rr__object *on) {
 static bool rr__proceed(rr__context *cx, rr__object *o) {
     const rr__ops *ops = rr__ops_of(o);
     rr__object *missing;
-    while ((missing = ops->missing(o)))
+    while ((missing = ops->missing(o))) {
+        rr__rest(o); /* R5 */
         if (rr__depend(o, missing)) return true;
+        if (!rr__pick_up(cx, o)) return false;
+    }
     if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
         rr__store_release(&o->waits_on, (rr__object *)NULL);
     ops->ready(cx, o);
@@ -41,16 +44,16 @@ static bool rr__proceed(rr__context *cx, rr__object *o) {
 /* An argument that the task waited for is complete. */
 static void rr__advance(rr__context *cx, rr__object *task) {
     /* Rule W2. The task may be gone already; then the walk finds nothing. */
-    if (rr__proceed(cx, task)) rr__ring_check(cx->runtime, task);
+    if (rr__proceed(cx, task)) rr__ring_check(cx, task);
 }
 
 /* The object is complete: everything that waited for it goes on. */
 static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
-    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx->runtime, o);
+    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx, o);
     if (!(word & RR__HAS_DEPENDENTS)) return;
     rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
     for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
         next = task->next;
-        rr__advance(cx, task);
+        if (rr__pick_up(cx, task)) rr__advance(cx, task);
     }
 }

@@ -8,10 +8,11 @@
 
 /* An entry of a heap. It is a part of what it stands for. */
 typedef struct rr__entry {
-    double when;          /* what comes first; on rr_now's clock */
-    uint64_t order;       /* among equals */
-    size_t at;            /* place in the heap, from 1; 0: in none. Under the heap's lock */
-    rr__control *control; /* whose it is; NULL: the runtime's, see rr__sweep */
+    double when;             /* what comes first; on rr_now's clock */
+    uint64_t order;          /* among equals */
+    size_t at;               /* place in the heap, from 1; 0: in none. Under the heap's lock */
+    rr__control *control;    /* whose it is */
+    struct rr__fiber *fiber; /* or whose wait it ends; neither: the runtime's, see rr__sweep */
 } rr__entry;
 
 /* Under the lock of what it is for. */

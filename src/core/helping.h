@@ -1,29 +1,9 @@
 /* Helping: a waiter runs what it waits for, or what that waits for, on its own stack, if nobody has
-   begun it (leapfrogging: Wagner and Calder 1993). It depends on it anyway.
-   Locks: rr_runtime.lock, to see whether there are threads. */
+   begun it (leapfrogging: Wagner and Calder 1993). It depends on it anyway. A thread from outside
+   does so on a fiber.
+   Locks: none of its own. */
 #pragma once
 #include "links.h"
-#include "workers.h"
-
-/* May this thread take another body on its stack? When no further thread can be had, up to eight
-   times as much as otherwise. */
-static bool rr__has_stack(rr__context *cx) {
-    ptrdiff_t used = rr__self()->stack - RR__STACK_NOW(), limit = RUSTYRAY_HELP_STACK;
-    if (used < 0) used = -used;
-    if (used < limit) return true;
-    if (used >= 8 * limit) return false;
-    rr__lock(&cx->runtime->lock);
-    bool is_last_resort = cx->runtime->threads >= cx->runtime->max_threads;
-    rr__unlock(&cx->runtime->lock);
-    return is_last_resort;
-}
-
-/* A waiter without stack for what it waits for: will another thread take it? */
-static bool rr__has_threads(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    return rr__can_have_thread(rt) ||
-           RR__SLEEPING(rr__load_seq_cst(&rt->idle)) < (uint32_t)rt->workers - 1;
-}
 
 /* A thread from outside is about to run bodies: rr_shutdown must know before anything is claimed,
    or it finds something that runs and nobody who runs it; and thieves may. Returns whether it was
@@ -42,21 +22,21 @@ static void rr__serve_end(rr__context *cx, bool began) {
 
 /* Runs what was claimed for a body that waits for `goal`. An actor was found by a message of it,
    and runs no more than that and what stands before it: what comes after may wait for this body,
-   which is below on the stack and cannot go on. Between rr__serve_begin, which came before the
-   claim, and its end. */
-static void rr__help(rr__context *cx, rr__object *claimed, const rr__step *by, rr__object *goal) {
-    rr__object *self = rr__current_task(cx);
-    if (self) rr__store_release(&self->waits_on, goal); /* rule W1 */
-    rr__run(cx, claimed, by);
-    if (self) rr__store_release(&self->waits_on, (rr__object *)NULL);
-    rr__deque_trim(&cx->deque);
+   which is below on the stack and cannot go on. */
+static void rr__help(rr__local *self, rr__context *cx, rr__object *claimed, const rr__step *by,
+                     rr__object *goal) {
+    rr__object *task = rr__current_task(cx);
+    if (task) rr__store_release(&task->waits_on, goal); /* rule W1 */
+    rr__run_on(self, cx, claimed, by);
+    if (task) rr__store_release(&task->waits_on, (rr__object *)NULL);
+    rr__deque_trim(&rr__here_of(self, cx)->deque);
 }
 
 /* Runs the task that is waited for straight away, if nobody has begun it. */
-static RR__INLINE bool rr__run_claimable(rr__context *cx, rr__object *o) {
-    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__has_stack(cx)) return false;
+static RR__INLINE bool rr__run_claimable(rr__local *self, rr__context *cx, rr__object *o) {
+    if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__can_run(self, cx)) return false;
     bool began = rr__serve_begin(cx), is_ours = rr__claim(o);
-    if (is_ours) rr__help(cx, o, NULL, o); /* no actor: nobody waits for those themselves */
+    if (is_ours) rr__help(self, cx, o, NULL, o); /* no actor: nobody waits for those themselves */
     rr__serve_end(cx, began);
     return is_ours;
 }
@@ -75,7 +55,8 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
-   there is nothing to run. Links are verified as in rr__walk. */
+   there is nothing to run. Links are verified as in rr__walk. A body that sleeps, in its fiber, is
+   the end: what it waits for it looks after itself. */
 static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
     while (self->path.count > base && self->path.count - base < LIMIT) {
@@ -92,27 +73,31 @@ static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
             else if (rr__claim(step.object)) return step.object;
             continue; /* or somebody else's now */
         }
-        rr__object *next = rr__load_acquire(&step.object->waits_on);
+        rr__object *link = rr__load_acquire(&step.object->waits_on), *next = link;
+        rr__fiber *fiber = rr__linked_fiber(link);
+        if (fiber) next = rr__load_acquire(&fiber->token.waits_on);
         uint64_t id = next ? rr__load_acquire(&next->id) : 0;
         /* Over, but still linked: another thread is about to send this link on. */
         if (!id || rr__is_complete(next)) return NULL;
-        if (rr__load_acquire(&step.object->waits_on) != next) continue; /* it went on */
+        if (rr__load_acquire(&step.object->waits_on) != link) continue; /* it went on */
+        if (fiber && rr__load_acquire(&fiber->token.waits_on) != next) continue;
         if (!rr__path_push(self, next, id)) return NULL;
     }
     return NULL;
 }
 
 /* Runs what `goal` waits for, and `goal`, as long as nobody else has begun it. */
-static void rr__help_along(rr__context *cx, rr__object *goal) {
-    rr__local *self = rr__self();
+static void rr__help_along(rr__local *self, rr__context *cx, rr__object *goal) {
     size_t base = self->path.count; /* above those of the waits below on this stack */
     rr__object *claimed;
     rr__step by = {NULL, 0};
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
-    while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__has_stack(cx) &&
-           (claimed = rr__path_claim(self, base, &by)))
-        rr__help(cx, claimed, &by, goal);
+    while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__can_run(self, cx) &&
+           (claimed = rr__path_claim(self, base, &by))) {
+        rr__help(self, cx, claimed, &by, goal);
+        cx = rr__here_of(self, cx);
+    }
     rr__serve_end(cx, began);
     self->path.count = base;
 }

@@ -24,7 +24,8 @@ typedef struct rr__actor rr__actor;
 typedef struct rr__parts rr__parts;
 typedef struct rr__control rr__control;
 
-enum { RR__KINDS = RR__STREAM + 1 };
+/* What stands for a fiber in queues and links, see core/fibers.h. */
+enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
 
 /* The slot of an object: one record for a task, the reference to its result and a
    small result itself. Two cache lines; the memory of slots belongs to the runtime
@@ -45,6 +46,7 @@ enum { RR__KINDS = RR__STREAM + 1 };
           bit  45     RR__IS_CANCELLED, bit 46 RR__IS_LATE: decided from outside, rule R4
           bit  47     RR__HAS_CONTROL: a task with options, in extra.control
           bits 48-55  kind of the value's type (enum rr__type_kind)
+          bit  56     RR__IS_RESTING, bit 57 RR__IS_BARE: rule R5
 
    States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
           WAITING  arguments are missing; a message lies in a mailbox; an actor is
@@ -64,7 +66,12 @@ enum { RR__KINDS = RR__STREAM + 1 };
               flags while the task is pending, once, by which its outcome is decided: the state
               then becomes FAILED, and the flag stands for the error. The owner's next change of
               the state finds the flag, and then gives up what the task has: its arguments, and
-              the count of its own. */
+              the count of its own.
+          R5  A task that lies where nobody may look for a long time (in the list of an argument,
+              a lane, a mailbox) is RESTING: set by who puts it there, before that, and cleared by
+              who takes it out, before it looks at what the task has. Who decides one that rests,
+              or ends its actor, gives up what it has, but for its counts, at once, and leaves it
+              BARE: set in the same change in which it is seen to rest. So exactly one does. */
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
@@ -89,10 +96,9 @@ struct rr__object {
     info; /* pending: the task that made it, see rr__parent_key; READY: bytes of
                                   the value, if that is not in the slot; FAILED: a link */
     union {
-        void *block;         /* READY, unless the value is in the slot */
-        rr__error *error;    /* FAILED */
-        rr__context *runner; /* RUNNING: who sleeps, if its body does */
-        rr__hold *hold;      /* WAITING: of a message in a lane; shard lock */
+        void *block;      /* READY, unless the value is in the slot */
+        rr__error *error; /* FAILED */
+        rr__hold *hold;   /* WAITING: of a message in a lane; shard lock */
     } data;
     union {
         rr__object *actor;    /* of a message: counted by it; NULL when it has run */
@@ -143,6 +149,8 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__HAS_CARE ((uint64_t)1 << 38)
 
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
+#define RR__IS_RESTING ((uint64_t)1 << 56)
+#define RR__IS_BARE ((uint64_t)1 << 57)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* The ends of lists of objects that hang on a word: nothing can be added any more. */
@@ -217,6 +225,30 @@ static RR__INLINE bool rr__try_state(rr__object *o, enum rr__state from, enum rr
     return true;
 }
 
+/* The same of a message that is taken out of its mailbox to run (R5). */
+static RR__INLINE bool rr__try_begin(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
+    do {
+        if (RR__UNLIKELY(word & RR__IS_DECIDED)) return false;
+        next = (word & ~RR__IS_RESTING) + RR__STATE(RR__RUNNING) - RR__STATE(RR__WAITING);
+    } while (!rr__cas_seq_cst(&o->word, &word, next));
+    return true;
+}
+
+/* It is put where it rests. */
+static void rr__rest(rr__object *o) { (void)rr__or_seq_cst(&o->word, RR__IS_RESTING); }
+
+/* What it has is the caller's to give up, if it rests and nobody else's (R5). */
+static bool rr__make_bare(rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
+    do {
+        if (!(word & RR__IS_RESTING) || (word & (RR__IS_BARE | RR__IS_DECIDED))) return false;
+    } while (!rr__cas_seq_cst(&o->word, &word, word | RR__IS_BARE));
+    return true;
+}
+
+static bool rr__is_bare(rr__object *o) { return (rr__load_seq_cst(&o->word) & RR__IS_BARE) != 0; }
+
 /* Takes what is in this state for the caller, who has it RUNNING then; once. */
 static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
     uint64_t word = rr__load_relaxed(&o->word); /* the CAS checks it */
@@ -226,7 +258,7 @@ static RR__INLINE bool rr__take_from(rr__object *o, enum rr__state from) {
     return false;
 }
 
-/* The one arbiter of who runs a task or an actor. */
+/* The one arbiter of who runs a task or an actor, or goes on with a fiber. */
 static RR__INLINE bool rr__claim(rr__object *o) { return rr__take_from(o, RR__QUEUED); }
 
 /* Takes an unsealed object for its end (rule R1). */

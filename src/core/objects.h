@@ -70,6 +70,15 @@ static rr_actor rr__actor_to(rr__context *cx, rr__object *o) {
 /* It was decided (rule R4) and is the caller's, who was about to do something with it. */
 static inline void rr__abandon(rr__context *cx, rr__object *o) { rr__ops_of(o)->abandon(cx, o); }
 
+/* Takes what rests out of where it lies. False: it was decided, or is bare, and is no longer the
+   caller's (R5). */
+static bool rr__pick_up(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__and_seq_cst(&o->word, ~RR__IS_RESTING);
+    if (RR__LIKELY(!(word & (RR__IS_DECIDED | RR__IS_BARE)))) return true;
+    rr__abandon(cx, o);
+    return false;
+}
+
 /* Runs what was claimed. `until`: an actor stops when this message of it is over; or NULL. */
 static inline void rr__run(rr__context *cx, rr__object *o, const rr__step *until) {
     rr__ops_of(o)->run(cx, o, until);

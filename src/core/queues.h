@@ -15,7 +15,7 @@
               looks, as in P2, whether there is more, and then wakes the next.
    Locks: rr_runtime.lock for threads and the inbox; a context's after it. */
 #pragma once
-#include "sleepers.h"
+#include "objects.h"
 
 static void rr__quiet_signal(rr_runtime *rt) {
     rr__lock(&rt->lock);
@@ -38,14 +38,17 @@ static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) {
         return cx;
     }
     if (!(cx = rr__above.context_alloc())) return NULL;
-    bool has_lock = rr__mutex_init(&cx->lock), has_cond = has_lock && rr__cond_init(&cx->wake);
-    if (!has_cond || !rr__deque_init(&cx->deque)) {
+    bool has_lock = rr__mutex_init(&cx->parker.lock),
+         has_cond = has_lock && rr__cond_init(&cx->wake);
+    bool has_stack = has_cond && rr__stack_adopt(&cx->native);
+    if (!has_stack || !rr__deque_init(&cx->deque)) {
+        if (has_stack) rr__stack_let_go(&cx->native);
         if (has_cond) rr__cond_destroy(&cx->wake);
-        if (has_lock) rr__mutex_destroy(&cx->lock);
+        if (has_lock) rr__mutex_destroy(&cx->parker.lock);
         RR_FREE(cx);
         return NULL;
     }
-    cx->runtime = rt, cx->is_worker = is_worker;
+    cx->runtime = rt, cx->is_worker = is_worker, cx->parker.thread = cx;
     rr__store_relaxed(&cx->deque.is_served, (int)is_worker); /* published with the context */
     cx->next = rr__load_relaxed(&rt->contexts);              /* written under this lock */
     rr__store_seq_cst(&rt->contexts, cx); /* for P2 and rr__sum; pairs with all walks */
@@ -54,15 +57,16 @@ static rr__context *rr__context_new(rr_runtime *rt, bool is_worker) {
 
 static void rr__context_free(rr__context *cx) {
     rr__deque_free(&cx->deque);
+    rr__stack_let_go(&cx->native);
     rr__cond_destroy(&cx->wake);
-    rr__mutex_destroy(&cx->lock);
+    rr__mutex_destroy(&cx->parker.lock);
     RR_FREE(cx);
 }
 
 static void rr__context_wake(rr__context *cx) {
-    rr__lock(&cx->lock);
+    rr__lock(&cx->parker.lock);
     cx->is_woken = true;
-    rr__unlock(&cx->lock);
+    rr__unlock(&cx->parker.lock);
     rr__cond_signal(&cx->wake); /* it is not freed before the runtime; with the lock held the thread
                                    would wake only to wait for that */
 }
@@ -74,11 +78,15 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
     rr__context *cx = rt->rested;
     if (cx) rt->rested = cx->listed;
     else if (!(cx = rr__context_new(rt, true))) return false;
-    if (cx->has_thread) rr__thread_join(cx->thread); /* it needs no lock any more */
+    if (!rr__above.has_stack(cx)) {
+        cx->is_parked = true, cx->listed = rt->rested, rt->rested = cx; /* for the next try */
+        return false;
+    }
+    if (cx->has_thread) rr__thread_join(&cx->thread); /* it needs no lock any more */
     cx->has_role = cx->is_searching = !task;
     cx->assigned = task, cx->is_parked = false;
     rt->threads++;
-    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__above.work, cx))) return true;
+    if ((cx->has_thread = rr__thread_start(&cx->thread, rr__above.thread, cx))) return true;
     rt->threads--;
     cx->assigned = NULL, cx->has_role = cx->is_searching = false, cx->is_parked = true;
     cx->listed = rt->rested, rt->rested = cx; /* for the next try */
@@ -88,7 +96,7 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
 static void rr__service_main(void *context) {
     rr__context *cx = context;
     rr__local *self = rr__self();
-    self->context = cx, self->stack = RR__STACK_NOW();
+    self->context = cx;
     cx->serve(cx);
     self->context = NULL;
     rr__above.thread_ends(self);
@@ -103,20 +111,6 @@ static rr__context *rr__service_start_locked(rr_runtime *rt, void (*serve)(rr__c
     if ((cx->has_thread = rr__thread_start(&cx->thread, rr__service_main, cx))) return cx;
     cx->is_worker = false, cx->serve = NULL;
     cx->listed = rt->vacant, rt->vacant = cx;
-    return NULL;
-}
-
-/* Every thread waits and there may be no more (rr_config.max_threads). Rather than that nothing
-   goes on any more, one of them works on top of its wait, whatever there is. Under the runtime's
-   lock. */
-static rr__context *rr__sleeper_call(rr_runtime *rt) {
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
-        rr__lock(&cx->lock);
-        bool is_called = cx->sleeper && cx->sleeper->is_idle;
-        if (is_called) cx->sleeper->is_idle = false, cx->sleeper->is_called = true;
-        rr__unlock(&cx->lock);
-        if (is_called) return cx;
-    }
     return NULL;
 }
 
@@ -140,16 +134,14 @@ static bool rr__can_have_thread(rr_runtime *rt) {
    on: the first thread that stops waiting takes it. Under the lock, so that no thread parks unseen
    in between. */
 static RR__NOINLINE void rr__role_hand_over(rr_runtime *rt) {
-    rr__context *called = NULL;
     rr__lock(&rt->lock);
     rr__context *cx = rr__unpark_locked(rt);
-    if (!cx && !rr__worker_add_locked(rt, NULL) && !(called = rr__sleeper_call(rt))) {
+    if (!cx && !rr__worker_add_locked(rt, NULL)) {
         rr__add_seq_cst(&rt->idle, RR__ONE_SLEEPING - RR__ONE_SEARCHING);
         rr__cond_signal(&rt->quiet);
     }
     rr__unlock(&rt->lock);
     if (cx) rr__context_wake(cx);
-    if (called) rr__cond_signal(&called->wake);
 }
 
 /* Has a thread without a role run a task; false if there is none for it. */
@@ -178,11 +170,11 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
     if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
 }
 
-/* FIFO. Two kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
-   claimable all the time, so that a waiter need not wait for the inbox; and tasks for which a deque
-   had no memory, WAITING, that is, claimable by nobody until they are taken out. */
-static void rr__inbox_put(rr__context *cx, rr__object *o, bool is_actor) {
-    rr_runtime *rt = cx->runtime;
+/* FIFO. Three kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
+   claimable all the time, so that a waiter need not wait for the inbox; tasks for which a deque
+   had no memory, WAITING, that is, claimable by nobody until they are taken out; and fibers,
+   QUEUED, that let others go first. */
+static void rr__inbox_put(rr_runtime *rt, rr__object *o, bool is_actor) {
     rr__lock(&rt->lock);
     if (!is_actor || !o->is_listed) {
         if (is_actor) o->is_listed = true, rr__share(o);
@@ -206,6 +198,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     }
     rr__unlock(&rt->lock);
     if (!o) return NULL;
+    if (o->kind == RR__FIBER) return rr__claim(o) ? o : NULL;
     if (!is_actor) {
         if (rr__try_state(o, RR__WAITING, RR__RUNNING)) return o;
         rr__abandon(cx, o);
@@ -218,11 +211,15 @@ static rr__object *rr__inbox_take(rr__context *cx) {
 
 /* No memory for the deque: what is QUEUED goes to the inbox, unless a waiter was faster. */
 static RR__NOINLINE void rr__shelve(rr__context *cx, rr__object *o) {
+    if (o->kind == RR__FIBER) {
+        rr__inbox_put(cx->runtime, o, false);
+        return;
+    }
     if (!rr__claim(o)) return;
     bool is_actor = o->kind == RR__CONSTRUCTOR;
     if (is_actor) rr__share(o); /* once QUEUED it may end under us */
     if (rr__try_state(o, RR__RUNNING, is_actor ? RR__QUEUED : RR__WAITING))
-        rr__inbox_put(cx, o, is_actor);
+        rr__inbox_put(cx->runtime, o, is_actor);
     else rr__abandon(cx, o);
     if (is_actor) rr__drop(cx, o);
 }

@@ -60,10 +60,11 @@ static bool rr__registry_objection(const rr_function *fn, char *text, size_t siz
 /* What rr__args_pack wants to know, once for all calls. */
 static void rr__registry_measure(rr_function *fn) {
     fn->is_wordy = fn->arity <= 4;
-    fn->handles = 0;
+    fn->handles = 0, fn->by_value = fn->result.size + fn->item.size;
     for (int i = 0; i < fn->arity; i++) {
         int kind = fn->params[i].kind;
         bool is_handle = kind == RR__KIND_REF || kind == RR__KIND_ACTOR;
+        fn->by_value += fn->params[i].size;
         bool is_object = kind == RR__KIND_BYTES || kind == RR__KIND_MANY;
         if (is_handle) fn->handles |= (uint16_t)(1u << i);
         if (!is_handle && !is_object && fn->params[i].size > 8) fn->is_wordy = false;

@@ -236,7 +236,7 @@ static void rr__turn_end(rr__context *cx, rr__control *control) {
 /* A body that waits lends its CPUs, and takes them back, whatever there is of them then. The rest
    of what it has stays with it. */
 static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
-    for (rr__frame *frame = self->frame; frame; frame = frame->around) {
+    for (rr__frame *frame = self->frame; frame; frame = frame->outer) {
         rr_runtime *rt = frame->runner->runtime;
         if (!frame->granted || (!lends && !frame->lent)) continue;
         if (lends ? frame->lent++ : --frame->lent) continue;
@@ -248,7 +248,7 @@ static RR__NOINLINE void rr__grants_lend(rr__local *self, bool lends) {
         if (amounts[RR__CPU]) frame->granted->is_apart = !lends;
         if (lends) rr__apart_leave_locked(rt, amounts[RR__CPU]);
         else rt->resources->apart_cpus += amounts[RR__CPU];
-        rr__stock_unlock(frame->runner);
+        rr__stock_unlock(rr__frame_context(frame));
     }
 }
 

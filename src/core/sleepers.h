@@ -1,36 +1,54 @@
-/* Threads that sleep until objects are complete. A sleeper hangs a node into the list of each
-   object's shard and sleeps on its own thread's condition variable; who completes an object sees
-   its flag HAS_SLEEPERS in the same operation that completes it, and wakes it there. A futex or
-   condition variable inside the object could be freed while its last user still unlocks it;
-   these belong to the thread's context, which lives as long as the runtime.
-   Locks: a shard's, then a context's. */
+/* Sleeping until objects are complete, until somebody gives a sign, or for a time. A sleeper hangs
+   a node into the list of each object's shard; who completes an object sees its flag HAS_SLEEPERS
+   in the same operation that completes it, and wakes what sleeps there: a thread on its own
+   condition variable, a fiber by queueing it. (A futex or condition variable inside the object
+   could be freed while its last user still unlocks it; these belong to contexts and fibers, which
+   live as long as the runtime.)
+   Locks: a shard's, then a parker's. */
 #pragma once
 #include "objects.h"
+#include "timers.h"
 
-/* A thread that waits for objects, and one node of it in a shard for each of them. */
-typedef struct rr__sleeper {
-    rr__context *context;
-    rr__object *task;   /* whose body waits; NULL outside */
-    size_t fired, need; /* under the context's lock */
-    bool edge_fired;    /* the object that the ring check looked at is complete */
-    bool has_limit, is_too_deep;
-    rr__object *edge;  /* that the task's link is to; NULL: it has none */
-    bool sleeps;       /* or is about to, and looks at nothing any more */
-    bool is_idle;      /* it may be handed a role, see rr__sleeper_call */
-    bool is_called;    /* it was */
+/* What sleeps, and one node of it in a shard for each object that it waits for. */
+struct rr__sleeper {
+    rr__parker *parker;
+    rr__local *self;
+    rr__context *context; /* where it waits; for a fiber in its own runtime: where it began to */
+    rr__object *task;     /* whose body waits; NULL outside */
+    size_t fired, need;   /* under the parker's lock */
+    bool edge_fired;      /* the object that the ring check looked at is complete */
+    bool has_limit;
+    bool is_patient;   /* its limit is no time that anybody set: it looks again */
     bool is_cancelled; /* the task was, meanwhile */
     bool is_ring;      /* a ring was found; its description is in `ring` */
-    char ring[320];
-    size_t *order; /* indices in order of completion; may be NULL */
-} rr__sleeper;
+    bool may_starve;   /* it may end for want of memory */
+    bool is_starved;   /* for the stack of what goes on meanwhile: it has */
+    char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
+    size_t *order;     /* indices in order of completion; may be NULL */
+    rr__sleeper *next; /* in a line: who waits for a sign */
+};
+enum { RR__RING_TEXT = 320 };
 
-typedef struct rr__node {
+struct rr__node {
     struct rr__node *next, *previous;
     rr__object *object;
     rr__sleeper *sleeper;
     size_t index;
     bool is_linked, is_edge;
-} rr__node;
+};
+
+static rr__sleeper rr__sleeper_of(rr__context *cx) {
+    rr__local *self = rr__self();
+    return (rr__sleeper){.parker = self->fiber ? &self->fiber->parker : &cx->parker,
+                         .self = self,
+                         .context = cx,
+                         .task = rr__current_task(cx),
+                         .need = 1};
+}
+
+static rr__node **rr__sleepers_of(rr__shard *shard, const rr__object *o) {
+    return &shard->sleepers[o->slot / RR__SHARDS % RR__SHARD_LISTS];
+}
 
 /* Lists a node. False if the object is complete. Setting the flag and completing change the
    same word: so the one that comes second sees the other. */
@@ -39,9 +57,10 @@ static bool rr__node_add(rr_runtime *rt, rr__node *node) {
     uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
     bool waits = rr__state_of(word) < RR__READY;
     if (waits) {
-        node->next = shard->sleepers, node->previous = NULL;
-        if (shard->sleepers) shard->sleepers->previous = node;
-        shard->sleepers = node, node->is_linked = true;
+        rr__node **list = rr__sleepers_of(shard, node->object);
+        node->next = *list, node->previous = NULL;
+        if (*list) (*list)->previous = node;
+        *list = node, node->is_linked = true;
     }
     rr__unlock(&shard->lock);
     return waits;
@@ -49,7 +68,7 @@ static bool rr__node_add(rr_runtime *rt, rr__node *node) {
 
 static void rr__node_unlink(rr__shard *shard, rr__node *node) {
     if (node->previous) node->previous->next = node->next;
-    else shard->sleepers = node->next;
+    else *rr__sleepers_of(shard, node->object) = node->next;
     if (node->next) node->next->previous = node->previous;
     node->is_linked = false;
 }
@@ -61,80 +80,225 @@ static void rr__node_remove(rr_runtime *rt, rr__node *node) {
     rr__unlock(&shard->lock);
 }
 
-/* Returns the context to be signalled, or NULL. */
-static rr__context *rr__node_fire(rr__node *node) {
+/* Returns who is to be woken, or NULL. */
+static rr__parker *rr__node_fire(rr__node *node) {
     rr__sleeper *s = node->sleeper;
-    rr__context *cx = s->context; /* never freed before the runtime; the sleeper may go at once */
-    rr__lock(&cx->lock);
+    rr__parker *parker = s->parker; /* never freed before the runtime; the sleeper may go at once */
+    rr__lock(&parker->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
     s->fired++;
     if (node->is_edge) s->edge_fired = true;
     bool is_enough = s->fired >= s->need || node->is_edge;
-    rr__unlock(&cx->lock);
-    return is_enough ? cx : NULL;
+    rr__unlock(&parker->lock);
+    return is_enough ? parker : NULL;
 }
 
-/* Signals after the locks are let go of, which the woken thread needs at once. */
-static void rr__wake_sleepers(rr_runtime *rt, rr__object *o) {
-    enum { FEW = 16 };
-    rr__context *woken[FEW], *cx;
+/* Fires some of those that wait for an object, at most `room`; returns how many are to be woken. */
+static int rr__fire_some(rr_runtime *rt, rr__object *o, rr__parker **woken, int room) {
     int n = 0;
     rr__shard *shard = rr__shard_lock(rt, o);
-    for (rr__node *node = shard->sleepers, *next; node; node = next) {
+    for (rr__node *node = *rr__sleepers_of(shard, o), *next; node && n < room; node = next) {
         next = node->next;
         if (node->object != o) continue;
         rr__node_unlink(shard, node);
-        if (!(cx = rr__node_fire(node))) continue;
-        if (n < FEW) woken[n++] = cx;
-        else rr__cond_signal(&cx->wake);
+        if ((woken[n] = rr__node_fire(node))) n++;
     }
     rr__unlock(&shard->lock);
-    while (n > 0) rr__cond_signal(&woken[--n]->wake);
+    return n;
 }
+
+/* Wakes them after the locks are let go of, which they need at once. */
+static void rr__wake_sleepers(rr__context *cx, rr__object *o) {
+    enum { SOME = 32 };
+    rr__parker *woken[SOME];
+    int n;
+    do {
+        n = rr__fire_some(cx->runtime, o, woken, SOME);
+        for (int i = n; i-- > 0;) rr__wake(cx, woken[i]);
+    } while (n == SOME);
+}
+
+/* ---- the sleep ---- */
 
 /* Enough has fired, or something else has happened that ends its sleep. */
 static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
-    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled;
+    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled || s->is_starved;
+}
+
+static bool rr__sleeper_is_over(rr__sleeper *s) {
+    rr__lock(&s->parker->lock);
+    bool is_over = rr__sleeper_is_over_locked(s);
+    rr__unlock(&s->parker->lock);
+    return is_over;
+}
+
+/* A thread, until it is over or late. */
+static void rr__thread_sleeps(rr__sleeper *s, double deadline) {
+    rr__context *cx = s->parker->thread;
+    rr__lock(&s->parker->lock);
+    while (!rr__sleeper_is_over_locked(s)) {
+        double left = s->has_limit ? deadline - rr_now() : 0;
+        if (!s->has_limit) rr__cond_wait(&cx->wake, &s->parker->lock);
+        else if (left > 0) rr__cond_wait_for(&cx->wake, &s->parker->lock, left);
+        else break;
+    }
+    rr__unlock(&s->parker->lock);
+}
+
+/* Its timer, before and after. False without memory for it. */
+static bool rr__sleep_timer_set(rr__sleeper *s, double deadline) {
+    rr__fiber *fiber = s->parker->fiber;
+    rr_runtime *rt = fiber->runtime;
+    if (!s->has_limit) return true;
+    bool is_new = !fiber->has_timer;
+    if (is_new && !rr__timers_promise(rt, 1)) return false;
+    fiber->has_timer = true;
+    rr__lock(&rt->timers->lock);
+    rt->timers->sleeps += !s->is_patient, rt->timers->reserved += is_new;
+    rr__unlock(&rt->timers->lock);
+    rr__timer_set(rt, &fiber->timer, deadline);
+    return true;
+}
+static void rr__sleep_timer_unset(rr__sleeper *s) {
+    rr__fiber *fiber = s->parker->fiber;
+    rr_runtime *rt = fiber->runtime;
+    if (!s->has_limit) return;
+    rr__lock(&rt->timers->lock);
+    (void)rr__timer_unset_locked(rt, &fiber->timer);
+    rt->timers->sleeps -= !s->is_patient;
+    rr__unlock(&rt->timers->lock);
+}
+
+/* Without a timer, for which there is no memory or no thread: lets others run, and looks again. */
+static void rr__fiber_looks(rr__sleeper *s, double deadline) {
+    rr__local *self = s->self;
+    while (!rr__sleeper_is_over(s) && rr_now() < deadline) {
+        rr__context *cx = self->carrier;
+        bool can_go = cx->is_worker && rr__has_work(cx->runtime) && rr__fiber_ready_to_go(cx);
+        if (can_go) rr__fiber_yield(self);
+        else rr__sleep(1e-4);
+    }
+}
+
+/* Without memory for another stack: the wait fails, or, if it may not, the thread waits, and nobody
+   goes on meanwhile. */
+static void rr__fiber_starves(rr__sleeper *s, double deadline) {
+    s->is_starved = s->may_starve; /* nobody else writes it */
+    while (!rr__sleeper_is_over(s) && (!s->has_limit || rr_now() < deadline)) rr__sleep(1e-4);
+}
+
+static void rr__parker_set(rr__parker *parker, rr__sleeper *s) {
+    rr__lock(&parker->lock);
+    parker->sleeper = s;
+    rr__unlock(&parker->lock);
+}
+
+/* A fiber, until it is over or late. */
+static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
+    rr__local *self = s->self;
+    rr__fiber *fiber = self->fiber;
+    if (!rr__sleep_timer_set(s, deadline)) {
+        rr__fiber_looks(s, deadline);
+        return;
+    }
+    for (;;) {
+        rr__store_seq_cst(&fiber->parking, (int)RR__AWAKE); /* rule F2: before the last look */
+        bool is_late = s->has_limit && rr_now() >= deadline;
+        if (is_late || rr__sleeper_is_over(s)) break;
+        bool can_go = !self->carrier->is_worker || rr__fiber_ready_to_go(self->carrier);
+        if (can_go) rr__fiber_sleep(self);
+        else rr__fiber_starves(s, deadline);
+    }
+    rr__sleep_timer_unset(s);
 }
 
 /* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
-    rr__context *cx = s->context;
-    rr__lock(&cx->lock);
+    rr__lock(&s->parker->lock);
+    s->parker->sleeper = s;
     s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
-    while (!rr__sleeper_is_over_locked(s) && !s->is_called) {
-        if (!s->has_limit) {
-            rr__cond_wait(&cx->wake, &cx->lock);
-        } else {
-            double left = deadline - rr_now();
-            if (left <= 0) break;
-            rr__cond_wait_for(&cx->wake, &cx->lock, left);
-        }
+    rr__unlock(&s->parker->lock);
+    if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
+    else rr__thread_sleeps(s, deadline);
+    rr__parker_set(s->parker, NULL);
+}
+
+/* ---- signs ---- */
+
+/* Waits in a line, under the lock of whose it is, for a sign; without the lock meanwhile. */
+static void rr__line_wait(rr__context *cx, rr__sleeper **line, rr__mutex *lock) {
+    rr__sleeper s = rr__sleeper_of(rr__here(cx)), **last = line;
+    s.task = NULL; /* it goes on, also if it is cancelled */
+    while (*last) last = &(*last)->next;
+    *last = &s;
+    rr__unlock(lock);
+    rr__sleeper_wait(&s, -1);
+    rr__lock(lock);
+}
+
+/* To the first, or to all. Under the lock. */
+static void rr__line_sign(rr__context *by, rr__sleeper **line, bool all) {
+    for (rr__sleeper *s; (s = *line);) {
+        rr__parker *parker = s->parker;
+        *line = s->next;
+        rr__lock(&parker->lock);
+        s->fired++;
+        rr__unlock(&parker->lock);
+        rr__wake(by, parker);
+        if (!all) break;
     }
-    s->sleeps = s->is_idle = false;
-    rr__unlock(&cx->lock);
+}
+
+/* ---- the turn of a destructor ---- */
+
+/* Destructors of one runtime run one at a time, so that they may count or close what they share.
+   False: the caller has the turn already. */
+static bool rr__end_begin(rr__context *cx) {
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    if (self->is_ending) return false;
+    rr__lock(&rt->end_lock);
+    while (rt->is_ending) rr__line_wait(cx, &rt->end_line, &rt->end_lock);
+    rt->is_ending = true;
+    rr__unlock(&rt->end_lock);
+    return self->is_ending = true;
+}
+static void rr__end_over(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    rr__self()->is_ending = false;
+    rr__lock(&rt->end_lock);
+    rt->is_ending = false;
+    rr__line_sign(cx, &rt->end_line, false);
+    rr__unlock(&rt->end_lock);
+}
+
+/* ---- bodies ---- */
+
+/* The same for a body, as rr__sleeper_wait: while a destructor waits another one may run. */
+static void rr__body_wait(rr__sleeper *s, double deadline) {
+    bool is_ending = s->self->is_ending;
+    if (RR__UNLIKELY(is_ending)) rr__end_over(s->self->carrier);
+    rr__sleeper_wait(s, deadline);
+    if (RR__UNLIKELY(is_ending)) rr__end_begin(s->self->carrier);
+}
+
+/* A body that sleeps is found by its task: the task's link leads to the fiber's token, and from
+   there to `edge`, or, NULL, nowhere: it waits for some of many, or for a time. On a thread, where
+   there is none (a recipe), to the edge itself. */
+static void rr__link_set(rr__sleeper *s, rr__object *edge) {
+    rr__fiber *fiber = s->parker->fiber;
+    if (!s->task) return;
+    if (fiber) rr__store_release(&fiber->token.waits_on, edge);
+    rr__store_seq_cst(&s->task->waits_on, fiber ? rr__link_to(fiber) : edge);
 }
 
 /* The body of a task that was decided need not sleep any more. */
-static void rr__body_wake(rr_runtime *rt, const rr__object *task) {
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next) {
-        rr__lock(&cx->lock);
-        bool sleeps = cx->sleeper && cx->sleeper->task == task;
-        if (sleeps) cx->sleeper->is_cancelled = true;
-        rr__unlock(&cx->lock);
-        if (sleeps) rr__cond_signal(&cx->wake);
-    }
-}
-
-static bool rr__sleeper_is_done(rr__sleeper *s) {
-    rr__lock(&s->context->lock);
-    bool is_done = rr__sleeper_is_over_locked(s);
-    rr__unlock(&s->context->lock);
-    return is_done;
-}
-
-static void rr__sleeper_set(rr__context *cx, rr__sleeper *s) {
-    rr__lock(&cx->lock);
-    cx->sleeper = s;
-    rr__unlock(&cx->lock);
+static void rr__body_wake(rr__context *cx, rr__object *task) {
+    rr__fiber *fiber = rr__linked_fiber(rr__load_seq_cst(&task->waits_on));
+    if (!fiber) return;
+    rr__lock(&fiber->parker.lock);
+    rr__sleeper *s = fiber->parker.sleeper;
+    if (s && s->task == task) s->is_cancelled = true;
+    rr__unlock(&fiber->parker.lock);
+    rr__wake(cx, &fiber->parker);
 }

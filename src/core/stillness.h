@@ -1,21 +1,19 @@
 /* Does the runtime stand still: nothing runs, nothing is queued, and nobody is about to do
    something? Asked by who waits for room, by rr_config.max_pending, and by rr_shutdown.
-   Locks: one after the other those of the resources, the timers and the contexts. */
+   Locks: one after the other those of the resources and the timers. */
 #pragma once
-#include "timers.h"
 #include "waiting.h"
 
-/* Does this thread stand still for as long as nobody else does something? Services count what they
-   do. Under the runtime's lock. */
+/* Does this thread carry nothing that runs? Services count what they do. One from outside may run
+   a recipe on its own stack, and sleep in that. Under the runtime's lock. */
 static bool rr__is_still(rr__context *cx) {
-    rr__lock(&cx->lock);
-    rr__sleeper *s = cx->sleeper;
-    bool sleeps =
-        s && s->sleeps && !s->has_limit && !rr__sleeper_is_over_locked(s) && !s->is_called;
-    rr__unlock(&cx->lock);
-    sleeps = sleeps || rr__load_seq_cst(&cx->awaits_value);
-    if (cx->is_worker) return sleeps || cx->is_parked || cx->serve;
-    return sleeps || (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served));
+    if (cx->is_worker) return cx->is_parked || cx->serve;
+    if (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served)) return true;
+    rr__lock(&cx->parker.lock);
+    const rr__sleeper *s = cx->parker.sleeper;
+    bool sleeps = s && (!s->has_limit || s->is_patient) && !rr__sleeper_is_over_locked(s);
+    rr__unlock(&cx->parker.lock);
+    return sleeps;
 }
 
 /* Nothing runs and nothing is queued: what is pending waits for something else. */
@@ -28,15 +26,19 @@ static bool rr__stands_still(rr_runtime *rt) {
     return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
+/* Something will happen by itself after a while; a limit alone is nothing of that. */
+static bool rr__has_timers(rr_runtime *rt) {
+    rr__lock(&rt->timers->lock);
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > 0;
+    rr__unlock(&rt->timers->lock);
+    return has;
+}
+
 /* Nothing runs and nothing is queued, but not all has ended: the rest waits for objects that were
    created and never sealed. */
 static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (!rr__stands_still(rt)) return false;
-    rr__lock(&rt->timers->lock);
-    bool goes_on = rt->timers->retries > 0 || rt->timers->firing > 0; /* a limit alone does not */
-    rr__unlock(&rt->timers->lock);
-    if (goes_on) return false;
+    if (!rr__stands_still(rt) || rr__has_timers(rt)) return false;
     for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
         for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
             if (!rr__is_still(cx)) return false;

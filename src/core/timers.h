@@ -3,13 +3,15 @@
    class. Room in the heap is promised when a task is made, so that setting a timer cannot fail.
    Locks: rr__timers.lock, a leaf. */
 #pragma once
-#include "queues.h"
+#include "fibers.h"
 
 struct rr__timers {
     rr__mutex lock; /* of all below; a leaf */
     rr__cond wake;  /* the first timer has changed */
     rr__heap heap;
     size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
+    size_t sleeps;                /* bodies that wait with a limit of their own */
+    size_t reserved;              /* of the promised: those of fibers, for good */
     rr__entry sweep;              /* beside those that are promised */
     RR__ATOMIC(int) sweep_is_set; /* or firing */
     rr__context *context;         /* of the thread; made when it is needed first */
@@ -66,6 +68,8 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
     if (task) {
         rr__ops_of(task)->due(cx, task, is_retry);
         rr__drop(cx, task);
+    } else if (timer->fiber) {
+        rr__wake(cx, &timer->fiber->parker);
     } else {
         rr__sweep(cx);
     }

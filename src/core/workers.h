@@ -3,7 +3,7 @@
    a bounded time, and then parks, its role asleep. P1 to P3 stand in core/queues.h.
    Locks: rr_runtime.lock while it parks; that of the resources where roles are handed in. */
 #pragma once
-#include "resources.h"
+#include "timers.h"
 
 /* Has it one entry, of which its owner is likely to think next? Hints, all of them. */
 static bool rr__has_single(rr__context *cx) {
@@ -73,59 +73,7 @@ static rr__object *rr__pop(rr__context *cx) {
     return NULL;
 }
 
-/* ---- roles ---- */
-
-/* A role was put to sleep: is it wanted in the pot? */
-static void rr__role_offer(rr__context *cx) {
-    if (RR__LIKELY(!rr__load_seq_cst(&cx->runtime->resources->roles_wanted))) return;
-    rr__lock(&cx->runtime->resources->lock);
-    rr__stock_unlock(cx);
-}
-
-/* The thread will wait: its right to run passes to another one, if there is work. */
-static void rr__role_give(rr__context *cx) {
-    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
-    if (!cx->has_role && !RR__SLEEPING(idle)) return;
-    if (cx->has_role) {
-        cx->has_role = false;
-        idle = rr__add_seq_cst(&cx->runtime->idle, RR__ONE_SLEEPING); /* rule P2 */
-        rr__role_offer(cx);
-    } /* else a role may sleep because there was no thread for it: now there is this one */
-    if (rr__has_work(cx->runtime)) rr__wake_one(cx->runtime);
-    if (idle & RR__STOP) rr__quiet_signal(cx->runtime);
-}
-
-/* Takes a sleeping role, if there is one. Without one a body goes on all the same and its
-   thread parks after it. */
-static bool rr__role_take(rr__context *cx) {
-    uint64_t idle = rr__load_seq_cst(&cx->runtime->idle);
-    while (cx->is_worker && !cx->has_role && RR__SLEEPING(idle))
-        if (rr__cas_seq_cst(&cx->runtime->idle, &idle, idle - RR__ONE_SLEEPING))
-            cx->has_role = true;
-    return cx->has_role;
-}
-
-/* The same for the calling thread, if it is a worker, in whatever runtime it waits or blocks. */
-static RR__NOINLINE void rr__own_role_give(void) {
-    rr__local *self = rr__self();
-    if (self->own) rr__role_give(self->own);
-    if (self->granted) rr__grants_lend(self, true);
-}
-static RR__NOINLINE void rr__own_role_take(void) {
-    rr__local *self = rr__self();
-    if (self->own && self->apart) rr__role_give(self->own); /* it was called while it waited */
-    else if (self->own) rr__role_take(self->own);
-    if (self->granted) rr__grants_lend(self, false);
-}
-
-/* Between two tasks, where roles are wanted: the worker goes on without one. */
-static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->resources->lock);
-    bool is_wanted = rr__load_relaxed(&rt->resources->roles_wanted) > 0; /* under this lock */
-    if (is_wanted && cx->has_role) cx->has_role = false, rt->resources->pot++;
-    rr__stock_unlock(cx);
-}
+/* ---- searching ---- */
 
 static void rr__search_begin(rr__context *cx) {
     if (cx->is_searching) return;
@@ -169,14 +117,14 @@ static bool rr__park_begin(rr__context *cx, bool *may_leave) {
 /* Waits to be woken, for so long (negative: for ever). False if the time is over. */
 static bool rr__park_wait(rr__context *cx, double seconds) {
     double end = rr_now() + seconds, left = seconds;
-    rr__lock(&cx->lock);
+    rr__lock(&cx->parker.lock);
     while (!cx->is_woken && (seconds < 0 || (left = end - rr_now()) > 0)) {
-        if (seconds < 0) rr__cond_wait(&cx->wake, &cx->lock);
-        else rr__cond_wait_for(&cx->wake, &cx->lock, left);
+        if (seconds < 0) rr__cond_wait(&cx->wake, &cx->parker.lock);
+        else rr__cond_wait_for(&cx->wake, &cx->parker.lock, left);
     }
     bool is_woken = cx->is_woken;
     cx->is_woken = false;
-    rr__unlock(&cx->lock);
+    rr__unlock(&cx->parker.lock);
     return is_woken;
 }
 
@@ -269,9 +217,8 @@ static RR__INLINE rr__object *rr__next_task(rr__context *cx) {
    context then joins it under the lock. */
 static void rr__worker_leave(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
-    rr__local *self = rr__self();
-    self->own = self->context = NULL;
-    rr__above.thread_ends(self);
+    rr__fibers_let_go(cx);
+    rr__above.thread_ends(rr__self());
     rr__lock(&rt->lock);
     cx->listed = rt->rested, rt->rested = cx;
     rr__unlock(&rt->lock);
@@ -285,27 +232,48 @@ static void rr__run_assigned(rr__context *cx) {
     else rr__abandon(cx, task);
 }
 
+/* Looks for something and runs it; false: the thread is to leave. */
+static bool rr__work_turn(rr__context *cx) {
+    if (rr__load_acquire(&cx->runtime->phase) == RR__STOPPED) return false;
+    if (RR__UNLIKELY(cx->assigned != NULL)) {
+        rr__run_assigned(cx);
+        return true;
+    }
+    bool is_wanted = rr__load_relaxed(&cx->runtime->resources->roles_wanted) > 0; /* a hint */
+    if (RR__UNLIKELY(is_wanted) && !cx->is_searching) rr__role_hand_in(cx);
+    bool has_role = cx->has_role || rr__role_take(cx);
+    rr__object *o = has_role ? rr__next_task(cx) : NULL;
+    if (!o) return rr__park(cx);
+    rr__search_end(cx);
+    rr__run(cx, o, NULL);
+    return true;
+}
+
+/* What a fiber does, on whatever thread: what it was taken for, and then, on one of the pool, work
+   that it finds. */
+static void rr__work(void *taken) {
+    rr__fiber *fiber = taken;
+    rr__local *self = fiber->local;
+    rr__stack_begun(&fiber->stack);
+    self->last_start = rr__stack_floor(&fiber->stack, RR__STACK_NOW()) + fiber->runtime->body_bytes;
+    rr__arrive(self, self->carrier);
+    for (;;) {
+        rr__context *cx = self->carrier;
+        rr__object *first = cx->first;
+        if (first) {
+            rr__step by = cx->first_by;
+            cx->first = NULL;
+            rr__run(cx, first, by.object ? &by : NULL);
+        } else if (!cx->is_worker || !rr__work_turn(cx)) {
+            rr__fiber_leave(self, NULL, false);
+        }
+    }
+}
+
+/* A thread of the pool has nothing on its own stack. */
 static void rr__worker_main(void *context) {
     rr__context *cx = context;
     rr__local *self = rr__self();
-    self->context = self->own = cx, self->stack = RR__STACK_NOW();
-    while (rr__load_acquire(&cx->runtime->phase) != RR__STOPPED) {
-        if (RR__UNLIKELY(cx->assigned != NULL)) {
-            rr__run_assigned(cx);
-            continue;
-        }
-        bool has_role = cx->has_role || rr__role_take(cx);
-        rr__object *o = has_role ? rr__next_task(cx) : NULL;
-        if (!o) {
-            if (rr__park(cx)) continue;
-            rr__worker_leave(cx);
-            return;
-        }
-        rr__search_end(cx);
-        rr__run(cx, o, NULL);
-        bool is_wanted = rr__load_relaxed(&cx->runtime->resources->roles_wanted) > 0; /* a hint */
-        if (RR__UNLIKELY(is_wanted)) rr__role_hand_in(cx);
-    }
-    self->own = self->context = NULL;
-    rr__above.thread_ends(self);
+    rr__fiber_visit(self, cx, rr__fiber_take(cx)); /* there is one: rr__worker_add_locked */
+    rr__worker_leave(cx);
 }

@@ -102,8 +102,8 @@ static void rr__why_queued(rr_runtime *rt, rr__text *text, const rr__object *o) 
     bool has_roles = RR__SLEEPING(rr__load_seq_cst(&rt->idle)) > 0;
     const char *how = !has_roles                ? "until a worker is free"
                       : rr__can_have_thread(rt) ? "while a worker is free to run it"
-                                                : "until a thread is free: all of them wait or "
-                                                  "block (rr_config.max_threads)";
+                                                : "until a thread is free: all of them block "
+                                                  "(rr_config.max_threads)";
     rr__text_add(text, "is queued ");
     if (control && control->priority) rr__text_add(text, "with priority %d ", control->priority);
     rr__text_add(text, "%s", how);
@@ -140,13 +140,13 @@ static void rr__why_state(rr_runtime *rt, rr__text *text, rr__object *o, enum rr
    is queued or over mean nothing, nor does that of a method to its actor once it runs. */
 static rr__object *rr__why_next(rr__context *cx, rr__object *o, enum rr__state state) {
     bool may_wait = state == RR__WAITING || state == RR__RUNNING;
-    rr__object *next = may_wait ? rr__load_acquire(&o->waits_on) : NULL;
+    rr__object *next = may_wait ? rr__next_link(o) : NULL;
     uint64_t id = next ? rr__load_acquire(&next->id) : 0;
     RR__STRESS_POINT();
     if (!id || !rr__try_retain(cx, next, id)) return NULL;
     RR__STRESS_POINT();
     bool is_old = state == RR__RUNNING && next->kind == RR__CONSTRUCTOR;
-    if (!is_old && rr__load_acquire(&o->waits_on) == next && !rr__is_complete(o)) return next;
+    if (!is_old && rr__next_link(o) == next && !rr__is_complete(o)) return next;
     rr__drop(cx, next);
     return NULL;
 }

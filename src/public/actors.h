@@ -41,7 +41,7 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
     rr__object *actor = rr__pin_actor(cx, handle);
     if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
-    if (message && status != RR_OK) rr__drop(cx, message);
+    if (message && status != RR_OK) rr__drop(rr__after_room(cx), message);
     return status;
 }
 
@@ -94,8 +94,8 @@ void rr_crash_actor(const char *format, ...) {
         vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
         rr__log_misuse(text);
     } else if (!frame->crash) {
-        frame->crash = rr__error_make(frame->runner->runtime, RR_ERR_ACTOR_CRASHED, 0, NULL, NULL,
-                                      format, args);
+        frame->crash = rr__error_make(rr__frame_context(frame)->runtime, RR_ERR_ACTOR_CRASHED, 0,
+                                      NULL, NULL, format, args);
         if (!frame->error)
             frame->error = rr__error_share(frame->crash); /* what it returns is dropped */
     }

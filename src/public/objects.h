@@ -11,6 +11,7 @@ rr_ref rr__put(rr_type type, const void *value, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__value_fill(cx, o, type, value);
+    cx = rr__after_room(cx);
     if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, type.kind, RR__READY);
     return rr__value_refuse(cx, o, status, type.kind,
                             rr__fill_text(cx->runtime, status, type, value));
@@ -22,6 +23,7 @@ rr_ref rr__put_bytes(const void *data, size_t size, const char *site) {
     rr__object *o = cx ? rr__value_new(cx, site, &status) : NULL;
     if (!o) return rr__status_ref(status);
     status = rr__bytes_fill(cx, o, rr_bytes_of(data, size));
+    cx = rr__after_room(cx);
     if (RR__LIKELY(status == RR_OK)) return rr__value_publish(cx, o, RR__KIND_BYTES, RR__READY);
     return rr__value_refuse(cx, o, status, RR__KIND_BYTES,
                             status == RR_ERR_INVALID ? RR__NO_DATA : rr__status_why(status));
@@ -38,6 +40,7 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     o->of.type_name = "rr_bytes";
     rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
+    cx = rr__after_room(cx);
     rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
     if (status != RR_OK)
         return rr__value_refuse(cx, o, status, RR__KIND_BYTES, rr__status_why(status));
@@ -65,7 +68,7 @@ rr_status rr_seal(rr_ref ref) {
 
 void *rr_result(size_t size) {
     rr__frame *frame = rr__self()->frame;
-    rr__context *cx = frame ? frame->runner : NULL;
+    rr__context *cx = frame ? rr__frame_context(frame) : NULL;
     if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
         rr__log_misuse("rr_result: only a body that returns rr_bytes has one");
         return NULL;
@@ -144,6 +147,7 @@ rr_status rr_pin(rr_ref ref) {
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__refuse_handle(cx->runtime, ref);
     status = rr__use(cx, o);
+    cx = rr__after_room(cx);
     rr__store_copied(cx);
     if (status != RR_OK) status = rr__note_unreadable(o, ref, status);
     else if (rr__pins_change(cx->runtime, ref.id, 1) < 0) {

@@ -10,8 +10,10 @@ static RR__INLINE rr_status rr__get_value(rr_ref ref, const rr_type *type, void 
     rr__object *o = cx ? rr__find(cx->runtime, ref) : NULL;
     if (RR__LIKELY(o != NULL)) {
         if (rr__read_scalar(o, ref, type, out)) return RR_OK;
-        if (milliseconds < 0 && rr__run_claimable(cx, o) && rr__read_scalar(o, ref, type, out))
+        rr__local *self = milliseconds < 0 ? rr__self() : NULL;
+        if (self && rr__run_claimable(self, cx, o) && rr__read_scalar(o, ref, type, out))
             return RR_OK;
+        if (self) cx = rr__here_of(self, cx);
     }
     if (cx) status = rr__get_slow(cx, ref, type, out, milliseconds);
     if (status != RR_OK && out) memset(out, 0, type->size);

@@ -53,16 +53,14 @@ bool rr_cancelled(void) {
 }
 
 void rr_block_begin(void) {
-    rr__local *self = rr__self();
-    if (!self->frame || self->frame->blocking == UINT16_MAX || self->frame->blocking++) return;
-    self->apart++;
-    rr__own_role_give();
+    rr__frame *frame = rr__self()->frame;
+    if (!frame || frame->blocking == UINT16_MAX || frame->blocking++) return;
+    rr__block_begin(frame);
 }
 
 void rr_block_end(void) {
-    rr__local *self = rr__self();
-    if (self->frame && self->frame->blocking && !--self->frame->blocking)
-        rr__block_over(self->frame);
+    rr__frame *frame = rr__self()->frame;
+    if (frame && frame->blocking && !--frame->blocking) rr__block_over(frame);
 }
 
 int rr_attempt(void) {
@@ -121,8 +119,8 @@ void rr_fail(int code, const char *format, ...) {
         vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
         rr__log_misuse(text);
     } else if (!frame->error) {
-        frame->error = rr__error_make(frame->runner->runtime, RR_ERR_TASK, code, frame->task, NULL,
-                                      format, args);
+        frame->error = rr__error_make(rr__frame_context(frame)->runtime, RR_ERR_TASK, code,
+                                      frame->task, NULL, format, args);
     }
     va_end(args);
 }
@@ -137,15 +135,11 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
     if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
-    rr_status status = rr__yield_item(frame->runner, task, type, value, site);
+    rr_status status = rr__yield_item(rr__frame_context(frame), task, type, value, site);
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
-    if (status != RR_ERR_DEADLOCK)
-        return rr__yield_fail(frame, status, site,
-                              rr__fill_text(frame->runner->runtime, status, type, value));
-    return rr__yield_fail(frame, RR_ERR_NO_MEMORY, site,
-                          "its reader waits on the stack below it, because there was no other "
-                          "thread: raise rr_config.max_threads");
+    return rr__yield_fail(frame, status, site,
+                          rr__fill_text(rr__frame_context(frame)->runtime, status, type, value));
 }
 
 /* The reader's end of a task that was just submitted: takes over the caller's count of it. */
@@ -188,6 +182,7 @@ rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     if (!task) return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
     if (rr__scope_ready(rr__self())) status = rr__stream_next(cx, task, milliseconds, &item);
     else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+    cx = rr__here(cx);
     if (item) {
         *out = rr__ref_to(cx, item);
         rr__scope_hold(rr__self(), cx, item, false);

@@ -35,6 +35,7 @@ static void rr__context_detach(rr__local *self, rr__context *cx) {
     }
     if (cx->tasks->lanes) rr__lanes_abandon(cx, cx->tasks->lanes);
     cx->tasks->lanes = NULL;
+    rr__fibers_let_go(cx);
     rr__context **at = &self->attached;
     while (*at != cx) at = &(*at)->sibling;
     *at = cx->sibling;
@@ -70,7 +71,7 @@ static rr__context *rr__attach_locked(rr__local *self, rr_runtime *rt) {
 
 static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
     rr__context *cx = self->attached;
-    if (self->own && self->own->runtime == rt) return self->own;
+    if (self->carrier && self->carrier->runtime == rt) return self->carrier;
     while (cx && cx->runtime != rt) cx = cx->sibling;
     return cx;
 }
@@ -78,7 +79,7 @@ static rr__context *rr__attached_to(rr__local *self, const rr_runtime *rt) {
 /* By the thread, or by what it runs bodies on top of. */
 static bool rr__is_chosen(const rr__local *self, const rr_runtime *rt) {
     const rr__frame *frame = self->frame;
-    while (frame && frame->chosen != rt) frame = frame->around;
+    while (frame && frame->chosen != rt) frame = frame->outer;
     return self->chosen == rt || frame;
 }
 
@@ -107,7 +108,6 @@ static rr_runtime *rr__runtime_find_locked(const rr_runtime *chosen) {
 /* The calling thread in a runtime, whatever it has chosen. NULL: *status says why. */
 static rr__context *rr__attach(const rr_runtime *chosen, rr_status *status) {
     rr__local *self = rr__self();
-    if (!self->stack) self->stack = RR__STACK_NOW();
     rr__global_lock();
     rr_runtime *rt = rr__runtime_find_locked(chosen);
     rr__context *cx = rt ? rr__attached_to(self, rt) : NULL;

@@ -36,12 +36,13 @@ static rr_status rr__env_number(const rr_config *config, const char *name, uint6
 static rr_status rr__configure_from_env(rr_config *c) {
     uint64_t workers = c->workers > 0 ? (uint64_t)c->workers : c->workers != 0;
     uint64_t threads = c->max_threads > 0 ? (uint64_t)c->max_threads : c->max_threads != 0;
-    uint64_t bytes = c->store_bytes, lineage = c->lineage_bytes;
+    uint64_t bytes = c->store_bytes, lineage = c->lineage_bytes, stack = c->stack_bytes;
     uint64_t leaks = c->report_leaks, no_spill = c->no_spill;
     uint64_t pending = c->max_pending > 0 ? (uint64_t)c->max_pending : c->max_pending != 0;
     rr_status status = rr__env_number(c, "RUSTYRAY_WORKERS", 100000, &workers);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_MAX_THREADS", INT_MAX, &threads);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_STORE_BYTES", SIZE_MAX, &bytes);
+    if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_STACK_BYTES", RR__STACK_MOST, &stack);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_LINEAGE_BYTES", SIZE_MAX, &lineage);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_NO_SPILL", 1, &no_spill);
     if (status == RR_OK) status = rr__env_number(c, "RUSTYRAY_REPORT_LEAKS", 1, &leaks);
@@ -50,6 +51,7 @@ static rr_status rr__configure_from_env(rr_config *c) {
     if (c->max_threads == 0) c->max_threads = (int)threads;
     if (c->max_pending == 0) c->max_pending = (int64_t)pending;
     c->store_bytes = (size_t)bytes, c->lineage_bytes = (size_t)lineage;
+    c->stack_bytes = (size_t)stack;
     c->report_leaks = leaks != 0, c->no_spill = no_spill != 0;
     return status;
 }
@@ -174,6 +176,13 @@ static rr_status rr__configure(rr_runtime *rt, const rr_config *given) {
     if (c->max_pending < 0)
         return rr__bad_config(c, "rr_config.max_pending is %lld: it must be 0 (no limit) or more",
                               (long long)c->max_pending);
+    if (c->stack_bytes > RR__STACK_MOST)
+        return rr__bad_config(c, "rr_config.stack_bytes is %zu: it must be 0 (256 KiB) to %zu",
+                              c->stack_bytes, RR__STACK_MOST);
     rt->config.max_pending = c->max_pending;
+    rt->body_bytes = c->stack_bytes ? c->stack_bytes : RUSTYRAY_BODY_STACK;
+    if (rt->body_bytes < RR__STACK_LEAST) rt->body_bytes = RR__STACK_LEAST;
+    rt->body_bytes = (rt->body_bytes + 4095) / 4096 * 4096;
+    rt->stack_bytes = rt->body_bytes + RUSTYRAY_HELP_STACK + RR__STACK_OWN;
     return rr__configure_stocks(rt);
 }

@@ -18,7 +18,7 @@ static void rr__join_all(rr_runtime *rt) {
     rr__cond_signal(&rt->store->spill_wake);
     rr__unlock(&rt->store->lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        if (cx->has_thread) rr__thread_join(cx->thread);
+        if (cx->has_thread) rr__thread_join(&cx->thread);
 }
 
 /* One context for a thread from outside, so that the one that made the runtime can end it again. */

@@ -11,13 +11,13 @@
 static bool rr__is_quiet(rr_runtime *rt, bool actors_too) {
     /* A cancellation is counted by who decides, while the owner may count, and take back, what it
        comes with: so there may be none on the way while the sums are made. */
-    uint64_t begun = rr__load_seq_cst(&rt->tasks->cancels_begun);
-    if (rr__load_seq_cst(&rt->tasks->cancels_over) != begun) return false;
+    uint64_t begun = rr__load_seq_cst(&rt->tasks->strays_begun);
+    if (rr__load_seq_cst(&rt->tasks->strays_over) != begun) return false;
     /* Ended before submitted: equal sums mean that there was a moment when all had ended. */
     uint64_t ended = rr__sum(rt, RR__FINISHED) + rr__sum(rt, RR__ERRORS);
     uint64_t gone = rr__sum(rt, RR__ACTORS_GONE);
     if (ended != rr__sum(rt, RR__SUBMITTED)) return false;
-    if (rr__load_seq_cst(&rt->tasks->cancels_begun) != begun) return false;
+    if (rr__load_seq_cst(&rt->tasks->strays_begun) != begun) return false;
     return !actors_too || gone == rr__sum(rt, RR__ACTORS_MADE);
 }
 

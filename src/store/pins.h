@@ -5,7 +5,6 @@
 #include "room.h"
 
 /* The parts of a gather. */
-/* The parts of a gather. */
 struct rr__parts {
     size_t count, seen; /* parts below seen are complete */
     uint32_t pins;      /* items are valid; if values may leave. The store's lock */
@@ -69,6 +68,7 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     uint8_t place;
     rr_status status = rr__value_room(cx, size, &block, &place);
     if (status != RR_OK) return status;
+    cx = rr__here(cx);
     double start = rr_now();
     const char *fault = !rr__file_read(s->file, s->at, block, size) ? strerror(errno)
                         : rr__checksum(block, size) != s->sum       ? "it is not what was written"
@@ -96,73 +96,71 @@ static bool rr__pin_locked(rr_runtime *rt, rr__stored *s) {
     return true;
 }
 
-static void rr__unpin_locked(rr_runtime *rt, rr__stored *s) {
+static void rr__unpin_locked(rr__context *cx, rr__stored *s) {
     if (--s->pins) return;
-    if (s->residence == RR__HERE) rr__age_add_locked(rt, s);
-    rr__store_signal_locked(rt);
+    if (s->residence == RR__HERE) rr__age_add_locked(cx->runtime, s);
+    rr__store_signal_locked(cx);
 }
 
 /* The same for the next of many objects, up to one that is not here, or is a gather. Returns for
    how many; not very many at once, because others want the lock. */
-static size_t rr__pin_some(rr_runtime *rt, rr__object **objects, size_t n, bool is_pin) {
+static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool is_pin) {
     enum { SOME = 64 };
+    rr_runtime *rt = cx->runtime;
     size_t i = 0;
     rr__lock(&rt->store->lock);
     for (; i < n && i < SOME && objects[i]->kind != RR__GATHER; i++) {
         rr__stored *s = rr__stored_of(objects[i]);
-        if (s && !is_pin) rr__unpin_locked(rt, s);
+        if (s && !is_pin) rr__unpin_locked(cx, s);
         else if (s && !rr__pin_locked(rt, s)) break;
     }
     rr__unlock(&rt->store->lock);
     return i;
 }
 
-/* Waits while another thread brings something back: without the role, which that may need, and seen
-   to stand still (awaits_value), because that may wait for what this one has. The store's lock is
-   given up for a while before and after. */
+/* Waits while another one brings something back, which may wait for room itself: so one that copies
+   outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
+   up meanwhile. */
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
-    rr_runtime *rt = cx->runtime;
-    rr__unlock(&rt->store->lock);
-    rr_runtime *ending = rr__store_wait_begin(cx);
-    rr__lock(&rt->store->lock);
-    while (*what == while_is) {
-        rr__store_seq_cst(&cx->awaits_value, (uint8_t)1);
-        rr__store_wait_locked(rt);
-    }
-    rr__unlock(&rt->store->lock);
-    RR__STRESS_POINT();
-    rr__store_wait_end(ending);
-    rr__lock(&rt->store->lock);
+    rr__store *store = cx->runtime->store;
+    bool copies = cx->store->copies;
+    if (*what != while_is) return;
+    if (copies) rr__store_leave(cx);
+    while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
+    if (copies) rr__store_touch(rr__here(cx));
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another thread does, and the caller is in haste.
-   RR_ERR_DEADLOCK: this thread does, and the body that makes it again asks for it. */
+   caller does. RR_ERR_STORE_FULL: another one does, and the caller is in haste.
+   RR_ERR_DEADLOCK: this one does, and the body that makes it again asks for it. */
 static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
                                   bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
+    rr__local *self = rr__self();
     rr_status status = RR_OK;
     *is_claimed = false;
     rr__lock(&rt->store->lock);
-    while (s->residence == RR__RETURNING && s->claimer != cx && !cx->store->is_hasty)
+    if (s->claimer != self && !self->is_hasty)
         rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
     *was = (enum rr__residence)s->residence;
     if (*was == RR__RETURNING) {
-        status = s->claimer == cx ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
+        status = s->claimer == self ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
     } else if (!rr__pin_locked(rt, s)) {
-        s->residence = RR__RETURNING, s->claimer = cx, *is_claimed = true;
+        s->residence = RR__RETURNING, s->claimer = self, *is_claimed = true;
     }
     rr__unlock(&rt->store->lock);
     return status;
 }
 
 /* It was brought back, and is pinned, or could not be. */
-static void rr__claim_end(rr_runtime *rt, rr__stored *s, enum rr__residence was, rr_status status) {
+static void rr__claim_end(rr__context *cx, rr__stored *s, enum rr__residence was,
+                          rr_status status) {
+    rr_runtime *rt = cx->runtime;
     rr__lock(&rt->store->lock);
     s->residence = (uint8_t)(status == RR_OK ? RR__HERE : was);
-    s->pins += status == RR_OK;
-    rr__store_signal_locked(rt);
+    s->pins += status == RR_OK, s->claimer = NULL;
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
@@ -177,12 +175,13 @@ static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
     rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
     if (!is_claimed) return status;
     RR__STRESS_POINT();
+    cx = rr__here(cx);
     status = was == RR__AWAY ? rr__restore(cx, s)
              : s->recipe     ? rr__above.rebuild(cx, s)
                              : rr__refuse(RR_ERR_OBJECT_LOST, "it made room for others, and %s",
                                           "rr_config.evict is RR_EVICT_DROP: nothing has a copy");
     RR__STRESS_POINT();
-    rr__claim_end(cx->runtime, s, was, status);
+    rr__claim_end(rr__here(cx), s, was, status);
     return status;
 }
 
@@ -193,7 +192,7 @@ static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
     if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
     if (!s) return;
     rr__lock(&rt->store->lock);
-    rr__unpin_locked(rt, s);
+    rr__unpin_locked(cx, s);
     rr__unlock(&rt->store->lock);
 }
 
@@ -218,8 +217,7 @@ static rr_bytes rr__part_bytes(rr__object *part) {
 static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->store->lock);
-    while (parts->is_filling && !cx->store->is_hasty)
-        rr__store_wait_returning_locked(cx, &parts->is_filling, true);
+    if (!rr__self()->is_hasty) rr__store_wait_returning_locked(cx, &parts->is_filling, true);
     bool is_busy = parts->is_filling;
     *is_claimed = !is_busy && parts->pins == 0;
     if (*is_claimed) parts->is_filling = true;
@@ -231,7 +229,7 @@ static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_cla
 /* The first n of the parts are pinned no more. */
 static void rr__parts_unpin(rr__context *cx, rr__parts *parts, size_t n) {
     for (size_t i = 0, some; i < n; i += some) {
-        some = rr__pin_some(cx->runtime, parts->objects + i, n - i, false);
+        some = rr__pin_some(cx, parts->objects + i, n - i, false);
         if (!some) rr__unuse(cx, parts->objects[i]), some = 1;
     }
 }
@@ -246,7 +244,7 @@ static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, r
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
     parts->is_filling = false, parts->pins = status == RR_OK;
-    rr__store_signal_locked(rt);
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
@@ -258,11 +256,12 @@ static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     rr_status status = rr__parts_claim(cx, parts, &is_claimed);
     if (!is_claimed) return status;
     while (n < parts->count && status == RR_OK) {
-        size_t some = rr__pin_some(cx->runtime, parts->objects + n, parts->count - n, true);
+        cx = rr__here(cx);
+        size_t some = rr__pin_some(cx, parts->objects + n, parts->count - n, true);
         if (!some && (status = rr__use(cx, parts->objects[n])) == RR_OK) some = 1;
         n += some;
     }
-    rr__parts_claim_end(cx, gather, n, status);
+    rr__parts_claim_end(rr__here(cx), gather, n, status);
     return status;
 }
 

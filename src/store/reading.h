@@ -77,6 +77,7 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
         return rr__read_handle(cx, o, out);
     rr_status status = rr__use(cx, o);
     if (status != RR_OK) return rr__note_unreadable(o, ref, status);
+    cx = rr__after_room(cx);
     if (type.kind == RR__KIND_BYTES) {
         rr_bytes bytes = rr__bytes_in(o);
         memcpy(out, &bytes, sizeof bytes);
@@ -98,8 +99,10 @@ static RR__NOINLINE rr_status rr__get_slow(rr__context *cx, rr_ref ref, const rr
     rr__object *o = rr__pin(cx, ref, false);
     if (!o) return rr__refuse_handle(cx->runtime, ref);
     rr_status status = rr__is_complete(o) ? RR_OK : rr__await(cx, o, ref, milliseconds);
+    cx = rr__here(cx);
     if (status == RR_OK && type->kind != RR__KIND_VOID) {
         status = rr__read(cx, o, ref, *type, out);
+        cx = rr__after_room(cx);
         rr__store_copied(cx);
     } else if (status == RR_OK && rr__has_failed(o))
         status = rr__note_failure(ref, rr__failure_status(o));
@@ -128,7 +131,9 @@ static size_t rr__wait_look(rr__context *cx, const rr_ref *refs, size_t n, size_
 
 static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t k, int64_t ms,
                            size_t *ready, rr__object **objects, rr__node *nodes) {
+    rr__local *self = rr__self();
     size_t found = rr__wait_look(cx, refs, n, k, objects, ready);
+    if (found < k && ms == 0) rr__look_again_later(self); /* what it finds then, it has next time */
     if (found < k && ms != 0) {
         rr__wait wait = {.objects = objects,
                          .nodes = nodes,
@@ -137,13 +142,14 @@ static size_t rr__wait_for(rr__context *cx, const rr_ref *refs, size_t n, size_t
                          .all = k == n && ms < 0,
                          .deadline = rr__deadline(ms),
                          .order = ready ? ready + found : NULL};
-        if (wait.all) rr__wait_help(cx, &wait);
-        rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
+        if (wait.all) rr__wait_help(self, cx, &wait);
+        rr_status status = rr__wait_asleep(rr__here_of(self, cx), &wait, RR__NULL_REF);
         found += wait.need;
         if (status == RR_ERR_TIMEOUT)
             rr__note(RR__NULL_REF, status, "rr_wait: %zu of %zu were ready within %lld ms", found,
                      k, (long long)ms);
     }
+    cx = rr__here_of(self, cx);
     for (size_t i = 0; i < n; i++)
         if (objects[i]) rr__drop(cx, objects[i]);
     return found;
@@ -159,6 +165,7 @@ static size_t rr__wait_in_turn(rr__context *cx, const rr_ref *refs, size_t n, si
         int64_t left = milliseconds < 0 ? -1 : (int64_t)((deadline - rr_now()) * 1e3) + 1;
         rr__object *o = rr__pin(cx, refs[i], false);
         if (o) (void)rr__await(cx, o, refs[i], milliseconds <= 0 || left > 0 ? left : 0);
+        cx = rr__here(cx);
         bool is_ready = !o || rr__is_complete(o);
         if (is_ready && ready) ready[found] = i;
         found += is_ready;

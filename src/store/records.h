@@ -5,7 +5,7 @@
    a limit none of it exists.
    Locks: rr__store.lock; before rr_runtime.lock and the pools'. */
 #pragma once
-#include "../core/objects.h"
+#include "../core/sleepers.h"
 
 typedef struct rr__file rr__file;
 
@@ -18,13 +18,14 @@ typedef struct rr__file rr__file;
               pinned meanwhile, and then stays; when its object ends, the spiller frees it.
           E4  RETURNING: one thread brings it back, who has set that; others wait for it.
           E5  Who lacks room that only others can give back, bodies by ending or threads outside
-              that copy a value just now, waits as long as one of them may. uses_store says that a
-              thread may: set before it takes room or a pin, cleared when it runs no body.
+              that copy a value just now, waits as long as one of them may. They are counted from
+              before they take room or a pin until they run no body: `users` and `copying`.
           E6  A task takes its arguments and the room for its result together or not at all; one at
               a time (loader) keeps what it has while it waits for the rest. Else two would wait,
               each with what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of them gives up: when nobody
-              runs, and all who wait have looked since the last of room_events. */
+          E7  Bodies can still do that with what they make. Then one of them gives up: when all
+              bodies that have values wait for room and have looked since the last of room_events,
+              or all who wait have, and nobody runs. */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
@@ -39,8 +40,8 @@ struct rr__stored {
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
     uint64_t at, sum;
-    rr__object *recipe;   /* a task that was never submitted, with the arguments: rr__rebuild */
-    rr__context *claimer; /* RETURNING: of the thread that brings it back */
+    rr__object *recipe;       /* a task that was never submitted, with the arguments: rr__rebuild */
+    const rr__local *claimer; /* RETURNING: who brings it back */
 };
 
 typedef struct rr__age_list {
@@ -62,6 +63,7 @@ typedef struct rr__pinned {
 struct rr__store {
     rr__mutex lock;              /* of those below, but for names and pins */
     rr__cond moved;              /* room was made, a value has come back or could not */
+    rr__sleeper *returning;      /* who waits for that */
     rr__cond spill_wake;         /* something is to be written */
     rr__mutex census_lock;       /* while the arguments of a task are looked at; a leaf */
     RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
@@ -77,10 +79,11 @@ struct rr__store {
     uint64_t spill_failures;
     int spill_error;                  /* of the last one, as in errno: rr__spill_status */
     rr_stats stats;                   /* those of its numbers that are the store's */
-    RR__ATOMIC(rr__context *) loader; /* whose turn it is to wait for room with arguments in hand */
+    RR__ATOMIC(rr__local *) loader;   /* whose turn it is to wait for room with arguments in hand */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
-    RR__ATOMIC(int) room_waiters;
-    uint64_t room_refused; /* room_events when one last gave up: rr__room_is_hopeless */
+    RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
+    struct rr__patience *patient;     /* who waits for room */
+    uint64_t room_refused;            /* room_events when one last gave up: rr__room_is_hopeless */
     size_t lineage_used;
     rr__object_name *names; /* under the global lock */
     rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
@@ -88,9 +91,7 @@ struct rr__store {
 
 /* What the store keeps of a thread. The owner writes. */
 struct rr__store_thread {
-    bool is_hasty;                        /* it does not wait for room, see rr__args_load */
-    RR__ATOMIC(uint8_t) uses, wants_room; /* rule E5 */
-    RR__ATOMIC(uint64_t) looked;          /* for room, when there had been so many events */
+    bool copies; /* rule E5 */
 };
 
 /* ---- counting bytes ---- */
@@ -177,11 +178,10 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
     return best;
 }
 
-static void rr__store_signal_locked(rr_runtime *rt) {
-    if (!rt->store->waiters) return;
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
-        rr__store_seq_cst(&cx->awaits_value, (uint8_t)0); /* it is awake now: rr__is_still */
-    rr__cond_broadcast(&rt->store->moved);
+static void rr__store_signal_locked(rr__context *cx) {
+    rr__store *store = cx->runtime->store;
+    if (store->waiters) rr__cond_broadcast(&store->moved);
+    if (store->returning) rr__line_sign(cx, &store->returning, true);
 }
 
 static void rr__store_wait_locked(rr_runtime *rt) {
@@ -207,37 +207,46 @@ static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
 
 /* ---- who uses the store (rule E5) ---- */
 
-/* The body that runs on this thread has values, or, outside of bodies, it copies one: rule E5. */
+/* The running body has values, or, outside of bodies, one is copied: rule E5. */
 static void rr__store_touch(rr__context *cx) {
-    if (!rr__load_relaxed(&cx->store->uses))             /* our own */
-        rr__store_seq_cst(&cx->store->uses, (uint8_t)1); /* pairs with rr__others_use_store */
+    rr__local *self = rr__self();
+    bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
+    bool *is_counted = is_body ? &self->uses_store : &cx->store->copies;
+    if (*is_counted) return;
+    *is_counted = true;
+    rr__add_seq_cst(is_body ? &cx->runtime->store->users : &cx->runtime->store->copying, 1);
 }
 
-/* The thread runs no body any more, or it still does. */
+/* No body is run any more, or one still is. */
 static RR__NOINLINE void rr__store_leave(rr__context *cx) {
-    if (!rr__load_relaxed(&cx->frame)) rr__store_release(&cx->store->uses, (uint8_t)0); /* own */
+    rr__local *self = rr__self();
+    rr__store *store = cx->runtime->store;
+    if (self->uses_store && !self->frame) {
+        self->uses_store = false;
+        rr__sub_seq_cst(&store->users, 1);
+    }
+    if (cx->store->copies) {
+        cx->store->copies = false;
+        rr__sub_seq_cst(&store->copying, 1);
+    }
 }
 
-/* What a thread outside of bodies copied is done: what it keeps now nobody waits for. */
+/* What was copied outside of bodies is done: what is kept now nobody waits for. */
 static RR__INLINE void rr__store_copied(rr__context *cx) {
     if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
 }
 
-/* Outside of bodies, and not waiting itself: it will be over soon. */
-static bool rr__is_copying(rr__context *cx) {
-    return rr__load_seq_cst(&cx->store->uses) && !rr__load_acquire(&cx->frame) &&
-           !rr__load_seq_cst(&cx->store->wants_room) && !rr__load_seq_cst(&cx->awaits_value);
+/* Others than this one copy a value just now: it will be over soon. */
+static bool rr__others_copy(rr__context *cx) {
+    return rr__load_seq_cst(&cx->runtime->store->copying) > cx->store->copies;
 }
 
-/* A body of another thread has values in use, or a thread outside of bodies copies one, or
-   rr_write_memory counts all of them for a moment. */
-static bool rr__others_use_store(rr__context *self) {
-    if (rr__load_seq_cst(&self->runtime->store->has_census)) return true;
-    for (rr__context *cx = rr__load_acquire(&self->runtime->contexts); cx; cx = cx->next) {
-        bool has_body = rr__load_acquire(&cx->frame) && rr__load_seq_cst(&cx->store->uses);
-        if (cx != self && (has_body || rr__is_copying(cx))) return true;
-    }
-    return false;
+/* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
+   counts all of them for a moment. */
+static bool rr__others_use_store(rr__context *cx) {
+    bool is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
+    return rr__load_seq_cst(&cx->runtime->store->users) > is_user || rr__others_copy(cx) ||
+           rr__load_seq_cst(&cx->runtime->store->has_census);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {

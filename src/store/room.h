@@ -34,7 +34,7 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
             rt->store->stats.objects_dropped++;
         }
     }
-    if (sum) rr__store_signal_locked(rt);
+    if (sum) rr__store_signal_locked(cx);
     return sum > 0;
 }
 
@@ -52,7 +52,7 @@ static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
             rr__value_spilled_locked(cx, s);
         }
     }
-    if (sum) rr__store_signal_locked(rt);
+    if (sum) rr__store_signal_locked(cx);
     return sum > 0;
 }
 
@@ -130,31 +130,77 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
 
 /* ---- waiting for it ---- */
 
+/* Who waits for room, in a list of all that do. */
 typedef struct rr__patience {
-    size_t bytes;  /* that it wants; 0: its turn */
-    uint64_t seen; /* room_events before the last look */
-    int rounds;    /* looks at which all stood still */
-    int unchanged; /* looks since the last event */
-    double length; /* of the last sleep */
+    struct rr__patience *next, *previous; /* under the store's lock, as the next */
+    bool is_user, has_slept; /* a body that has values in use; it did not get room at once */
+    uint64_t looked; /* room_events before the last look of one that sleeps now; UINT64_MAX: none */
+    size_t bytes;    /* that it wants; 0: its turn */
+    uint64_t seen;   /* room_events before the last look */
+    int rounds;      /* looks at which all stood still */
+    int unchanged;   /* looks since the last event */
+    double length;   /* of the last sleep */
 } rr__patience;
-/* More of them keep their roles, or there would be no end of threads. */
-enum { RR__ROOM_WAITERS = 64 };
 
-/* Nothing has changed since the last look, nobody runs, and who else waits for room has seen it. */
-static bool rr__all_wait_for_room(rr__context *self, uint64_t seen, bool may_have_work) {
+static void rr__patience_begin(rr__context *cx, rr__patience *p) {
+    rr_runtime *rt = cx->runtime;
+    p->is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
+    rr__lock(&rt->store->lock);
+    p->looked = UINT64_MAX, p->previous = NULL, p->next = rt->store->patient;
+    if (p->next) p->next->previous = p;
+    rt->store->patient = p;
+    rr__unlock(&rt->store->lock);
+}
+static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
+    rr__lock(&rt->store->lock);
+    if (p->previous) p->previous->next = p->next;
+    else rt->store->patient = p->next;
+    if (p->next) p->next->previous = p->previous;
+    rr__unlock(&rt->store->lock);
+}
+static void rr__patience_looked(rr_runtime *rt, rr__patience *p, uint64_t looked) {
+    rr__lock(&rt->store->lock);
+    p->looked = looked, p->has_slept = true;
+    rr__unlock(&rt->store->lock);
+}
+
+/* How many of those who wait have seen what this one has, and slept on it; bodies with values among
+   them to *users. */
+static bool rr__all_have_looked(rr_runtime *rt, const rr__patience *mine, int *users) {
+    bool all = true;
+    *users = 0;
+    rr__lock(&rt->store->lock);
+    for (rr__patience *p = rt->store->patient; p; p = p->next) {
+        bool has_looked = p == mine || p->looked == mine->seen;
+        all = all && has_looked;
+        *users += has_looked && p->is_user;
+    }
+    rr__unlock(&rt->store->lock);
+    return all;
+}
+
+/* Nobody carries anything, nothing is queued, and no timer is set. */
+static bool rr__nobody_else_runs(rr__context *self, bool may_have_work) {
     rr_runtime *rt = self->runtime;
-    bool is_still = rr__load_seq_cst(&rt->store->room_events) == seen;
-    is_still = is_still && (may_have_work || !rr__has_work(rt));
+    bool is_still = may_have_work || !rr__has_work(rt);
     rr__lock(&rt->lock); /* for rr__is_still */
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        if (cx != self && rr__load_seq_cst(&cx->store->wants_room))
-            is_still = rr__load_seq_cst(&cx->store->looked) == seen;
-        else is_still = cx == self || (rr__is_still(cx) && !rr__is_copying(cx));
+        is_still = cx == self || rr__is_still(cx);
     rr__unlock(&rt->lock);
-    rr__lock(&rt->timers->lock);
-    is_still = is_still && rt->timers->retries == 0 && rt->timers->firing == 0;
-    rr__unlock(&rt->timers->lock);
-    return is_still && !rr__load_seq_cst(&rt->store->has_census);
+    return is_still && !rr__has_timers(rt);
+}
+
+/* Nothing has changed since the last look, and who could give room waits for it: all bodies that
+   have values, whatever else goes on; or some of them for something else, and nobody runs who could
+   bring that about. */
+static bool rr__all_wait_for_room(rr__context *self, rr__patience *mine, bool may_have_work) {
+    rr_runtime *rt = self->runtime;
+    int users;
+    if (rr__load_seq_cst(&rt->store->room_events) != mine->seen) return false;
+    bool all = rr__all_have_looked(rt, mine, &users);
+    if (rr__others_copy(self) || rr__load_seq_cst(&rt->store->has_census)) return false;
+    if (users == rr__load_seq_cst(&rt->store->users)) return true;
+    return all && rr__nobody_else_runs(self, may_have_work);
 }
 
 /* All those that could give room wait, too. One of them gives up, and the others see what comes of
@@ -162,9 +208,8 @@ static bool rr__all_wait_for_room(rr__context *self, uint64_t seen, bool may_hav
 static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     enum { SURE = 3, LONG = 30 };
     rr_runtime *rt = cx->runtime;
-    bool is_full = rr__load_seq_cst(&rt->store->room_waiters) > RR__ROOM_WAITERS;
-    bool may_have_work = is_full || p->unchanged > LONG; /* for which no thread can be made */
-    p->rounds = rr__all_wait_for_room(cx, p->seen, may_have_work) ? p->rounds + 1 : 0;
+    bool may_have_work = p->unchanged > LONG; /* of others that wait and look again */
+    p->rounds = rr__all_wait_for_room(cx, p, may_have_work) ? p->rounds + 1 : 0;
     if (p->rounds < SURE) return false;
     rr__lock(&rt->store->lock);
     bool is_mine = rt->store->room_refused != p->seen || p->rounds >= LONG;
@@ -173,35 +218,27 @@ static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
     return is_mine;
 }
 
-/* Around a wait for another thread that uses the store, see rr__store_wait_returning_locked. */
-static rr_runtime *rr__store_wait_begin(rr__context *cx) {
-    rr__own_role_give();
-    rr__signal_if_stopping(cx->runtime);
-    return rr__end_turn(NULL);
-}
-static void rr__store_wait_end(rr_runtime *ending) {
-    rr__end_turn(ending);
-    rr__own_role_take();
-}
-
-/* Sleeps, longer each time, and without the role unless many do. RR_OK: time to look again. */
+/* Sleeps, longer each time. RR_OK: time to look again. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
     if (rr__room_is_hopeless(cx, p))
         return rr__room_refuse(rt, p->bytes,
                                "all that could give some back wait for room themselves. Raise it, "
                                "or let fewer tasks that hold values run at once");
-    rr__sleeper s = {.context = cx, .task = rr__current_task(cx), .need = 1, .has_limit = true};
+    rr__sleeper s = rr__sleeper_of(cx);
+    bool copies = cx->store->copies;
+    s.has_limit = s.is_patient = s.may_starve = true;
     p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    rr__store_seq_cst(&cx->store->looked, p->seen); /* pairs with rr__all_wait_for_room, as next */
-    rr__store_seq_cst(&cx->store->wants_room, (uint8_t)1);
-    rr__sleeper_set(cx, &s);
-    bool is_one_of_few = rr__add_seq_cst(&rt->store->room_waiters, 1) < RR__ROOM_WAITERS;
-    if (is_one_of_few) rr__sleep_free(&s, rr_now() + p->length);
-    else rr__sleeper_wait(&s, rr_now() + p->length);
-    rr__sub_seq_cst(&rt->store->room_waiters, 1);
-    rr__sleeper_set(cx, NULL);
-    rr__store_seq_cst(&cx->store->wants_room, (uint8_t)0);
+    double part = (double)(((uintptr_t)p >> 6 ^ (uint64_t)(rr_now() * 1e9)) % 1024) / 1024;
+    if (copies) rr__store_leave(cx); /* it waits itself */
+    rr__patience_looked(rt, p, p->seen);
+    rr__link_set(&s, NULL);
+    rr__body_wait(&s, rr_now() + p->length * (0.5 + part)); /* or they look in step */
+    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
+    rr__patience_looked(rt, p, UINT64_MAX);
+    cx = rr__here(cx);
+    if (copies) rr__store_touch(cx);
+    if (s.is_starved) return RR_ERR_NO_MEMORY;
     return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
 }
 
@@ -215,38 +252,49 @@ static void rr__room_look(rr__context *cx, rr__patience *p) {
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {.bytes = bytes};
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    rr__patience_begin(cx, &patience);
+    rr_status status;
     for (;;) {
         rr__room_look(cx, &patience);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
-        rr_status status = rr__store_make_room(cx, bytes, &may_come);
-        may_come = may_come && !cx->store->is_hasty && bytes <= cx->runtime->config.store_bytes;
-        if (status != RR_ERR_STORE_FULL || !may_come) return status;
-        if ((status = rr__room_wait(cx, &patience)) != RR_OK) return status;
+        status = rr__store_make_room(cx, bytes, &may_come);
+        may_come = may_come && !self->is_hasty && bytes <= rt->config.store_bytes;
+        if (status != RR_ERR_STORE_FULL || !may_come) break;
+        if ((status = rr__room_wait(cx, &patience)) != RR_OK) break;
+        cx = rr__here_of(self, cx);
     }
+    rr__patience_end(rt, &patience);
+    return status;
 }
 
-/* The turn of this thread, if it has it, goes to the next. */
-static void rr__loader_end(rr__context *cx) {
-    rr__context *self = cx;
-    if (rr__cas_seq_cst(&cx->runtime->store->loader, &self, (rr__context *)NULL))
-        rr__room_event(cx->runtime);
+/* The turn of this one, if it has it, goes to the next. */
+static void rr__loader_end(rr_runtime *rt) {
+    rr__local *self = rr__self();
+    if (rr__cas_seq_cst(&rt->store->loader, &self, (rr__local *)NULL)) rr__room_event(rt);
 }
 
 /* Waits for its turn to keep arguments while it waits for room. */
 static rr_status rr__loader_begin(rr__context *cx) {
-    rr__patience patience = {0};
+    rr__patience patience = {.bytes = 0};
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
     rr_status status = RR_OK;
-    for (rr__context *none = NULL; status == RR_OK; none = NULL) {
+    rr__patience_begin(cx, &patience);
+    for (rr__local *none = NULL; status == RR_OK; none = NULL) {
         rr__room_look(cx, &patience);
-        if (rr__cas_seq_cst(&cx->runtime->store->loader, &none, cx)) return RR_OK;
+        if (rr__cas_seq_cst(&rt->store->loader, &none, self)) break;
         status = rr__room_wait(cx, &patience);
+        cx = rr__here_of(self, cx);
     }
+    rr__patience_end(rt, &patience);
     return status;
 }
 
 /* ---- rooms ---- */
 
-/* Memory of the store for a value that does not fit into the slot. */
+/* Memory of the store for a value that does not fit into the slot. It may have to wait. */
 static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8_t *place) {
     *room = NULL;
     if (size > PTRDIFF_MAX && size <= cx->runtime->config.store_bytes) return RR_ERR_NO_MEMORY;
@@ -254,11 +302,17 @@ static rr_status rr__value_room(rr__context *cx, size_t size, void **room, uint8
     if (RR__UNLIKELY(!rr__store_admit(cx->runtime, size))) {
         rr_status status = rr__store_wait_room(cx, size);
         if (status != RR_OK) return status;
+        cx = rr__here(cx);
     }
     *room = rr__block_new(cx, size, place);
     if (*room) return RR_OK;
     rr__store_return(cx->runtime, size);
     return RR_ERR_NO_MEMORY;
+}
+
+/* The context after something that may have waited for room. */
+static RR__INLINE rr__context *rr__after_room(rr__context *cx) {
+    return RR__LIKELY(!cx->runtime->evicts) ? cx : rr__here(cx);
 }
 
 static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t place) {

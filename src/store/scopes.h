@@ -32,7 +32,7 @@ static inline bool rr__is_closed(const rr__local *self) {
 }
 
 static bool rr__held_grow(rr__local *self) {
-    size_t capacity = self->scopes.capacity ? 2 * self->scopes.capacity : 64;
+    size_t capacity = self->scopes.capacity ? 2 * self->scopes.capacity : 16;
     if (rr__is_closed(self)) return false;
     if (capacity > SIZE_MAX / sizeof *self->scopes.held || !rr__local_hook(self)) return false;
     rr__held *held = RR_REALLOC(self->scopes.held, capacity * sizeof *held);
@@ -115,8 +115,10 @@ static RR__INLINE void rr__held_release_to(rr__local *self, size_t start) {
     enum { LARGE = 1 << 16 };
     while (self->scopes.count > start) {
         rr__held held = self->scopes.held[--self->scopes.count];
-        if (RR__UNLIKELY(held.is_view)) rr__unuse(held.of.context, held.object);
-        if (held.object) rr__drop(held.of.context, held.object);
+        if (!held.object) continue;
+        rr__context *cx = rr__here_of(self, held.of.context);
+        if (RR__UNLIKELY(held.is_view)) rr__unuse(cx, held.object);
+        rr__drop(cx, held.object);
     }
     if (RR__UNLIKELY(self->scopes.capacity > LARGE && start < self->scopes.capacity / 8))
         rr__held_shrink(self, start);

@@ -123,7 +123,7 @@ static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, ch
     }
     if (error) rt->store->file = NULL; /* its end is not known */
     if (file) rr__file_drop_locked(rt, file, 1);
-    rr__store_signal_locked(rt);
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
@@ -150,7 +150,7 @@ static void rr__spiller_serve(rr__context *cx) {
     }
     rt->store->leaving_first = rt->store->leaving_last = NULL;
     rt->store->spill_failures++, rt->store->spill_error = ECANCELED;
-    rr__store_signal_locked(rt); /* but threads outside that are late */
+    rr__store_signal_locked(cx); /* but threads outside that are late */
     rr__unlock(&rt->store->lock);
     RR_FREE(buffer);
 }

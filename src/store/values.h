@@ -107,6 +107,7 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
                                     rr_status *status) {
     rr__object *o = rr__object_new(cx, RR__VALUE, site);
     *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
+    cx = rr__after_room(cx);
     if (*status == RR_OK) rr__stored_begin(cx, o);
     rr__store_copied(cx);
     if (*status == RR_OK) {

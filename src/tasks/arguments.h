@@ -265,6 +265,7 @@ static rr_status rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view
     *arg = view;
     rr_status status = rr__use(cx, o);
     if (status != RR_OK) return status;
+    cx = rr__here(cx);
     if (type.kind == RR__KIND_BYTES) {
         view->bytes = rr__bytes_in(o);
     } else if (type.kind == RR__KIND_MANY) {
@@ -296,13 +297,14 @@ static int rr__args_pass(rr__context *cx, rr__object *task, void **args, rr__vie
     for (int i = 0; i < fn->arity; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
         args[i] = at;
         if (task->by_ref >> i & 1)
-            *status = rr__pass(cx, rr__counted_arg(at), fn->params[i], &views[i], &args[i]);
+            *status =
+                rr__pass(rr__here(cx), rr__counted_arg(at), fn->params[i], &views[i], &args[i]);
         else if (rr__is_counted(fn, 0, i)) {
             args[i] = &views[i];
             if (!rr__pass_handle(cx, rr__counted_arg(at), &views[i])) *status = RR_ERR_NO_MEMORY;
         }
         if (*status != RR_OK) {
-            rr__args_unuse(cx, task, i);
+            rr__args_unuse(rr__here(cx), task, i);
             return i;
         }
     }

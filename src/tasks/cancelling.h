@@ -1,10 +1,10 @@
 /* Cancelling. Who cancels does not own the task: it sets a flag in the task's word, by which the
-   outcome is decided, and wakes who waits; whoever has the task (a list, a mailbox, a lane, a
-   timer, the thread that runs its body) finds the flag with its next change of the state and
-   gives up what the task has (rule R4 at struct rr__object). What is queued is claimed in the
-   same step. What a body has called is found by a look at all slots, in each of which the
-   maker's number stands: so a call only notes that, and looks whether its maker was cancelled;
-   cancelling costs some ns a slot.
+   outcome is decided, and wakes who waits; whoever has the task (a timer, the thread that runs
+   its body) finds the flag with its next change of the state and gives up what the task has
+   (rule R4 at struct rr__object). What is queued is claimed in the same step, and what a task has
+   that rests (in the list of an argument, a mailbox, a lane) is given up at once (R5). What a body
+   has called is found by a look at all slots, in each of which the maker's number stands: so a
+   call only notes that, and looks whether its maker was cancelled; cancelling costs some ns a slot.
    Locks: the timers' and the resources', one after the other. */
 #pragma once
 #include "complete.h"
@@ -15,15 +15,16 @@ static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
     return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
 }
 
-/* Sets the flag of a pending task, and claims what is queued in the same step. Returns the state in
-   which it was, READY if it is too late. */
-static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
+/* Sets the flag of a pending task, and claims what is queued, and what one that rests has, in the
+   same step. Returns the state in which it was, READY if it is too late. */
+static enum rr__state rr__decide_word(rr__object *o, uint64_t flag, bool *is_bare) {
     uint64_t word = rr__load_relaxed(&o->word), next; /* the CAS checks it */
     enum rr__state state;
     do {
         state = rr__state_of(word);
         if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
-        next = word | flag;
+        *is_bare = (word & RR__IS_RESTING) && !(word & RR__IS_BARE); /* by us: R5 */
+        next = word | flag | (*is_bare ? RR__IS_BARE : 0);
         if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
     } while (!rr__cas_seq_cst(&o->word, &word, next));
     return state;
@@ -33,10 +34,11 @@ static enum rr__state rr__decide_word(rr__object *o, uint64_t flag) {
    Counted before the state tells it. *has_begun: it may have called others. */
 static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_begun) {
     rr_runtime *rt = cx->runtime;
-    rr__add_seq_cst(&rt->tasks->cancels_begun, (uint64_t)1);
-    enum rr__state state = rr__decide_word(o, flag);
+    rr__stray_begins(rt);
+    bool is_bare = false;
+    enum rr__state state = rr__decide_word(o, flag, &is_bare);
     if (state == RR__READY) {
-        rr__cancel_is_over(rt);
+        rr__stray_is_over(rt);
         return false;
     }
     rr__count(cx, RR__ERRORS);
@@ -44,11 +46,12 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
     rr__notify(cx, o, word);
     bool was_tried = false, is_ours = false;
+    if (is_bare) rr__task_strip(cx, o);
     if (word & RR__HAS_CONTROL)
         is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
                   rr__turn_revoke(rt, o->extra.control);
     *has_begun = state == RR__RUNNING || was_tried;
-    if (state == RR__RUNNING) rr__body_wake(rt, o);
+    if (state == RR__RUNNING) rr__body_wake(cx, o);
     else if (state == RR__QUEUED || is_ours) rr__abandon(cx, o);
     else rr__ops_of(o)->decided(cx, o);
     rr__signal_if_stopping(rt);

@@ -10,7 +10,7 @@
 
 struct rr__tasks {
     RR__ATOMIC(int64_t) pending; /* tasks that have not begun; counted only if there is a limit */
-    RR__ATOMIC(uint64_t) cancels_begun, cancels_over; /* see rr__is_quiet */
+    RR__ATOMIC(uint64_t) strays_begun, strays_over; /* see rr__is_quiet */
 };
 
 /* What tasks keep of a thread. The owner's. */
@@ -32,9 +32,13 @@ static rr__object *rr__settled_next(rr__object *o, enum rr__state state) {
     return state == RR__FAILED ? (rr__object *)(uintptr_t)rr__info_of(o) : o->next;
 }
 
-/* One more cancellation has left nothing behind. */
-static void rr__cancel_is_over(rr_runtime *rt) {
-    rr__add_seq_cst(&rt->tasks->cancels_over, (uint64_t)1);
+/* Something that the counters of tasks do not see yet, or not any more: a cancellation of which the
+   owner has not heard, a field that is queued. */
+static void rr__stray_begins(rr_runtime *rt) {
+    rr__add_seq_cst(&rt->tasks->strays_begun, (uint64_t)1);
+}
+static void rr__stray_is_over(rr_runtime *rt) {
+    rr__add_seq_cst(&rt->tasks->strays_over, (uint64_t)1);
     rr__signal_if_stopping(rt);
     RR__STRESS_POINT();
 }
@@ -46,7 +50,7 @@ static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state
     rr__store_release(&cx->counters[counter], n - 1);      /* see rr__is_quiet */
     if (state == RR__READY) rr__value_free(cx, o);
     else rr__error_drop(o->data.error);
-    rr__cancel_is_over(cx->runtime);
+    rr__stray_is_over(cx->runtime);
     rr__drop(cx, o);
 }
 
@@ -112,11 +116,16 @@ static RR__INLINE rr__object *rr__actor_of(const rr__object *o) {
 }
 
 /* Gives up what a decided task or message has, but for its counts. */
-static void rr__task_give_up(rr__context *cx, rr__object *o) {
+static void rr__task_strip(rr__context *cx, rr__object *o) {
     if (rr__control_of(o)) rr__control_end(cx, o->extra.control);
     rr__pending_end(cx, o);
     rr__args_release(cx, o);
-    rr__cancel_is_over(cx->runtime);
+    rr__stray_is_over(cx->runtime);
+}
+
+/* The same for its owner, if nobody has (R5). */
+static void rr__task_give_up(rr__context *cx, rr__object *o) {
+    if (!rr__is_bare(o)) rr__task_strip(cx, o);
 }
 
 /* Ends a task, message or object with an error; takes over one count of it. The caller owns the

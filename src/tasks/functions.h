@@ -65,22 +65,20 @@ static void rr__control_free(rr__control *control) {
 /* ---- running ---- */
 
 static void rr__run_begin(rr__context *cx, rr__frame *frame, rr__control *control) {
-    if (control->is_blocking) {
-        frame->blocking = 1, rr__self()->apart++;
-        rr__own_role_give();
-    }
+    rr__local *self = frame->self = rr__self();
+    if (control->is_blocking) rr__block_begin(frame);
     if (control->stream) control->stream->now = 0;
     if (!control->shape) return;
     frame->granted = control;
-    rr__self()->granted++;
+    self->granted++;
     if (!control->shape->amounts[RR__CPU]) return;
-    rr__self()->apart++;
+    self->apart++;
     rr__apart_enter(cx, control);
 }
 
 /* Also when there was no room for a result, and the frame was never opened. */
 static void rr__run_end(rr__frame *frame) {
-    rr__local *self = rr__self();
+    rr__local *self = frame->self;
     if (frame->blocking) rr__block_over(frame);
     if (!frame->granted) return;
     self->granted--;
@@ -95,9 +93,12 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
     if (RR__UNLIKELY(has_control)) rr__run_begin(cx, &frame, task->extra.control);
     if (RR__UNLIKELY(cx->runtime->config.max_pending)) rr__pending_end(cx, task);
-    rr__error *error = rr__invoke(cx, &frame, task->of.fn, NULL, &result);
+    rr__error *error = rr__invoke(&cx, &frame, task->of.fn, NULL, &result);
     if (lanes) rr__lanes_abandon(cx, lanes);
-    if (RR__UNLIKELY(has_control)) rr__run_end(&frame);
+    if (RR__UNLIKELY(has_control)) {
+        rr__run_end(&frame);
+        cx = rr__here_of(frame.self, cx);
+    }
     if (RR__UNLIKELY(error && has_control) && rr__retry(cx, task, &error)) return;
     rr__finish(cx, task, error, &result);
 }
@@ -114,7 +115,7 @@ static void rr__function_ready(rr__context *cx, rr__object *task) {
 static void rr__function_run(rr__context *cx, rr__object *task, const rr__step *until) {
     (void)until;
     rr__run_function(cx, task);
-    if (RR__UNLIKELY(rr__load_relaxed(&cx->store->uses))) rr__store_leave(cx); /* the owner's own */
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(rr__here(cx));
 }
 
 static void rr__function_abandon(rr__context *cx, rr__object *task) {
@@ -193,11 +194,12 @@ static RR__NOINLINE void rr__make_way(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     double length = 50e-6;
     if (rr__load_relaxed(&cx->frame)) return; /* the owner's own */
+    rr__local *self = rr__self();
     bool began = rr__serve_begin(cx);
     while (rr__load_relaxed(&rt->tasks->pending) >= rt->config.max_pending) { /* a counter */
-        rr__object *o = rr__find_work(cx);
+        rr__object *o = rr__fiber_ready_to_go(cx) ? rr__find_work(cx) : NULL;
         if (o) {
-            rr__run(cx, o, NULL);
+            rr__run_on(self, cx, o, NULL);
             length = 50e-6;
         } else if (rr__stands_still(rt)) {
             break;
@@ -224,6 +226,7 @@ static RR__INLINE rr_ref rr__submit(rr__context *cx, rr_function *fn, const rr__
     if (!error) error = rr__parent_error(cx, task);
     if (!error && options) error = rr__control_new(cx, task, options);
     if (!error) error = rr__args_pack(cx, task, args);
+    cx = rr__after_room(cx);
     if (error) {
         rr__submit_failed(cx, task, error, 2);
         return ref;

@@ -1,5 +1,6 @@
 /* Gathers, objects made of others, and fields, members of others: they wait for what they are
-   made of as tasks do for their arguments, and run no body.
+   made of as tasks do for their arguments, and run no body. Where values may leave memory a field
+   is queued before it is copied, as tasks are: that may have to wait.
    Locks: none. */
 #pragma once
 #include "complete.h"
@@ -93,12 +94,41 @@ static rr__object *rr__field_missing(rr__object *field) {
 
 /* A field keeps, until it is complete, in its words: the whole, where in that it lies, and the name
    and size of the struct that it should be. */
+static rr_status rr__field_copy(rr__context *cx, rr__object *field, rr__object *whole,
+                                size_t offset) {
+    size_t size = rr__info_of(field);
+    rr_status status = rr__use(cx, whole);
+    if (status != RR_OK) return status;
+    cx = rr__after_room(cx);
+    const char *from = (const char *)rr__data(whole) + offset;
+    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
+    else status = rr__value_room(cx, size, &field->data.block, &field->place);
+    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
+    rr__unuse(rr__after_room(cx), whole);
+    return status;
+}
+
+/* The struct and room for its member at once, as arguments are had (rule E6). */
+static rr_status rr__field_load(rr__context *cx, rr__object *field, rr__object *whole,
+                                size_t offset) {
+    rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    bool was_hasty = self->is_hasty;
+    self->is_hasty = true;
+    rr_status status = rr__field_copy(cx, field, whole, offset);
+    self->is_hasty = was_hasty;
+    if (status != RR_ERR_STORE_FULL || was_hasty) return status;
+    status = rr__loader_begin(rr__here_of(self, cx));
+    if (status == RR_OK) status = rr__field_copy(rr__here_of(self, cx), field, whole, offset);
+    rr__loader_end(rt);
+    return status;
+}
+
 static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object *whole) {
     uint64_t words[4]; /* the owner's own */
     for (int i = 0; i < 4; i++) words[i] = rr__load_relaxed(&field->words[i]);
     rr_type held = rr__type_of(whole);
     rr_type wanted = {(const char *)(uintptr_t)words[2], (uint32_t)words[3], 1, RR__KIND_OTHER};
-    size_t size = rr__info_of(field);
     if (rr__has_failed(whole))
         return rr__error_after(cx->runtime, field, rr__failure(cx->runtime, whole), "its struct ");
     if (!rr__type_equal(held, wanted))
@@ -106,24 +136,37 @@ static rr__error *rr__field_take(rr__context *cx, rr__object *field, rr__object 
                              "a member of %s was asked for, but the reference holds %s '%s' "
                              "(made at %s)",
                              wanted.name, held.name, rr__name_of(whole), whole->site);
-    rr_status status = rr__use(cx, whole);
-    if (status != RR_OK) return rr__error_of_status(cx->runtime, status, field);
-    const char *from = (const char *)rr__data(whole) + words[1];
-    if (size <= RR__INLINE_BYTES) rr__write_words(field, from, size);
-    else status = rr__value_room(cx, size, &field->data.block, &field->place);
-    if (status == RR_OK && size > RR__INLINE_BYTES) memcpy(field->data.block, from, size);
-    rr__unuse(cx, whole);
+    rr_status status = cx->runtime->evicts ? rr__field_load(cx, field, whole, (size_t)words[1])
+                                           : rr__field_copy(cx, field, whole, (size_t)words[1]);
     return status == RR_OK ? NULL : rr__error_of_status(cx->runtime, status, field);
 }
 
 static void rr__field_finish(rr__context *cx, rr__object *field) {
     rr__object *whole = rr__whole_of(field);
     rr__error *error = rr__field_take(cx, field, whole);
+    cx = rr__after_room(cx);
     rr__drop(cx, whole);
     if (!error) rr__stored_begin(cx, field);
     rr__store_copied(cx);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
+}
+
+/* The whole is complete. */
+static void rr__field_ready(rr__context *cx, rr__object *field) {
+    if (!cx->runtime->evicts) {
+        rr__field_finish(cx, field);
+        return;
+    }
+    rr__stray_begins(cx->runtime);
+    rr__make_claimable(cx, field);
+}
+
+static void rr__field_run(rr__context *cx, rr__object *field, const rr__step *until) {
+    (void)until;
+    rr_runtime *rt = cx->runtime;
+    rr__field_finish(cx, field);
+    rr__stray_is_over(rt);
 }
 
 /* Why there is no such member of this object. */

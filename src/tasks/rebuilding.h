@@ -19,18 +19,17 @@ static rr_status rr__rebuild_refuse(rr_runtime *rt, const rr__object *o, rr__err
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
-    bool was_hasty = cx->store->is_hasty;
+    rr__local *self = rr__self();
+    bool was_hasty = self->is_hasty;
     rr__object *o = s->object;
-    rr__worklist settled = cx->tasks->settled;
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, s->recipe, &lanes, false);
-    rr__loader_end(cx);          /* what the body waits for may need the turn */
-    cx->store->is_hasty = false; /* the body is not what waits in haste */
-    cx->tasks->settled = (rr__worklist){NULL, false}; /* nor may what it waits for come later */
-    rr__error *error = rr__invoke(cx, &frame, s->recipe->of.fn, NULL, &result);
-    cx->store->is_hasty = was_hasty, cx->tasks->settled = settled;
+    rr__loader_end(rt);     /* what the body waits for may need the turn */
+    self->is_hasty = false; /* the body is not what waits in haste */
+    rr__error *error = rr__invoke(&cx, &frame, s->recipe->of.fn, NULL, &result);
+    self->is_hasty = was_hasty;
     if (lanes) rr__lanes_abandon(cx, lanes);
     RR__STRESS_POINT();
     if (error) {
@@ -77,7 +76,7 @@ static rr_status rr__rebuild_source(rr__context *cx, rr__object *o, rr__rebuildi
 /* It could be made, or not. */
 static void rr__rebuild_end(rr__context *cx, rr__rebuilding *step, rr_status status) {
     if (step->gather) rr__parts_claim_end(cx, step->gather, step->next, status);
-    else rr__claim_end(cx->runtime, step->stored, step->was, status);
+    else rr__claim_end(cx, step->stored, step->was, status);
 }
 
 /* Pins what it needs, from the next one on, up to one that is *lost. */
@@ -89,7 +88,7 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
     for (size_t i = parts ? step->next : 0; i < count; i++) {
         bool is_needed = i >= step->next && (parts || (recipe->by_ref >> i & 1));
         rr__object *o = !is_needed ? NULL : parts ? parts->objects[i] : rr__counted_arg(at);
-        rr_status status = o ? rr__rebuild_source(cx, o, lost) : RR_OK;
+        rr_status status = o ? rr__rebuild_source(rr__here(cx), o, lost) : RR_OK;
         if (status != RR_OK) return status;
         if (i >= step->next) step->next = i + 1;
         if (lost->stored || lost->gather) return RR_OK;
@@ -102,12 +101,14 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
    a chain of them may be long. On success it is here; the caller pins it. */
 static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
     size_t n = 1, room = 16;
-    if (!rr__has_stack(cx)) return RR_ERR_NO_MEMORY; /* for bodies that ask for others */
+    rr__local *self = rr__self();
+    if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
     rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps);
     if (!steps) return RR_ERR_NO_MEMORY;
     steps[0] = (rr__rebuilding){root, NULL, RR__LOST, 0};
     rr_status status = RR_OK;
     while (n > 0) {
+        cx = rr__here_of(self, cx);
         rr__rebuilding *step = &steps[n - 1], lost = {NULL, NULL, RR__LOST, 0};
         if (status == RR_OK) status = rr__rebuild_pin(cx, step, &lost);
         bool is_lost = lost.stored || lost.gather;
@@ -125,8 +126,10 @@ static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
             rr__rebuild_end(cx, &lost, status);
             step->next--;
         }
+        cx = rr__here_of(self, cx);
         if (step->stored) {
             if (status == RR_OK) status = rr__rebuild_one(cx, step->stored);
+            cx = rr__here_of(self, cx);
             rr__args_unuse(cx, step->stored->recipe, (int)step->next);
         }
         if (--n > 0) {

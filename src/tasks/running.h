@@ -14,35 +14,50 @@ static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__la
 
 static RR__INLINE void rr__frame_open(rr__context *cx, rr__frame *frame) {
     rr__local *self = rr__self();
-    frame->outer = rr__load_relaxed(&cx->frame), frame->runner = cx;
+    frame->outer = self->frame, frame->self = self, frame->runner = cx;
     frame->scope_start = self->scopes.start, frame->scope_depth = self->scopes.depth;
     frame->floor = self->scopes.floor;
-    frame->context = self->context, frame->chosen = self->chosen;
+    frame->chosen = self->chosen;
     self->context = cx, self->chosen = cx->runtime;
     self->scopes.start = self->scopes.floor = self->scopes.count;
     self->scopes.depth++;
-    frame->around = self->frame, self->frame = frame;
+    self->frame = frame;
     rr__store_release(&cx->frame, frame); /* pairs with rr__is_still */
 }
 
-/* It blocks no more, and its thread takes a role again. */
-static RR__NOINLINE void rr__block_over(rr__frame *frame) {
-    frame->blocking = 0;
-    rr__self()->apart--;
-    rr__own_role_take();
+/* It blocks: another thread may have its worker's role. */
+static RR__NOINLINE void rr__block_begin(rr__frame *frame) {
+    frame->blocking = 1;
+    frame->self->apart++;
+    if (frame->self->fiber) rr__role_give(frame->self->carrier);
+    if (frame->self->granted) rr__grants_lend(frame->self, true);
 }
 
-/* Ends the body's scopes. */
-static RR__INLINE void rr__frame_close(rr__context *cx, rr__frame *frame) {
-    rr__local *self = rr__self();
+/* It blocks no more, and takes a role again: if none is free it lets its thread go until a worker
+   takes it. */
+static RR__NOINLINE void rr__block_over(rr__frame *frame) {
+    rr__local *self = frame->self;
+    rr__context *cx = self->carrier;
+    frame->blocking = 0;
+    self->apart--;
+    if (self->granted) rr__grants_lend(self, false);
+    if (!cx || self->apart || rr__role_take(cx) || !cx->is_worker) return;
+    if (rr__fiber_ready_to_go(cx)) rr__fiber_yield(self);
+}
+
+/* Ends the body's scopes. Returns the context in which it has ended. */
+static RR__INLINE rr__context *rr__frame_close(rr__context *cx, rr__frame *frame) {
+    rr__local *self = frame->self;
     rr__held_release_to(self, self->scopes.floor);
+    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
+    cx = rr__here_of(self, cx);
     self->scopes.start = frame->scope_start, self->scopes.depth = frame->scope_depth;
     self->scopes.floor = frame->floor;
-    self->context = frame->context, self->chosen = frame->chosen;
-    if (RR__UNLIKELY(frame->blocking)) rr__block_over(frame); /* while it is there, for its CPUs */
-    self->frame = frame->around;
+    self->context = cx, self->chosen = frame->chosen;
+    self->frame = frame->outer;
     rr__store_release(&cx->frame, frame->outer);
     if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    return cx;
 }
 
 /* ---- results ---- */
@@ -118,9 +133,9 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
                              rr__result *result, rr_status *status) {
     *status = rr__result_prepare(cx, task->of.fn, result);
     if (*status != RR_OK) return -1;
-    int at = rr__args_pass(cx, task, args, views, status);
+    int at = rr__args_pass(rr__after_room(cx), task, args, views, status);
     if (*status == RR_OK) return at;
-    rr__value_return(cx, result->block, result->size, result->place);
+    rr__value_return(rr__after_room(cx), result->block, result->size, result->place);
     result->block = NULL;
     return at;
 }
@@ -129,15 +144,16 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
    that it has (rule E6). */
 static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
                          rr__result *result, rr_status *status) {
-    bool was_hasty = cx->store->is_hasty;
-    cx->store->is_hasty = task->by_ref || was_hasty;
+    rr__local *self = rr__self();
+    bool was_hasty = self->is_hasty;
+    self->is_hasty = task->by_ref || was_hasty;
     int at = rr__args_and_room(cx, task, args, views, result, status);
-    cx->store->is_hasty = was_hasty;
+    self->is_hasty = was_hasty;
     if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
-    rr_status turn = rr__loader_begin(cx);
-    if (turn == RR_OK) at = rr__args_and_room(cx, task, args, views, result, status);
+    rr_status turn = rr__loader_begin(rr__here(cx));
+    if (turn == RR_OK) at = rr__args_and_room(rr__here(cx), task, args, views, result, status);
     else *status = turn;
-    rr__loader_end(cx);
+    rr__loader_end(cx->runtime);
     return at;
 }
 
@@ -146,17 +162,30 @@ static RR__NOINLINE rr__error *rr__load(rr__context *cx, rr__object *task, void 
                                         rr__view *views, rr__result *result) {
     rr_status status;
     int i = rr__args_load(cx, task, args, views, result, &status);
-    return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(cx, task, i, status);
+    return RR__LIKELY(status == RR_OK) ? NULL : rr__args_error(rr__here(cx), task, i, status);
 }
 
 /* ---- the call ---- */
 
-/* Runs a body; on success *result holds what it returned. */
-static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const rr_function *fn,
-                                        void *self, rr__result *result) {
+/* Structs that go through its stack, and are copied there, may not take more than half of it. */
+static RR__NOINLINE rr__error *rr__stack_refuse(rr_runtime *rt, const rr__object *task) {
+    return rr__error_new(rt, RR_ERR_INVALID, task,
+                         "its arguments and its result are %zu bytes by value, which is more than "
+                         "half of the %zu bytes of stack that a body finds: raise "
+                         "rr_config.stack_bytes, or pass rr_bytes",
+                         task->of.fn->by_value, rt->body_bytes);
+}
+
+/* Runs a body; on success *result holds what it returned. *at is the context in which it began, and
+   then that in which it has ended. */
+static RR__INLINE rr__error *rr__invoke(rr__context **at, rr__frame *frame, const rr_function *fn,
+                                        void *state, rr__result *result) {
+    rr__context *cx = *at;
     rr__object *task = frame->task;
     bool is_loaded = cx->runtime->evicts && fn->kind != RR__DESTRUCTOR;
     rr_status status = RR_OK;
+    if (RR__UNLIKELY(fn->by_value > cx->runtime->body_bytes / 2))
+        return rr__stack_refuse(cx->runtime, task);
     if (RR__LIKELY(!is_loaded)) status = rr__result_prepare(cx, fn, result);
     else result->block = NULL;
     if (status != RR_OK) return rr__error_of_status(cx->runtime, status, task);
@@ -167,13 +196,13 @@ static RR__INLINE rr__error *rr__invoke(rr__context *cx, rr__frame *frame, const
     if (RR__UNLIKELY(is_loaded)) error = rr__load(cx, task, args, views, result);
     else if (fn->kind != RR__DESTRUCTOR) error = rr__args_unpack(cx, task, args, views);
     if (RR__UNLIKELY(error != NULL)) {
-        error = rr__result_refuse(cx, result, error);
+        error = rr__result_refuse(rr__here(cx), result, error);
     } else {
-        fn->thunk(self, args, result->block ? result->block : &result->small);
-        error = rr__result_take(cx, frame, fn, result);
-        if (RR__UNLIKELY(is_loaded)) rr__args_unuse(cx, task, fn->arity);
+        fn->thunk(state, args, result->block ? result->block : &result->small);
+        error = rr__result_take(rr__frame_context(frame), frame, fn, result);
+        if (RR__UNLIKELY(is_loaded)) rr__args_unuse(rr__frame_context(frame), task, fn->arity);
     }
-    rr__frame_close(cx, frame);
+    *at = rr__frame_close(cx, frame);
     return error;
 }
 

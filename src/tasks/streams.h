@@ -5,12 +5,6 @@
 #include "functions.h"
 #include "stream_queue.h"
 
-/* A thread reads a stream: on its stack. */
-typedef struct rr__reading {
-    const rr__object *task; /* that yields */
-    struct rr__reading *outer;
-} rr__reading;
-
 /* The last handle of the reader's end went. */
 static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__object *task = reader->extra.producer;
@@ -34,21 +28,14 @@ static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__drop(cx, task);
 }
 
-/* The reader waits below on this stack, because there was no other thread for the body? */
-static bool rr__is_on_its_reader(const rr__object *task) {
-    const rr__reading *reading = rr__self()->reading;
-    while (reading && reading->task != task) reading = reading->outer;
-    return reading != NULL;
-}
-
 /* Waits until there is space. */
 static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
     rr__object *space;
     if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
     rr_status status = rr__stream_full(cx, task, &space);
     while (status == RR_OK && space) {
-        if (rr__is_on_its_reader(task)) status = RR_ERR_DEADLOCK;
-        else status = rr__await(cx, space, RR__NULL_REF, -1);
+        status = rr__await(cx, space, RR__NULL_REF, -1);
+        cx = rr__here(cx);
         if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
             rr__cancel_tree(cx, task, RR__IS_CANCELLED);
             status = RR_ERR_CANCELLED;
@@ -63,9 +50,12 @@ static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type,
                                 const char *site) {
     rr_status status = rr__stream_space(cx, task);
     if (status != RR_OK) return status;
+    cx = rr__here(cx);
     rr__object *item = rr__object_new(cx, RR__VALUE, site);
     if (!item) return RR_ERR_NO_MEMORY;
-    if ((status = rr__value_fill(cx, item, type, value)) != RR_OK) {
+    status = rr__value_fill(cx, item, type, value);
+    cx = rr__after_room(cx);
+    if (status != RR_OK) {
         rr__object_free(cx, item);
         return status;
     }
@@ -80,7 +70,7 @@ static rr_status rr__yield_item(rr__context *cx, rr__object *task, rr_type type,
 static rr_status rr__yield_fail(rr__frame *frame, rr_status status, const char *site,
                                 const char *text) {
     if (!frame->error)
-        frame->error = rr__error_new(frame->runner->runtime, status, frame->task,
+        frame->error = rr__error_new(rr__frame_context(frame)->runtime, status, frame->task,
                                      "what it yielded at %s: %s", site, text);
     return rr__note(RR__NULL_REF, status, "rr_yield at %s: %s", site, text);
 }
@@ -100,10 +90,7 @@ static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object 
     rr__object *objects[2] = {more, task};
     rr__node nodes[2];
     rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
-    rr__reading reading = {task, rr__self()->reading};
-    rr__self()->reading = &reading;
     rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-    rr__self()->reading = reading.outer;
     return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
 }
 
@@ -144,6 +131,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         }
         if (own) rr__drop(cx, own);
         rr_status status = rr__stream_sleep(cx, task, more, deadline);
+        cx = rr__here(cx);
         if (status == RR_OK && rr__has_failed(more)) /* shut down */
             status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
         rr__drop(cx, more);
