@@ -159,7 +159,8 @@ THREADS AND BLOCKING
   belongs to the thread that opened it.
 
   rr_get, rr_get_void, rr_unwrap, rr_wait, rr_next, rr_yield of a stream with a limit, and
-  rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; with rr_config.store_bytes
+  rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; rr_ask and rr_tell, if the
+  mailbox is full and its actor was made with .when_full = RR_WAIT; with rr_config.store_bytes
   all that makes or reads values, for room or for a file; nothing else. Waiting
   inside a body is always allowed, to any depth: the waiter runs what it waits for, or what that
   waits for, itself if nobody has begun it, of an actor no message behind the one that is needed; if
@@ -175,9 +176,11 @@ THREADS AND BLOCKING
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
   sleeps, which return at once, and should return. Its result is dropped, and what it has called is
-  cancelled with it. A body that calls what blocks outside the library (read, a lock that is held
-  long) keeps its worker from other work, unless it does so between rr_block_begin and
-  rr_block_end, or its task was called with .blocking.
+  cancelled with it. So do the methods of an actor that rr_kill ends, but that their results count,
+  and what any of its methods has called is cancelled, also if that method has ended. A body that
+  calls what blocks outside the library (read, a lock that is held long) keeps its worker from other
+  work, unless it does so between rr_block_begin and rr_block_end, or its task was called with
+  .blocking.
 
   Who runs when: a task with a priority runs before those of lower priority that have waited less
   than a second for each step between them. Those that need resources wait for them without a
@@ -598,6 +601,14 @@ typedef struct rr_options {
     int max_unread;  /* of a stream: rr_yield waits while so many objects are unread; no limit */
 } rr_options;
 
+/* What becomes of a message to an actor whose mailbox is full. */
+typedef enum rr_when_full {
+    RR_REFUSE, /* it is not sent: RR_ERR_MAILBOX_FULL */
+    RR_WAIT    /* rr_ask and rr_tell wait until there is room, in the order in which they came. In a
+                  body RR_ERR_DEADLOCK if the actor in turn waits for that body, RR_ERR_CANCELLED if
+                  it is cancelled meanwhile; RR_ERR_ACTOR_DEAD if the actor ends */
+} rr_when_full;
+
 /* How an actor is to be. Zero means the default. */
 typedef struct rr_actor_options {
     const char *name;         /* rr_find_actor finds it by this name while it lives; copied */
@@ -607,8 +618,9 @@ typedef struct rr_actor_options {
     int max_method_retries; /* so often a method that the actor crashed in runs again, on the fresh
                                  state, for which it needs max_restarts; at most 254; -1: without
                                  limit */
-    int max_pending;        /* messages that have not begun, or if they were cancelled not come to
-                                 their turn: one more is RR_ERR_MAILBOX_FULL; no limit */
+    int max_pending;        /* messages that have not begun: one more meets a full mailbox; no
+                                 limit */
+    rr_when_full when_full; /* what happens to that one; RR_REFUSE */
     int max_concurrency; /* methods that run at once, in no promised order; 1. With more than one,
                             rings of waits are not seen */
     double num_cpus;     /* workers that are kept for it while it lives: those beyond the one that
@@ -888,9 +900,10 @@ void rr_scope_end(rr_scope scope);
 rr_status rr_cancel(rr_ref ref);
 rr_status rr_cancel_alone(rr_ref ref);
 
-/* In a body: has its task been cancelled, or is it past its time limit? Then its waits and sleeps
-   return at once (RR_ERR_CANCELLED; rr_unwrap returns zeros), what it calls is cancelled (unless
-   by rr_cancel_alone), and it should return. Outside: false. One load. */
+/* In a body: has its task been cancelled, or is it past its time limit, or was its actor ended by
+   rr_kill? Then its waits and sleeps return at once (RR_ERR_CANCELLED; rr_unwrap returns zeros),
+   what it calls is cancelled (unless by rr_cancel_alone), and it should return. Outside: false.
+   Two loads. */
 bool rr_cancelled(void);
 
 /* In a body: how many attempts came before this one (rr_options.max_retries; of a method
@@ -994,12 +1007,13 @@ rr_status rr_register(rr_function *function);
    the order in which each caller sent them; a call that waits for an argument
    holds back later calls of the same caller only. A caller is a thread outside, a
    task, or an actor. Errors in the reference: as for rr_call, RR_ERR_ACTOR_DEAD,
-   RR_ERR_TYPE for a method of another actor type. */
+   RR_ERR_TYPE for a method of another actor type, RR_ERR_MAILBOX_FULL. Blocks: no, unless the
+   mailbox is full and .when_full is RR_WAIT (rr_actor_options). */
 #define rr_ask(actor, ...) RR__SEND(rr__ask, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_tell(rr_actor actor, Type_name, x1, ...): sends a message whose
    result nobody wants. Returns what is wrong already; an error of the method
-   itself goes to the log. */
+   itself goes to the log. Blocks: as rr_ask. */
 #define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
@@ -1007,9 +1021,12 @@ rr_status rr_register(rr_function *function);
    RR_ERR_NOT_RUNNING; *out is then null. */
 rr_status rr_find_actor(const char *name, rr_actor *out);
 
-/* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, a method that
-   is running ends first, then the destructor runs. Errors: RR_ERR_ACTOR_DEAD if
-   it is dead already, RR_ERR_STALE, RR_ERR_NOT_RUNNING. Blocks: no. */
+/* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, and what its bodies have called
+   and has not ended is cancelled as by rr_cancel. A method that is running is told (rr_cancelled;
+   its waits and sleeps return at once), and ends first: what it returns counts. Then the destructor
+   runs; what that calls stays. Errors: RR_ERR_ACTOR_DEAD if it is dead already, RR_ERR_STALE,
+   RR_ERR_NOT_RUNNING. Blocks: no; takes some ns for each object there is if the actor has called
+   something. */
 rr_status rr_kill(rr_actor actor);
 
 /* In a method or constructor: the actor ends when the body has returned (its
@@ -2858,7 +2875,7 @@ static void rr__arena_free(rr__arena *arena) {
 // >>core/object
 
 /* The object: one record, the slot, for a task of any kind, the reference to its result, and a
-   small result itself; also for an actor. What its word says, who may change it (R1 to R4), and
+   small result itself; also for an actor. What its word says, who may change it (R1 to R6), and
    the small values that lie in it. What a kind of object does, its class says (core/context.h).
 
        WAITING -> QUEUED -> RUNNING -> READY | FAILED
@@ -2904,6 +2921,9 @@ enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
           bit  47     RR__HAS_CONTROL: a task with options, in extra.control
           bits 48-55  kind of the value's type (enum rr__type_kind)
           bit  56     RR__IS_RESTING, bit 57 RR__IS_BARE: rule R5
+          bit  58     RR__IS_KILLED: an actor that rr_kill ended
+          bit  59     RR__HAS_CALLED: an actor whose bodies have called something
+          bit  60     RR__IS_STRIPPED, bit 61 RR__IS_LEFT: rule R6
 
    States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
           WAITING  arguments are missing; a message lies in a mailbox; an actor is
@@ -2928,7 +2948,10 @@ enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
               a lane, a mailbox) is RESTING: set by who puts it there, before that, and cleared by
               who takes it out, before it looks at what the task has. Who decides one that rests,
               or ends its actor, gives up what it has, but for its counts, at once, and leaves it
-              BARE: set in the same change in which it is seen to rest. So exactly one does. */
+              BARE: set in the same change in which it is seen to rest. So exactly one does.
+          R6  Who decides a message that rests needs its actor, for the room in the mailbox, longer
+              than the owner may count it: so it sets STRIPPED in the same change, and takes it away
+              when it is done; the owner sets LEFT. The second of the two gives back the count. */
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
@@ -3008,6 +3031,10 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__IS_RESTING ((uint64_t)1 << 56)
 #define RR__IS_BARE ((uint64_t)1 << 57)
+#define RR__IS_KILLED ((uint64_t)1 << 58)
+#define RR__HAS_CALLED ((uint64_t)1 << 59)
+#define RR__IS_STRIPPED ((uint64_t)1 << 60)
+#define RR__IS_LEFT ((uint64_t)1 << 61)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* The ends of lists of objects that hang on a word: nothing can be added any more. */
@@ -3519,14 +3546,17 @@ static void rr__deque_trim(rr__deque *deque) {
 
 enum { RR__SEGMENTS = 32, RR__FIRST_SEGMENT = 8 };
 
+/* Whose call made what is in a slot, beside what its `info` says: see rr__parent_note. */
+typedef RR__ATOMIC(uint64_t) rr__origin;
+
 typedef struct rr__slots {
     rr__pool pool;
     RR__ATOMIC(uintptr_t) segments[RR__SEGMENTS]; /* written under the pool's lock */
     void *memory[RR__SEGMENTS];                   /* as malloc gave it */
+    rr__origin *origins[RR__SEGMENTS];            /* one for each slot; before its segment */
     RR__ATOMIC(uint64_t) next_id;
 } rr__slots;
 
-/* Regions of large segments are huge pages, as which they come and go. */
 /* Regions of large segments are huge pages, as which they come and go. */
 static size_t rr__region_bytes(size_t segment) {
     return segment >= RR__HUGE ? RR__HUGE_PAGE : segment < RR__REGION ? 128 : RR__REGION;
@@ -3537,6 +3567,10 @@ static bool rr__segment_add(rr__slots *slots) {
     for (int k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
         if (rr__load_relaxed(&slots->segments[k])) continue; /* written under this lock */
         size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
+        rr__origin *origins = slots->origins[k];
+        if (!origins) origins = RR_CALLOC((size_t)1 << k, sizeof *origins);
+        slots->origins[k] = origins; /* touched only where actors call */
+        if (!origins) return false;
         char *start = rr__aligned_zeros(bytes, rr__region_bytes(bytes), &slots->memory[k]);
         if (!start) return false;
         if (bytes >= RR__HUGE) RR__PAGES_HUGE(start, bytes);
@@ -3587,7 +3621,7 @@ static bool rr__slots_init(rr__slots *slots, rr__memory *memory) {
 
 static void rr__slots_free(rr__slots *slots) {
     rr__pool_free(&slots->pool);
-    for (int k = 0; k < RR__SEGMENTS; k++) RR_FREE(slots->memory[k]);
+    for (int k = 0; k < RR__SEGMENTS; k++) RR_FREE(slots->memory[k]), RR_FREE(slots->origins[k]);
 }
 
 /* The slot of a number from a handle, live or not; NULL if there never was one. */
@@ -3596,6 +3630,12 @@ static RR__INLINE rr__object *rr__slot_find(rr__slots *slots, uint32_t slot) {
     if (RR__UNLIKELY(n == 0)) return NULL;
     uintptr_t base = rr__load_acquire(&slots->segments[rr__highest_bit(n)]);
     return RR__LIKELY(base) ? (rr__object *)(base + (uintptr_t)n * sizeof(rr__object)) : NULL;
+}
+
+/* Of a slot that there is. */
+static RR__INLINE rr__origin *rr__slot_origin(rr__slots *slots, uint32_t slot) {
+    uint32_t n = slot + 255, k = rr__highest_bit(n);
+    return &slots->origins[k][n - ((uint32_t)1 << k)];
 }
 
 /* The number of what lies at an address; 0: no slot. */
@@ -3661,7 +3701,9 @@ typedef struct rr__frame {
     void *room;       /* from rr_result */
     size_t room_bytes;
     uint8_t room_place;
-    bool is_actor, wants_exit;
+    rr__object *actor; /* whose body it is; NULL: a function */
+    bool is_end;       /* that actor's destructor */
+    bool wants_exit;
     rr__error *crash; /* from rr_crash_actor */
 
     uint16_t blocking;                      /* rr_block_begin without their end */
@@ -3800,6 +3842,11 @@ struct rr__context {
     rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
 };
 
+/* Who waits for a sign, the first first: core/sleepers.h. */
+typedef struct rr__line {
+    rr__sleeper *first, *last;
+} rr__line;
+
 /* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
    groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
    Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
@@ -3865,7 +3912,7 @@ typedef struct rr__repeat {
     char text[RR__LOG_TEXT];
 } rr__repeat;
 
-enum rr__line {
+enum rr__repeated {
     RR__LINE_SPILL, /* values that cannot go to files */
     RR__LINE_LOST,  /* that cannot be made again */
     RR__LINE_TOLD,  /* messages that failed and were told, not asked */
@@ -3913,9 +3960,9 @@ struct rr_runtime {
     rr__fiber *fibers_empty;           /* without a stack */
     RR__ATOMIC(int) fibers_idle_count; /* a hint outside the lock */
 
-    rr__mutex end_lock;    /* of the two below */
-    bool is_ending;        /* a destructor runs */
-    rr__sleeper *end_line; /* who waits to run one, the first first */
+    rr__mutex end_lock; /* of the two below */
+    bool is_ending;     /* a destructor runs */
+    rr__line end_line;  /* who waits to run one */
 
     rr__mutex ring_lock; /* rule W4 */
     rr__mutex lock;      /* of all below; before a parker's lock */
@@ -4044,7 +4091,7 @@ static void rr__log_more(rr_runtime *rt, const rr__repeat *line) {
 
 /* Logs what may happen with every request: the same line once in a minute. How often it came in
    between is told before the next one of its kind, and at the end of the runtime. */
-static RR__NOINLINE void rr__log_again(rr_runtime *rt, enum rr__line kind, rr_log_level level,
+static RR__NOINLINE void rr__log_again(rr_runtime *rt, enum rr__repeated kind, rr_log_level level,
                                        const char *text) {
     rr__repeat *line = &rt->lines[kind], before = {.more = 0};
     double now = rr_now();
@@ -4173,12 +4220,6 @@ static rr__shard *rr__shard_lock(rr_runtime *rt, const rr__object *o) {
 static rr__object *rr__current_task(rr__context *cx) {
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     return frame ? frame->task : NULL;
-}
-
-/* The task of the body that is running was cancelled. */
-static bool rr__must_stop(rr__context *cx) {
-    rr__object *task = rr__current_task(cx);
-    return task && rr__is_decided(task);
 }
 
 static inline const rr__ops *rr__ops_of(const rr__object *o) { return &rr__above.ops[o->kind]; }
@@ -6184,6 +6225,23 @@ struct rr__node {
     bool is_linked, is_edge;
 };
 
+/* The actor that a body works for was ended by rr_kill. */
+static RR__INLINE bool rr__is_killed(const rr__frame *frame) {
+    if (RR__LIKELY(!frame->actor) || frame->is_end) return false;
+    return (rr__load_seq_cst(&frame->actor->word) & RR__IS_KILLED) != 0;
+}
+
+/* Nobody needs what the body does any more: its task was decided, or its actor killed. */
+static RR__INLINE bool rr__frame_must_stop(const rr__frame *frame) {
+    return rr__is_decided(frame->task) || rr__is_killed(frame);
+}
+
+/* The same for the body that is running. */
+static bool rr__must_stop(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    return frame && rr__frame_must_stop(frame);
+}
+
 static rr__sleeper rr__sleeper_of(rr__context *cx) {
     rr__local *self = rr__self();
     return (rr__sleeper){.parker = self->fiber ? &self->fiber->parker : &cx->parker,
@@ -6363,7 +6421,8 @@ static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__lock(&s->parker->lock);
     s->parker->sleeper = s;
-    s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
+    /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
+    s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
     rr__unlock(&s->parker->lock);
     if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
     else rr__thread_sleeps(s, deadline);
@@ -6372,26 +6431,49 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
 
 /* ---- signs ---- */
 
-/* Waits in a line, under the lock of whose it is, for a sign; without the lock meanwhile. */
-static void rr__line_wait(rr__context *cx, rr__sleeper **line, rr__mutex *lock) {
-    rr__sleeper s = rr__sleeper_of(rr__here(cx)), **last = line;
+/* Under the lock of whose line it is, as the next three. */
+static void rr__line_add(rr__line *line, rr__sleeper *s) {
+    s->next = NULL;
+    if (line->first) line->last->next = s;
+    else line->first = s;
+    line->last = s;
+}
+
+/* It goes without a sign. Linear. */
+static void rr__line_remove(rr__line *line, rr__sleeper *s) {
+    rr__sleeper *before = NULL, *at = line->first;
+    while (at != s) before = at, at = at->next;
+    if (before) before->next = s->next;
+    else line->first = s->next;
+    if (line->last == s) line->last = before;
+}
+
+/* Gives the sign to the first. Returns who is to be woken; it may be gone already, but for its
+   parker. */
+static rr__parker *rr__line_pop(rr__line *line) {
+    rr__sleeper *s = line->first;
+    rr__parker *parker = s->parker;
+    line->first = s->next;
+    rr__lock(&parker->lock);
+    s->fired++;
+    rr__unlock(&parker->lock);
+    return parker;
+}
+
+/* Waits in a line, under its lock, for a sign; without the lock meanwhile. */
+static void rr__line_wait(rr__context *cx, rr__line *line, rr__mutex *lock) {
+    rr__sleeper s = rr__sleeper_of(rr__here(cx));
     s.task = NULL; /* it goes on, also if it is cancelled */
-    while (*last) last = &(*last)->next;
-    *last = &s;
+    rr__line_add(line, &s);
     rr__unlock(lock);
     rr__sleeper_wait(&s, -1);
     rr__lock(lock);
 }
 
-/* To the first, or to all. Under the lock. */
-static void rr__line_sign(rr__context *by, rr__sleeper **line, bool all) {
-    for (rr__sleeper *s; (s = *line);) {
-        rr__parker *parker = s->parker;
-        *line = s->next;
-        rr__lock(&parker->lock);
-        s->fired++;
-        rr__unlock(&parker->lock);
-        rr__wake(by, parker);
+/* To the first, or to all. Under the lock, which comes before that of the runtime. */
+static void rr__line_sign(rr__context *by, rr__line *line, bool all) {
+    while (line->first) {
+        rr__wake(by, rr__line_pop(line));
         if (!all) break;
     }
 }
@@ -6448,6 +6530,23 @@ static void rr__body_wake(rr__context *cx, rr__object *task) {
     if (s && s->task == task) s->is_cancelled = true;
     rr__unlock(&fiber->parker.lock);
     rr__wake(cx, &fiber->parker);
+}
+
+/* Nor those of an actor that was killed: RR__IS_KILLED is set. */
+static void rr__bodies_wake(rr__context *cx, const rr__object *actor) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    rr__fiber *fiber = rt->fibers; /* the rest of the list stays as it is */
+    rr__unlock(&rt->fibers_lock);
+    for (; fiber; fiber = fiber->all) {
+        rr__lock(&fiber->parker.lock);
+        rr__sleeper *s = fiber->parker.sleeper;
+        rr__frame *frame = s && s->task ? s->self->frame : NULL; /* while it sleeps */
+        bool is_told = frame && frame->actor == actor && !frame->is_end;
+        if (is_told) s->is_cancelled = true;
+        rr__unlock(&fiber->parker.lock);
+        if (is_told) rr__wake(cx, &fiber->parker);
+    }
 }
 
 // >>core/links
@@ -7059,15 +7158,20 @@ static rr_status rr__note_starved(rr_ref ref) {
                     "(rr_config.stack_bytes)");
 }
 
+static rr_status rr__note_cancelled(rr_ref ref) {
+    return rr__note(ref, RR_ERR_CANCELLED,
+                    "the task that waits was cancelled, or is too late, or its actor was killed");
+}
+
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_ring) return rr__note(ref, RR_ERR_DEADLOCK, "%s", s->ring);
-    if (s->is_cancelled)
-        return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
+    if (s->is_cancelled) return rr__note_cancelled(ref);
     if (s->fired >= s->need) return RR_OK;
     return s->is_starved ? rr__note_starved(ref) : RR_ERR_TIMEOUT;
 }
 
-/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
+/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it.
+   claimed NULL: nothing is. */
 static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
     rr__context *cx = s->context;
     rr_runtime *rt = cx->runtime;
@@ -7075,11 +7179,11 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     rr__parker_set(s->parker, s); /* before it can be found in a ring */
     rr__link_set(s, edge);        /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
-    bool may_help = !rr__must_stop(cx) && rr__can_run(s->self, cx);
+    bool may_help = claimed && !rr__must_stop(cx) && rr__can_run(s->self, cx);
     enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
     if (found == RR__WALK_RING) rr__ring_tell(cx, s->task); /* us too */
     if (found != RR__WALK_CLAIMED) {
-        *claimed = NULL;
+        if (claimed) *claimed = NULL;
         rr__body_wait(s, -1);
     }
     rr__parker_set(s->parker, NULL);
@@ -7218,8 +7322,7 @@ static void rr__look_again_later(rr__local *self) {
 /* Waits for one object that the caller keeps. */
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
     rr__local *self = rr__self();
-    if (rr__must_stop(cx) && !rr__is_complete(o))
-        return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
+    if (rr__must_stop(cx) && !rr__is_complete(o)) return rr__note_cancelled(ref);
     if (milliseconds == 0) {
         rr__look_again_later(self);
         if (rr__is_complete(o)) return RR_OK;
@@ -7371,7 +7474,7 @@ typedef struct rr__pinned {
 struct rr__store {
     rr__mutex lock;              /* of those below, but for names and pins */
     rr__cond moved;              /* room was made, a value has come back or could not */
-    rr__sleeper *returning;      /* who waits for that */
+    rr__line returning;          /* who waits for that */
     rr__cond spill_wake;         /* something is to be written */
     rr__mutex census_lock;       /* while the arguments of a task are looked at; a leaf */
     RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
@@ -7489,7 +7592,7 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
 static void rr__store_signal_locked(rr__context *cx) {
     rr__store *store = cx->runtime->store;
     if (store->waiters) rr__cond_broadcast(&store->moved);
-    if (store->returning) rr__line_sign(cx, &store->returning, true);
+    if (store->returning.first) rr__line_sign(cx, &store->returning, true);
 }
 
 static void rr__store_wait_locked(rr_runtime *rt) {
@@ -9268,6 +9371,14 @@ static void rr__task_strip(rr__context *cx, rr__object *o) {
     rr__stray_is_over(cx->runtime);
 }
 
+/* The same for who decided one that rested (R6). */
+static void rr__task_unload(rr__context *cx, rr__object *o) {
+    rr__object *actor = rr__actor_of(o);
+    rr__task_strip(cx, o);
+    uint64_t word = rr__and_seq_cst(&o->word, ~RR__IS_STRIPPED);
+    if (actor && (word & RR__IS_LEFT)) rr__drop(cx, actor);
+}
+
 /* The same for its owner, if nobody has (R5). */
 static void rr__task_give_up(rr__context *cx, rr__object *o) {
     if (!rr__is_bare(o)) rr__task_strip(cx, o);
@@ -9307,9 +9418,29 @@ static void rr__fail_with(rr__context *cx, rr__object *o, rr__error *error) {
    Locks: the timers' and the resources', one after the other. */
 
 /* How a task tells who made it: by slot and half of the id, which is enough as long as the maker
-   is there. */
+   is there; and whether that is the body of an actor, of which its origin then tells. */
+#define RR__BY_ACTOR ((uint64_t)1 << 31)
+
 static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
-    return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
+    uint64_t by_actor = parent->kind == RR__FUNCTION ? 0 : RR__BY_ACTOR;
+    uint64_t half = rr__load_relaxed(&parent->id) & (RR__BY_ACTOR - 1); /* counted */
+    return (uint64_t)parent->slot << 32 | by_actor | half;
+}
+
+/* A call from an actor's body. A method ends before what it has called does; so that this can be
+   ended with the actor, its origin says which one called it. Not that of a destructor. */
+static RR__NOINLINE void rr__origin_note(rr__context *cx, rr__object *task, rr__frame *frame) {
+    rr__object *actor = frame->actor;
+    rr__store_relaxed(rr__slot_origin(&cx->runtime->slots, task->slot),
+                      frame->is_end ? 0 : rr__parent_key(actor)); /* published with word */
+    if (!(rr__load_relaxed(&actor->word) & RR__HAS_CALLED))       /* set once */
+        rr__or_seq_cst(&actor->word, RR__HAS_CALLED);
+}
+
+/* Who calls, into a new task. */
+static RR__INLINE void rr__parent_note(rr__context *cx, rr__object *task, rr__frame *frame) {
+    rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
+    if (RR__UNLIKELY(frame->actor != NULL)) rr__origin_note(cx, task, frame);
 }
 
 /* Sets the flag of a pending task, and claims what is queued, and what one that rests has, in the
@@ -9321,7 +9452,7 @@ static enum rr__state rr__decide_word(rr__object *o, uint64_t flag, bool *is_bar
         state = rr__state_of(word);
         if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
         *is_bare = (word & RR__IS_RESTING) && !(word & RR__IS_BARE); /* by us: R5 */
-        next = word | flag | (*is_bare ? RR__IS_BARE : 0);
+        next = word | flag | (*is_bare ? RR__IS_BARE | RR__IS_STRIPPED : 0);
         if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
     } while (!rr__cas_seq_cst(&o->word, &word, next));
     return state;
@@ -9343,7 +9474,8 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
     rr__notify(cx, o, word);
     bool was_tried = false, is_ours = false;
-    if (is_bare) rr__task_strip(cx, o);
+    RR__STRESS_POINT();
+    if (is_bare) rr__task_unload(cx, o);
     if (word & RR__HAS_CONTROL)
         is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
                   rr__turn_revoke(rt, o->extra.control);
@@ -9355,23 +9487,37 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     return true;
 }
 
-/* Cancels a task, and, if its body runs, what that has called, which is found by looking at all
-   slots: so that a call only notes who made it. Recursion as deep as running bodies are nested. */
-static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
-    bool has_begun = false;
-    if (!rr__decide(cx, o, flag, &has_begun)) return false;
-    uint64_t parent = rr__parent_key(o);
-    rr__object *child = NULL;
-    for (uint32_t slot = 1; has_begun && !(flag & RR__IS_ALONE); slot++) {
-        if (!(child = rr__slot_at(cx->runtime, slot))) break;
-        if (rr__load_acquire(&child->info) != parent) continue;
+/* Was what lies in a slot called by this task, or, an actor, by one of its bodies? */
+static bool rr__is_called_by(rr__context *cx, rr__object *child, uint32_t slot, rr__object *by) {
+    uint64_t info = rr__load_acquire(&child->info);
+    if (by->kind != RR__CONSTRUCTOR) return info == rr__parent_key(by);
+    rr__origin *origin = rr__slot_origin(&cx->runtime->slots, slot);
+    return (info & RR__BY_ACTOR) && rr__load_acquire(origin) == rr__parent_key(by);
+}
+
+static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag);
+
+/* Cancels what a task, or an actor, has called, which is found by looking at all slots: so that a
+   call only notes who made it. The caller counts that. */
+static void rr__cancel_called(rr__context *cx, rr__object *by) {
+    rr__object *child;
+    for (uint32_t slot = 1; (child = rr__slot_at(cx->runtime, slot)); slot++) {
+        if (!rr__is_called_by(cx, child, slot, by)) continue;
         uint64_t id = rr__load_acquire(&child->id);
         if (!id || !rr__try_retain(cx, child, id)) continue;
         bool is_task = child->kind == RR__FUNCTION || child->kind == RR__METHOD;
-        if (is_task && rr__load_acquire(&child->info) == parent && !rr__is_complete(child))
+        if (is_task && rr__is_called_by(cx, child, slot, by) && !rr__is_complete(child))
             rr__cancel_tree(cx, child, RR__IS_CANCELLED);
         rr__drop(cx, child);
     }
+}
+
+/* Cancels a task, and, if its body runs, what that has called. Recursion as deep as running bodies
+   are nested. */
+static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
+    bool has_begun = false;
+    if (!rr__decide(cx, o, flag, &has_begun)) return false;
+    if (has_begun && !(flag & RR__IS_ALONE)) rr__cancel_called(cx, o);
     return true;
 }
 
@@ -9389,7 +9535,8 @@ static RR__NOINLINE void rr__cancel_new(rr__context *cx, rr_ref ref) {
 static RR__INLINE bool rr__parent_is_cancelled(rr__context *cx) {
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     uint64_t word = frame ? rr__load_seq_cst(&frame->task->word) : 0;
-    return RR__UNLIKELY(word & RR__IS_DECIDED) && !(word & RR__IS_ALONE);
+    if (RR__UNLIKELY(word & RR__IS_DECIDED)) return !(word & RR__IS_ALONE);
+    return frame && rr__is_killed(frame);
 }
 static RR__INLINE void rr__heed_parent(rr__context *cx, rr_ref ref) {
     if (rr__parent_is_cancelled(cx)) rr__cancel_new(cx, ref);
@@ -9397,7 +9544,7 @@ static RR__INLINE void rr__heed_parent(rr__context *cx, rr_ref ref) {
 static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object *task) {
     if (!rr__parent_is_cancelled(cx)) return NULL;
     return rr__error_new(cx->runtime, RR_ERR_CANCELLED, task,
-                         "the task that called it was cancelled");
+                         "the task that called it was cancelled, or its actor killed");
 }
 
 // >>tasks/lanes
@@ -9524,9 +9671,9 @@ static void rr__recipe_end(rr__context *cx, rr__object *recipe) {
    Locks: none of its own. */
 
 static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
-                                      bool is_actor) {
+                                      rr__object *actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
-    frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
+    frame->actor = actor, frame->is_end = frame->wants_exit = false, frame->blocking = 0;
     frame->lent = 0, frame->granted = NULL, frame->crash = NULL;
 }
 
@@ -9772,7 +9919,7 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
-    rr__frame_init(&frame, s->recipe, &lanes, false);
+    rr__frame_init(&frame, s->recipe, &lanes, NULL);
     rr__loader_end(rt);     /* what the body waits for may need the turn */
     self->is_hasty = false; /* the body is not what waits in haste */
     rr__error *error = rr__invoke(&cx, &frame, s->recipe->of.fn, NULL, &result);
@@ -10166,7 +10313,7 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
-    rr__frame_init(&frame, task, &lanes, false);
+    rr__frame_init(&frame, task, &lanes, NULL);
     bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
     if (RR__UNLIKELY(has_control)) rr__run_begin(cx, &frame, task->extra.control);
     if (RR__UNLIKELY(cx->runtime->config.max_pending)) rr__pending_end(cx, task);
@@ -10235,9 +10382,8 @@ static RR__INLINE rr__object *rr__task_new(rr__context *cx, enum rr__kind kind,
     if (!task) return NULL;
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     task->of.fn = fn;
-    if (frame)
-        rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
-    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]);     /* only the owner writes */
+    if (frame) rr__parent_note(cx, task, frame);
+    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]); /* only the owner writes */
     if (!cx->is_worker) rr__store_seq_cst(&cx->counters[RR__SUBMITTED], n + 1); /* see above */
     else rr__store_release(&cx->counters[RR__SUBMITTED], n + 1);
     return task;
@@ -10377,6 +10523,9 @@ struct rr__care {
     int max_method_retries;
     int max_pending;         /* 0: no limit */
     RR__ATOMIC(int) pending; /* messages that have not begun, if there is a limit */
+    bool senders_wait;       /* for room: .when_full, see actors/admission.h; fixed */
+    RR__ATOMIC(int) waiting; /* those that do */
+    rr__line senders;        /* and in which order; shard lock */
     int max_concurrency;     /* at least 1; with more: see rr__crew_run */
     int inside;              /* methods that were handed out and have not left; shard lock */
     bool is_parked;          /* the runner waits for one of them to leave; shard lock */
@@ -10532,22 +10681,108 @@ static RR__NOINLINE void rr__mailbox_watch(rr__context *cx, rr__object *actor, u
             n, actor->of.fn->self.name, actor->site);
 }
 
-/* One more message, if there may be one (rr_actor_options.max_pending). */
-static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__object *message) {
+// >>actors/admission
+
+/* Room in a mailbox that has a limit (rr_actor_options.max_pending), and senders that wait for it
+   (.when_full). `pending` counts the messages that were admitted and have not begun.
+   Rules  M1  Who makes `pending` less looks at `waiting` after that, and who waits adds itself to
+              `waiting` before it looks for room a last time (all seq_cst): so one sees the
+              other.
+          M2  Room goes to the first in line, from who makes it, under the shard lock; while
+              somebody waits others line up behind: nobody overtakes.
+          M3  Who ends the actor closes its queue, and then gives all in line the sign, both under
+              the shard lock: so nobody waits for a mailbox that is closed.
+   Locks: the shard lock of the actor. */
+
+static bool rr__mailbox_has_room(rr__care *care) {
+    int pending = rr__load_seq_cst(&care->pending); /* M1 */
+    do {
+        if (pending >= care->max_pending) return false;
+    } while (!rr__cas_seq_cst(&care->pending, &pending, pending + 1));
+    return true;
+}
+
+/* Gives the sign to who waits: room to as many as there is room for, or, the actor ends, to all. */
+static RR__NOINLINE void rr__senders_wake(rr__context *cx, rr__object *actor, bool ends) {
+    rr__care *care = actor->extra.own->care;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    for (rr__parker *parker = NULL;; rr__wake(cx, parker)) {
+        rr__lock(&shard->lock);
+        bool goes_on = care->senders.first && (ends || rr__mailbox_has_room(care));
+        if (goes_on) parker = rr__line_pop(&care->senders);
+        rr__unlock(&shard->lock);
+        if (!goes_on) return;
+    }
+}
+
+/* A message has begun, or ends without. It counts the actor. */
+static void rr__mailbox_left(rr__context *cx, rr__object *actor) {
+    rr__care *care = actor->extra.own->care;
+    rr__sub_seq_cst(&care->pending, 1);
+    if (RR__UNLIKELY(rr__load_seq_cst(&care->waiting) > 0)) rr__senders_wake(cx, actor, false);
+}
+
+/* Lines up, unless there is room, or the actor has ended. */
+static bool rr__senders_join(rr__object *actor, rr__shard *shard, rr__sleeper *s, bool *ends) {
+    rr__care *care = actor->extra.own->care;
+    rr__lock(&shard->lock);
+    *ends = actor->extra.own->is_doomed;
+    rr__add_seq_cst(&care->waiting, 1); /* rule M1 */
+    bool waits = !*ends && (care->senders.first || !rr__mailbox_has_room(care));
+    if (waits) rr__line_add(&care->senders, s);
+    rr__unlock(&shard->lock);
+    return waits;
+}
+
+/* Waits for room. A body that waits for itself by way of the actor is told so. */
+static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
+    char ring[RR__RING_TEXT];
+    rr__context *cx = *at;
+    rr__care *care = actor->extra.own->care;
+    rr__shard *shard = rr__shard_of(cx->runtime, actor);
+    rr__sleeper s = rr__sleeper_of(cx);
+    bool ends, waits, began = rr__serve_begin(cx); /* rr_shutdown lets it send */
+    s.may_starve = true, s.ring = ring;
+    if ((waits = rr__senders_join(actor, shard, &s, &ends))) {
+        if (s.task) rr__sleep_linked(&s, actor, NULL, NULL);
+        else rr__body_wait(&s, -1);
+    }
+    *at = cx = rr__here_of(s.self, cx);
+    rr__lock(&shard->lock);
+    bool has_room = !waits || s.fired > 0;
+    if (!has_room) rr__line_remove(&care->senders, &s);
+    ends = ends || actor->extra.own->is_doomed;
+    rr__sub_seq_cst(&care->waiting, 1);
+    rr__unlock(&shard->lock);
+    rr__serve_end(cx, began);
+    if (ends) return RR_ERR_ACTOR_DEAD;
+    return has_room ? RR_OK : rr__wait_outcome(&s, RR__NULL_REF);
+}
+
+static rr__error *rr__sender_error(rr__context *cx, rr__object *actor, rr__object *message,
+                                   rr_status status) {
+    if (status == RR_ERR_ACTOR_DEAD) return rr__dead_error(cx, message, actor);
+    return rr__error_new(cx->runtime, status, message,
+                         "it was not executed: its mailbox was full: %s", rr__self()->note.text);
+}
+
+/* One more message, if there may be one. *at: the caller's context, another one if it waited. */
+static rr__error *rr__mailbox_admit(rr__context **at, rr__object *actor, rr__object *message) {
     /* The actor's block is its runner's: senders look at the slot. */
     if (RR__LIKELY(!(rr__load_relaxed(&actor->word) & RR__HAS_CARE))) return NULL; /* fixed */
     rr__care *care = actor->extra.own->care;
     if (!care->max_pending) return NULL;
-    if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
-        rr__flag_set(message, RR__IS_PENDING);
-        return NULL;
-    }
-    rr__sub_seq_cst(&care->pending, 1);
-    return rr__error_new(
-        cx->runtime, RR_ERR_MAILBOX_FULL, message,
-        "it was not executed: %d messages wait at its actor (spawned at %s), which "
-        "is its .max_pending: send later, or raise that",
-        care->max_pending, actor->site);
+    bool has_room = !rr__load_seq_cst(&care->waiting) && rr__mailbox_has_room(care);
+    if (!has_room && !care->senders_wait)
+        return rr__error_new((*at)->runtime, RR_ERR_MAILBOX_FULL, message,
+                             "it was not executed: %d messages wait at its actor (spawned at %s), "
+                             "which is its .max_pending: send later, raise that, or wait "
+                             "(.when_full = RR_WAIT)",
+                             care->max_pending, actor->site);
+    rr_status status = has_room ? RR_OK : rr__sender_wait(at, actor);
+    if (status != RR_OK) return rr__sender_error(*at, actor, message, status);
+    rr__flag_set(message, RR__IS_PENDING);
+    return NULL;
 }
 
 // >>actors/held
@@ -10987,7 +11222,9 @@ static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
     while (*last) last = &(*last)->next;
     rr__object *waiting = rr__lanes_empty_locked(actor, last);
     a->first = NULL;
+    bool has_senders = a->care && a->care->senders.first;
     rr__unlock(&shard->lock);
+    if (has_senders) rr__senders_wake(cx, actor, true);
     rr__refuse_all(cx, actor, list);
     rr__held_refuse(cx, actor, waiting);
 }
@@ -11053,7 +11290,8 @@ static rr__error *rr__actor_body(rr__context **at, rr__object *actor, const rr_f
                                  rr__frame *frame) {
     rr__actor *a = actor->extra.own;
     rr__result result;
-    rr__frame_init(frame, actor, &a->lanes, true);
+    rr__frame_init(frame, actor, &a->lanes, actor);
+    frame->is_end = fn != actor->of.fn;
     rr__error *error = rr__invoke(at, frame, fn, rr__state_of_actor(actor), &result);
     if (!frame->crash) return error;
     rr__error_drop(error);
@@ -11286,7 +11524,7 @@ static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__o
     rr__frame frame;
     rr__result result;
     rr__error *crash;
-    rr__frame_init(&frame, message, &a->lanes, true);
+    rr__frame_init(&frame, message, &a->lanes, actor);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__store_release(&actor->waits_on, message); /* rule W1 */
     if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
@@ -11410,7 +11648,7 @@ static void rr__run_inside(rr__context *cx, rr__object *message) {
     rr__result result;
     rr__error *crash = NULL;
     bool again = false;
-    rr__frame_init(&frame, message, &lanes, true);
+    rr__frame_init(&frame, message, &lanes, actor);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__pending_end(cx, message);
     rr__error *error = rr__invoke(&cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);
@@ -11461,6 +11699,15 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *un
         if (!message && rr__actor_rest(cx, actor)) return;
     }
     rr__actor_end(cx, actor);
+}
+
+/* It was doomed, by rr_kill: those of its bodies that run are told, what they have called is
+   cancelled, and it ends. The caller counts it. */
+static void rr__actor_kill(rr__context *cx, rr__object *actor) {
+    uint64_t word = rr__or_seq_cst(&actor->word, RR__IS_KILLED);
+    rr__bodies_wake(cx, actor);
+    if (word & RR__HAS_CALLED) rr__cancel_called(cx, actor);
+    rr__actor_rouse(cx, actor);
 }
 
 /* ---- the class of actors ---- */
@@ -11517,13 +11764,13 @@ static void rr__message_abandon(rr__context *cx, rr__object *message) {
     if (actor && rr__is_held(message) && rr__lane_keeps(cx, message)) return;
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
+    uint64_t word = rr__or_seq_cst(&message->word, RR__IS_LEFT);
     rr__drop(cx, message);
-    if (actor) rr__drop(cx, actor);
+    if (actor && !(word & RR__IS_STRIPPED)) rr__drop(cx, actor); /* R6 */
 }
 
 static void rr__message_begun(rr__context *cx, rr__object *message) {
-    (void)cx;
-    rr__sub_seq_cst(&message->extra.actor->extra.own->care->pending, 1);
+    rr__mailbox_left(cx, message->extra.actor);
 }
 
 // >>actors/spawning
@@ -11551,7 +11798,11 @@ static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *act
         : options->max_method_retries && !options->max_restarts
             ? "max_method_retries needs max_restarts: a method that its actor crashed "
               "in runs again on a fresh state"
-        : options->max_pending < 0         ? "max_pending must be 0 or more"
+        : options->max_pending < 0 ? "max_pending must be 0 or more"
+        : options->when_full != RR_REFUSE && options->when_full != RR_WAIT
+            ? "when_full must be RR_REFUSE or RR_WAIT"
+        : options->when_full && !options->max_pending
+            ? "when_full needs max_pending: without a limit no mailbox is full"
         : options->max_concurrency < 0     ? "max_concurrency must be 0 or more"
         : options->name && !*options->name ? "name must not be empty; NULL is no name"
                                            : NULL;
@@ -11561,7 +11812,8 @@ static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *act
 
 static bool rr__actor_options_are_zero(const rr_actor_options *o) {
     return !rr__has_needs(o->num_cpus, o->resources) && !o->name && !o->max_restarts &&
-           !o->restart_delay_ms && !o->max_method_retries && !o->max_pending && !o->max_concurrency;
+           !o->restart_delay_ms && !o->max_method_retries && !o->max_pending && !o->when_full &&
+           !o->max_concurrency;
 }
 
 /* Gives an actor, which is not published yet, what its options need. */
@@ -11579,6 +11831,7 @@ static rr__error *rr__care_new(rr__context *cx, rr__object *actor,
     care->max_method_retries = options->max_method_retries;
     care->max_pending = options->max_pending;
     care->max_concurrency = options->max_concurrency ? options->max_concurrency : 1;
+    care->senders_wait = options->when_full == RR_WAIT;
 
     rr__error *error = rr__actor_options_error(cx, actor, options);
     if (!error) error = rr__needs_read(rt, actor, options->num_cpus, options->resources, needs);
@@ -11691,7 +11944,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     rr__error *error = rr__send_error(cx, actor, fn, message);
     if (!error) error = rr__args_pack(cx, message, args);
     cx = rr__after_room(cx);
-    if (!error && (error = rr__mailbox_admit(cx, actor, message))) rr__args_release(cx, message);
+    if (!error && (error = rr__mailbox_admit(&cx, actor, message))) rr__args_release(cx, message);
     *status = error ? error->status : RR_OK;
     if (error) {
         rr__drop(cx, actor);
@@ -13651,7 +13904,7 @@ rr_status rr_cancel_alone(rr_ref ref) { return rr__cancel(ref, RR__IS_CANCELLED 
 
 bool rr_cancelled(void) {
     rr__frame *frame = rr__self()->frame;
-    return frame && rr__is_decided(frame->task);
+    return frame && rr__frame_must_stop(frame);
 }
 
 void rr_block_begin(void) {
@@ -13733,7 +13986,7 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     rr__stream *stream = task ? rr__stream_of(task) : NULL;
     if (!stream)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_yield: only the body of a stream has it");
-    if (rr__is_decided(task)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
+    if (rr__frame_must_stop(frame)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
     if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
     if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
@@ -13866,7 +14119,7 @@ rr_status rr_kill(rr_actor handle) {
     if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
-    if (rr__actor_doom(cx, actor, death)) rr__actor_rouse(cx, actor);
+    if (rr__actor_doom(cx, actor, death)) rr__actor_kill(cx, actor);
     else
         status = rr__note(RR__NULL_REF, RR_ERR_ACTOR_DEAD,
                           "rr_kill: the actor '%s' (spawned at %s) has ended before",
@@ -13877,7 +14130,7 @@ rr_status rr_kill(rr_actor handle) {
 
 void rr_exit_actor(void) {
     rr__frame *frame = rr__self()->frame;
-    if (frame && frame->is_actor) frame->wants_exit = true;
+    if (frame && frame->actor) frame->wants_exit = true;
     else rr__log_misuse("rr_exit_actor outside a method does nothing");
 }
 
@@ -13885,7 +14138,7 @@ void rr_crash_actor(const char *format, ...) {
     rr__frame *frame = rr__self()->frame;
     va_list args;
     va_start(args, format);
-    if (!frame || !frame->is_actor) {
+    if (!frame || !frame->actor) {
         char text[512] = "rr_crash_actor outside a method does nothing: ";
         vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
         rr__log_misuse(text);

@@ -159,7 +159,8 @@ THREADS AND BLOCKING
   belongs to the thread that opened it.
 
   rr_get, rr_get_void, rr_unwrap, rr_wait, rr_next, rr_yield of a stream with a limit, and
-  rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; with rr_config.store_bytes
+  rr_shutdown wait; with rr_config.max_pending rr_call outside of bodies; rr_ask and rr_tell, if the
+  mailbox is full and its actor was made with .when_full = RR_WAIT; with rr_config.store_bytes
   all that makes or reads values, for room or for a file; nothing else. Waiting
   inside a body is always allowed, to any depth: the waiter runs what it waits for, or what that
   waits for, itself if nobody has begun it, of an actor no message behind the one that is needed; if
@@ -175,9 +176,11 @@ THREADS AND BLOCKING
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
   sleeps, which return at once, and should return. Its result is dropped, and what it has called is
-  cancelled with it. A body that calls what blocks outside the library (read, a lock that is held
-  long) keeps its worker from other work, unless it does so between rr_block_begin and
-  rr_block_end, or its task was called with .blocking.
+  cancelled with it. So do the methods of an actor that rr_kill ends, but that their results count,
+  and what any of its methods has called is cancelled, also if that method has ended. A body that
+  calls what blocks outside the library (read, a lock that is held long) keeps its worker from other
+  work, unless it does so between rr_block_begin and rr_block_end, or its task was called with
+  .blocking.
 
   Who runs when: a task with a priority runs before those of lower priority that have waited less
   than a second for each step between them. Those that need resources wait for them without a

@@ -57,10 +57,13 @@ REMOTE_METHOD(int, List, add, int, v) {
 }
 REMOTE_METHOD(int, List, at, int, i) { return self->items[i]; }
 REMOTE_METHOD(int, List, count) { return self->count; }
+/* Until the gate is open, also if it is told to stop. */
 REMOTE_METHOD(int, List, hold, rr_ref, gate) {
     rr_bytes view;
     PROBE(self->probe)->entered++;
-    return rr_get(rr_bytes, gate, &view) == RR_OK ? 1 : 0;
+    rr_status status = rr_get(rr_bytes, gate, &view);
+    while (!rr_ready(gate)) usleep(1000);
+    return status == RR_ERR_CANCELLED && rr_cancelled();
 }
 REMOTE_METHOD(int, List, leave, int, v) {
     (void)self;

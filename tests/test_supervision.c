@@ -16,7 +16,7 @@ typedef struct desk {
     atomic_int born, dropped;                /* states whose constructor worked; destructors */
     atomic_int creations, bad_from, bad_end; /* constructors; those from .. to before .. go wrong */
     atomic_int begun, ended, told, runs, inside, most, count, notes, note[NOTES];
-    atomic_bool open, constructs_crash;
+    atomic_bool open, constructs_crash, stays;
     double made[8]; /* when the constructor ran; read when it does not */
 } desk;
 static desk *desk_at(uint64_t at) { return (desk *)(uintptr_t)at; }
@@ -37,10 +37,10 @@ static bool notes_are(desk *d, int n, const int *wanted) {
 
 /* Holds a worker where it passes the n-th point at which races are likely. */
 static atomic_int stall_in;
-static atomic_bool is_stalled, may_go_on;
-static _Thread_local bool is_tester;
+static atomic_bool is_stalled, may_go_on, only_chosen;
+static _Thread_local bool is_tester, is_chosen;
 static void stress_point(void) {
-    if (is_tester || stall_in <= 0 || --stall_in != 0) return;
+    if (is_tester || (only_chosen && !is_chosen) || stall_in <= 0 || --stall_in != 0) return;
     is_stalled = true;
     while (!may_go_on) nap();
     is_stalled = false;
@@ -58,6 +58,7 @@ static void stall_wait(atomic_int *notes) {
 static void stall_end(void) {
     stall_in = 0;
     may_go_on = true;
+    only_chosen = false;
     while (is_stalled) nap();
 }
 
@@ -1307,8 +1308,7 @@ TEST(full_mailbox_has_exactly_the_room_it_promises) {
     }
 }
 
-/* A cancelled message takes room until its turn comes. */
-TEST(cancelled_messages_leave_room) {
+TEST(cancelled_messages_leave_room_at_once) {
     stage s;
     stage_start(&s, 2);
     rr_actor kid = HELD_KID(&s, .max_pending = 4);
@@ -1316,14 +1316,48 @@ TEST(cancelled_messages_leave_room) {
     for (int i = 0; i < 4; i++) refs[i] = rr_ask(kid, Kid_add, i);
     for (int i = 0; i < 4; i++)
         if (i != 2) CHECK(rr_cancel(refs[i]) == RR_OK);
+    CHECK(has_room_for(kid, 3));
     s.d.open = true;
-    CHECK(value_of(refs[2]) == 9);
-    for (int i = 0; i < 10000 && rr_tell(kid, Kid_add, 1) != RR_OK; i++) nap();
+    CHECK(value_of(refs[2]) == 9 && becomes(&s.d.notes, 4));
     s.d.open = false;
-    CHECK(becomes(&s.d.notes, 2));
     CHECK(rr_tell(kid, Kid_hold) == RR_OK && becomes(&s.d.begun, 2) && has_room_for(kid, 4));
     s.d.open = true;
     stage_end(&s);
+}
+
+typedef struct canceller {
+    rr_ref r;
+    rr_status status;
+} canceller;
+static void cancel_outside(void *data) {
+    canceller *c = data;
+    is_chosen = true;
+    c->status = rr_cancel(c->r);
+}
+/* Who cancels gives the room back, at whichever step it is held up. */
+TEST(actor_ends_while_a_message_of_it_is_cancelled) {
+    for (int waits = 0; waits < 2; waits++) {
+        stage s;
+        stage_start(&s, 2);
+        rr_actor kid = HELD_KID(&s, .max_pending = 4);
+        rr_ref gate = unsealed(8);
+        canceller c = {waits ? rr_ask(kid, Kid_size, gate) : rr_ask(kid, Kid_add, 1), RR_OK};
+        outside thread;
+        only_chosen = true;
+        stall_begin(1);
+        outside_start(&thread, s.f.runtime, cancel_outside, &c);
+        for (int i = 0; !is_stalled && i < LIMIT * 1000; i++) nap();
+        CHECK(is_stalled);
+        CHECK(rr_kill(kid) == RR_OK);
+        s.d.open = true;
+        CHECK(rr_seal(gate) == RR_OK);
+        rr_release(kid);
+        CHECK(becomes(&s.d.dropped, 1));
+        stall_end();
+        outside_join(&thread);
+        CHECK(c.status == RR_OK && outcome(c.r) == RR_ERR_CANCELLED);
+        stage_end(&s);
+    }
 }
 
 TEST(messages_that_wait_for_an_argument_take_room) {
@@ -1498,16 +1532,21 @@ TEST(so_many_methods_at_once_and_no_more) {
     }
 }
 
-/* Those that wait lend their worker, to methods of the same actor as well. */
+/* Those that wait lend their worker, to methods of the same actor as well. One that is told to stop
+   stays, where the desk wants it, until the gate is open. */
 REMOTE_METHOD(int, Kid, wait_gate, rr_ref, gate) {
     desk *d = desk_at(self->at);
     rr_bytes view;
     enter(d);
     d->begun++;
     rr_status status = rr_get(rr_bytes, gate, &view);
+    bool stays = status == RR_ERR_CANCELLED && d->stays;
+    rr_block_begin();
+    while (stays && !rr_ready(gate)) nap();
+    rr_block_end();
     d->inside--;
     d->ended++;
-    return status == RR_OK ? self->generation : (int)status + 100;
+    return status == RR_OK || stays ? self->generation : (int)status + 100;
 }
 TEST(methods_that_wait_leave_room_on_one_worker) {
     stage s;
@@ -1544,6 +1583,7 @@ TEST(kill_while_several_are_inside) {
     for (int workers = 1; workers < 4; workers++) {
         crowd c;
         crowd_start(&c, workers, (rr_actor_options){.max_restarts = 1});
+        c.s.d.stays = true;
         CHECK(rr_kill(c.kid) == RR_OK && rr_kill(c.kid) == RR_ERR_ACTOR_DEAD);
         for (int i = 0; i < 3; i++) CHECK(outcome(c.behind[i]) == RR_ERR_ACTOR_DEAD);
         CHECK(c.s.d.dropped == 0 && !rr_ready(c.watch) && !rr_ready(c.in[0]));
@@ -1562,6 +1602,7 @@ TEST(kill_at_each_step_of_the_runner_while_one_is_inside) {
         void *room = NULL;
         rr_ref gate = rr_create(1, &room);
         rr_actor kid = KID(&s.d, .max_concurrency = 3);
+        s.d.stays = true;
         rr_ref in = rr_ask(kid, Kid_wait_gate, gate);
         CHECK(becomes(&s.d.begun, 1) && value_of(rr_call(supervision_same, 1)) == 1);
         stall_begin(step);
@@ -1791,16 +1832,319 @@ TEST(bounded_mailbox_of_several_at_once) {
 
 /* ---- options that cannot be ---- */
 
+/* ---- senders that wait for room ---- */
+
+/* Sends so many numbered messages; returns how many were sent. */
+REMOTE_FN(int, supervision_sends, rr_actor, kid, int, from, int, count) {
+    int sent = 0;
+    while (sent < count && rr_tell(kid, Kid_noted, from + sent) == RR_OK) sent++;
+    return sent;
+}
+/* How the first message that is not sent ends. */
+REMOTE_FN(int, supervision_fills, rr_actor, kid, uint64_t, at) {
+    rr_status status;
+    desk_at(at)->begun++;
+    while ((status = rr_tell(kid, Kid_noted, 1)) == RR_OK) desk_at(at)->count++;
+    desk_at(at)->told += rr_cancelled();
+    return (int)status;
+}
+/* Kid_noted, of as many as the desk has room for, in the order in which each caller sent them. */
+static bool are_in_order(desk *d, int callers, int each) {
+    int next[NOTES] = {0};
+    bool good = d->notes == callers * each;
+    for (int i = 0; good && i < d->notes; i++)
+        good = d->note[i] % each == next[d->note[i] / each]++;
+    return good;
+}
+
+TEST(senders_wait_for_room_and_keep_their_order) {
+    for (int workers = 1; workers < 4; workers++)
+        for (int room = 1; room < 4; room += 2) {
+            enum { CALLERS = 6, EACH = NOTES / CALLERS };
+            stage s;
+            stage_start(&s, workers);
+            rr_actor kid = HELD_KID(&s, .max_pending = room, .when_full = RR_WAIT);
+            rr_ref refs[CALLERS];
+            for (int i = 0; i < CALLERS; i++)
+                refs[i] = rr_call(supervision_sends, kid, i * EACH, EACH);
+            s.d.open = true;
+            for (int i = 0; i < CALLERS; i++) CHECK(value_of(refs[i]) == EACH);
+            CHECK(becomes(&s.d.notes, CALLERS * EACH) && are_in_order(&s.d, CALLERS, EACH));
+            stage_end(&s);
+        }
+}
+
+/* So that they need no thread; and there is never more in the mailbox than there may be. */
+TEST(a_thousand_senders_wait_in_line) {
+    enum { SENDERS = 1000 };
+    stage s;
+    stage_start(&s, 2);
+    rr_actor kid = HELD_KID(&s, .max_pending = 3, .when_full = RR_WAIT);
+    rr_ref *refs = calloc(SENDERS, sizeof *refs);
+    for (int i = 0; i < SENDERS; i++) refs[i] = rr_call(supervision_sends, kid, i, 1);
+    rr_stats t;
+
+    for (;;) { /* all of them have called */
+        rr_get_stats(&t);
+        if (t.tasks_submitted >= 2 + 2 * SENDERS) break;
+        nap();
+    }
+    CHECK(s.d.notes == 0 && t.threads <= 4);
+    s.d.open = true;
+    for (int i = 0; i < SENDERS; i++) CHECK(value_of(refs[i]) == 1);
+    CHECK(becomes(&s.d.notes, SENDERS));
+    free(refs);
+    stage_end(&s);
+}
+
+typedef struct teller {
+    rr_actor kid;
+    int count;
+    rr_status status;
+} teller;
+static void tell_outside(void *data) {
+    teller *t = data;
+    for (int i = 0; i < t->count && t->status == RR_OK; i++)
+        t->status = rr_tell(t->kid, Kid_noted, i);
+}
+TEST(threads_outside_wait_for_room) {
+    stage s;
+    stage_start(&s, 1);
+    rr_actor kid = HELD_KID(&s, .max_pending = 1, .when_full = RR_WAIT);
+    outside threads[2];
+    teller tellers[2] = {{kid, NOTES / 2, RR_OK}, {kid, NOTES / 2, RR_OK}};
+    for (int i = 0; i < 2; i++) outside_start(&threads[i], s.f.runtime, tell_outside, &tellers[i]);
+    s.d.open = true;
+    for (int i = 0; i < 2; i++) outside_join(&threads[i]), CHECK(tellers[i].status == RR_OK);
+    CHECK(becomes(&s.d.notes, NOTES));
+    stage_end(&s);
+}
+
+typedef struct Mate {
+    rr_actor self, other;
+    uint64_t at;
+} Mate;
+REMOTE_ACTOR(Mate, create, uint64_t, at) { self->at = at; }
+REMOTE_DESTRUCTOR(Mate) {
+    rr_release(self->self);
+    rr_release(self->other);
+}
+REMOTE_METHOD(void, Mate, meet, rr_actor, me, rr_actor, other) {
+    self->self = rr_keep(me);
+    self->other = rr_keep(other);
+}
+REMOTE_METHOD(void, Mate, nothing) { (void)self; }
+/* Fills the mailbox of the other one, or its own, until it is refused; not for ever, since who is
+   told first makes room for the other one. */
+REMOTE_METHOD(int, Mate, fill, bool, own) {
+    rr_status status = RR_OK;
+    desk *d = desk_at(self->at);
+    for (d->begun++; !own && d->begun < 2;) rr_sleep_ms(1);
+    for (int i = 0; status == RR_OK && i < 100; i++)
+        status = rr_tell(own ? self->self : self->other, Mate_nothing);
+    if (status != RR_OK && !strstr(rr_error_message((rr_ref){0}), "Mate_fill")) d->bad_from++;
+    return (int)status;
+}
+TEST(senders_that_wait_for_themselves_are_told) {
+    for (int workers = 1; workers < 4; workers++) {
+        stage s;
+        stage_start(&s, workers);
+        rr_actor mates[2];
+        for (int i = 0; i < 2; i++)
+            mates[i] = rr_spawn_with(RR_ACTOR_OPTIONS(.max_pending = 2, .when_full = RR_WAIT),
+                                     Mate_create, AT(&s.d));
+        for (int i = 0; i < 2; i++)
+            CHECK(outcome(rr_ask(mates[i], Mate_meet, mates[i], mates[1 - i])) == RR_OK);
+        rr_ref own = rr_ask(mates[0], Mate_fill, true);
+        CHECK(value_of(own) == RR_ERR_DEADLOCK);
+        s.d.begun = 0;
+        rr_ref each[2] = {rr_ask(mates[0], Mate_fill, false), rr_ask(mates[1], Mate_fill, false)};
+        int first = value_of(each[0]), second = value_of(each[1]);
+        CHECK(first == RR_ERR_DEADLOCK || second == RR_ERR_DEADLOCK);
+        CHECK((first == RR_OK || first == RR_ERR_DEADLOCK) &&
+              (second == RR_OK || second == RR_ERR_DEADLOCK) && s.d.bad_from == 0);
+        for (int i = 0; i < 2; i++) CHECK(rr_kill(mates[i]) == RR_OK);
+        stage_end(&s);
+    }
+}
+
+TEST(cancelled_senders_leave_the_line) {
+    stage s;
+    stage_start(&s, 2);
+    rr_actor kid = HELD_KID(&s, .max_pending = 2, .when_full = RR_WAIT);
+    rr_ref refs[5];
+    for (int i = 0; i < 5; i++) refs[i] = rr_call(supervision_fills, kid, AT(&s.d));
+    CHECK(becomes(&s.d.begun, 6) && becomes(&s.d.count, 2));
+    for (int i = 0; i < 5; i += 2) CHECK(rr_cancel_alone(refs[i]) == RR_OK);
+    CHECK(becomes(&s.d.told, 3) && s.d.count == 2);
+    s.d.open = true;
+    for (int i = 0; i < LIMIT * 1000 && s.d.count < 20; i++) nap();
+    CHECK(s.d.count >= 20);
+    for (int i = 1; i < 5; i += 2) CHECK(rr_cancel(refs[i]) == RR_OK);
+    CHECK(becomes(&s.d.told, 5));
+    stage_end(&s);
+}
+
+TEST(kill_while_senders_wait) {
+    stage s;
+    stage_start(&s, 2);
+    rr_actor kid = HELD_KID(&s, .max_pending = 2, .when_full = RR_WAIT);
+    rr_ref refs[5];
+    outside thread;
+    teller t = {kid, NOTES, RR_OK};
+    for (int i = 0; i < 5; i++) refs[i] = rr_call(supervision_fills, kid, AT(&s.d));
+    CHECK(becomes(&s.d.begun, 6) && becomes(&s.d.count, 2));
+    outside_start(&thread, s.f.runtime, tell_outside, &t);
+    CHECK(rr_kill(kid) == RR_OK);
+    outside_join(&thread);
+    CHECK(t.status == RR_ERR_ACTOR_DEAD);
+    for (int i = 0; i < 5; i++) CHECK(value_of(refs[i]) == RR_ERR_ACTOR_DEAD);
+    s.d.open = true;
+    stage_end(&s);
+}
+
+TEST(end_while_senders_wait) {
+    stage s;
+    stage_start(&s, 2);
+    rr_actor kid = HELD_KID(&s, .max_pending = 1, .when_full = RR_WAIT);
+    outside thread;
+    teller t = {kid, NOTES, RR_OK};
+    for (int i = 0; i < 5; i++) rr_keep(rr_call(supervision_sends, kid, 0, 2));
+    outside_start(&thread, s.f.runtime, tell_outside, &t);
+    s.d.open = true;
+    stage_stop(&s);
+    outside_join(&thread);
+    CHECK(t.status == RR_OK || t.status == RR_ERR_NOT_RUNNING || t.status == RR_ERR_ACTOR_DEAD);
+}
+
+/* ---- what rr_kill reaches ---- */
+
+/* Counts in `begun`, and, when it is told to stop, in `told`; or goes on until the desk opens. */
+REMOTE_FN(int, supervision_child, uint64_t, at) {
+    desk *d = desk_at(at);
+    d->begun++;
+    while (!rr_cancelled() && !d->open) rr_sleep_ms(1);
+    d->told += rr_cancelled();
+    return 1;
+}
+typedef struct Parent {
+    uint64_t at;
+} Parent;
+REMOTE_ACTOR(Parent, create, uint64_t, at, bool, calls) {
+    self->at = at;
+    if (calls) rr_call(supervision_child, at);
+}
+/* What it calls is not the actor's work any more. */
+REMOTE_DESTRUCTOR(Parent) {
+    rr_ref last = rr_call(supervision_same, 5);
+    desk_at(self->at)->dropped += rr_unwrap(int, last);
+}
+REMOTE_METHOD(int, Parent, start) { return rr_call(supervision_child, self->at), 1; }
+REMOTE_METHOD(int, Parent, spin) { return supervision_child(self->at); }
+REMOTE_METHOD(int, Parent, tell, rr_actor, other) { return rr_tell(other, Parent_spin), 1; }
+REMOTE_METHOD(int, Parent, wait) {
+    rr_ref child = rr_call(supervision_child, self->at);
+    int v;
+    rr_status status = rr_get(int, child, &v);
+    desk_at(self->at)->count += status == RR_ERR_CANCELLED && rr_cancelled();
+    desk_at(self->at)->count += rr_get(int, rr_call(supervision_same, 1), &v) == RR_ERR_CANCELLED;
+    rr_sleep_ms(FAR);
+    return (int)status;
+}
+
+TEST(kill_cancels_what_methods_that_have_ended_had_called) {
+    for (int workers = 1; workers < 4; workers++) {
+        enum { CALLS = 20 };
+        stage s;
+        stage_start(&s, workers);
+        desk other = {.born = 0};
+        rr_actor parent = rr_spawn(Parent_create, AT(&s.d), true);
+        rr_actor stays = rr_spawn(Parent_create, AT(&other), true);
+        for (int i = 1; i < CALLS; i++) CHECK(value_of(rr_ask(parent, Parent_start)) == 1);
+        CHECK(value_of(rr_ask(stays, Parent_start)) == 1);
+        CHECK(becomes(&s.d.begun, CALLS) && becomes(&other.begun, 2));
+        CHECK(rr_kill(parent) == RR_OK);
+        CHECK(becomes(&s.d.told, CALLS) && becomes(&s.d.dropped, 5) && other.told == 0);
+        other.open = true;
+        rr_release(stays);
+        CHECK(becomes(&other.dropped, 5) && other.told == 0);
+        s.d.born = s.d.dropped;
+        stage_end(&s);
+    }
+}
+
+/* A message to another actor, too, and what that waits for, but not that actor. */
+TEST(kill_cancels_the_messages_that_its_methods_have_sent) {
+    stage s;
+    stage_start(&s, 2);
+    desk other = {.born = 0};
+    rr_actor parent = rr_spawn(Parent_create, AT(&s.d), false);
+    rr_actor friend = rr_spawn(Parent_create, AT(&other), false);
+    CHECK(value_of(rr_ask(parent, Parent_tell, friend)) == 1 && becomes(&other.begun, 1));
+    CHECK(rr_kill(parent) == RR_OK && becomes(&other.told, 1));
+    other.open = true;
+    CHECK(value_of(rr_ask(friend, Parent_spin)) == 1);
+    rr_release(friend);
+    CHECK(becomes(&other.dropped, 5));
+    s.d.born = 5;
+    stage_end(&s);
+}
+
+/* An actor in the slot of one that was killed has called nothing of what that had. */
+TEST(kill_leaves_alone_what_an_actor_before_it_in_its_slot_had_called) {
+    stage s;
+    stage_start(&s, 2);
+    desk kids = {.born = 0};
+    rr_actor parent = rr_spawn(Parent_create, AT(&s.d), true);
+    CHECK(becomes(&s.d.begun, 1));
+    rr_release(parent);
+    CHECK(becomes(&s.d.dropped, 5) && actors_settle_at(0));
+    for (int i = 0; i < 50; i++) {
+        parent = rr_spawn(Kid_create, AT(&kids), 1);
+        CHECK(value_of(rr_ask(parent, Kid_value)) == 1 && rr_kill(parent) == RR_OK);
+        rr_release(parent);
+        CHECK(actors_settle_at(0));
+        kids = (desk){.born = 0};
+    }
+    CHECK(s.d.told == 0);
+    s.d.open = true;
+    s.d.born = 5;
+    stage_end(&s);
+}
+
+TEST(kill_tells_the_methods_that_run_and_those_that_wait) {
+    for (int several = 0; several < 2; several++) {
+        stage s;
+        stage_start(&s, 2);
+        int waits = several ? 30 : 1, spins = several ? 2 : 0;
+        rr_actor parent = rr_spawn_with(RR_ACTOR_OPTIONS(.max_concurrency = waits + spins),
+                                        Parent_create, AT(&s.d), false);
+        rr_ref refs[32];
+        for (int i = 0; i < waits + spins; i++)
+            refs[i] = i < waits ? rr_ask(parent, Parent_wait) : rr_ask(parent, Parent_spin);
+        CHECK(becomes(&s.d.begun, waits + spins));
+        double start = rr_now();
+        CHECK(rr_kill(parent) == RR_OK);
+        for (int i = 0; i < waits; i++) CHECK(value_of(refs[i]) == RR_ERR_CANCELLED);
+        for (int i = waits; i < waits + spins; i++) CHECK(value_of(refs[i]) == 1);
+        CHECK(becomes(&s.d.told, waits + spins) && s.d.count == 2 * waits);
+        CHECK(rr_now() - start < LIMIT && becomes(&s.d.dropped, 5));
+        s.d.born = 5;
+        stage_end(&s);
+    }
+}
+
 TEST(options_that_cannot_be) {
     stage s;
     stage_start(&s, 2);
-    rr_actor_options bad[12] = {{.max_restarts = -2},         {.restart_delay_ms = -1},
+    rr_actor_options bad[14] = {{.max_restarts = -2},         {.restart_delay_ms = -1},
                                 {.max_method_retries = -2},   {.max_pending = -1},
                                 {.max_concurrency = -1},      {.num_cpus = -1},
                                 {.resources = {{"gpu", -1}}}, {.max_method_retries = 255},
                                 {.max_method_retries = 1},    {.name = ""},
-                                {.num_cpus = 1e300},          {.resources = {{"gpu", 1e-9}}}};
-    const char *word[12] = {"max_restarts",
+                                {.num_cpus = 1e300},          {.resources = {{"gpu", 1e-9}}},
+                                {.when_full = RR_WAIT},       {.when_full = 2, .max_pending = 1}};
+    const char *word[14] = {"max_restarts",
                             "restart_delay_ms",
                             "max_method_retries",
                             "max_pending",
@@ -1811,8 +2155,10 @@ TEST(options_that_cannot_be) {
                             "max_restarts",
                             "name",
                             "1e+300",
-                            "0.0001"};
-    for (int i = 0; i < 12; i++) {
+                            "0.0001",
+                            "max_pending",
+                            "RR_WAIT"};
+    for (int i = 0; i < 14; i++) {
         rr_actor kid = new_kid(&s.d, bad[i]);
         rr_ref r = rr_ask(kid, Kid_value);
         CHECK(outcome(r) == RR_ERR_INVALID && says(r, word[i]) && says(r, "could not be made"));

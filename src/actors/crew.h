@@ -105,7 +105,7 @@ static void rr__run_inside(rr__context *cx, rr__object *message) {
     rr__result result;
     rr__error *crash = NULL;
     bool again = false;
-    rr__frame_init(&frame, message, &lanes, true);
+    rr__frame_init(&frame, message, &lanes, actor);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
     rr__pending_end(cx, message);
     rr__error *error = rr__invoke(&cx, &frame, message->of.fn, rr__state_of_actor(actor), &result);

@@ -2,7 +2,7 @@
    behind one that does (tasks/lanes.h). They arrive, fail, are cancelled, or their actor dies.
    Locks: the shard lock of the actor. */
 #pragma once
-#include "mailbox.h"
+#include "admission.h"
 
 /* Under the shard lock of the actor. */
 static void rr__lane_unlink_locked(rr__lane *lane) {

@@ -35,7 +35,9 @@ static void rr__refuse_queued(rr__context *cx, rr__object *actor) {
     while (*last) last = &(*last)->next;
     rr__object *waiting = rr__lanes_empty_locked(actor, last);
     a->first = NULL;
+    bool has_senders = a->care && a->care->senders.first;
     rr__unlock(&shard->lock);
+    if (has_senders) rr__senders_wake(cx, actor, true);
     rr__refuse_all(cx, actor, list);
     rr__held_refuse(cx, actor, waiting);
 }
@@ -101,7 +103,8 @@ static rr__error *rr__actor_body(rr__context **at, rr__object *actor, const rr_f
                                  rr__frame *frame) {
     rr__actor *a = actor->extra.own;
     rr__result result;
-    rr__frame_init(frame, actor, &a->lanes, true);
+    rr__frame_init(frame, actor, &a->lanes, actor);
+    frame->is_end = fn != actor->of.fn;
     rr__error *error = rr__invoke(at, frame, fn, rr__state_of_actor(actor), &result);
     if (!frame->crash) return error;
     rr__error_drop(error);

@@ -54,6 +54,9 @@ struct rr__care {
     int max_method_retries;
     int max_pending;         /* 0: no limit */
     RR__ATOMIC(int) pending; /* messages that have not begun, if there is a limit */
+    bool senders_wait;       /* for room: .when_full, see actors/admission.h; fixed */
+    RR__ATOMIC(int) waiting; /* those that do */
+    rr__line senders;        /* and in which order; shard lock */
     int max_concurrency;     /* at least 1; with more: see rr__crew_run */
     int inside;              /* methods that were handed out and have not left; shard lock */
     bool is_parked;          /* the runner waits for one of them to leave; shard lock */
@@ -207,22 +210,4 @@ static RR__NOINLINE void rr__mailbox_watch(rr__context *cx, rr__object *actor, u
             "about %zu messages wait at the actor '%s' (spawned at %s): they come faster than it "
             "runs them; .max_pending is a limit",
             n, actor->of.fn->self.name, actor->site);
-}
-
-/* One more message, if there may be one (rr_actor_options.max_pending). */
-static rr__error *rr__mailbox_admit(rr__context *cx, rr__object *actor, rr__object *message) {
-    /* The actor's block is its runner's: senders look at the slot. */
-    if (RR__LIKELY(!(rr__load_relaxed(&actor->word) & RR__HAS_CARE))) return NULL; /* fixed */
-    rr__care *care = actor->extra.own->care;
-    if (!care->max_pending) return NULL;
-    if (rr__add_seq_cst(&care->pending, 1) < care->max_pending) {
-        rr__flag_set(message, RR__IS_PENDING);
-        return NULL;
-    }
-    rr__sub_seq_cst(&care->pending, 1);
-    return rr__error_new(
-        cx->runtime, RR_ERR_MAILBOX_FULL, message,
-        "it was not executed: %d messages wait at its actor (spawned at %s), which "
-        "is its .max_pending: send later, or raise that",
-        care->max_pending, actor->site);
 }

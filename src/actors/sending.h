@@ -40,7 +40,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     rr__error *error = rr__send_error(cx, actor, fn, message);
     if (!error) error = rr__args_pack(cx, message, args);
     cx = rr__after_room(cx);
-    if (!error && (error = rr__mailbox_admit(cx, actor, message))) rr__args_release(cx, message);
+    if (!error && (error = rr__mailbox_admit(&cx, actor, message))) rr__args_release(cx, message);
     *status = error ? error->status : RR_OK;
     if (error) {
         rr__drop(cx, actor);

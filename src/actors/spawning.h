@@ -24,7 +24,11 @@ static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *act
         : options->max_method_retries && !options->max_restarts
             ? "max_method_retries needs max_restarts: a method that its actor crashed "
               "in runs again on a fresh state"
-        : options->max_pending < 0         ? "max_pending must be 0 or more"
+        : options->max_pending < 0 ? "max_pending must be 0 or more"
+        : options->when_full != RR_REFUSE && options->when_full != RR_WAIT
+            ? "when_full must be RR_REFUSE or RR_WAIT"
+        : options->when_full && !options->max_pending
+            ? "when_full needs max_pending: without a limit no mailbox is full"
         : options->max_concurrency < 0     ? "max_concurrency must be 0 or more"
         : options->name && !*options->name ? "name must not be empty; NULL is no name"
                                            : NULL;
@@ -34,7 +38,8 @@ static rr__error *rr__actor_options_error(rr__context *cx, const rr__object *act
 
 static bool rr__actor_options_are_zero(const rr_actor_options *o) {
     return !rr__has_needs(o->num_cpus, o->resources) && !o->name && !o->max_restarts &&
-           !o->restart_delay_ms && !o->max_method_retries && !o->max_pending && !o->max_concurrency;
+           !o->restart_delay_ms && !o->max_method_retries && !o->max_pending && !o->when_full &&
+           !o->max_concurrency;
 }
 
 /* Gives an actor, which is not published yet, what its options need. */
@@ -52,6 +57,7 @@ static rr__error *rr__care_new(rr__context *cx, rr__object *actor,
     care->max_method_retries = options->max_method_retries;
     care->max_pending = options->max_pending;
     care->max_concurrency = options->max_concurrency ? options->max_concurrency : 1;
+    care->senders_wait = options->when_full == RR_WAIT;
 
     rr__error *error = rr__actor_options_error(cx, actor, options);
     if (!error) error = rr__needs_read(rt, actor, options->num_cpus, options->resources, needs);

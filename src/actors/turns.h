@@ -32,6 +32,15 @@ static void rr__actor_run(rr__context *cx, rr__object *actor, const rr__step *un
     rr__actor_end(cx, actor);
 }
 
+/* It was doomed, by rr_kill: those of its bodies that run are told, what they have called is
+   cancelled, and it ends. The caller counts it. */
+static void rr__actor_kill(rr__context *cx, rr__object *actor) {
+    uint64_t word = rr__or_seq_cst(&actor->word, RR__IS_KILLED);
+    rr__bodies_wake(cx, actor);
+    if (word & RR__HAS_CALLED) rr__cancel_called(cx, actor);
+    rr__actor_rouse(cx, actor);
+}
+
 /* ---- the class of actors ---- */
 
 /* The arguments of its constructor are there: its creation is the first thing that it does. */
@@ -86,11 +95,11 @@ static void rr__message_abandon(rr__context *cx, rr__object *message) {
     if (actor && rr__is_held(message) && rr__lane_keeps(cx, message)) return;
     rr__task_give_up(cx, message);
     if (message->lane_flags & RR__IS_INSIDE) rr__crew_leave(cx, message);
+    uint64_t word = rr__or_seq_cst(&message->word, RR__IS_LEFT);
     rr__drop(cx, message);
-    if (actor) rr__drop(cx, actor);
+    if (actor && !(word & RR__IS_STRIPPED)) rr__drop(cx, actor); /* R6 */
 }
 
 static void rr__message_begun(rr__context *cx, rr__object *message) {
-    (void)cx;
-    rr__sub_seq_cst(&message->extra.actor->extra.own->care->pending, 1);
+    rr__mailbox_left(cx, message->extra.actor);
 }

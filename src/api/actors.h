@@ -33,12 +33,13 @@
    the order in which each caller sent them; a call that waits for an argument
    holds back later calls of the same caller only. A caller is a thread outside, a
    task, or an actor. Errors in the reference: as for rr_call, RR_ERR_ACTOR_DEAD,
-   RR_ERR_TYPE for a method of another actor type. */
+   RR_ERR_TYPE for a method of another actor type, RR_ERR_MAILBOX_FULL. Blocks: no, unless the
+   mailbox is full and .when_full is RR_WAIT (rr_actor_options). */
 #define rr_ask(actor, ...) RR__SEND(rr__ask, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_tell(rr_actor actor, Type_name, x1, ...): sends a message whose
    result nobody wants. Returns what is wrong already; an error of the method
-   itself goes to the log. */
+   itself goes to the log. Blocks: as rr_ask. */
 #define rr_tell(actor, ...) RR__SEND(rr__tell, actor, RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* The living actor of this name: a handle of the caller's own, in its scope.
@@ -46,9 +47,12 @@
    RR_ERR_NOT_RUNNING; *out is then null. */
 rr_status rr_find_actor(const char *name, rr_actor *out);
 
-/* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, a method that
-   is running ends first, then the destructor runs. Errors: RR_ERR_ACTOR_DEAD if
-   it is dead already, RR_ERR_STALE, RR_ERR_NOT_RUNNING. Blocks: no. */
+/* Ends an actor now: what is queued fails with RR_ERR_ACTOR_DEAD, and what its bodies have called
+   and has not ended is cancelled as by rr_cancel. A method that is running is told (rr_cancelled;
+   its waits and sleeps return at once), and ends first: what it returns counts. Then the destructor
+   runs; what that calls stays. Errors: RR_ERR_ACTOR_DEAD if it is dead already, RR_ERR_STALE,
+   RR_ERR_NOT_RUNNING. Blocks: no; takes some ns for each object there is if the actor has called
+   something. */
 rr_status rr_kill(rr_actor actor);
 
 /* In a method or constructor: the actor ends when the body has returned (its

@@ -70,6 +70,14 @@ typedef struct rr_options {
     int max_unread;  /* of a stream: rr_yield waits while so many objects are unread; no limit */
 } rr_options;
 
+/* What becomes of a message to an actor whose mailbox is full. */
+typedef enum rr_when_full {
+    RR_REFUSE, /* it is not sent: RR_ERR_MAILBOX_FULL */
+    RR_WAIT    /* rr_ask and rr_tell wait until there is room, in the order in which they came. In a
+                  body RR_ERR_DEADLOCK if the actor in turn waits for that body, RR_ERR_CANCELLED if
+                  it is cancelled meanwhile; RR_ERR_ACTOR_DEAD if the actor ends */
+} rr_when_full;
+
 /* How an actor is to be. Zero means the default. */
 typedef struct rr_actor_options {
     const char *name;         /* rr_find_actor finds it by this name while it lives; copied */
@@ -79,8 +87,9 @@ typedef struct rr_actor_options {
     int max_method_retries; /* so often a method that the actor crashed in runs again, on the fresh
                                  state, for which it needs max_restarts; at most 254; -1: without
                                  limit */
-    int max_pending;        /* messages that have not begun, or if they were cancelled not come to
-                                 their turn: one more is RR_ERR_MAILBOX_FULL; no limit */
+    int max_pending;        /* messages that have not begun: one more meets a full mailbox; no
+                                 limit */
+    rr_when_full when_full; /* what happens to that one; RR_REFUSE */
     int max_concurrency; /* methods that run at once, in no promised order; 1. With more than one,
                             rings of waits are not seen */
     double num_cpus;     /* workers that are kept for it while it lives: those beyond the one that

@@ -41,9 +41,10 @@
 rr_status rr_cancel(rr_ref ref);
 rr_status rr_cancel_alone(rr_ref ref);
 
-/* In a body: has its task been cancelled, or is it past its time limit? Then its waits and sleeps
-   return at once (RR_ERR_CANCELLED; rr_unwrap returns zeros), what it calls is cancelled (unless
-   by rr_cancel_alone), and it should return. Outside: false. One load. */
+/* In a body: has its task been cancelled, or is it past its time limit, or was its actor ended by
+   rr_kill? Then its waits and sleeps return at once (RR_ERR_CANCELLED; rr_unwrap returns zeros),
+   what it calls is cancelled (unless by rr_cancel_alone), and it should return. Outside: false.
+   Two loads. */
 bool rr_cancelled(void);
 
 /* In a body: how many attempts came before this one (rr_options.max_retries; of a method

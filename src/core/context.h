@@ -55,7 +55,9 @@ typedef struct rr__frame {
     void *room;       /* from rr_result */
     size_t room_bytes;
     uint8_t room_place;
-    bool is_actor, wants_exit;
+    rr__object *actor; /* whose body it is; NULL: a function */
+    bool is_end;       /* that actor's destructor */
+    bool wants_exit;
     rr__error *crash; /* from rr_crash_actor */
 
     uint16_t blocking;                      /* rr_block_begin without their end */
@@ -194,6 +196,11 @@ struct rr__context {
     rr__object *assigned; /* a WAITING task to run apart; written while it is parked or made */
 };
 
+/* Who waits for a sign, the first first: core/sleepers.h. */
+typedef struct rr__line {
+    rr__sleeper *first, *last;
+} rr__line;
+
 /* Sleepers and message queues are rarely touched by two threads: one lock for each of 64
    groups of slots serves instead of one in every slot (the idea of WebKit's parking lot,
    Pizlo 2016). Order: a shard's lock, then a context's. Never two shards. */
@@ -259,7 +266,7 @@ typedef struct rr__repeat {
     char text[RR__LOG_TEXT];
 } rr__repeat;
 
-enum rr__line {
+enum rr__repeated {
     RR__LINE_SPILL, /* values that cannot go to files */
     RR__LINE_LOST,  /* that cannot be made again */
     RR__LINE_TOLD,  /* messages that failed and were told, not asked */
@@ -307,9 +314,9 @@ struct rr_runtime {
     rr__fiber *fibers_empty;           /* without a stack */
     RR__ATOMIC(int) fibers_idle_count; /* a hint outside the lock */
 
-    rr__mutex end_lock;    /* of the two below */
-    bool is_ending;        /* a destructor runs */
-    rr__sleeper *end_line; /* who waits to run one, the first first */
+    rr__mutex end_lock; /* of the two below */
+    bool is_ending;     /* a destructor runs */
+    rr__line end_line;  /* who waits to run one */
 
     rr__mutex ring_lock; /* rule W4 */
     rr__mutex lock;      /* of all below; before a parker's lock */
@@ -438,7 +445,7 @@ static void rr__log_more(rr_runtime *rt, const rr__repeat *line) {
 
 /* Logs what may happen with every request: the same line once in a minute. How often it came in
    between is told before the next one of its kind, and at the end of the runtime. */
-static RR__NOINLINE void rr__log_again(rr_runtime *rt, enum rr__line kind, rr_log_level level,
+static RR__NOINLINE void rr__log_again(rr_runtime *rt, enum rr__repeated kind, rr_log_level level,
                                        const char *text) {
     rr__repeat *line = &rt->lines[kind], before = {.more = 0};
     double now = rr_now();
@@ -567,12 +574,6 @@ static rr__shard *rr__shard_lock(rr_runtime *rt, const rr__object *o) {
 static rr__object *rr__current_task(rr__context *cx) {
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     return frame ? frame->task : NULL;
-}
-
-/* The task of the body that is running was cancelled. */
-static bool rr__must_stop(rr__context *cx) {
-    rr__object *task = rr__current_task(cx);
-    return task && rr__is_decided(task);
 }
 
 static inline const rr__ops *rr__ops_of(const rr__object *o) { return &rr__above.ops[o->kind]; }

@@ -1,5 +1,5 @@
 /* The object: one record, the slot, for a task of any kind, the reference to its result, and a
-   small result itself; also for an actor. What its word says, who may change it (R1 to R4), and
+   small result itself; also for an actor. What its word says, who may change it (R1 to R6), and
    the small values that lie in it. What a kind of object does, its class says (core/context.h).
 
        WAITING -> QUEUED -> RUNNING -> READY | FAILED
@@ -47,6 +47,9 @@ enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
           bit  47     RR__HAS_CONTROL: a task with options, in extra.control
           bits 48-55  kind of the value's type (enum rr__type_kind)
           bit  56     RR__IS_RESTING, bit 57 RR__IS_BARE: rule R5
+          bit  58     RR__IS_KILLED: an actor that rr_kill ended
+          bit  59     RR__HAS_CALLED: an actor whose bodies have called something
+          bit  60     RR__IS_STRIPPED, bit 61 RR__IS_LEFT: rule R6
 
    States: FREE -> WAITING -> QUEUED -> RUNNING -> READY or FAILED -> FREE.
           WAITING  arguments are missing; a message lies in a mailbox; an actor is
@@ -71,7 +74,10 @@ enum { RR__FIBER = RR__STREAM + 1, RR__KINDS };
               a lane, a mailbox) is RESTING: set by who puts it there, before that, and cleared by
               who takes it out, before it looks at what the task has. Who decides one that rests,
               or ends its actor, gives up what it has, but for its counts, at once, and leaves it
-              BARE: set in the same change in which it is seen to rest. So exactly one does. */
+              BARE: set in the same change in which it is seen to rest. So exactly one does.
+          R6  Who decides a message that rests needs its actor, for the room in the mailbox, longer
+              than the owner may count it: so it sets STRIPPED in the same change, and takes it away
+              when it is done; the owner sets LEFT. The second of the two gives back the count. */
 struct rr__object {
     /* The first line: all that another thread needs to run a small task or to read its result. */
     RR__ATOMIC(uint64_t) word;
@@ -151,6 +157,10 @@ enum { RR__INLINE_BYTES = 32, RR__SLOT_LINK = offsetof(rr__object, next) };
 #define RR__HAS_CONTROL ((uint64_t)1 << 47)
 #define RR__IS_RESTING ((uint64_t)1 << 56)
 #define RR__IS_BARE ((uint64_t)1 << 57)
+#define RR__IS_KILLED ((uint64_t)1 << 58)
+#define RR__HAS_CALLED ((uint64_t)1 << 59)
+#define RR__IS_STRIPPED ((uint64_t)1 << 60)
+#define RR__IS_LEFT ((uint64_t)1 << 61)
 #define RR__KIND_BITS(kind) ((uint64_t)(kind) << 48)
 
 /* The ends of lists of objects that hang on a word: nothing can be added any more. */

@@ -37,6 +37,23 @@ struct rr__node {
     bool is_linked, is_edge;
 };
 
+/* The actor that a body works for was ended by rr_kill. */
+static RR__INLINE bool rr__is_killed(const rr__frame *frame) {
+    if (RR__LIKELY(!frame->actor) || frame->is_end) return false;
+    return (rr__load_seq_cst(&frame->actor->word) & RR__IS_KILLED) != 0;
+}
+
+/* Nobody needs what the body does any more: its task was decided, or its actor killed. */
+static RR__INLINE bool rr__frame_must_stop(const rr__frame *frame) {
+    return rr__is_decided(frame->task) || rr__is_killed(frame);
+}
+
+/* The same for the body that is running. */
+static bool rr__must_stop(rr__context *cx) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    return frame && rr__frame_must_stop(frame);
+}
+
 static rr__sleeper rr__sleeper_of(rr__context *cx) {
     rr__local *self = rr__self();
     return (rr__sleeper){.parker = self->fiber ? &self->fiber->parker : &cx->parker,
@@ -216,7 +233,8 @@ static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__lock(&s->parker->lock);
     s->parker->sleeper = s;
-    s->is_cancelled = s->task && rr__is_decided(s->task); /* before, or rr__body_wake tells */
+    /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
+    s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
     rr__unlock(&s->parker->lock);
     if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
     else rr__thread_sleeps(s, deadline);
@@ -225,26 +243,49 @@ static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
 
 /* ---- signs ---- */
 
-/* Waits in a line, under the lock of whose it is, for a sign; without the lock meanwhile. */
-static void rr__line_wait(rr__context *cx, rr__sleeper **line, rr__mutex *lock) {
-    rr__sleeper s = rr__sleeper_of(rr__here(cx)), **last = line;
+/* Under the lock of whose line it is, as the next three. */
+static void rr__line_add(rr__line *line, rr__sleeper *s) {
+    s->next = NULL;
+    if (line->first) line->last->next = s;
+    else line->first = s;
+    line->last = s;
+}
+
+/* It goes without a sign. Linear. */
+static void rr__line_remove(rr__line *line, rr__sleeper *s) {
+    rr__sleeper *before = NULL, *at = line->first;
+    while (at != s) before = at, at = at->next;
+    if (before) before->next = s->next;
+    else line->first = s->next;
+    if (line->last == s) line->last = before;
+}
+
+/* Gives the sign to the first. Returns who is to be woken; it may be gone already, but for its
+   parker. */
+static rr__parker *rr__line_pop(rr__line *line) {
+    rr__sleeper *s = line->first;
+    rr__parker *parker = s->parker;
+    line->first = s->next;
+    rr__lock(&parker->lock);
+    s->fired++;
+    rr__unlock(&parker->lock);
+    return parker;
+}
+
+/* Waits in a line, under its lock, for a sign; without the lock meanwhile. */
+static void rr__line_wait(rr__context *cx, rr__line *line, rr__mutex *lock) {
+    rr__sleeper s = rr__sleeper_of(rr__here(cx));
     s.task = NULL; /* it goes on, also if it is cancelled */
-    while (*last) last = &(*last)->next;
-    *last = &s;
+    rr__line_add(line, &s);
     rr__unlock(lock);
     rr__sleeper_wait(&s, -1);
     rr__lock(lock);
 }
 
-/* To the first, or to all. Under the lock. */
-static void rr__line_sign(rr__context *by, rr__sleeper **line, bool all) {
-    for (rr__sleeper *s; (s = *line);) {
-        rr__parker *parker = s->parker;
-        *line = s->next;
-        rr__lock(&parker->lock);
-        s->fired++;
-        rr__unlock(&parker->lock);
-        rr__wake(by, parker);
+/* To the first, or to all. Under the lock, which comes before that of the runtime. */
+static void rr__line_sign(rr__context *by, rr__line *line, bool all) {
+    while (line->first) {
+        rr__wake(by, rr__line_pop(line));
         if (!all) break;
     }
 }
@@ -301,4 +342,21 @@ static void rr__body_wake(rr__context *cx, rr__object *task) {
     if (s && s->task == task) s->is_cancelled = true;
     rr__unlock(&fiber->parker.lock);
     rr__wake(cx, &fiber->parker);
+}
+
+/* Nor those of an actor that was killed: RR__IS_KILLED is set. */
+static void rr__bodies_wake(rr__context *cx, const rr__object *actor) {
+    rr_runtime *rt = cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    rr__fiber *fiber = rt->fibers; /* the rest of the list stays as it is */
+    rr__unlock(&rt->fibers_lock);
+    for (; fiber; fiber = fiber->all) {
+        rr__lock(&fiber->parker.lock);
+        rr__sleeper *s = fiber->parker.sleeper;
+        rr__frame *frame = s && s->task ? s->self->frame : NULL; /* while it sleeps */
+        bool is_told = frame && frame->actor == actor && !frame->is_end;
+        if (is_told) s->is_cancelled = true;
+        rr__unlock(&fiber->parker.lock);
+        if (is_told) rr__wake(cx, &fiber->parker);
+    }
 }

@@ -12,14 +12,17 @@
 
 enum { RR__SEGMENTS = 32, RR__FIRST_SEGMENT = 8 };
 
+/* Whose call made what is in a slot, beside what its `info` says: see rr__parent_note. */
+typedef RR__ATOMIC(uint64_t) rr__origin;
+
 typedef struct rr__slots {
     rr__pool pool;
     RR__ATOMIC(uintptr_t) segments[RR__SEGMENTS]; /* written under the pool's lock */
     void *memory[RR__SEGMENTS];                   /* as malloc gave it */
+    rr__origin *origins[RR__SEGMENTS];            /* one for each slot; before its segment */
     RR__ATOMIC(uint64_t) next_id;
 } rr__slots;
 
-/* Regions of large segments are huge pages, as which they come and go. */
 /* Regions of large segments are huge pages, as which they come and go. */
 static size_t rr__region_bytes(size_t segment) {
     return segment >= RR__HUGE ? RR__HUGE_PAGE : segment < RR__REGION ? 128 : RR__REGION;
@@ -30,6 +33,10 @@ static bool rr__segment_add(rr__slots *slots) {
     for (int k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
         if (rr__load_relaxed(&slots->segments[k])) continue; /* written under this lock */
         size_t bytes = ((size_t)1 << k) * sizeof(rr__object);
+        rr__origin *origins = slots->origins[k];
+        if (!origins) origins = RR_CALLOC((size_t)1 << k, sizeof *origins);
+        slots->origins[k] = origins; /* touched only where actors call */
+        if (!origins) return false;
         char *start = rr__aligned_zeros(bytes, rr__region_bytes(bytes), &slots->memory[k]);
         if (!start) return false;
         if (bytes >= RR__HUGE) RR__PAGES_HUGE(start, bytes);
@@ -80,7 +87,7 @@ static bool rr__slots_init(rr__slots *slots, rr__memory *memory) {
 
 static void rr__slots_free(rr__slots *slots) {
     rr__pool_free(&slots->pool);
-    for (int k = 0; k < RR__SEGMENTS; k++) RR_FREE(slots->memory[k]);
+    for (int k = 0; k < RR__SEGMENTS; k++) RR_FREE(slots->memory[k]), RR_FREE(slots->origins[k]);
 }
 
 /* The slot of a number from a handle, live or not; NULL if there never was one. */
@@ -89,6 +96,12 @@ static RR__INLINE rr__object *rr__slot_find(rr__slots *slots, uint32_t slot) {
     if (RR__UNLIKELY(n == 0)) return NULL;
     uintptr_t base = rr__load_acquire(&slots->segments[rr__highest_bit(n)]);
     return RR__LIKELY(base) ? (rr__object *)(base + (uintptr_t)n * sizeof(rr__object)) : NULL;
+}
+
+/* Of a slot that there is. */
+static RR__INLINE rr__origin *rr__slot_origin(rr__slots *slots, uint32_t slot) {
+    uint32_t n = slot + 255, k = rr__highest_bit(n);
+    return &slots->origins[k][n - ((uint32_t)1 << k)];
 }
 
 /* The number of what lies at an address; 0: no slot. */

@@ -29,15 +29,20 @@ static rr_status rr__note_starved(rr_ref ref) {
                     "(rr_config.stack_bytes)");
 }
 
+static rr_status rr__note_cancelled(rr_ref ref) {
+    return rr__note(ref, RR_ERR_CANCELLED,
+                    "the task that waits was cancelled, or is too late, or its actor was killed");
+}
+
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_ring) return rr__note(ref, RR_ERR_DEADLOCK, "%s", s->ring);
-    if (s->is_cancelled)
-        return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
+    if (s->is_cancelled) return rr__note_cancelled(ref);
     if (s->fired >= s->need) return RR_OK;
     return s->is_starved ? rr__note_starved(ref) : RR_ERR_TIMEOUT;
 }
 
-/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it. */
+/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it.
+   claimed NULL: nothing is. */
 static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
     rr__context *cx = s->context;
     rr_runtime *rt = cx->runtime;
@@ -45,11 +50,11 @@ static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **clai
     rr__parker_set(s->parker, s); /* before it can be found in a ring */
     rr__link_set(s, edge);        /* rules W1, W2 */
     rr__add_seq_cst(&rt->blocked, 1u);
-    bool may_help = !rr__must_stop(cx) && rr__can_run(s->self, cx);
+    bool may_help = claimed && !rr__must_stop(cx) && rr__can_run(s->self, cx);
     enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
     if (found == RR__WALK_RING) rr__ring_tell(cx, s->task); /* us too */
     if (found != RR__WALK_CLAIMED) {
-        *claimed = NULL;
+        if (claimed) *claimed = NULL;
         rr__body_wait(s, -1);
     }
     rr__parker_set(s->parker, NULL);
@@ -188,8 +193,7 @@ static void rr__look_again_later(rr__local *self) {
 /* Waits for one object that the caller keeps. */
 static rr_status rr__await(rr__context *cx, rr__object *o, rr_ref ref, int64_t milliseconds) {
     rr__local *self = rr__self();
-    if (rr__must_stop(cx) && !rr__is_complete(o))
-        return rr__note(ref, RR_ERR_CANCELLED, "the task that waits was cancelled or is too late");
+    if (rr__must_stop(cx) && !rr__is_complete(o)) return rr__note_cancelled(ref);
     if (milliseconds == 0) {
         rr__look_again_later(self);
         if (rr__is_complete(o)) return RR_OK;

@@ -70,7 +70,7 @@ rr_status rr_kill(rr_actor handle) {
     if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__error *death =
         rr__error_new(cx->runtime, RR_ERR_ACTOR_DEAD, NULL, "it was ended by rr_kill");
-    if (rr__actor_doom(cx, actor, death)) rr__actor_rouse(cx, actor);
+    if (rr__actor_doom(cx, actor, death)) rr__actor_kill(cx, actor);
     else
         status = rr__note(RR__NULL_REF, RR_ERR_ACTOR_DEAD,
                           "rr_kill: the actor '%s' (spawned at %s) has ended before",
@@ -81,7 +81,7 @@ rr_status rr_kill(rr_actor handle) {
 
 void rr_exit_actor(void) {
     rr__frame *frame = rr__self()->frame;
-    if (frame && frame->is_actor) frame->wants_exit = true;
+    if (frame && frame->actor) frame->wants_exit = true;
     else rr__log_misuse("rr_exit_actor outside a method does nothing");
 }
 
@@ -89,7 +89,7 @@ void rr_crash_actor(const char *format, ...) {
     rr__frame *frame = rr__self()->frame;
     va_list args;
     va_start(args, format);
-    if (!frame || !frame->is_actor) {
+    if (!frame || !frame->actor) {
         char text[512] = "rr_crash_actor outside a method does nothing: ";
         vsnprintf(text + strlen(text), sizeof text - strlen(text), format, args);
         rr__log_misuse(text);

@@ -49,7 +49,7 @@ rr_status rr_cancel_alone(rr_ref ref) { return rr__cancel(ref, RR__IS_CANCELLED 
 
 bool rr_cancelled(void) {
     rr__frame *frame = rr__self()->frame;
-    return frame && rr__is_decided(frame->task);
+    return frame && rr__frame_must_stop(frame);
 }
 
 void rr_block_begin(void) {
@@ -131,7 +131,7 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     rr__stream *stream = task ? rr__stream_of(task) : NULL;
     if (!stream)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID, "rr_yield: only the body of a stream has it");
-    if (rr__is_decided(task)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
+    if (rr__frame_must_stop(frame)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
     if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
     if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */

@@ -63,7 +63,7 @@ typedef struct rr__pinned {
 struct rr__store {
     rr__mutex lock;              /* of those below, but for names and pins */
     rr__cond moved;              /* room was made, a value has come back or could not */
-    rr__sleeper *returning;      /* who waits for that */
+    rr__line returning;          /* who waits for that */
     rr__cond spill_wake;         /* something is to be written */
     rr__mutex census_lock;       /* while the arguments of a task are looked at; a leaf */
     RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
@@ -181,7 +181,7 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
 static void rr__store_signal_locked(rr__context *cx) {
     rr__store *store = cx->runtime->store;
     if (store->waiters) rr__cond_broadcast(&store->moved);
-    if (store->returning) rr__line_sign(cx, &store->returning, true);
+    if (store->returning.first) rr__line_sign(cx, &store->returning, true);
 }
 
 static void rr__store_wait_locked(rr_runtime *rt) {

@@ -10,9 +10,29 @@
 #include "complete.h"
 
 /* How a task tells who made it: by slot and half of the id, which is enough as long as the maker
-   is there. */
+   is there; and whether that is the body of an actor, of which its origin then tells. */
+#define RR__BY_ACTOR ((uint64_t)1 << 31)
+
 static RR__INLINE uint64_t rr__parent_key(rr__object *parent) {
-    return (uint64_t)parent->slot << 32 | (uint32_t)rr__load_relaxed(&parent->id); /* counted */
+    uint64_t by_actor = parent->kind == RR__FUNCTION ? 0 : RR__BY_ACTOR;
+    uint64_t half = rr__load_relaxed(&parent->id) & (RR__BY_ACTOR - 1); /* counted */
+    return (uint64_t)parent->slot << 32 | by_actor | half;
+}
+
+/* A call from an actor's body. A method ends before what it has called does; so that this can be
+   ended with the actor, its origin says which one called it. Not that of a destructor. */
+static RR__NOINLINE void rr__origin_note(rr__context *cx, rr__object *task, rr__frame *frame) {
+    rr__object *actor = frame->actor;
+    rr__store_relaxed(rr__slot_origin(&cx->runtime->slots, task->slot),
+                      frame->is_end ? 0 : rr__parent_key(actor)); /* published with word */
+    if (!(rr__load_relaxed(&actor->word) & RR__HAS_CALLED))       /* set once */
+        rr__or_seq_cst(&actor->word, RR__HAS_CALLED);
+}
+
+/* Who calls, into a new task. */
+static RR__INLINE void rr__parent_note(rr__context *cx, rr__object *task, rr__frame *frame) {
+    rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
+    if (RR__UNLIKELY(frame->actor != NULL)) rr__origin_note(cx, task, frame);
 }
 
 /* Sets the flag of a pending task, and claims what is queued, and what one that rests has, in the
@@ -24,7 +44,7 @@ static enum rr__state rr__decide_word(rr__object *o, uint64_t flag, bool *is_bar
         state = rr__state_of(word);
         if (state >= RR__READY || (word & RR__IS_DECIDED)) return RR__READY;
         *is_bare = (word & RR__IS_RESTING) && !(word & RR__IS_BARE); /* by us: R5 */
-        next = word | flag | (*is_bare ? RR__IS_BARE : 0);
+        next = word | flag | (*is_bare ? RR__IS_BARE | RR__IS_STRIPPED : 0);
         if (state == RR__QUEUED) next += RR__STATE(RR__RUNNING - RR__QUEUED);
     } while (!rr__cas_seq_cst(&o->word, &word, next));
     return state;
@@ -46,7 +66,8 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
     rr__notify(cx, o, word);
     bool was_tried = false, is_ours = false;
-    if (is_bare) rr__task_strip(cx, o);
+    RR__STRESS_POINT();
+    if (is_bare) rr__task_unload(cx, o);
     if (word & RR__HAS_CONTROL)
         is_ours = rr__timers_revoke(rt, o->extra.control, &was_tried) ||
                   rr__turn_revoke(rt, o->extra.control);
@@ -58,23 +79,37 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     return true;
 }
 
-/* Cancels a task, and, if its body runs, what that has called, which is found by looking at all
-   slots: so that a call only notes who made it. Recursion as deep as running bodies are nested. */
-static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
-    bool has_begun = false;
-    if (!rr__decide(cx, o, flag, &has_begun)) return false;
-    uint64_t parent = rr__parent_key(o);
-    rr__object *child = NULL;
-    for (uint32_t slot = 1; has_begun && !(flag & RR__IS_ALONE); slot++) {
-        if (!(child = rr__slot_at(cx->runtime, slot))) break;
-        if (rr__load_acquire(&child->info) != parent) continue;
+/* Was what lies in a slot called by this task, or, an actor, by one of its bodies? */
+static bool rr__is_called_by(rr__context *cx, rr__object *child, uint32_t slot, rr__object *by) {
+    uint64_t info = rr__load_acquire(&child->info);
+    if (by->kind != RR__CONSTRUCTOR) return info == rr__parent_key(by);
+    rr__origin *origin = rr__slot_origin(&cx->runtime->slots, slot);
+    return (info & RR__BY_ACTOR) && rr__load_acquire(origin) == rr__parent_key(by);
+}
+
+static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag);
+
+/* Cancels what a task, or an actor, has called, which is found by looking at all slots: so that a
+   call only notes who made it. The caller counts that. */
+static void rr__cancel_called(rr__context *cx, rr__object *by) {
+    rr__object *child;
+    for (uint32_t slot = 1; (child = rr__slot_at(cx->runtime, slot)); slot++) {
+        if (!rr__is_called_by(cx, child, slot, by)) continue;
         uint64_t id = rr__load_acquire(&child->id);
         if (!id || !rr__try_retain(cx, child, id)) continue;
         bool is_task = child->kind == RR__FUNCTION || child->kind == RR__METHOD;
-        if (is_task && rr__load_acquire(&child->info) == parent && !rr__is_complete(child))
+        if (is_task && rr__is_called_by(cx, child, slot, by) && !rr__is_complete(child))
             rr__cancel_tree(cx, child, RR__IS_CANCELLED);
         rr__drop(cx, child);
     }
+}
+
+/* Cancels a task, and, if its body runs, what that has called. Recursion as deep as running bodies
+   are nested. */
+static bool rr__cancel_tree(rr__context *cx, rr__object *o, uint64_t flag) {
+    bool has_begun = false;
+    if (!rr__decide(cx, o, flag, &has_begun)) return false;
+    if (has_begun && !(flag & RR__IS_ALONE)) rr__cancel_called(cx, o);
     return true;
 }
 
@@ -92,7 +127,8 @@ static RR__NOINLINE void rr__cancel_new(rr__context *cx, rr_ref ref) {
 static RR__INLINE bool rr__parent_is_cancelled(rr__context *cx) {
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     uint64_t word = frame ? rr__load_seq_cst(&frame->task->word) : 0;
-    return RR__UNLIKELY(word & RR__IS_DECIDED) && !(word & RR__IS_ALONE);
+    if (RR__UNLIKELY(word & RR__IS_DECIDED)) return !(word & RR__IS_ALONE);
+    return frame && rr__is_killed(frame);
 }
 static RR__INLINE void rr__heed_parent(rr__context *cx, rr_ref ref) {
     if (rr__parent_is_cancelled(cx)) rr__cancel_new(cx, ref);
@@ -100,5 +136,5 @@ static RR__INLINE void rr__heed_parent(rr__context *cx, rr_ref ref) {
 static RR__INLINE rr__error *rr__parent_error(rr__context *cx, const rr__object *task) {
     if (!rr__parent_is_cancelled(cx)) return NULL;
     return rr__error_new(cx->runtime, RR_ERR_CANCELLED, task,
-                         "the task that called it was cancelled");
+                         "the task that called it was cancelled, or its actor killed");
 }

@@ -123,6 +123,14 @@ static void rr__task_strip(rr__context *cx, rr__object *o) {
     rr__stray_is_over(cx->runtime);
 }
 
+/* The same for who decided one that rested (R6). */
+static void rr__task_unload(rr__context *cx, rr__object *o) {
+    rr__object *actor = rr__actor_of(o);
+    rr__task_strip(cx, o);
+    uint64_t word = rr__and_seq_cst(&o->word, ~RR__IS_STRIPPED);
+    if (actor && (word & RR__IS_LEFT)) rr__drop(cx, actor);
+}
+
 /* The same for its owner, if nobody has (R5). */
 static void rr__task_give_up(rr__context *cx, rr__object *o) {
     if (!rr__is_bare(o)) rr__task_strip(cx, o);

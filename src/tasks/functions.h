@@ -89,7 +89,7 @@ static RR__INLINE void rr__run_function(rr__context *cx, rr__object *task) {
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
-    rr__frame_init(&frame, task, &lanes, false);
+    rr__frame_init(&frame, task, &lanes, NULL);
     bool has_control = (rr__load_relaxed(&task->word) & RR__HAS_CONTROL) != 0; /* fixed */
     if (RR__UNLIKELY(has_control)) rr__run_begin(cx, &frame, task->extra.control);
     if (RR__UNLIKELY(cx->runtime->config.max_pending)) rr__pending_end(cx, task);
@@ -158,9 +158,8 @@ static RR__INLINE rr__object *rr__task_new(rr__context *cx, enum rr__kind kind,
     if (!task) return NULL;
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     task->of.fn = fn;
-    if (frame)
-        rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
-    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]);     /* only the owner writes */
+    if (frame) rr__parent_note(cx, task, frame);
+    uint64_t n = rr__load_relaxed(&cx->counters[RR__SUBMITTED]); /* only the owner writes */
     if (!cx->is_worker) rr__store_seq_cst(&cx->counters[RR__SUBMITTED], n + 1); /* see above */
     else rr__store_release(&cx->counters[RR__SUBMITTED], n + 1);
     return task;

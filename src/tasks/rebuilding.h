@@ -25,7 +25,7 @@ static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
-    rr__frame_init(&frame, s->recipe, &lanes, false);
+    rr__frame_init(&frame, s->recipe, &lanes, NULL);
     rr__loader_end(rt);     /* what the body waits for may need the turn */
     self->is_hasty = false; /* the body is not what waits in haste */
     rr__error *error = rr__invoke(&cx, &frame, s->recipe->of.fn, NULL, &result);

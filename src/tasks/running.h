@@ -6,9 +6,9 @@
 #include "recipes.h"
 
 static RR__INLINE void rr__frame_init(rr__frame *frame, rr__object *task, rr__lane **lanes,
-                                      bool is_actor) {
+                                      rr__object *actor) {
     frame->task = task, frame->lanes = lanes, frame->error = NULL, frame->room = NULL;
-    frame->is_actor = is_actor, frame->wants_exit = false, frame->blocking = 0;
+    frame->actor = actor, frame->is_end = frame->wants_exit = false, frame->blocking = 0;
     frame->lent = 0, frame->granted = NULL, frame->crash = NULL;
 }
 
