@@ -3225,7 +3225,7 @@ typedef struct rr__entry {
     uint64_t order;          /* among equals */
     size_t at;               /* place in the heap, from 1; 0: in none. Under the heap's lock */
     rr__control *control;    /* whose it is */
-    struct rr__fiber *fiber; /* or whose wait it ends; neither: the runtime's, see rr__sweep */
+    struct rr__fiber *fiber; /* or whose wait it ends; neither: the runtime's */
 } rr__entry;
 
 /* Under the lock of what it is for. */
@@ -3675,7 +3675,6 @@ typedef struct rr__resources rr__resources;
 typedef struct rr__timers rr__timers;
 typedef struct rr__store rr__store;
 typedef struct rr__stored rr__stored;
-typedef struct rr__store_thread rr__store_thread;
 typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
@@ -3759,7 +3758,7 @@ struct rr__local {
     int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
-    bool uses_store, is_hasty; /* rules E5 and E6 at struct rr__stored */
+    bool uses_store, copies, is_hasty; /* rules E5 and E6 at struct rr__stored */
     rr__path path;
     bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;
@@ -3831,8 +3830,7 @@ struct rr__context {
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
-    rr__store_thread *store; /* what the parts above keep; in one block with this */
-    rr__tasks_thread *tasks;
+    rr__tasks_thread *tasks; /* what the parts above keep; in one block with this */
 
     rr__deque deque;
 
@@ -3890,6 +3888,7 @@ typedef struct rr__hooks {
     void (*thread)(void *context);        /* what a thread of the pool does */
     void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
+    void (*room_due)(rr__context *cx);    /* somebody waits for room in the store */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
 } rr__hooks;
@@ -6064,7 +6063,7 @@ struct rr__timers {
     size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
     size_t sleeps;                /* bodies that wait with a limit of their own */
     size_t reserved;              /* of the promised: those of fibers, for good */
-    rr__entry sweep;              /* beside those that are promised */
+    rr__entry sweep, room;        /* beside those that are promised */
     RR__ATOMIC(int) sweep_is_set; /* or firing */
     rr__context *context;         /* of the thread; made when it is needed first */
 };
@@ -6122,6 +6121,8 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
         rr__drop(cx, task);
     } else if (timer->fiber) {
         rr__wake(cx, &timer->fiber->parker);
+    } else if (timer == &timers->room) {
+        rr__above.room_due(cx);
     } else {
         rr__sweep(cx);
     }
@@ -6144,9 +6145,11 @@ static void rr__timers_serve(rr__context *cx) {
         else rr__timer_fire_locked(cx, next);
     }
     rr__unlock(&timers->lock);
+    rr__above.room_due(cx); /* threads outside that wait look after themselves now */
 }
 
 static bool rr__timers_start_locked(rr_runtime *rt) {
+    if (rr__load_relaxed(&rt->phase) == RR__STOPPED) return false; /* set under this lock */
     if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timers_serve);
     return rt->timers->context != NULL;
 }
@@ -6158,8 +6161,8 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     rr__unlock(&rt->lock);
     if (!ok) return false;
     rr__lock(&rt->timers->lock);
-    ok = rr__heap_promise(&rt->timers->heap, more + 1);
-    if (ok) rt->timers->heap.promised--;
+    ok = rr__heap_promise(&rt->timers->heap, more + 2);
+    if (ok) rt->timers->heap.promised -= 2;
     rr__unlock(&rt->timers->lock);
     return ok;
 }
@@ -6206,7 +6209,6 @@ struct rr__sleeper {
     size_t fired, need;   /* under the parker's lock */
     bool edge_fired;      /* the object that the ring check looked at is complete */
     bool has_limit;
-    bool is_patient;   /* its limit is no time that anybody set: it looks again */
     bool is_cancelled; /* the task was, meanwhile */
     bool is_ring;      /* a ring was found; its description is in `ring` */
     bool may_starve;   /* it may end for want of memory */
@@ -6359,7 +6361,7 @@ static bool rr__sleep_timer_set(rr__sleeper *s, double deadline) {
     if (is_new && !rr__timers_promise(rt, 1)) return false;
     fiber->has_timer = true;
     rr__lock(&rt->timers->lock);
-    rt->timers->sleeps += !s->is_patient, rt->timers->reserved += is_new;
+    rt->timers->sleeps++, rt->timers->reserved += is_new;
     rr__unlock(&rt->timers->lock);
     rr__timer_set(rt, &fiber->timer, deadline);
     return true;
@@ -6370,7 +6372,7 @@ static void rr__sleep_timer_unset(rr__sleeper *s) {
     if (!s->has_limit) return;
     rr__lock(&rt->timers->lock);
     (void)rr__timer_unset_locked(rt, &fiber->timer);
-    rt->timers->sleeps -= !s->is_patient;
+    rt->timers->sleeps--;
     rr__unlock(&rt->timers->lock);
 }
 
@@ -7375,7 +7377,7 @@ static bool rr__is_still(rr__context *cx) {
     if (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served)) return true;
     rr__lock(&cx->parker.lock);
     const rr__sleeper *s = cx->parker.sleeper;
-    bool sleeps = s && (!s->has_limit || s->is_patient) && !rr__sleeper_is_over_locked(s);
+    bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s);
     rr__unlock(&cx->parker.lock);
     return sleeps;
 }
@@ -7390,10 +7392,11 @@ static bool rr__stands_still(rr_runtime *rt) {
     return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
-/* Something will happen by itself after a while; a limit alone is nothing of that. */
-static bool rr__has_timers(rr_runtime *rt) {
+/* Something will happen by itself after a while; a limit alone is nothing of that, nor are so many
+   timers that are the caller's own. */
+static bool rr__has_timers(rr_runtime *rt, size_t own) {
     rr__lock(&rt->timers->lock);
-    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > 0;
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own;
     rr__unlock(&rt->timers->lock);
     return has;
 }
@@ -7402,7 +7405,7 @@ static bool rr__has_timers(rr_runtime *rt) {
    created and never sealed. */
 static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (!rr__stands_still(rt) || rr__has_timers(rt)) return false;
+    if (!rr__stands_still(rt) || rr__has_timers(rt, 0)) return false;
     for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
         for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
             if (!rr__is_still(cx)) return false;
@@ -7436,7 +7439,7 @@ typedef struct rr__file rr__file;
               each with what the other lacks in hand.
           E7  Bodies can still do that with what they make. Then one of them gives up: when all
               bodies that have values wait for room and have looked since the last of room_events,
-              or all who wait have, and nobody runs. */
+              or so often that no more is to be expected; or all who wait have, and nobody runs. */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
@@ -7471,6 +7474,8 @@ typedef struct rr__pinned {
     int64_t value;
 } rr__pinned;
 
+typedef struct rr__patience rr__patience;
+
 struct rr__store {
     rr__mutex lock;              /* of those below, but for names and pins */
     rr__cond moved;              /* room was made, a value has come back or could not */
@@ -7493,16 +7498,14 @@ struct rr__store {
     RR__ATOMIC(rr__local *) loader;   /* whose turn it is to wait for room with arguments in hand */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
     RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
-    struct rr__patience *patient;     /* who waits for room */
-    uint64_t room_refused;            /* room_events when one last gave up: rr__room_is_hopeless */
+    rr__patience *oldest_patient, *newest_patient; /* who waits for room: store/patience.h */
+    uint64_t patients_changed;                     /* so often one came or went */
+    bool ticks;                                    /* the clock looks after them */
+    double tick_length;
+    int still_ticks; /* at which nothing ran */
     size_t lineage_used;
     rr__object_name *names; /* under the global lock */
     rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
-};
-
-/* What the store keeps of a thread. The owner writes. */
-struct rr__store_thread {
-    bool copies; /* rule E5 */
 };
 
 /* ---- counting bytes ---- */
@@ -7622,10 +7625,32 @@ static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
 static void rr__store_touch(rr__context *cx) {
     rr__local *self = rr__self();
     bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
-    bool *is_counted = is_body ? &self->uses_store : &cx->store->copies;
-    if (*is_counted) return;
+    bool *is_counted = is_body ? &self->uses_store : &self->copies;
+    if (self->uses_store || *is_counted) return;
     *is_counted = true;
     rr__add_seq_cst(is_body ? &cx->runtime->store->users : &cx->runtime->store->copying, 1);
+}
+
+/* One that copies is to wait, or goes on. */
+static void rr__store_copies(rr__context *cx, bool copies) {
+    rr__self()->copies = copies;
+    rr__add_seq_cst(&cx->runtime->store->copying, copies ? 1 : -1);
+}
+
+/* One that copies runs a body for that, which may wait for anything: it will not be over soon, and
+   is counted as bodies are meanwhile. Returns whether it was one. */
+static bool rr__store_copy_is_body(rr__context *cx) {
+    rr__local *self = rr__self();
+    if (!self->copies) return false;
+    self->uses_store = true;
+    rr__add_seq_cst(&cx->runtime->store->users, 1);
+    rr__store_copies(cx, false);
+    return true;
+}
+static void rr__store_copy_was_body(rr__context *cx) {
+    rr__store_copies(cx, true);
+    rr__self()->uses_store = false;
+    rr__sub_seq_cst(&cx->runtime->store->users, 1);
 }
 
 /* No body is run any more, or one still is. */
@@ -7636,10 +7661,7 @@ static RR__NOINLINE void rr__store_leave(rr__context *cx) {
         self->uses_store = false;
         rr__sub_seq_cst(&store->users, 1);
     }
-    if (cx->store->copies) {
-        cx->store->copies = false;
-        rr__sub_seq_cst(&store->copying, 1);
-    }
+    if (self->copies) rr__store_copies(cx, false);
 }
 
 /* What was copied outside of bodies is done: what is kept now nobody waits for. */
@@ -7649,15 +7671,14 @@ static RR__INLINE void rr__store_copied(rr__context *cx) {
 
 /* Others than this one copy a value just now: it will be over soon. */
 static bool rr__others_copy(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->copying) > cx->store->copies;
+    return rr__load_seq_cst(&cx->runtime->store->copying) > rr__self()->copies;
 }
 
 /* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
    counts all of them for a moment. */
 static bool rr__others_use_store(rr__context *cx) {
-    bool is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
-    return rr__load_seq_cst(&cx->runtime->store->users) > is_user || rr__others_copy(cx) ||
-           rr__load_seq_cst(&cx->runtime->store->has_census);
+    return rr__load_seq_cst(&cx->runtime->store->users) > rr__self()->uses_store ||
+           rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
@@ -7670,6 +7691,208 @@ static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
     out->spill_bytes_read = s->spill_bytes_read;
     out->spill_bytes_used = s->spill_bytes_used, out->spill_seconds = s->spill_seconds;
     rr__unlock(&rt->store->lock);
+}
+
+// >>store/patience
+
+/* Waiting for room. Who finds none sleeps, in a list of all that do; the clock's thread looks after
+   them: it wakes those that have not seen the last change, and, if nothing can come of waiting any
+   more, has the one that waits for the longest time give up (rule E7). So nobody looks in vain, and
+   who decides sees all that wait at rest.
+   Locks: the store's, then rr_runtime.lock and the timers' to see whether anything else runs. */
+
+/* Who waits for room. Under the store's lock, but for what only its owner uses. */
+struct rr__patience {
+    rr__patience *older, *newer;
+    rr__sleeper *sleeper; /* NULL: it looks just now */
+    bool is_user;         /* a body that has values in use; fixed */
+    bool gives_up;        /* it is to */
+    size_t bytes;         /* that it wants; 0: its turn; fixed */
+    uint64_t seen;        /* room_events before its last look */
+    uint64_t changes;     /* of the list, at that time */
+    int looks;            /* in vain, since that last changed */
+};
+
+/* Why there is no room; bytes 0: for arguments, not all of which are known. */
+static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
+    char wanted[40] = "arguments";
+    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
+    if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
+    return rr__refuse(RR_ERR_STORE_FULL,
+                      "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
+                      "and %s",
+                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
+}
+
+static void rr__patience_begin(rr__context *cx, rr__patience *p) {
+    rr__store *store = cx->runtime->store;
+    p->is_user = rr__self()->uses_store;
+    rr__lock(&store->lock);
+    p->older = store->newest_patient, p->newer = NULL;
+    if (p->older) p->older->newer = p;
+    else store->oldest_patient = p;
+    store->newest_patient = p, store->patients_changed++;
+    rr__unlock(&store->lock);
+}
+
+static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
+    rr__store *store = rt->store;
+    rr__lock(&store->lock);
+    if (p->older) p->older->newer = p->newer;
+    else store->oldest_patient = p->newer;
+    if (p->newer) p->newer->older = p->older;
+    else store->newest_patient = p->older;
+    store->patients_changed++;
+    rr__unlock(&store->lock);
+}
+
+/* Before each look: what changes from here on another one will see. */
+static void rr__patience_look(rr_runtime *rt, rr__patience *p) {
+    p->seen = rr__load_seq_cst(&rt->store->room_events);
+}
+
+static void rr__patience_wake_locked(rr__context *cx, rr__patience *p) {
+    rr__sleeper *s = p->sleeper;
+    rr__parker *parker = s->parker;
+    p->sleeper = NULL;
+    rr__lock(&parker->lock);
+    s->fired++;
+    rr__unlock(&parker->lock);
+    rr__wake(cx, parker);
+}
+
+/* Nobody carries anything, nothing is queued, and no timer is set but `own`. */
+static bool rr__nothing_else_runs(rr__context *self, size_t own) {
+    rr_runtime *rt = self->runtime;
+    bool is_still = !rr__has_work(rt);
+    rr__lock(&rt->lock); /* for rr__is_still */
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
+        is_still = cx == self || rr__is_still(cx);
+    rr__unlock(&rt->lock);
+    return is_still && !rr__has_timers(rt, own);
+}
+
+/* What those that wait for room have in common. */
+typedef struct rr__patients {
+    bool all_have_seen; /* they sleep, and have seen the last change */
+    bool all_are_tired; /* they have looked so often while nobody came or went */
+    int users;          /* bodies with values among them */
+} rr__patients;
+
+/* Wakes those that have something new to see. */
+static rr__patients rr__patients_look_locked(rr__context *cx) {
+    enum { TIRED = 30 };
+    rr__store *store = cx->runtime->store;
+    uint64_t events = rr__load_seq_cst(&store->room_events);
+    rr__patients all = {true, true, 0};
+    for (rr__patience *p = store->oldest_patient; p; p = p->newer) {
+        all.users += p->is_user;
+        all.all_are_tired &= p->changes == store->patients_changed && p->looks >= TIRED;
+        all.all_have_seen &= p->sleeper && p->seen == events;
+        if (p->sleeper && p->seen != events) rr__patience_wake_locked(cx, p);
+    }
+    return all;
+}
+
+/* Nothing comes of it: all bodies that have values wait for room, in vain, whatever else goes on;
+   or some of them wait for something else, and nothing runs that could bring that about. */
+static bool rr__room_is_hopeless_locked(rr__context *cx, rr__patients all, size_t own_timers) {
+    enum { SURE = 3 }; /* the look at all threads is no look at one moment */
+    rr__store *store = cx->runtime->store;
+    bool is_calm = !rr__load_seq_cst(&store->copying) && !rr__load_seq_cst(&store->has_census);
+    bool all_wait = all.users == rr__load_seq_cst(&store->users);
+    bool is_still = all.all_have_seen && is_calm;
+    bool has_stopped = is_still && !all_wait && rr__nothing_else_runs(cx, own_timers);
+    store->still_ticks = has_stopped ? store->still_ticks + 1 : 0;
+    if (all_wait) return is_still || all.all_are_tired;
+    return store->still_ticks >= SURE;
+}
+
+/* Looks after those that wait. Returns after how many seconds again; 0: nobody waits any more. */
+static double rr__room_tick(rr__context *cx, size_t own_timers) {
+    const double shortest = 250e-6, longest = 4e-3;
+    rr__store *store = cx->runtime->store;
+    rr__lock(&store->lock);
+    rr__patients all = rr__patients_look_locked(cx);
+    rr__patience *p = store->oldest_patient;
+    if (p && rr__room_is_hopeless_locked(cx, all, own_timers)) {
+        while (p && !p->sleeper) p = p->newer;
+        if (p) p->gives_up = true, rr__patience_wake_locked(cx, p);
+        store->still_ticks = 0, all.all_have_seen = false;
+    }
+    double next = all.all_have_seen ? 2 * store->tick_length : 0;
+    next = next < shortest ? shortest : next < longest ? next : longest;
+    store->tick_length = next;
+    store->ticks = store->oldest_patient != NULL;
+    if (!store->ticks) next = 0;
+    rr__unlock(&store->lock);
+    return next;
+}
+
+/* Nobody looks after those that sleep any more: the next one that does so finds somebody. */
+static void rr__room_ticks_end(rr__context *cx) {
+    rr__store *store = cx->runtime->store;
+    rr__lock(&store->lock);
+    store->ticks = false;
+    for (rr__patience *p = store->oldest_patient; p; p = p->newer)
+        if (p->sleeper) rr__patience_wake_locked(cx, p);
+    rr__unlock(&store->lock);
+}
+
+/* The clock's turn, or its end. */
+static void rr__room_due(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    bool has_ended = rr__load_acquire(&rt->phase) == RR__STOPPED;
+    double next = has_ended ? 0 : rr__room_tick(cx, 1);
+    if (next > 0) rr__timer_set(rt, &rt->timers->room, rr_now() + next);
+    if (has_ended) rr__room_ticks_end(cx);
+}
+
+/* Goes to sleep. True: somebody must be found who looks after it. */
+static bool rr__patience_sleeps(rr_runtime *rt, rr__patience *p, rr__sleeper *s) {
+    rr__store *store = rt->store;
+    rr__lock(&store->lock);
+    bool is_same = p->changes == store->patients_changed, begins = !store->ticks;
+    p->sleeper = s, p->changes = store->patients_changed, p->looks = is_same ? p->looks + 1 : 1;
+    store->ticks = true;
+    rr__unlock(&store->lock);
+    return begins;
+}
+
+/* False: there is no memory for a timer, or no thread, or the runtime has stopped. */
+static bool rr__clock_for_room(rr_runtime *rt) {
+    bool ok = rr__timers_promise(rt, 0);
+    if (ok) rr__timer_set(rt, &rt->timers->room, rr_now() + 250e-6);
+    return ok;
+}
+
+/* Sleeps. RR_OK: time to look again. */
+static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
+    rr_runtime *rt = cx->runtime;
+    rr__sleeper s = rr__sleeper_of(cx);
+    bool copies = s.self->copies;
+    s.may_starve = true;
+    if (copies) rr__store_copies(cx, false); /* it waits itself */
+    if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
+    rr__link_set(&s, NULL);
+    rr__body_wait(&s, rr_now() + 1e-3);
+    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
+    cx = rr__here(cx);
+    if (s.has_limit) { /* it was the clock itself */
+        (void)rr__room_tick(cx, 0);
+        rr__room_ticks_end(cx);
+    }
+    rr__lock(&rt->store->lock);
+    p->sleeper = NULL;
+    bool gives_up = p->gives_up;
+    rr__unlock(&rt->store->lock);
+    if (copies) rr__store_copies(cx, true);
+    if (s.is_starved) return RR_ERR_NO_MEMORY;
+    if (rr__must_stop(cx)) return RR_ERR_CANCELLED;
+    if (!gives_up) return RR_OK;
+    return rr__room_refuse(rt, p->bytes,
+                           "all that could give some back wait for room themselves. Raise it, or "
+                           "let fewer tasks that hold values run at once");
 }
 
 // >>store/files
@@ -8010,7 +8233,7 @@ static rr_status rr__spiller_start_locked(rr_runtime *rt) {
 /* Room: a value is admitted if it fits; else others leave, those first that were not used for
    the longest time, and if none can, the request waits for bodies that have values in use (rules
    E5 to E7 at struct rr__stored).
-   Locks: the store's; rr_runtime.lock and the timers' to see whether all wait. */
+   Locks: the store's. */
 
 /* Most of what is in its file has ended. */
 static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
@@ -8060,17 +8283,6 @@ static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
     }
     if (sum) rr__store_signal_locked(cx);
     return sum > 0;
-}
-
-/* Why there is no room; bytes 0: for arguments, not all of which are known. */
-static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
-    char wanted[40] = "arguments";
-    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
-    if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
-    return rr__refuse(RR_ERR_STORE_FULL,
-                      "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
-                      "and %s",
-                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
 }
 
 /* What should have made room could not be written. */
@@ -8136,125 +8348,6 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
 
 /* ---- waiting for it ---- */
 
-/* Who waits for room, in a list of all that do. */
-typedef struct rr__patience {
-    struct rr__patience *next, *previous; /* under the store's lock, as the next */
-    bool is_user, has_slept; /* a body that has values in use; it did not get room at once */
-    uint64_t looked; /* room_events before the last look of one that sleeps now; UINT64_MAX: none */
-    size_t bytes;    /* that it wants; 0: its turn */
-    uint64_t seen;   /* room_events before the last look */
-    int rounds;      /* looks at which all stood still */
-    int unchanged;   /* looks since the last event */
-    double length;   /* of the last sleep */
-} rr__patience;
-
-static void rr__patience_begin(rr__context *cx, rr__patience *p) {
-    rr_runtime *rt = cx->runtime;
-    p->is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
-    rr__lock(&rt->store->lock);
-    p->looked = UINT64_MAX, p->previous = NULL, p->next = rt->store->patient;
-    if (p->next) p->next->previous = p;
-    rt->store->patient = p;
-    rr__unlock(&rt->store->lock);
-}
-static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
-    rr__lock(&rt->store->lock);
-    if (p->previous) p->previous->next = p->next;
-    else rt->store->patient = p->next;
-    if (p->next) p->next->previous = p->previous;
-    rr__unlock(&rt->store->lock);
-}
-static void rr__patience_looked(rr_runtime *rt, rr__patience *p, uint64_t looked) {
-    rr__lock(&rt->store->lock);
-    p->looked = looked, p->has_slept = true;
-    rr__unlock(&rt->store->lock);
-}
-
-/* How many of those who wait have seen what this one has, and slept on it; bodies with values among
-   them to *users. */
-static bool rr__all_have_looked(rr_runtime *rt, const rr__patience *mine, int *users) {
-    bool all = true;
-    *users = 0;
-    rr__lock(&rt->store->lock);
-    for (rr__patience *p = rt->store->patient; p; p = p->next) {
-        bool has_looked = p == mine || p->looked == mine->seen;
-        all = all && has_looked;
-        *users += has_looked && p->is_user;
-    }
-    rr__unlock(&rt->store->lock);
-    return all;
-}
-
-/* Nobody carries anything, nothing is queued, and no timer is set. */
-static bool rr__nobody_else_runs(rr__context *self, bool may_have_work) {
-    rr_runtime *rt = self->runtime;
-    bool is_still = may_have_work || !rr__has_work(rt);
-    rr__lock(&rt->lock); /* for rr__is_still */
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        is_still = cx == self || rr__is_still(cx);
-    rr__unlock(&rt->lock);
-    return is_still && !rr__has_timers(rt);
-}
-
-/* Nothing has changed since the last look, and who could give room waits for it: all bodies that
-   have values, whatever else goes on; or some of them for something else, and nobody runs who could
-   bring that about. */
-static bool rr__all_wait_for_room(rr__context *self, rr__patience *mine, bool may_have_work) {
-    rr_runtime *rt = self->runtime;
-    int users;
-    if (rr__load_seq_cst(&rt->store->room_events) != mine->seen) return false;
-    bool all = rr__all_have_looked(rt, mine, &users);
-    if (rr__others_copy(self) || rr__load_seq_cst(&rt->store->has_census)) return false;
-    if (users == rr__load_seq_cst(&rt->store->users)) return true;
-    return all && rr__nobody_else_runs(self, may_have_work);
-}
-
-/* All those that could give room wait, too. One of them gives up, and the others see what comes of
-   that; if it is not much, the next does. */
-static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
-    enum { SURE = 3, LONG = 30 };
-    rr_runtime *rt = cx->runtime;
-    bool may_have_work = p->unchanged > LONG; /* of others that wait and look again */
-    p->rounds = rr__all_wait_for_room(cx, p, may_have_work) ? p->rounds + 1 : 0;
-    if (p->rounds < SURE) return false;
-    rr__lock(&rt->store->lock);
-    bool is_mine = rt->store->room_refused != p->seen || p->rounds >= LONG;
-    if (is_mine) rt->store->room_refused = p->seen;
-    rr__unlock(&rt->store->lock);
-    return is_mine;
-}
-
-/* Sleeps, longer each time. RR_OK: time to look again. */
-static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
-    rr_runtime *rt = cx->runtime;
-    if (rr__room_is_hopeless(cx, p))
-        return rr__room_refuse(rt, p->bytes,
-                               "all that could give some back wait for room themselves. Raise it, "
-                               "or let fewer tasks that hold values run at once");
-    rr__sleeper s = rr__sleeper_of(cx);
-    bool copies = cx->store->copies;
-    s.has_limit = s.is_patient = s.may_starve = true;
-    p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    double part = (double)(((uintptr_t)p >> 6 ^ (uint64_t)(rr_now() * 1e9)) % 1024) / 1024;
-    if (copies) rr__store_leave(cx); /* it waits itself */
-    rr__patience_looked(rt, p, p->seen);
-    rr__link_set(&s, NULL);
-    rr__body_wait(&s, rr_now() + p->length * (0.5 + part)); /* or they look in step */
-    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
-    rr__patience_looked(rt, p, UINT64_MAX);
-    cx = rr__here(cx);
-    if (copies) rr__store_touch(cx);
-    if (s.is_starved) return RR_ERR_NO_MEMORY;
-    return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
-}
-
-/* Before each attempt: what changes from here on another one will see. */
-static void rr__room_look(rr__context *cx, rr__patience *p) {
-    uint64_t seen = rr__load_seq_cst(&cx->runtime->store->room_events);
-    p->unchanged = seen == p->seen ? p->unchanged + 1 : 0;
-    p->seen = seen;
-}
-
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {.bytes = bytes};
@@ -8263,7 +8356,7 @@ static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience_begin(cx, &patience);
     rr_status status;
     for (;;) {
-        rr__room_look(cx, &patience);
+        rr__patience_look(rt, &patience);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
         status = rr__store_make_room(cx, bytes, &may_come);
         may_come = may_come && !self->is_hasty && bytes <= rt->config.store_bytes;
@@ -8289,7 +8382,7 @@ static rr_status rr__loader_begin(rr__context *cx) {
     rr_status status = RR_OK;
     rr__patience_begin(cx, &patience);
     for (rr__local *none = NULL; status == RR_OK; none = NULL) {
-        rr__room_look(cx, &patience);
+        rr__patience_look(rt, &patience);
         if (rr__cas_seq_cst(&rt->store->loader, &none, self)) break;
         status = rr__room_wait(cx, &patience);
         cx = rr__here_of(self, cx);
@@ -8453,11 +8546,11 @@ static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
     rr__store *store = cx->runtime->store;
-    bool copies = cx->store->copies;
+    bool copies = rr__self()->copies;
     if (*what != while_is) return;
-    if (copies) rr__store_leave(cx);
+    if (copies) rr__store_copies(cx, false);
     while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
-    if (copies) rr__store_touch(rr__here(cx));
+    if (copies) rr__store_copies(rr__here(cx), true);
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the
@@ -9993,10 +10086,9 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
 
 /* Makes a value again that is RETURNING and the caller's, with what that needs: as a loop, because
    a chain of them may be long. On success it is here; the caller pins it. */
-static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
+static rr_status rr__rebuild_with(rr__context *cx, rr__stored *root) {
     size_t n = 1, room = 16;
     rr__local *self = rr__self();
-    if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
     rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps);
     if (!steps) return RR_ERR_NO_MEMORY;
     steps[0] = (rr__rebuilding){root, NULL, RR__LOST, 0};
@@ -10032,6 +10124,15 @@ static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
         }
     }
     RR_FREE(steps);
+    return status;
+}
+
+static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
+    rr__local *self = rr__self();
+    if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
+    bool copies = rr__store_copy_is_body(cx);
+    rr_status status = rr__rebuild_with(cx, root);
+    if (copies) rr__store_copy_was_body(rr__here_of(self, cx));
     return status;
 }
 
@@ -12473,14 +12574,13 @@ typedef struct rr__whole_runtime {
 
 typedef struct rr__whole_context {
     rr__context context;
-    rr__store_thread store;
     rr__tasks_thread tasks;
 } rr__whole_context;
 
 static rr__context *rr__context_alloc(void) {
     rr__whole_context *whole = RR_CALLOC(1, sizeof *whole);
     if (!whole) return NULL;
-    whole->context.store = &whole->store, whole->context.tasks = &whole->tasks;
+    whole->context.tasks = &whole->tasks;
     return &whole->context;
 }
 
@@ -13196,6 +13296,7 @@ static const rr__hooks rr__above = {
     .thread = rr__worker_main,
     .work = rr__work,
     .thread_ends = rr__local_clear,
+    .room_due = rr__room_due,
     .rebuild = rr__rebuild,
     .recipe_end = rr__recipe_end,
 };

@@ -200,7 +200,7 @@ static bool is_here(fixture *f, rr_ref r) {
 static int waiters_for_room(fixture *f) {
     int n = 0;
     rr__lock(&f->runtime->store->lock);
-    for (rr__patience *p = f->runtime->store->patient; p; p = p->next) n += p->has_slept;
+    for (rr__patience *p = f->runtime->store->oldest_patient; p; p = p->newer) n += p->looks > 0;
     rr__unlock(&f->runtime->store->lock);
     return n;
 }
@@ -1711,6 +1711,52 @@ TEST_SCOPE(waiting_for_a_value_that_is_made_again_takes_no_worker, .workers = 1,
     d.open = 1;
     outside_join(&thread);
     CHECK(rr_unwrap(int, check) == 1 && d.wrong == 0 && d.runs == 2);
+}
+
+/* A thread outside reads what is made again by a body that waits for another one, which waits for
+   room; and those that hold the room want more of it. */
+REMOTE_FN(rr_bytes, store_nests, size_t, size, uint64_t, seed) {
+    rr_bytes view;
+    rr_status status = rr_get(rr_bytes, rr_call(store_make, size, seed), &view);
+    void *room = status == RR_OK ? rr_result(KIB) : NULL;
+    if (room) fill(room, KIB, seed);
+    else rr_fail(1, "no room");
+    return rr_bytes_of(room, room ? KIB : 0);
+}
+REMOTE_FN(int, store_wants_more, uint64_t, at, size_t, n) {
+    desk *d = desk_at(at);
+    void *room, *more;
+    rr_ref first = rr_create(n, &room);
+    d->begun++;
+    while (!d->open) nap();
+    rr_ref second = rr_create(n, &more);
+    if (room) rr_seal(first);
+    if (more) rr_seal(second);
+    return room != NULL;
+}
+static void read_any(void *data) {
+    desk *d = data;
+    rr_bytes view;
+    rr_status status = rr_get(rr_bytes, d->ref, &view);
+    CHECK(status == RR_OK || status == RR_ERR_STORE_FULL || status == RR_ERR_OBJECT_LOST);
+    d->ended++;
+}
+TEST_SCOPE(made_again_by_a_body_that_waits_while_others_hold_the_room, .workers = 3,
+           .store_bytes = 80000, .no_spill = true) {
+    static desk d;
+    outside thread;
+    d.ref = rr_call(store_nests, (size_t)30000, (uint64_t)5);
+    CHECK(rr_get_void(d.ref) == RR_OK);
+    drop_all(80000);
+    rr_ref both[2] = {rr_call(store_wants_more, AT(&d), (size_t)30000),
+                      rr_call(store_wants_more, AT(&d), (size_t)30000)};
+    CHECK(reaches(&d.begun, 2));
+    outside_start(&thread, f->runtime, read_any, &d);
+    CHECK(room_is_wanted(f, 1));
+    d.open = 1;
+    CHECK(rr_wait(both, 2, 2, LIMIT * 1000, NULL) == 2 && reaches(&d.ended, 1));
+    CHECK(rr_unwrap(int, both[0]) == 1 && rr_unwrap(int, both[1]) == 1);
+    outside_join(&thread);
 }
 
 TEST_SCOPE(structs_are_made_again, .workers = 1, .store_bytes = MIB, .stack_bytes = 4 * MIB,

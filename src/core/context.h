@@ -29,7 +29,6 @@ typedef struct rr__resources rr__resources;
 typedef struct rr__timers rr__timers;
 typedef struct rr__store rr__store;
 typedef struct rr__stored rr__stored;
-typedef struct rr__store_thread rr__store_thread;
 typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
@@ -113,7 +112,7 @@ struct rr__local {
     int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
-    bool uses_store, is_hasty; /* rules E5 and E6 at struct rr__stored */
+    bool uses_store, copies, is_hasty; /* rules E5 and E6 at struct rr__stored */
     rr__path path;
     bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;
@@ -185,8 +184,7 @@ struct rr__context {
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
-    rr__store_thread *store; /* what the parts above keep; in one block with this */
-    rr__tasks_thread *tasks;
+    rr__tasks_thread *tasks; /* what the parts above keep; in one block with this */
 
     rr__deque deque;
 
@@ -244,6 +242,7 @@ typedef struct rr__hooks {
     void (*thread)(void *context);        /* what a thread of the pool does */
     void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
+    void (*room_due)(rr__context *cx);    /* somebody waits for room in the store */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
 } rr__hooks;

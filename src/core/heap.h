@@ -12,7 +12,7 @@ typedef struct rr__entry {
     uint64_t order;          /* among equals */
     size_t at;               /* place in the heap, from 1; 0: in none. Under the heap's lock */
     rr__control *control;    /* whose it is */
-    struct rr__fiber *fiber; /* or whose wait it ends; neither: the runtime's, see rr__sweep */
+    struct rr__fiber *fiber; /* or whose wait it ends; neither: the runtime's */
 } rr__entry;
 
 /* Under the lock of what it is for. */

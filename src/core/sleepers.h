@@ -18,7 +18,6 @@ struct rr__sleeper {
     size_t fired, need;   /* under the parker's lock */
     bool edge_fired;      /* the object that the ring check looked at is complete */
     bool has_limit;
-    bool is_patient;   /* its limit is no time that anybody set: it looks again */
     bool is_cancelled; /* the task was, meanwhile */
     bool is_ring;      /* a ring was found; its description is in `ring` */
     bool may_starve;   /* it may end for want of memory */
@@ -171,7 +170,7 @@ static bool rr__sleep_timer_set(rr__sleeper *s, double deadline) {
     if (is_new && !rr__timers_promise(rt, 1)) return false;
     fiber->has_timer = true;
     rr__lock(&rt->timers->lock);
-    rt->timers->sleeps += !s->is_patient, rt->timers->reserved += is_new;
+    rt->timers->sleeps++, rt->timers->reserved += is_new;
     rr__unlock(&rt->timers->lock);
     rr__timer_set(rt, &fiber->timer, deadline);
     return true;
@@ -182,7 +181,7 @@ static void rr__sleep_timer_unset(rr__sleeper *s) {
     if (!s->has_limit) return;
     rr__lock(&rt->timers->lock);
     (void)rr__timer_unset_locked(rt, &fiber->timer);
-    rt->timers->sleeps -= !s->is_patient;
+    rt->timers->sleeps--;
     rr__unlock(&rt->timers->lock);
 }
 

@@ -11,7 +11,7 @@ static bool rr__is_still(rr__context *cx) {
     if (!rr__load_acquire(&cx->frame) && !rr__load_seq_cst(&cx->deque.is_served)) return true;
     rr__lock(&cx->parker.lock);
     const rr__sleeper *s = cx->parker.sleeper;
-    bool sleeps = s && (!s->has_limit || s->is_patient) && !rr__sleeper_is_over_locked(s);
+    bool sleeps = s && !s->has_limit && !rr__sleeper_is_over_locked(s);
     rr__unlock(&cx->parker.lock);
     return sleeps;
 }
@@ -26,10 +26,11 @@ static bool rr__stands_still(rr_runtime *rt) {
     return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
-/* Something will happen by itself after a while; a limit alone is nothing of that. */
-static bool rr__has_timers(rr_runtime *rt) {
+/* Something will happen by itself after a while; a limit alone is nothing of that, nor are so many
+   timers that are the caller's own. */
+static bool rr__has_timers(rr_runtime *rt, size_t own) {
     rr__lock(&rt->timers->lock);
-    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > 0;
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own;
     rr__unlock(&rt->timers->lock);
     return has;
 }
@@ -38,7 +39,7 @@ static bool rr__has_timers(rr_runtime *rt) {
    created and never sealed. */
 static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (!rr__stands_still(rt) || rr__has_timers(rt)) return false;
+    if (!rr__stands_still(rt) || rr__has_timers(rt, 0)) return false;
     for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
         for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
             if (!rr__is_still(cx)) return false;

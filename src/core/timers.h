@@ -12,7 +12,7 @@ struct rr__timers {
     size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
     size_t sleeps;                /* bodies that wait with a limit of their own */
     size_t reserved;              /* of the promised: those of fibers, for good */
-    rr__entry sweep;              /* beside those that are promised */
+    rr__entry sweep, room;        /* beside those that are promised */
     RR__ATOMIC(int) sweep_is_set; /* or firing */
     rr__context *context;         /* of the thread; made when it is needed first */
 };
@@ -70,6 +70,8 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
         rr__drop(cx, task);
     } else if (timer->fiber) {
         rr__wake(cx, &timer->fiber->parker);
+    } else if (timer == &timers->room) {
+        rr__above.room_due(cx);
     } else {
         rr__sweep(cx);
     }
@@ -92,9 +94,11 @@ static void rr__timers_serve(rr__context *cx) {
         else rr__timer_fire_locked(cx, next);
     }
     rr__unlock(&timers->lock);
+    rr__above.room_due(cx); /* threads outside that wait look after themselves now */
 }
 
 static bool rr__timers_start_locked(rr_runtime *rt) {
+    if (rr__load_relaxed(&rt->phase) == RR__STOPPED) return false; /* set under this lock */
     if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timers_serve);
     return rt->timers->context != NULL;
 }
@@ -106,8 +110,8 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     rr__unlock(&rt->lock);
     if (!ok) return false;
     rr__lock(&rt->timers->lock);
-    ok = rr__heap_promise(&rt->timers->heap, more + 1);
-    if (ok) rt->timers->heap.promised--;
+    ok = rr__heap_promise(&rt->timers->heap, more + 2);
+    if (ok) rt->timers->heap.promised -= 2;
     rr__unlock(&rt->timers->lock);
     return ok;
 }

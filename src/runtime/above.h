@@ -49,6 +49,7 @@ static const rr__hooks rr__above = {
     .thread = rr__worker_main,
     .work = rr__work,
     .thread_ends = rr__local_clear,
+    .room_due = rr__room_due,
     .rebuild = rr__rebuild,
     .recipe_end = rr__recipe_end,
 };

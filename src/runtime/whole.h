@@ -19,14 +19,13 @@ typedef struct rr__whole_runtime {
 
 typedef struct rr__whole_context {
     rr__context context;
-    rr__store_thread store;
     rr__tasks_thread tasks;
 } rr__whole_context;
 
 static rr__context *rr__context_alloc(void) {
     rr__whole_context *whole = RR_CALLOC(1, sizeof *whole);
     if (!whole) return NULL;
-    whole->context.store = &whole->store, whole->context.tasks = &whole->tasks;
+    whole->context.tasks = &whole->tasks;
     return &whole->context;
 }
 

@@ -25,7 +25,7 @@ typedef struct rr__file rr__file;
               each with what the other lacks in hand.
           E7  Bodies can still do that with what they make. Then one of them gives up: when all
               bodies that have values wait for room and have looked since the last of room_events,
-              or all who wait have, and nobody runs. */
+              or so often that no more is to be expected; or all who wait have, and nobody runs. */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
@@ -60,6 +60,8 @@ typedef struct rr__pinned {
     int64_t value;
 } rr__pinned;
 
+typedef struct rr__patience rr__patience;
+
 struct rr__store {
     rr__mutex lock;              /* of those below, but for names and pins */
     rr__cond moved;              /* room was made, a value has come back or could not */
@@ -82,16 +84,14 @@ struct rr__store {
     RR__ATOMIC(rr__local *) loader;   /* whose turn it is to wait for room with arguments in hand */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
     RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
-    struct rr__patience *patient;     /* who waits for room */
-    uint64_t room_refused;            /* room_events when one last gave up: rr__room_is_hopeless */
+    rr__patience *oldest_patient, *newest_patient; /* who waits for room: store/patience.h */
+    uint64_t patients_changed;                     /* so often one came or went */
+    bool ticks;                                    /* the clock looks after them */
+    double tick_length;
+    int still_ticks; /* at which nothing ran */
     size_t lineage_used;
     rr__object_name *names; /* under the global lock */
     rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
-};
-
-/* What the store keeps of a thread. The owner writes. */
-struct rr__store_thread {
-    bool copies; /* rule E5 */
 };
 
 /* ---- counting bytes ---- */
@@ -211,10 +211,32 @@ static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
 static void rr__store_touch(rr__context *cx) {
     rr__local *self = rr__self();
     bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
-    bool *is_counted = is_body ? &self->uses_store : &cx->store->copies;
-    if (*is_counted) return;
+    bool *is_counted = is_body ? &self->uses_store : &self->copies;
+    if (self->uses_store || *is_counted) return;
     *is_counted = true;
     rr__add_seq_cst(is_body ? &cx->runtime->store->users : &cx->runtime->store->copying, 1);
+}
+
+/* One that copies is to wait, or goes on. */
+static void rr__store_copies(rr__context *cx, bool copies) {
+    rr__self()->copies = copies;
+    rr__add_seq_cst(&cx->runtime->store->copying, copies ? 1 : -1);
+}
+
+/* One that copies runs a body for that, which may wait for anything: it will not be over soon, and
+   is counted as bodies are meanwhile. Returns whether it was one. */
+static bool rr__store_copy_is_body(rr__context *cx) {
+    rr__local *self = rr__self();
+    if (!self->copies) return false;
+    self->uses_store = true;
+    rr__add_seq_cst(&cx->runtime->store->users, 1);
+    rr__store_copies(cx, false);
+    return true;
+}
+static void rr__store_copy_was_body(rr__context *cx) {
+    rr__store_copies(cx, true);
+    rr__self()->uses_store = false;
+    rr__sub_seq_cst(&cx->runtime->store->users, 1);
 }
 
 /* No body is run any more, or one still is. */
@@ -225,10 +247,7 @@ static RR__NOINLINE void rr__store_leave(rr__context *cx) {
         self->uses_store = false;
         rr__sub_seq_cst(&store->users, 1);
     }
-    if (cx->store->copies) {
-        cx->store->copies = false;
-        rr__sub_seq_cst(&store->copying, 1);
-    }
+    if (self->copies) rr__store_copies(cx, false);
 }
 
 /* What was copied outside of bodies is done: what is kept now nobody waits for. */
@@ -238,15 +257,14 @@ static RR__INLINE void rr__store_copied(rr__context *cx) {
 
 /* Others than this one copy a value just now: it will be over soon. */
 static bool rr__others_copy(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->copying) > cx->store->copies;
+    return rr__load_seq_cst(&cx->runtime->store->copying) > rr__self()->copies;
 }
 
 /* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
    counts all of them for a moment. */
 static bool rr__others_use_store(rr__context *cx) {
-    bool is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
-    return rr__load_seq_cst(&cx->runtime->store->users) > is_user || rr__others_copy(cx) ||
-           rr__load_seq_cst(&cx->runtime->store->has_census);
+    return rr__load_seq_cst(&cx->runtime->store->users) > rr__self()->uses_store ||
+           rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {

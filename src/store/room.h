@@ -1,9 +1,9 @@
 /* Room: a value is admitted if it fits; else others leave, those first that were not used for
    the longest time, and if none can, the request waits for bodies that have values in use (rules
    E5 to E7 at struct rr__stored).
-   Locks: the store's; rr_runtime.lock and the timers' to see whether all wait. */
+   Locks: the store's. */
 #pragma once
-#include "../core/stillness.h"
+#include "patience.h"
 #include "spiller.h"
 
 /* Most of what is in its file has ended. */
@@ -54,17 +54,6 @@ static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
     }
     if (sum) rr__store_signal_locked(cx);
     return sum > 0;
-}
-
-/* Why there is no room; bytes 0: for arguments, not all of which are known. */
-static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
-    char wanted[40] = "arguments";
-    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
-    if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
-    return rr__refuse(RR_ERR_STORE_FULL,
-                      "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
-                      "and %s",
-                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
 }
 
 /* What should have made room could not be written. */
@@ -130,125 +119,6 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
 
 /* ---- waiting for it ---- */
 
-/* Who waits for room, in a list of all that do. */
-typedef struct rr__patience {
-    struct rr__patience *next, *previous; /* under the store's lock, as the next */
-    bool is_user, has_slept; /* a body that has values in use; it did not get room at once */
-    uint64_t looked; /* room_events before the last look of one that sleeps now; UINT64_MAX: none */
-    size_t bytes;    /* that it wants; 0: its turn */
-    uint64_t seen;   /* room_events before the last look */
-    int rounds;      /* looks at which all stood still */
-    int unchanged;   /* looks since the last event */
-    double length;   /* of the last sleep */
-} rr__patience;
-
-static void rr__patience_begin(rr__context *cx, rr__patience *p) {
-    rr_runtime *rt = cx->runtime;
-    p->is_user = rr__load_relaxed(&cx->frame) && rr__self()->uses_store; /* the owner's own */
-    rr__lock(&rt->store->lock);
-    p->looked = UINT64_MAX, p->previous = NULL, p->next = rt->store->patient;
-    if (p->next) p->next->previous = p;
-    rt->store->patient = p;
-    rr__unlock(&rt->store->lock);
-}
-static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
-    rr__lock(&rt->store->lock);
-    if (p->previous) p->previous->next = p->next;
-    else rt->store->patient = p->next;
-    if (p->next) p->next->previous = p->previous;
-    rr__unlock(&rt->store->lock);
-}
-static void rr__patience_looked(rr_runtime *rt, rr__patience *p, uint64_t looked) {
-    rr__lock(&rt->store->lock);
-    p->looked = looked, p->has_slept = true;
-    rr__unlock(&rt->store->lock);
-}
-
-/* How many of those who wait have seen what this one has, and slept on it; bodies with values among
-   them to *users. */
-static bool rr__all_have_looked(rr_runtime *rt, const rr__patience *mine, int *users) {
-    bool all = true;
-    *users = 0;
-    rr__lock(&rt->store->lock);
-    for (rr__patience *p = rt->store->patient; p; p = p->next) {
-        bool has_looked = p == mine || p->looked == mine->seen;
-        all = all && has_looked;
-        *users += has_looked && p->is_user;
-    }
-    rr__unlock(&rt->store->lock);
-    return all;
-}
-
-/* Nobody carries anything, nothing is queued, and no timer is set. */
-static bool rr__nobody_else_runs(rr__context *self, bool may_have_work) {
-    rr_runtime *rt = self->runtime;
-    bool is_still = may_have_work || !rr__has_work(rt);
-    rr__lock(&rt->lock); /* for rr__is_still */
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        is_still = cx == self || rr__is_still(cx);
-    rr__unlock(&rt->lock);
-    return is_still && !rr__has_timers(rt);
-}
-
-/* Nothing has changed since the last look, and who could give room waits for it: all bodies that
-   have values, whatever else goes on; or some of them for something else, and nobody runs who could
-   bring that about. */
-static bool rr__all_wait_for_room(rr__context *self, rr__patience *mine, bool may_have_work) {
-    rr_runtime *rt = self->runtime;
-    int users;
-    if (rr__load_seq_cst(&rt->store->room_events) != mine->seen) return false;
-    bool all = rr__all_have_looked(rt, mine, &users);
-    if (rr__others_copy(self) || rr__load_seq_cst(&rt->store->has_census)) return false;
-    if (users == rr__load_seq_cst(&rt->store->users)) return true;
-    return all && rr__nobody_else_runs(self, may_have_work);
-}
-
-/* All those that could give room wait, too. One of them gives up, and the others see what comes of
-   that; if it is not much, the next does. */
-static bool rr__room_is_hopeless(rr__context *cx, rr__patience *p) {
-    enum { SURE = 3, LONG = 30 };
-    rr_runtime *rt = cx->runtime;
-    bool may_have_work = p->unchanged > LONG; /* of others that wait and look again */
-    p->rounds = rr__all_wait_for_room(cx, p, may_have_work) ? p->rounds + 1 : 0;
-    if (p->rounds < SURE) return false;
-    rr__lock(&rt->store->lock);
-    bool is_mine = rt->store->room_refused != p->seen || p->rounds >= LONG;
-    if (is_mine) rt->store->room_refused = p->seen;
-    rr__unlock(&rt->store->lock);
-    return is_mine;
-}
-
-/* Sleeps, longer each time. RR_OK: time to look again. */
-static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
-    rr_runtime *rt = cx->runtime;
-    if (rr__room_is_hopeless(cx, p))
-        return rr__room_refuse(rt, p->bytes,
-                               "all that could give some back wait for room themselves. Raise it, "
-                               "or let fewer tasks that hold values run at once");
-    rr__sleeper s = rr__sleeper_of(cx);
-    bool copies = cx->store->copies;
-    s.has_limit = s.is_patient = s.may_starve = true;
-    p->length = p->length < 4e-3 ? 2 * p->length + 125e-6 : p->length;
-    double part = (double)(((uintptr_t)p >> 6 ^ (uint64_t)(rr_now() * 1e9)) % 1024) / 1024;
-    if (copies) rr__store_leave(cx); /* it waits itself */
-    rr__patience_looked(rt, p, p->seen);
-    rr__link_set(&s, NULL);
-    rr__body_wait(&s, rr_now() + p->length * (0.5 + part)); /* or they look in step */
-    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
-    rr__patience_looked(rt, p, UINT64_MAX);
-    cx = rr__here(cx);
-    if (copies) rr__store_touch(cx);
-    if (s.is_starved) return RR_ERR_NO_MEMORY;
-    return rr__must_stop(cx) ? RR_ERR_CANCELLED : RR_OK;
-}
-
-/* Before each attempt: what changes from here on another one will see. */
-static void rr__room_look(rr__context *cx, rr__patience *p) {
-    uint64_t seen = rr__load_seq_cst(&cx->runtime->store->room_events);
-    p->unchanged = seen == p->seen ? p->unchanged + 1 : 0;
-    p->seen = seen;
-}
-
 /* Admits so many bytes: at once, after others have left, or when bodies elsewhere have ended. */
 static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience patience = {.bytes = bytes};
@@ -257,7 +127,7 @@ static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     rr__patience_begin(cx, &patience);
     rr_status status;
     for (;;) {
-        rr__room_look(cx, &patience);
+        rr__patience_look(rt, &patience);
         bool may_come = rr__others_use_store(cx); /* before, or one could end between */
         status = rr__store_make_room(cx, bytes, &may_come);
         may_come = may_come && !self->is_hasty && bytes <= rt->config.store_bytes;
@@ -283,7 +153,7 @@ static rr_status rr__loader_begin(rr__context *cx) {
     rr_status status = RR_OK;
     rr__patience_begin(cx, &patience);
     for (rr__local *none = NULL; status == RR_OK; none = NULL) {
-        rr__room_look(cx, &patience);
+        rr__patience_look(rt, &patience);
         if (rr__cas_seq_cst(&rt->store->loader, &none, self)) break;
         status = rr__room_wait(cx, &patience);
         cx = rr__here_of(self, cx);

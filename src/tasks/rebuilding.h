@@ -99,10 +99,9 @@ static rr_status rr__rebuild_pin(rr__context *cx, rr__rebuilding *step, rr__rebu
 
 /* Makes a value again that is RETURNING and the caller's, with what that needs: as a loop, because
    a chain of them may be long. On success it is here; the caller pins it. */
-static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
+static rr_status rr__rebuild_with(rr__context *cx, rr__stored *root) {
     size_t n = 1, room = 16;
     rr__local *self = rr__self();
-    if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
     rr__rebuilding *steps = RR_MALLOC(room * sizeof *steps);
     if (!steps) return RR_ERR_NO_MEMORY;
     steps[0] = (rr__rebuilding){root, NULL, RR__LOST, 0};
@@ -138,5 +137,14 @@ static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
         }
     }
     RR_FREE(steps);
+    return status;
+}
+
+static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
+    rr__local *self = rr__self();
+    if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
+    bool copies = rr__store_copy_is_body(cx);
+    rr_status status = rr__rebuild_with(cx, root);
+    if (copies) rr__store_copy_was_body(rr__here_of(self, cx));
     return status;
 }

@@ -1,0 +1,202 @@
+/* Waiting for room. Who finds none sleeps, in a list of all that do; the clock's thread looks after
+   them: it wakes those that have not seen the last change, and, if nothing can come of waiting any
+   more, has the one that waits for the longest time give up (rule E7). So nobody looks in vain, and
+   who decides sees all that wait at rest.
+   Locks: the store's, then rr_runtime.lock and the timers' to see whether anything else runs. */
+#pragma once
+#include "../core/stillness.h"
+#include "records.h"
+
+/* Who waits for room. Under the store's lock, but for what only its owner uses. */
+struct rr__patience {
+    rr__patience *older, *newer;
+    rr__sleeper *sleeper; /* NULL: it looks just now */
+    bool is_user;         /* a body that has values in use; fixed */
+    bool gives_up;        /* it is to */
+    size_t bytes;         /* that it wants; 0: its turn; fixed */
+    uint64_t seen;        /* room_events before its last look */
+    uint64_t changes;     /* of the list, at that time */
+    int looks;            /* in vain, since that last changed */
+};
+
+/* Why there is no room; bytes 0: for arguments, not all of which are known. */
+static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
+    char wanted[40] = "arguments";
+    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
+    if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
+    return rr__refuse(RR_ERR_STORE_FULL,
+                      "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
+                      "and %s",
+                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
+}
+
+static void rr__patience_begin(rr__context *cx, rr__patience *p) {
+    rr__store *store = cx->runtime->store;
+    p->is_user = rr__self()->uses_store;
+    rr__lock(&store->lock);
+    p->older = store->newest_patient, p->newer = NULL;
+    if (p->older) p->older->newer = p;
+    else store->oldest_patient = p;
+    store->newest_patient = p, store->patients_changed++;
+    rr__unlock(&store->lock);
+}
+
+static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
+    rr__store *store = rt->store;
+    rr__lock(&store->lock);
+    if (p->older) p->older->newer = p->newer;
+    else store->oldest_patient = p->newer;
+    if (p->newer) p->newer->older = p->older;
+    else store->newest_patient = p->older;
+    store->patients_changed++;
+    rr__unlock(&store->lock);
+}
+
+/* Before each look: what changes from here on another one will see. */
+static void rr__patience_look(rr_runtime *rt, rr__patience *p) {
+    p->seen = rr__load_seq_cst(&rt->store->room_events);
+}
+
+static void rr__patience_wake_locked(rr__context *cx, rr__patience *p) {
+    rr__sleeper *s = p->sleeper;
+    rr__parker *parker = s->parker;
+    p->sleeper = NULL;
+    rr__lock(&parker->lock);
+    s->fired++;
+    rr__unlock(&parker->lock);
+    rr__wake(cx, parker);
+}
+
+/* Nobody carries anything, nothing is queued, and no timer is set but `own`. */
+static bool rr__nothing_else_runs(rr__context *self, size_t own) {
+    rr_runtime *rt = self->runtime;
+    bool is_still = !rr__has_work(rt);
+    rr__lock(&rt->lock); /* for rr__is_still */
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
+        is_still = cx == self || rr__is_still(cx);
+    rr__unlock(&rt->lock);
+    return is_still && !rr__has_timers(rt, own);
+}
+
+/* What those that wait for room have in common. */
+typedef struct rr__patients {
+    bool all_have_seen; /* they sleep, and have seen the last change */
+    bool all_are_tired; /* they have looked so often while nobody came or went */
+    int users;          /* bodies with values among them */
+} rr__patients;
+
+/* Wakes those that have something new to see. */
+static rr__patients rr__patients_look_locked(rr__context *cx) {
+    enum { TIRED = 30 };
+    rr__store *store = cx->runtime->store;
+    uint64_t events = rr__load_seq_cst(&store->room_events);
+    rr__patients all = {true, true, 0};
+    for (rr__patience *p = store->oldest_patient; p; p = p->newer) {
+        all.users += p->is_user;
+        all.all_are_tired &= p->changes == store->patients_changed && p->looks >= TIRED;
+        all.all_have_seen &= p->sleeper && p->seen == events;
+        if (p->sleeper && p->seen != events) rr__patience_wake_locked(cx, p);
+    }
+    return all;
+}
+
+/* Nothing comes of it: all bodies that have values wait for room, in vain, whatever else goes on;
+   or some of them wait for something else, and nothing runs that could bring that about. */
+static bool rr__room_is_hopeless_locked(rr__context *cx, rr__patients all, size_t own_timers) {
+    enum { SURE = 3 }; /* the look at all threads is no look at one moment */
+    rr__store *store = cx->runtime->store;
+    bool is_calm = !rr__load_seq_cst(&store->copying) && !rr__load_seq_cst(&store->has_census);
+    bool all_wait = all.users == rr__load_seq_cst(&store->users);
+    bool is_still = all.all_have_seen && is_calm;
+    bool has_stopped = is_still && !all_wait && rr__nothing_else_runs(cx, own_timers);
+    store->still_ticks = has_stopped ? store->still_ticks + 1 : 0;
+    if (all_wait) return is_still || all.all_are_tired;
+    return store->still_ticks >= SURE;
+}
+
+/* Looks after those that wait. Returns after how many seconds again; 0: nobody waits any more. */
+static double rr__room_tick(rr__context *cx, size_t own_timers) {
+    const double shortest = 250e-6, longest = 4e-3;
+    rr__store *store = cx->runtime->store;
+    rr__lock(&store->lock);
+    rr__patients all = rr__patients_look_locked(cx);
+    rr__patience *p = store->oldest_patient;
+    if (p && rr__room_is_hopeless_locked(cx, all, own_timers)) {
+        while (p && !p->sleeper) p = p->newer;
+        if (p) p->gives_up = true, rr__patience_wake_locked(cx, p);
+        store->still_ticks = 0, all.all_have_seen = false;
+    }
+    double next = all.all_have_seen ? 2 * store->tick_length : 0;
+    next = next < shortest ? shortest : next < longest ? next : longest;
+    store->tick_length = next;
+    store->ticks = store->oldest_patient != NULL;
+    if (!store->ticks) next = 0;
+    rr__unlock(&store->lock);
+    return next;
+}
+
+/* Nobody looks after those that sleep any more: the next one that does so finds somebody. */
+static void rr__room_ticks_end(rr__context *cx) {
+    rr__store *store = cx->runtime->store;
+    rr__lock(&store->lock);
+    store->ticks = false;
+    for (rr__patience *p = store->oldest_patient; p; p = p->newer)
+        if (p->sleeper) rr__patience_wake_locked(cx, p);
+    rr__unlock(&store->lock);
+}
+
+/* The clock's turn, or its end. */
+static void rr__room_due(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    bool has_ended = rr__load_acquire(&rt->phase) == RR__STOPPED;
+    double next = has_ended ? 0 : rr__room_tick(cx, 1);
+    if (next > 0) rr__timer_set(rt, &rt->timers->room, rr_now() + next);
+    if (has_ended) rr__room_ticks_end(cx);
+}
+
+/* Goes to sleep. True: somebody must be found who looks after it. */
+static bool rr__patience_sleeps(rr_runtime *rt, rr__patience *p, rr__sleeper *s) {
+    rr__store *store = rt->store;
+    rr__lock(&store->lock);
+    bool is_same = p->changes == store->patients_changed, begins = !store->ticks;
+    p->sleeper = s, p->changes = store->patients_changed, p->looks = is_same ? p->looks + 1 : 1;
+    store->ticks = true;
+    rr__unlock(&store->lock);
+    return begins;
+}
+
+/* False: there is no memory for a timer, or no thread, or the runtime has stopped. */
+static bool rr__clock_for_room(rr_runtime *rt) {
+    bool ok = rr__timers_promise(rt, 0);
+    if (ok) rr__timer_set(rt, &rt->timers->room, rr_now() + 250e-6);
+    return ok;
+}
+
+/* Sleeps. RR_OK: time to look again. */
+static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
+    rr_runtime *rt = cx->runtime;
+    rr__sleeper s = rr__sleeper_of(cx);
+    bool copies = s.self->copies;
+    s.may_starve = true;
+    if (copies) rr__store_copies(cx, false); /* it waits itself */
+    if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
+    rr__link_set(&s, NULL);
+    rr__body_wait(&s, rr_now() + 1e-3);
+    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
+    cx = rr__here(cx);
+    if (s.has_limit) { /* it was the clock itself */
+        (void)rr__room_tick(cx, 0);
+        rr__room_ticks_end(cx);
+    }
+    rr__lock(&rt->store->lock);
+    p->sleeper = NULL;
+    bool gives_up = p->gives_up;
+    rr__unlock(&rt->store->lock);
+    if (copies) rr__store_copies(cx, true);
+    if (s.is_starved) return RR_ERR_NO_MEMORY;
+    if (rr__must_stop(cx)) return RR_ERR_CANCELLED;
+    if (!gives_up) return RR_OK;
+    return rr__room_refuse(rt, p->bytes,
+                           "all that could give some back wait for room themselves. Raise it, or "
+                           "let fewer tasks that hold values run at once");
+}
