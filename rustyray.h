@@ -6655,6 +6655,25 @@ static void rr__ring_wake(rr__context *cx, rr__fiber *fiber, const char *text) {
     if (is_told) rr__wake(cx, &fiber->parker);
 }
 
+/* One that has got what it waits for, and has not run since, makes no ring: its link is old. Under
+   ring_lock, so that it stays as it is. */
+static bool rr__ring_is_asleep(rr__object *member) {
+    rr__object *o = member;
+    do {
+        rr__object *link = rr__load_acquire(&o->waits_on);
+        rr__fiber *fiber = rr__linked_fiber(link);
+        if (fiber) {
+            rr__lock(&fiber->parker.lock);
+            const rr__sleeper *s = fiber->parker.sleeper;
+            bool is_over = !s || rr__sleeper_is_over_locked(s);
+            rr__unlock(&fiber->parker.lock);
+            if (is_over) return false;
+        }
+        o = fiber ? rr__load_acquire(&fiber->token.waits_on) : link;
+    } while (o && o != member);
+    return o != NULL;
+}
+
 /* Tells all that sleep in the ring of `member`, if it is still one. Rule W4: one at a time does
    this, and who was told waits for that lock before it clears its link; so the ring stands still
    until it is told to the end, and nobody finds it a second time. */
@@ -6664,7 +6683,8 @@ static void rr__ring_tell(rr__context *cx, rr__object *member) {
     rr__object *next, *other;
     rr__lock(&rt->ring_lock);
     next = rr__next_link(member);
-    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING) {
+    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING &&
+        rr__ring_is_asleep(member)) {
         rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
         rr__object *o = member;
         do {
@@ -9530,6 +9550,10 @@ static RR__NOINLINE void rr__origin_note(rr__context *cx, rr__object *task, rr__
         rr__or_seq_cst(&actor->word, RR__HAS_CALLED);
 }
 
+static void rr__origin_clear(rr__context *cx, rr__object *task) {
+    rr__store_relaxed(rr__slot_origin(&cx->runtime->slots, task->slot), (uint64_t)0);
+}
+
 /* Who calls, into a new task. */
 static RR__INLINE void rr__parent_note(rr__context *cx, rr__object *task, rr__frame *frame) {
     rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
@@ -10842,7 +10866,8 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     rr__care *care = actor->extra.own->care;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__sleeper s = rr__sleeper_of(cx);
-    bool ends, waits, began = rr__serve_begin(cx); /* rr_shutdown lets it send */
+    bool ends, waits, is_thread = s.parker == &cx->parker;
+    bool began = is_thread && rr__serve_begin(cx); /* rr_shutdown lets it send */
     s.may_starve = true, s.ring = ring;
     if ((waits = rr__senders_join(actor, shard, &s, &ends))) {
         if (s.task) rr__sleep_linked(&s, actor, NULL, NULL);
@@ -12029,6 +12054,13 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
     return NULL;
 }
 
+/* A method sends to its own actor: if rr_kill comes, that runs to its end, as any method does, and
+   is nothing that the actor has called. */
+static RR__INLINE bool rr__is_to_itself(rr__context *cx, const rr__object *actor) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    return RR__UNLIKELY(frame && frame->actor == actor);
+}
+
 /* Sends; takes over the caller's count of the actor. Returns the message's slot, which is the
    caller's if it asked and must not be touched if it told; *error says what is wrong already. */
 static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
@@ -12055,6 +12087,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
+    if (rr__is_to_itself(cx, actor)) rr__origin_clear(cx, message);
     if (is_told) rr__flag_set(message, RR__IS_TOLD);
     bool is_direct = !message->by_ref && !*rr__caller_lanes(cx); /* nothing to wait for */
     rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind,
@@ -14191,7 +14224,7 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
     rr__object *actor = rr__pin_actor(cx, handle);
     if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
-    if (message && status != RR_OK) rr__drop(rr__after_room(cx), message);
+    if (message && status != RR_OK) rr__drop(rr__here(cx), message); /* it may have waited */
     return status;
 }
 

@@ -1840,6 +1840,9 @@ REMOTE_FN(int, supervision_sends, rr_actor, kid, int, from, int, count) {
     while (sent < count && rr_tell(kid, Kid_noted, from + sent) == RR_OK) sent++;
     return sent;
 }
+REMOTE_FN(int, supervision_sends_after, rr_bytes, gate, rr_actor, kid) {
+    return (int)gate.size == 8 && rr_tell(kid, Kid_noted, 1) == RR_OK;
+}
 /* How the first message that is not sent ends. */
 REMOTE_FN(int, supervision_fills, rr_actor, kid, uint64_t, at) {
     rr_status status;
@@ -1966,6 +1969,49 @@ TEST(senders_that_wait_for_themselves_are_told) {
         for (int i = 0; i < 2; i++) CHECK(rr_kill(mates[i]) == RR_OK);
         stage_end(&s);
     }
+}
+
+REMOTE_METHOD(int, Kid, hold_apart) {
+    rr_block_begin();
+    until_open(desk_at(self->at));
+    rr_block_end();
+    return 1;
+}
+REMOTE_METHOD(int, Kid, waits_for, rr_ref, r) {
+    int v = -1;
+    rr_status status = rr_get(int, r, &v);
+    return status == RR_OK ? v : 100 + (int)status + 0 * self->value;
+}
+/* It waits for one that has waited for it, but has room now, and has not run since. */
+TEST(sender_that_has_got_room_is_in_no_ring) {
+    for (int workers = 1; workers < 4; workers++)
+        for (int round = 0; round < 20; round++) {
+            stage s;
+            stage_start(&s, workers);
+            rr_actor kid = KID(&s.d, .max_pending = 1, .when_full = RR_WAIT);
+            CHECK(rr_tell(kid, Kid_hold_apart) == RR_OK && becomes(&s.d.begun, 1));
+            rr_ref gate = unsealed(8), sends = rr_call(supervision_sends_after, gate, kid);
+            rr_ref waits = rr_ask(kid, Kid_waits_for, sends);
+            CHECK(rr_seal(gate) == RR_OK);
+            rr_sleep_ms(1); /* for it to line up; without that the test shows less */
+            s.d.open = true;
+            CHECK(value_of(waits) == 1 && value_of(sends) == 1);
+            stage_end(&s);
+        }
+}
+
+/* A method that its actor has sent to itself is none of what that has called: its result counts. */
+REMOTE_METHOD(rr_ref, Kid, asks_itself, rr_actor, me) { return rr_ask(me, Kid_hold); }
+TEST(kill_lets_a_method_that_the_actor_sent_to_itself_end) {
+    stage s;
+    stage_start(&s, 2);
+    rr_actor kid = KID(&s.d, .max_restarts = 0);
+    rr_ref own = {0};
+    CHECK(rr_get(rr_ref, rr_ask(kid, Kid_asks_itself, kid), &own) == RR_OK);
+    CHECK(becomes(&s.d.begun, 1) && rr_kill(kid) == RR_OK);
+    s.d.open = true;
+    CHECK(value_of(own) == 1);
+    stage_end(&s);
 }
 
 TEST(cancelled_senders_leave_the_line) {

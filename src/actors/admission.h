@@ -59,7 +59,8 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     rr__care *care = actor->extra.own->care;
     rr__shard *shard = rr__shard_of(cx->runtime, actor);
     rr__sleeper s = rr__sleeper_of(cx);
-    bool ends, waits, began = rr__serve_begin(cx); /* rr_shutdown lets it send */
+    bool ends, waits, is_thread = s.parker == &cx->parker;
+    bool began = is_thread && rr__serve_begin(cx); /* rr_shutdown lets it send */
     s.may_starve = true, s.ring = ring;
     if ((waits = rr__senders_join(actor, shard, &s, &ends))) {
         if (s.task) rr__sleep_linked(&s, actor, NULL, NULL);

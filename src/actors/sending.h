@@ -24,6 +24,13 @@ static rr__error *rr__send_error(rr__context *cx, rr__object *actor, rr_function
     return NULL;
 }
 
+/* A method sends to its own actor: if rr_kill comes, that runs to its end, as any method does, and
+   is nothing that the actor has called. */
+static RR__INLINE bool rr__is_to_itself(rr__context *cx, const rr__object *actor) {
+    rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
+    return RR__UNLIKELY(frame && frame->actor == actor);
+}
+
 /* Sends; takes over the caller's count of the actor. Returns the message's slot, which is the
    caller's if it asked and must not be touched if it told; *error says what is wrong already. */
 static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
@@ -50,6 +57,7 @@ static rr__object *rr__send(rr__context *cx, rr__object *actor, rr_function *fn,
     }
     rr_ref ref = rr__ref_to(cx, message); /* told, it may be gone when it is looked at again */
     message->extra.actor = actor;
+    if (rr__is_to_itself(cx, actor)) rr__origin_clear(cx, message);
     if (is_told) rr__flag_set(message, RR__IS_TOLD);
     bool is_direct = !message->by_ref && !*rr__caller_lanes(cx); /* nothing to wait for */
     rr__publish_with(message, RR__WAITING, is_told ? 1 : 2, fn->result.kind,

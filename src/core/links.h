@@ -103,6 +103,25 @@ static void rr__ring_wake(rr__context *cx, rr__fiber *fiber, const char *text) {
     if (is_told) rr__wake(cx, &fiber->parker);
 }
 
+/* One that has got what it waits for, and has not run since, makes no ring: its link is old. Under
+   ring_lock, so that it stays as it is. */
+static bool rr__ring_is_asleep(rr__object *member) {
+    rr__object *o = member;
+    do {
+        rr__object *link = rr__load_acquire(&o->waits_on);
+        rr__fiber *fiber = rr__linked_fiber(link);
+        if (fiber) {
+            rr__lock(&fiber->parker.lock);
+            const rr__sleeper *s = fiber->parker.sleeper;
+            bool is_over = !s || rr__sleeper_is_over_locked(s);
+            rr__unlock(&fiber->parker.lock);
+            if (is_over) return false;
+        }
+        o = fiber ? rr__load_acquire(&fiber->token.waits_on) : link;
+    } while (o && o != member);
+    return o != NULL;
+}
+
 /* Tells all that sleep in the ring of `member`, if it is still one. Rule W4: one at a time does
    this, and who was told waits for that lock before it clears its link; so the ring stands still
    until it is told to the end, and nobody finds it a second time. */
@@ -112,7 +131,8 @@ static void rr__ring_tell(rr__context *cx, rr__object *member) {
     rr__object *next, *other;
     rr__lock(&rt->ring_lock);
     next = rr__next_link(member);
-    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING) {
+    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING &&
+        rr__ring_is_asleep(member)) {
         rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
         rr__object *o = member;
         do {

@@ -41,7 +41,7 @@ rr_status rr__tell(rr_actor handle, rr_function *fn, const rr__arg *args, size_t
     rr__object *actor = rr__pin_actor(cx, handle);
     if (!actor) return rr__refuse_handle(cx->runtime, rr__as_ref(handle));
     rr__object *message = rr__send(cx, actor, fn, args, true, site, &status);
-    if (message && status != RR_OK) rr__drop(rr__after_room(cx), message);
+    if (message && status != RR_OK) rr__drop(rr__here(cx), message); /* it may have waited */
     return status;
 }
 

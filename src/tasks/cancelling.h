@@ -29,6 +29,10 @@ static RR__NOINLINE void rr__origin_note(rr__context *cx, rr__object *task, rr__
         rr__or_seq_cst(&actor->word, RR__HAS_CALLED);
 }
 
+static void rr__origin_clear(rr__context *cx, rr__object *task) {
+    rr__store_relaxed(rr__slot_origin(&cx->runtime->slots, task->slot), (uint64_t)0);
+}
+
 /* Who calls, into a new task. */
 static RR__INLINE void rr__parent_note(rr__context *cx, rr__object *task, rr__frame *frame) {
     rr__store_relaxed(&task->info, rr__parent_key(frame->task)); /* published with word */
