@@ -3758,7 +3758,8 @@ struct rr__local {
     int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
-    bool uses_store, copies, is_hasty; /* rules E5 and E6 at struct rr__stored */
+    rr_runtime *uses_store, *copies; /* whose: rule E5 at struct rr__stored */
+    bool is_hasty;                   /* rule E6 */
     rr__path path;
     bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;
@@ -7416,7 +7417,8 @@ static bool rr__stands_still(rr_runtime *rt) {
    timers that are the caller's own. */
 static bool rr__has_timers(rr_runtime *rt, size_t own) {
     rr__lock(&rt->timers->lock);
-    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own;
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own ||
+               rt->timers->room.at;
     rr__unlock(&rt->timers->lock);
     return has;
 }
@@ -7644,44 +7646,45 @@ static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
 /* The running body has values, or, outside of bodies, one is copied: rule E5. */
 static void rr__store_touch(rr__context *cx) {
     rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
     bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
-    bool *is_counted = is_body ? &self->uses_store : &self->copies;
-    if (self->uses_store || *is_counted) return;
-    *is_counted = true;
-    rr__add_seq_cst(is_body ? &cx->runtime->store->users : &cx->runtime->store->copying, 1);
+    rr_runtime **counted = is_body ? &self->uses_store : &self->copies;
+    if (self->uses_store == rt || *counted == rt) return;
+    *counted = rt;
+    rr__add_seq_cst(is_body ? &rt->store->users : &rt->store->copying, 1);
 }
 
 /* One that copies is to wait, or goes on. */
 static void rr__store_copies(rr__context *cx, bool copies) {
-    rr__self()->copies = copies;
+    rr__self()->copies = copies ? cx->runtime : NULL;
     rr__add_seq_cst(&cx->runtime->store->copying, copies ? 1 : -1);
 }
 
 /* One that copies runs a body for that, which may wait for anything: it will not be over soon, and
-   is counted as bodies are meanwhile. Returns whether it was one. */
-static bool rr__store_copy_is_body(rr__context *cx) {
+   is counted as bodies are meanwhile. Returns whether it was one. *outer: for its end. */
+static bool rr__store_copy_is_body(rr__context *cx, rr_runtime **outer) {
     rr__local *self = rr__self();
-    if (!self->copies) return false;
-    self->uses_store = true;
+    if (self->copies != cx->runtime) return false;
+    *outer = self->uses_store, self->uses_store = cx->runtime;
     rr__add_seq_cst(&cx->runtime->store->users, 1);
     rr__store_copies(cx, false);
     return true;
 }
-static void rr__store_copy_was_body(rr__context *cx) {
+static void rr__store_copy_was_body(rr__context *cx, rr_runtime *outer) {
     rr__store_copies(cx, true);
-    rr__self()->uses_store = false;
+    rr__self()->uses_store = outer;
     rr__sub_seq_cst(&cx->runtime->store->users, 1);
 }
 
 /* No body is run any more, or one still is. */
 static RR__NOINLINE void rr__store_leave(rr__context *cx) {
     rr__local *self = rr__self();
-    rr__store *store = cx->runtime->store;
-    if (self->uses_store && !self->frame) {
-        self->uses_store = false;
-        rr__sub_seq_cst(&store->users, 1);
+    rr_runtime *rt = cx->runtime;
+    if (self->uses_store == rt && !self->frame) {
+        self->uses_store = NULL;
+        rr__sub_seq_cst(&rt->store->users, 1);
     }
-    if (self->copies) rr__store_copies(cx, false);
+    if (self->copies == rt) rr__store_copies(cx, false);
 }
 
 /* What was copied outside of bodies is done: what is kept now nobody waits for. */
@@ -7691,13 +7694,13 @@ static RR__INLINE void rr__store_copied(rr__context *cx) {
 
 /* Others than this one copy a value just now: it will be over soon. */
 static bool rr__others_copy(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->copying) > rr__self()->copies;
+    return rr__load_seq_cst(&cx->runtime->store->copying) > (rr__self()->copies == cx->runtime);
 }
 
 /* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
    counts all of them for a moment. */
 static bool rr__others_use_store(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->users) > rr__self()->uses_store ||
+    return rr__load_seq_cst(&cx->runtime->store->users) > (rr__self()->uses_store == cx->runtime) ||
            rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
 }
 
@@ -7746,7 +7749,7 @@ static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, cons
 
 static void rr__patience_begin(rr__context *cx, rr__patience *p) {
     rr__store *store = cx->runtime->store;
-    p->is_user = rr__self()->uses_store;
+    p->is_user = rr__self()->uses_store == cx->runtime;
     rr__lock(&store->lock);
     p->older = store->newest_patient, p->newer = NULL;
     if (p->older) p->older->newer = p;
@@ -7807,7 +7810,8 @@ static rr__patients rr__patients_look_locked(rr__context *cx) {
     rr__patients all = {true, true, 0};
     for (rr__patience *p = store->oldest_patient; p; p = p->newer) {
         all.users += p->is_user;
-        all.all_are_tired &= p->changes == store->patients_changed && p->looks >= TIRED;
+        all.all_are_tired &=
+            !p->gives_up && p->changes == store->patients_changed && p->looks >= TIRED;
         all.all_have_seen &= p->sleeper && p->seen == events;
         if (p->sleeper && p->seen != events) rr__patience_wake_locked(cx, p);
     }
@@ -7890,7 +7894,7 @@ static bool rr__clock_for_room(rr_runtime *rt) {
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
     rr__sleeper s = rr__sleeper_of(cx);
-    bool copies = s.self->copies;
+    bool copies = s.self->copies == rt;
     s.may_starve = true;
     if (copies) rr__store_copies(cx, false); /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
@@ -8566,7 +8570,7 @@ static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
     rr__store *store = cx->runtime->store;
-    bool copies = rr__self()->copies;
+    bool copies = rr__self()->copies == cx->runtime;
     if (*what != while_is) return;
     if (copies) rr__store_copies(cx, false);
     while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
@@ -10154,9 +10158,10 @@ static rr_status rr__rebuild_with(rr__context *cx, rr__stored *root) {
 static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
     rr__local *self = rr__self();
     if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
-    bool copies = rr__store_copy_is_body(cx);
+    rr_runtime *outer = NULL;
+    bool copies = rr__store_copy_is_body(cx, &outer);
     rr_status status = rr__rebuild_with(cx, root);
-    if (copies) rr__store_copy_was_body(rr__here_of(self, cx));
+    if (copies) rr__store_copy_was_body(rr__here_of(self, cx), outer);
     return status;
 }
 

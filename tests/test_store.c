@@ -1759,6 +1759,37 @@ TEST_SCOPE(made_again_by_a_body_that_waits_while_others_hold_the_room, .workers 
     outside_join(&thread);
 }
 
+/* A body that uses the store of its own runtime puts into another one, whose room a body holds. */
+static rr_runtime *other_runtime;
+REMOTE_FN(int, store_puts_elsewhere, size_t, own, size_t, size) {
+    rr_ref here = put(own, 1);
+    rr_runtime *mine = rr_runtime_use(other_runtime);
+    rr_ref there = put(size, 2);
+    bool ok = holds(there, size, 2);
+    rr_release(there);
+    rr_runtime_use(mine);
+    return ok && holds(here, own, 1);
+}
+TEST_ALONE(body_of_another_runtime_waits_for_room) {
+    fixture f, g;
+    static desk d;
+    START(&f, .workers = 2, .store_bytes = 80000);
+    rr_ref holder = rr_call(store_hold, AT(&d), (size_t)60000);
+    CHECK(reaches(&d.begun, 1));
+    other_runtime = f.runtime;
+    START(&g, .workers = 2, .store_bytes = 80000);
+    rr_ref puts = rr_call(store_puts_elsewhere, (size_t)40000, (size_t)40000);
+    CHECK(room_is_wanted(&f, 1));
+    d.open = 1;
+    CHECK(rr_unwrap(int, puts) == 1 && d.wrong == 0);
+    rr_release(puts);
+    fixture_stop(&g);
+    rr_runtime_use(f.runtime);
+    CHECK(rr_get_void(holder) == RR_OK);
+    rr_release(holder);
+    fixture_stop(&f);
+}
+
 TEST_SCOPE(structs_are_made_again, .workers = 1, .store_bytes = MIB, .stack_bytes = 4 * MIB,
            .no_spill = true) {
     static halves h;

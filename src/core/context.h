@@ -112,7 +112,8 @@ struct rr__local {
     int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
-    bool uses_store, copies, is_hasty; /* rules E5 and E6 at struct rr__stored */
+    rr_runtime *uses_store, *copies; /* whose: rule E5 at struct rr__stored */
+    bool is_hasty;                   /* rule E6 */
     rr__path path;
     bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;

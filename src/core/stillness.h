@@ -30,7 +30,8 @@ static bool rr__stands_still(rr_runtime *rt) {
    timers that are the caller's own. */
 static bool rr__has_timers(rr_runtime *rt, size_t own) {
     rr__lock(&rt->timers->lock);
-    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own;
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own ||
+               rt->timers->room.at;
     rr__unlock(&rt->timers->lock);
     return has;
 }

@@ -32,7 +32,7 @@ static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, cons
 
 static void rr__patience_begin(rr__context *cx, rr__patience *p) {
     rr__store *store = cx->runtime->store;
-    p->is_user = rr__self()->uses_store;
+    p->is_user = rr__self()->uses_store == cx->runtime;
     rr__lock(&store->lock);
     p->older = store->newest_patient, p->newer = NULL;
     if (p->older) p->older->newer = p;
@@ -93,7 +93,8 @@ static rr__patients rr__patients_look_locked(rr__context *cx) {
     rr__patients all = {true, true, 0};
     for (rr__patience *p = store->oldest_patient; p; p = p->newer) {
         all.users += p->is_user;
-        all.all_are_tired &= p->changes == store->patients_changed && p->looks >= TIRED;
+        all.all_are_tired &=
+            !p->gives_up && p->changes == store->patients_changed && p->looks >= TIRED;
         all.all_have_seen &= p->sleeper && p->seen == events;
         if (p->sleeper && p->seen != events) rr__patience_wake_locked(cx, p);
     }
@@ -176,7 +177,7 @@ static bool rr__clock_for_room(rr_runtime *rt) {
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
     rr__sleeper s = rr__sleeper_of(cx);
-    bool copies = s.self->copies;
+    bool copies = s.self->copies == rt;
     s.may_starve = true;
     if (copies) rr__store_copies(cx, false); /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);

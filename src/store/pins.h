@@ -124,7 +124,7 @@ static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool
 static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
                                             uint8_t while_is) {
     rr__store *store = cx->runtime->store;
-    bool copies = rr__self()->copies;
+    bool copies = rr__self()->copies == cx->runtime;
     if (*what != while_is) return;
     if (copies) rr__store_copies(cx, false);
     while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);

@@ -210,44 +210,45 @@ static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
 /* The running body has values, or, outside of bodies, one is copied: rule E5. */
 static void rr__store_touch(rr__context *cx) {
     rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
     bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
-    bool *is_counted = is_body ? &self->uses_store : &self->copies;
-    if (self->uses_store || *is_counted) return;
-    *is_counted = true;
-    rr__add_seq_cst(is_body ? &cx->runtime->store->users : &cx->runtime->store->copying, 1);
+    rr_runtime **counted = is_body ? &self->uses_store : &self->copies;
+    if (self->uses_store == rt || *counted == rt) return;
+    *counted = rt;
+    rr__add_seq_cst(is_body ? &rt->store->users : &rt->store->copying, 1);
 }
 
 /* One that copies is to wait, or goes on. */
 static void rr__store_copies(rr__context *cx, bool copies) {
-    rr__self()->copies = copies;
+    rr__self()->copies = copies ? cx->runtime : NULL;
     rr__add_seq_cst(&cx->runtime->store->copying, copies ? 1 : -1);
 }
 
 /* One that copies runs a body for that, which may wait for anything: it will not be over soon, and
-   is counted as bodies are meanwhile. Returns whether it was one. */
-static bool rr__store_copy_is_body(rr__context *cx) {
+   is counted as bodies are meanwhile. Returns whether it was one. *outer: for its end. */
+static bool rr__store_copy_is_body(rr__context *cx, rr_runtime **outer) {
     rr__local *self = rr__self();
-    if (!self->copies) return false;
-    self->uses_store = true;
+    if (self->copies != cx->runtime) return false;
+    *outer = self->uses_store, self->uses_store = cx->runtime;
     rr__add_seq_cst(&cx->runtime->store->users, 1);
     rr__store_copies(cx, false);
     return true;
 }
-static void rr__store_copy_was_body(rr__context *cx) {
+static void rr__store_copy_was_body(rr__context *cx, rr_runtime *outer) {
     rr__store_copies(cx, true);
-    rr__self()->uses_store = false;
+    rr__self()->uses_store = outer;
     rr__sub_seq_cst(&cx->runtime->store->users, 1);
 }
 
 /* No body is run any more, or one still is. */
 static RR__NOINLINE void rr__store_leave(rr__context *cx) {
     rr__local *self = rr__self();
-    rr__store *store = cx->runtime->store;
-    if (self->uses_store && !self->frame) {
-        self->uses_store = false;
-        rr__sub_seq_cst(&store->users, 1);
+    rr_runtime *rt = cx->runtime;
+    if (self->uses_store == rt && !self->frame) {
+        self->uses_store = NULL;
+        rr__sub_seq_cst(&rt->store->users, 1);
     }
-    if (self->copies) rr__store_copies(cx, false);
+    if (self->copies == rt) rr__store_copies(cx, false);
 }
 
 /* What was copied outside of bodies is done: what is kept now nobody waits for. */
@@ -257,13 +258,13 @@ static RR__INLINE void rr__store_copied(rr__context *cx) {
 
 /* Others than this one copy a value just now: it will be over soon. */
 static bool rr__others_copy(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->copying) > rr__self()->copies;
+    return rr__load_seq_cst(&cx->runtime->store->copying) > (rr__self()->copies == cx->runtime);
 }
 
 /* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
    counts all of them for a moment. */
 static bool rr__others_use_store(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->users) > rr__self()->uses_store ||
+    return rr__load_seq_cst(&cx->runtime->store->users) > (rr__self()->uses_store == cx->runtime) ||
            rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
 }
 

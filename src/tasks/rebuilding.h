@@ -143,8 +143,9 @@ static rr_status rr__rebuild_with(rr__context *cx, rr__stored *root) {
 static rr_status rr__rebuild(rr__context *cx, rr__stored *root) {
     rr__local *self = rr__self();
     if (self->fiber && !rr__has_stack(self)) return RR_ERR_NO_MEMORY; /* bodies ask for others */
-    bool copies = rr__store_copy_is_body(cx);
+    rr_runtime *outer = NULL;
+    bool copies = rr__store_copy_is_body(cx, &outer);
     rr_status status = rr__rebuild_with(cx, root);
-    if (copies) rr__store_copy_was_body(rr__here_of(self, cx));
+    if (copies) rr__store_copy_was_body(rr__here_of(self, cx), outer);
     return status;
 }
