@@ -11591,11 +11591,12 @@ static RR__NOINLINE bool rr__actor_make(rr__context **at, rr__object *actor) {
         rr__context *cx = *at;
         rr__care *care = a->care;
         bool is_first = !a->is_counted;
-        if (is_first ? rr__load_acquire(&a->death) != NULL : rr__actor_must_end(actor)) {
+        /* Who dooms it may not have come to say so in the word, nor to have its queue end. */
+        bool is_dead = rr__load_acquire(&a->death) != NULL;
+        if (is_dead || (!is_first && rr__actor_must_end(actor))) {
             if (is_first) rr__count(cx, RR__ERRORS);
             a->is_counted = true;
-            rr__actor_end(cx,
-                          actor); /* now: who dooms it may not be ready yet to have its queue end */
+            rr__actor_end(cx, actor);
             return false;
         }
         if (!is_first && care->control.retry_delay_ms && !care->has_waited) {

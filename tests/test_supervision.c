@@ -2158,6 +2158,39 @@ TEST(kill_leaves_alone_what_an_actor_before_it_in_its_slot_had_called) {
     stage_end(&s);
 }
 
+typedef struct Late {
+    int v;
+} Late;
+REMOTE_ACTOR(Late, create, uint64_t, at) {
+    until_open(desk_at(at));
+    rr_fail(1, "too late");
+    self->v = 1;
+}
+REMOTE_METHOD(int, Late, value) { return self->v; }
+static void kill_outside(void *data) {
+    is_chosen = true;
+    CHECK(rr_kill(*(rr_actor *)data) == RR_OK);
+}
+/* Its constructor fails just when rr_kill has declared it dead, and not said so yet. */
+TEST(kill_while_the_constructor_fails) {
+    stage s;
+    stage_start(&s, 2);
+    rr_actor late = rr_spawn(Late_create, AT(&s.d));
+    outside thread;
+    CHECK(becomes(&s.d.begun, 1));
+    rr_ref r = rr_ask(late, Late_value);
+    only_chosen = true;
+    stall_begin(1);
+    outside_start(&thread, s.f.runtime, kill_outside, &late);
+    for (int i = 0; !is_stalled && i < LIMIT * 1000; i++) nap();
+    CHECK(is_stalled);
+    s.d.open = true;
+    CHECK(outcome(r) == RR_ERR_ACTOR_DEAD);
+    stall_end();
+    outside_join(&thread);
+    stage_end(&s);
+}
+
 TEST(kill_tells_the_methods_that_run_and_those_that_wait) {
     for (int several = 0; several < 2; several++) {
         stage s;
