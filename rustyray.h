@@ -7890,8 +7890,10 @@ static bool rr__clock_for_room(rr_runtime *rt) {
     return ok;
 }
 
-/* Sleeps. RR_OK: time to look again. */
+/* Sleeps. RR_OK: time to look again. Without memory, for a timer or for a stack on which others go
+   on meanwhile, not for ever: they may be what it waits for. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
+    enum { STARVED = 100 };
     rr_runtime *rt = cx->runtime;
     rr__sleeper s = rr__sleeper_of(cx);
     bool copies = s.self->copies == rt;
@@ -7908,10 +7910,10 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     }
     rr__lock(&rt->store->lock);
     p->sleeper = NULL;
-    bool gives_up = p->gives_up;
+    bool gives_up = p->gives_up, starves = s.has_limit && p->looks >= STARVED;
     rr__unlock(&rt->store->lock);
     if (copies) rr__store_copies(cx, true);
-    if (s.is_starved) return RR_ERR_NO_MEMORY;
+    if (s.is_starved || starves) return RR_ERR_NO_MEMORY;
     if (rr__must_stop(cx)) return RR_ERR_CANCELLED;
     if (!gives_up) return RR_OK;
     return rr__room_refuse(rt, p->bytes,
