@@ -62,7 +62,10 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     bool ends, waits, is_thread = s.parker == &cx->parker;
     bool began = is_thread && rr__serve_begin(cx); /* rr_shutdown lets it send */
     s.may_starve = true, s.ring = ring;
-    if ((waits = rr__senders_join(actor, shard, &s, &ends))) rr__linked_wait(&s, actor, -1);
+    if ((waits = rr__senders_join(actor, shard, &s, &ends))) {
+        if (s.task) rr__sleep_linked(&s, actor, NULL, NULL);
+        else rr__body_wait(&s, -1);
+    }
     *at = cx = rr__here_of(s.self, cx);
     rr__lock(&shard->lock);
     bool has_room = !waits || s.fired > 0;

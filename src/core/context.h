@@ -7,7 +7,7 @@
    Locks, in the order in which they may be taken:
        global          registry, names, pins, the list of runtimes
        store lock      rr__store
-       end_lock
+       ring_lock or end_lock
        rr_runtime.lock threads, inbox, contexts
        a shard's       sleepers, mailboxes, lanes, streams
        a parker's      what it sleeps for
@@ -243,10 +243,8 @@ typedef struct rr__hooks {
     void (*thread)(void *context);        /* what a thread of the pool does */
     void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
-    int (*inside)(rr__context *cx, rr__object *actor);    /* methods, if one more has to wait */
-    void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
-    void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
-    rr_status (*rebuild)(rr__context *cx, rr__stored *s); /* makes a dropped value again */
+    void (*room_due)(rr__context *cx);    /* somebody waits for room in the store */
+    rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
 } rr__hooks;
 static const rr__hooks rr__above; /* filled in by runtime/above.h */
@@ -307,6 +305,7 @@ struct rr_runtime {
     char apart_2[64];
     rr__memory memory;
     rr__arena arena;
+    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__shard shards[RR__SHARDS];
 
     rr__mutex fibers_lock;             /* of those below; a leaf */
@@ -319,6 +318,7 @@ struct rr_runtime {
     bool is_ending;     /* a destructor runs */
     rr__line end_line;  /* who waits to run one */
 
+    rr__mutex ring_lock; /* rule W4 */
     rr__mutex lock;      /* of all below; before a parker's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
     rr__context *parked; /* threads without a role */

@@ -9,14 +9,12 @@ struct rr__timers {
     rr__mutex lock; /* of all below; a leaf */
     rr__cond wake;  /* the first timer has changed */
     rr__heap heap;
-    size_t retries, firing; /* between attempts or restarts; timers between unset and done */
-    size_t sleeps;          /* bodies that wait with a limit of their own */
-    size_t reserved;        /* of the promised: those of fibers, for good */
-    rr__entry sweep, room, deadlocks; /* beside those that are promised */
-    RR__ATOMIC(int) deadlocks_is_set; /* or being looked for */
-    double deadlocks_delay;           /* since the last look; the clock's own */
-    RR__ATOMIC(int) sweep_is_set;     /* or firing */
-    rr__context *context;             /* of the thread; made when it is needed first */
+    size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
+    size_t sleeps;                /* bodies that wait with a limit of their own */
+    size_t reserved;              /* of the promised: those of fibers, for good */
+    rr__entry sweep, room;        /* beside those that are promised */
+    RR__ATOMIC(int) sweep_is_set; /* or firing */
+    rr__context *context;         /* of the thread; made when it is needed first */
 };
 
 static bool rr__timers_init(rr__timers *timers) {
@@ -74,8 +72,6 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
         rr__wake(cx, &timer->fiber->parker);
     } else if (timer == &timers->room) {
         rr__above.room_due(cx);
-    } else if (timer == &timers->deadlocks) {
-        rr__above.deadlocks_due(cx);
     } else {
         rr__sweep(cx);
     }
@@ -114,9 +110,8 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     rr__unlock(&rt->lock);
     if (!ok) return false;
     rr__lock(&rt->timers->lock);
-    enum { OWN = 3 };
-    ok = rr__heap_promise(&rt->timers->heap, more + OWN);
-    if (ok) rt->timers->heap.promised -= OWN;
+    ok = rr__heap_promise(&rt->timers->heap, more + 2);
+    if (ok) rt->timers->heap.promised -= 2;
     rr__unlock(&rt->timers->lock);
     return ok;
 }
@@ -131,17 +126,6 @@ static RR__NOINLINE void rr__sweep_later(void *runtime) {
     if (rr__timers_promise(rt, 0))
         rr__timer_set(rt, &rt->timers->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
     else rr__store_release(&rt->timers->sweep_is_set, 0);
-}
-
-/* A body begins to wait without a limit: whether it waits for itself is looked at soon. */
-static RR__NOINLINE void rr__deadlocks_set(rr_runtime *rt) {
-    int none = 0;
-    if (!rr__cas_seq_cst(&rt->timers->deadlocks_is_set, &none, 1)) return;
-    if (rr__timers_promise(rt, 0)) rr__timer_set(rt, &rt->timers->deadlocks, rr_now() + 1e-3);
-    else rr__store_release(&rt->timers->deadlocks_is_set, 0);
-}
-static RR__INLINE void rr__deadlocks_later(rr_runtime *rt) {
-    if (RR__UNLIKELY(!rr__load_relaxed(&rt->timers->deadlocks_is_set))) rr__deadlocks_set(rt);
 }
 
 /* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
