@@ -176,11 +176,11 @@ THREADS AND BLOCKING
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
   sleeps, which return at once, and should return. Its result is dropped, and what it has called is
-  cancelled with it. So do the methods of an actor that rr_kill ends, but that their results count,
-  and what any of its methods has called is cancelled, also if that method has ended. A body that
-  calls what blocks outside the library (read, a lock that is held long) keeps its worker from other
-  work, unless it does so between rr_block_begin and rr_block_end, or its task was called with
-  .blocking.
+  cancelled with it. The methods of an actor that rr_kill ends hear of it likewise, but their
+  results count; what any of its methods has called is cancelled, also if that has ended. A body
+  that calls what blocks outside the library (read, a lock that is held long) keeps its worker from
+  other work, unless it does so between rr_block_begin and rr_block_end, or its task was called
+  with .blocking.
 
   Who runs when: a task with a priority runs before those of lower priority that have waited less
   than a second for each step between them. Those that need resources wait for them without a
