@@ -3759,7 +3759,8 @@ struct rr__local {
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
     rr_runtime *uses_store, *copies; /* whose: rule E5 at struct rr__stored */
-    bool is_hasty;                   /* rule E6 */
+    rr_runtime *loads_for;           /* it has the turn of this one: rule E6 */
+    bool is_hasty;                   /* likewise: it waits for no room */
     rr__path path;
     bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;
@@ -3890,6 +3891,7 @@ typedef struct rr__hooks {
     void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     void (*room_due)(rr__context *cx);    /* somebody waits for room in the store */
+    void (*turn_over)(rr__local *self);   /* who has the turn to wait for it waits for others */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
 } rr__hooks;
@@ -6506,9 +6508,11 @@ static void rr__end_over(rr__context *cx) {
 
 /* ---- bodies ---- */
 
-/* The same for a body, as rr__sleeper_wait: while a destructor waits another one may run. */
+/* The same for a body, as rr__sleeper_wait: while a destructor waits another one may run, and what
+   it waits for may need the turn that it has. */
 static void rr__body_wait(rr__sleeper *s, double deadline) {
     bool is_ending = s->self->is_ending;
+    if (RR__UNLIKELY(s->self->loads_for)) rr__above.turn_over(s->self);
     if (RR__UNLIKELY(is_ending)) rr__end_over(s->self->carrier);
     rr__sleeper_wait(s, deadline);
     if (RR__UNLIKELY(is_ending)) rr__end_begin(s->self->carrier);
@@ -7457,8 +7461,9 @@ typedef struct rr__file rr__file;
               that copy a value just now, waits as long as one of them may. They are counted from
               before they take room or a pin until they run no body: `users` and `copying`.
           E6  A task takes its arguments and the room for its result together or not at all; one at
-              a time (loader) keeps what it has while it waits for the rest. Else two would wait,
-              each with what the other lacks in hand.
+              a time (loader) keeps what it has while it waits for the rest, also while that is made
+              again, unless the body which does that waits itself. Else two would wait, each with
+              what the other lacks in hand.
           E7  Bodies can still do that with what they make. Then one of them gives up: when all
               bodies that have values wait for room and have looked since the last of room_events,
               or so often that no more is to be expected; or all who wait have, and nobody runs. */
@@ -7517,7 +7522,7 @@ struct rr__store {
     uint64_t spill_failures;
     int spill_error;                  /* of the last one, as in errno: rr__spill_status */
     rr_stats stats;                   /* those of its numbers that are the store's */
-    RR__ATOMIC(rr__local *) loader;   /* whose turn it is to wait for room with arguments in hand */
+    RR__ATOMIC(int) has_loader;       /* one has the turn to wait for room with what it has */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
     RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
     rr__patience *oldest_patient, *newest_patient; /* who waits for room: store/patience.h */
@@ -7897,8 +7902,9 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
     rr__sleeper s = rr__sleeper_of(cx);
     bool copies = s.self->copies == rt;
-    s.may_starve = true;
-    if (copies) rr__store_copies(cx, false); /* it waits itself */
+    rr_runtime *loads_for = s.self->loads_for;
+    s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
+    if (copies) rr__store_copies(cx, false);       /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
     rr__link_set(&s, NULL);
     rr__body_wait(&s, rr_now() + 1e-3);
@@ -7913,6 +7919,7 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     bool gives_up = p->gives_up, starves = s.has_limit && p->looks >= STARVED;
     rr__unlock(&rt->store->lock);
     if (copies) rr__store_copies(cx, true);
+    s.self->loads_for = loads_for;
     if (s.is_starved || starves) return RR_ERR_NO_MEMORY;
     if (rr__must_stop(cx)) return RR_ERR_CANCELLED;
     if (!gives_up) return RR_OK;
@@ -8394,25 +8401,32 @@ static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     return status;
 }
 
-/* The turn of this one, if it has it, goes to the next. */
-static void rr__loader_end(rr_runtime *rt) {
-    rr__local *self = rr__self();
-    if (rr__cas_seq_cst(&rt->store->loader, &self, (rr__local *)NULL)) rr__room_event(rt);
+/* The turn that this one has, if it does, goes to the next. */
+static void rr__loader_end(rr__local *self) {
+    rr_runtime *rt = self->loads_for;
+    if (!rt) return;
+    self->loads_for = NULL;
+    rr__store_seq_cst(&rt->store->has_loader, 0);
+    rr__room_event(rt);
 }
 
-/* Waits for its turn to keep arguments while it waits for room. */
-static rr_status rr__loader_begin(rr__context *cx) {
+/* Waits for its turn to keep what it has while it waits for room. *had: it has it already, for what
+   is below on its stack. */
+static rr_status rr__loader_begin(rr__context *cx, bool *had) {
     rr__patience patience = {.bytes = 0};
     rr__local *self = rr__self();
     rr_runtime *rt = cx->runtime;
     rr_status status = RR_OK;
+    if ((*had = self->loads_for == rt)) return RR_OK;
+    rr__loader_end(self);
     rr__patience_begin(cx, &patience);
-    for (rr__local *none = NULL; status == RR_OK; none = NULL) {
+    for (int none = 0; status == RR_OK; none = 0) {
         rr__patience_look(rt, &patience);
-        if (rr__cas_seq_cst(&rt->store->loader, &none, self)) break;
+        if (rr__cas_seq_cst(&rt->store->has_loader, &none, 1)) break;
         status = rr__room_wait(cx, &patience);
         cx = rr__here_of(self, cx);
     }
+    if (status == RR_OK) self->loads_for = rt;
     rr__patience_end(rt, &patience);
     return status;
 }
@@ -8580,7 +8594,8 @@ static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another one does, and the caller is in haste.
+   caller does. RR_ERR_STORE_FULL: another one does, or it has to be made again, which takes time
+   and room, and the caller is in haste.
    RR_ERR_DEADLOCK: this one does, and the body that makes it again asks for it. */
 static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
                                   bool *is_claimed) {
@@ -8592,7 +8607,9 @@ static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__resid
     if (s->claimer != self && !self->is_hasty)
         rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
     *was = (enum rr__residence)s->residence;
-    if (*was == RR__RETURNING) {
+    if (*was == RR__LOST && s->recipe && self->is_hasty) {
+        status = RR_ERR_STORE_FULL;
+    } else if (*was == RR__RETURNING) {
         status = s->claimer == self ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
     } else if (!rr__pin_locked(rt, s)) {
         s->residence = RR__RETURNING, s->claimer = self, *is_claimed = true;
@@ -9928,20 +9945,48 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
     return at;
 }
 
+/* The same, if it is possible without waiting for room. */
+static int rr__args_at_once(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                            rr__result *result, rr_status *status) {
+    rr__local *self = rr__self();
+    self->is_hasty = task->by_ref != 0;
+    int at = rr__args_and_room(cx, task, args, views, result, status);
+    self->is_hasty = false;
+    return at;
+}
+
+/* What has to be made again is, one after the other, with none of them in hand. Returns the first
+   that cannot be, with the status, or -1. */
+static int rr__args_remake(rr__context *cx, rr__object *task, rr_status *status) {
+    const rr_function *fn = task->of.fn;
+    char *at = rr__args_of(task);
+    *status = RR_OK;
+    for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        rr__object *o = task->by_ref >> i & 1 ? rr__counted_arg(at) : NULL;
+        if (!o || o->kind == RR__GATHER) continue;
+        *status = rr__use(rr__here(cx), o);
+        if (*status == RR_OK) rr__unuse(rr__here(cx), o);
+        else return i;
+    }
+    return -1;
+}
+
 /* Where the store has no room for all of them it waits: holding none, or, one task at a time, those
    that it has (rule E6). */
 static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
                          rr__result *result, rr_status *status) {
-    rr__local *self = rr__self();
-    bool was_hasty = self->is_hasty;
-    self->is_hasty = task->by_ref || was_hasty;
-    int at = rr__args_and_room(cx, task, args, views, result, status);
-    self->is_hasty = was_hasty;
-    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
-    rr_status turn = rr__loader_begin(rr__here(cx));
+    bool had;
+    int at = rr__args_at_once(cx, task, args, views, result, status);
+    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || !task->by_ref) return at;
+    if (cx->runtime->config.evict == RR_EVICT_REBUILD) {
+        at = rr__args_remake(cx, task, status);
+        if (at < 0) at = rr__args_at_once(rr__here(cx), task, args, views, result, status);
+        if (*status != RR_ERR_STORE_FULL) return at;
+    }
+    rr_status turn = rr__loader_begin(rr__here(cx), &had);
     if (turn == RR_OK) at = rr__args_and_room(rr__here(cx), task, args, views, result, status);
     else *status = turn;
-    rr__loader_end(cx->runtime);
+    if (!had) rr__loader_end(rr__self());
     return at;
 }
 
@@ -10036,17 +10081,12 @@ static rr_status rr__rebuild_refuse(rr_runtime *rt, const rr__object *o, rr__err
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
-    rr__local *self = rr__self();
-    bool was_hasty = self->is_hasty;
     rr__object *o = s->object;
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, s->recipe, &lanes, NULL);
-    rr__loader_end(rt);     /* what the body waits for may need the turn */
-    self->is_hasty = false; /* the body is not what waits in haste */
     rr__error *error = rr__invoke(&cx, &frame, s->recipe->of.fn, NULL, &result);
-    self->is_hasty = was_hasty;
     if (lanes) rr__lanes_abandon(cx, lanes);
     RR__STRESS_POINT();
     if (error) {
@@ -12238,15 +12278,14 @@ static rr_status rr__field_copy(rr__context *cx, rr__object *field, rr__object *
 static rr_status rr__field_load(rr__context *cx, rr__object *field, rr__object *whole,
                                 size_t offset) {
     rr__local *self = rr__self();
-    rr_runtime *rt = cx->runtime;
-    bool was_hasty = self->is_hasty;
+    bool had;
     self->is_hasty = true;
     rr_status status = rr__field_copy(cx, field, whole, offset);
-    self->is_hasty = was_hasty;
-    if (status != RR_ERR_STORE_FULL || was_hasty) return status;
-    status = rr__loader_begin(rr__here_of(self, cx));
+    self->is_hasty = false;
+    if (status != RR_ERR_STORE_FULL) return status;
+    status = rr__loader_begin(rr__here_of(self, cx), &had);
     if (status == RR_OK) status = rr__field_copy(rr__here_of(self, cx), field, whole, offset);
-    rr__loader_end(rt);
+    if (!had) rr__loader_end(self);
     return status;
 }
 
@@ -13338,6 +13377,7 @@ static const rr__hooks rr__above = {
     .work = rr__work,
     .thread_ends = rr__local_clear,
     .room_due = rr__room_due,
+    .turn_over = rr__loader_end,
     .rebuild = rr__rebuild,
     .recipe_end = rr__recipe_end,
 };

@@ -1817,6 +1817,38 @@ TEST_SCOPE(lost_results_are_arguments, .workers = 2, .store_bytes = MIB, .no_spi
     }
 }
 
+/* Made again, these wait for each other before they want room: no time passes, for the store. */
+REMOTE_FN(rr_bytes, store_made_together, uint64_t, at, size_t, size, uint64_t, seed) {
+    desk *d = desk_at(at);
+    if (d->open) d->begun++;
+    if (d->open) reaches(&d->begun, 5);
+    return store_make(size, seed);
+}
+TEST_SCOPE(lost_arguments_are_made_again_while_none_is_held, .workers = 5, .store_bytes = MIB,
+           .no_spill = true) {
+    enum { N = 5, SIZE = 200 * KIB }; /* that many fit */
+    static desk d;
+    rr_ref lost[N], here[N], checks[N];
+    for (uint64_t i = 0; i < N; i++) {
+        lost[i] = rr_call(store_made_together, AT(&d), (size_t)SIZE, i);
+        CHECK(rr_get_void(lost[i]) == RR_OK);
+    }
+    drop_all(MIB);
+    for (uint64_t i = 0; i < N; i++) {
+        here[i] = rr_call(store_make, (size_t)SIZE, i + N);
+        CHECK(rr_get_void(here[i]) == RR_OK);
+    }
+    d.open = 1;
+    for (uint64_t i = 0; i < N; i++)
+        checks[i] = rr_call(store_check_two, here[i], lost[i], i + N, i);
+    CHECK(reaches(&d.begun, N));
+    for (int i = 0; i < N; i++) {
+        int ok = 0;
+        if (!CHECK(rr_get(int, checks[i], &ok) == RR_OK && ok))
+            fprintf(stderr, "%s\n", rr_error_message(checks[i]));
+    }
+}
+
 TEST_RUN(lost_object_that_is_released_frees_what_it_would_need, .workers = 1, .store_bytes = MIB,
          .no_spill = true) {
     rr_ref a = put(50 * KIB, 1), b = put(50 * KIB, 2), r;

@@ -113,7 +113,8 @@ struct rr__local {
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
     rr_runtime *uses_store, *copies; /* whose: rule E5 at struct rr__stored */
-    bool is_hasty;                   /* rule E6 */
+    rr_runtime *loads_for;           /* it has the turn of this one: rule E6 */
+    bool is_hasty;                   /* likewise: it waits for no room */
     rr__path path;
     bool is_hooked; /* the thread's end will be noticed */
     rr__noted note;
@@ -244,6 +245,7 @@ typedef struct rr__hooks {
     void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     void (*room_due)(rr__context *cx);    /* somebody waits for room in the store */
+    void (*turn_over)(rr__local *self);   /* who has the turn to wait for it waits for others */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
 } rr__hooks;

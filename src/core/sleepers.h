@@ -314,9 +314,11 @@ static void rr__end_over(rr__context *cx) {
 
 /* ---- bodies ---- */
 
-/* The same for a body, as rr__sleeper_wait: while a destructor waits another one may run. */
+/* The same for a body, as rr__sleeper_wait: while a destructor waits another one may run, and what
+   it waits for may need the turn that it has. */
 static void rr__body_wait(rr__sleeper *s, double deadline) {
     bool is_ending = s->self->is_ending;
+    if (RR__UNLIKELY(s->self->loads_for)) rr__above.turn_over(s->self);
     if (RR__UNLIKELY(is_ending)) rr__end_over(s->self->carrier);
     rr__sleeper_wait(s, deadline);
     if (RR__UNLIKELY(is_ending)) rr__end_begin(s->self->carrier);

@@ -50,6 +50,7 @@ static const rr__hooks rr__above = {
     .work = rr__work,
     .thread_ends = rr__local_clear,
     .room_due = rr__room_due,
+    .turn_over = rr__loader_end,
     .rebuild = rr__rebuild,
     .recipe_end = rr__recipe_end,
 };

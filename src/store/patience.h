@@ -180,8 +180,9 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *rt = cx->runtime;
     rr__sleeper s = rr__sleeper_of(cx);
     bool copies = s.self->copies == rt;
-    s.may_starve = true;
-    if (copies) rr__store_copies(cx, false); /* it waits itself */
+    rr_runtime *loads_for = s.self->loads_for;
+    s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
+    if (copies) rr__store_copies(cx, false);       /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
     rr__link_set(&s, NULL);
     rr__body_wait(&s, rr_now() + 1e-3);
@@ -196,6 +197,7 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     bool gives_up = p->gives_up, starves = s.has_limit && p->looks >= STARVED;
     rr__unlock(&rt->store->lock);
     if (copies) rr__store_copies(cx, true);
+    s.self->loads_for = loads_for;
     if (s.is_starved || starves) return RR_ERR_NO_MEMORY;
     if (rr__must_stop(cx)) return RR_ERR_CANCELLED;
     if (!gives_up) return RR_OK;

@@ -132,7 +132,8 @@ static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what
 }
 
 /* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another one does, and the caller is in haste.
+   caller does. RR_ERR_STORE_FULL: another one does, or it has to be made again, which takes time
+   and room, and the caller is in haste.
    RR_ERR_DEADLOCK: this one does, and the body that makes it again asks for it. */
 static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
                                   bool *is_claimed) {
@@ -144,7 +145,9 @@ static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__resid
     if (s->claimer != self && !self->is_hasty)
         rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
     *was = (enum rr__residence)s->residence;
-    if (*was == RR__RETURNING) {
+    if (*was == RR__LOST && s->recipe && self->is_hasty) {
+        status = RR_ERR_STORE_FULL;
+    } else if (*was == RR__RETURNING) {
         status = s->claimer == self ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
     } else if (!rr__pin_locked(rt, s)) {
         s->residence = RR__RETURNING, s->claimer = self, *is_claimed = true;

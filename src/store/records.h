@@ -21,8 +21,9 @@ typedef struct rr__file rr__file;
               that copy a value just now, waits as long as one of them may. They are counted from
               before they take room or a pin until they run no body: `users` and `copying`.
           E6  A task takes its arguments and the room for its result together or not at all; one at
-              a time (loader) keeps what it has while it waits for the rest. Else two would wait,
-              each with what the other lacks in hand.
+              a time (loader) keeps what it has while it waits for the rest, also while that is made
+              again, unless the body which does that waits itself. Else two would wait, each with
+              what the other lacks in hand.
           E7  Bodies can still do that with what they make. Then one of them gives up: when all
               bodies that have values wait for room and have looked since the last of room_events,
               or so often that no more is to be expected; or all who wait have, and nobody runs. */
@@ -81,7 +82,7 @@ struct rr__store {
     uint64_t spill_failures;
     int spill_error;                  /* of the last one, as in errno: rr__spill_status */
     rr_stats stats;                   /* those of its numbers that are the store's */
-    RR__ATOMIC(rr__local *) loader;   /* whose turn it is to wait for room with arguments in hand */
+    RR__ATOMIC(int) has_loader;       /* one has the turn to wait for room with what it has */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
     RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
     rr__patience *oldest_patient, *newest_patient; /* who waits for room: store/patience.h */

@@ -139,25 +139,32 @@ static rr_status rr__store_wait_room(rr__context *cx, size_t bytes) {
     return status;
 }
 
-/* The turn of this one, if it has it, goes to the next. */
-static void rr__loader_end(rr_runtime *rt) {
-    rr__local *self = rr__self();
-    if (rr__cas_seq_cst(&rt->store->loader, &self, (rr__local *)NULL)) rr__room_event(rt);
+/* The turn that this one has, if it does, goes to the next. */
+static void rr__loader_end(rr__local *self) {
+    rr_runtime *rt = self->loads_for;
+    if (!rt) return;
+    self->loads_for = NULL;
+    rr__store_seq_cst(&rt->store->has_loader, 0);
+    rr__room_event(rt);
 }
 
-/* Waits for its turn to keep arguments while it waits for room. */
-static rr_status rr__loader_begin(rr__context *cx) {
+/* Waits for its turn to keep what it has while it waits for room. *had: it has it already, for what
+   is below on its stack. */
+static rr_status rr__loader_begin(rr__context *cx, bool *had) {
     rr__patience patience = {.bytes = 0};
     rr__local *self = rr__self();
     rr_runtime *rt = cx->runtime;
     rr_status status = RR_OK;
+    if ((*had = self->loads_for == rt)) return RR_OK;
+    rr__loader_end(self);
     rr__patience_begin(cx, &patience);
-    for (rr__local *none = NULL; status == RR_OK; none = NULL) {
+    for (int none = 0; status == RR_OK; none = 0) {
         rr__patience_look(rt, &patience);
-        if (rr__cas_seq_cst(&rt->store->loader, &none, self)) break;
+        if (rr__cas_seq_cst(&rt->store->has_loader, &none, 1)) break;
         status = rr__room_wait(cx, &patience);
         cx = rr__here_of(self, cx);
     }
+    if (status == RR_OK) self->loads_for = rt;
     rr__patience_end(rt, &patience);
     return status;
 }

@@ -112,15 +112,14 @@ static rr_status rr__field_copy(rr__context *cx, rr__object *field, rr__object *
 static rr_status rr__field_load(rr__context *cx, rr__object *field, rr__object *whole,
                                 size_t offset) {
     rr__local *self = rr__self();
-    rr_runtime *rt = cx->runtime;
-    bool was_hasty = self->is_hasty;
+    bool had;
     self->is_hasty = true;
     rr_status status = rr__field_copy(cx, field, whole, offset);
-    self->is_hasty = was_hasty;
-    if (status != RR_ERR_STORE_FULL || was_hasty) return status;
-    status = rr__loader_begin(rr__here_of(self, cx));
+    self->is_hasty = false;
+    if (status != RR_ERR_STORE_FULL) return status;
+    status = rr__loader_begin(rr__here_of(self, cx), &had);
     if (status == RR_OK) status = rr__field_copy(rr__here_of(self, cx), field, whole, offset);
-    rr__loader_end(rt);
+    if (!had) rr__loader_end(self);
     return status;
 }
 

@@ -19,17 +19,12 @@ static rr_status rr__rebuild_refuse(rr_runtime *rt, const rr__object *o, rr__err
 /* Runs it, on this thread. */
 static rr_status rr__rebuild_one(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
-    rr__local *self = rr__self();
-    bool was_hasty = self->is_hasty;
     rr__object *o = s->object;
     rr__lane *lanes = NULL;
     rr__frame frame;
     rr__result result;
     rr__frame_init(&frame, s->recipe, &lanes, NULL);
-    rr__loader_end(rt);     /* what the body waits for may need the turn */
-    self->is_hasty = false; /* the body is not what waits in haste */
     rr__error *error = rr__invoke(&cx, &frame, s->recipe->of.fn, NULL, &result);
-    self->is_hasty = was_hasty;
     if (lanes) rr__lanes_abandon(cx, lanes);
     RR__STRESS_POINT();
     if (error) {

@@ -140,20 +140,48 @@ static int rr__args_and_room(rr__context *cx, rr__object *task, void **args, rr_
     return at;
 }
 
+/* The same, if it is possible without waiting for room. */
+static int rr__args_at_once(rr__context *cx, rr__object *task, void **args, rr__view *views,
+                            rr__result *result, rr_status *status) {
+    rr__local *self = rr__self();
+    self->is_hasty = task->by_ref != 0;
+    int at = rr__args_and_room(cx, task, args, views, result, status);
+    self->is_hasty = false;
+    return at;
+}
+
+/* What has to be made again is, one after the other, with none of them in hand. Returns the first
+   that cannot be, with the status, or -1. */
+static int rr__args_remake(rr__context *cx, rr__object *task, rr_status *status) {
+    const rr_function *fn = task->of.fn;
+    char *at = rr__args_of(task);
+    *status = RR_OK;
+    for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        rr__object *o = task->by_ref >> i & 1 ? rr__counted_arg(at) : NULL;
+        if (!o || o->kind == RR__GATHER) continue;
+        *status = rr__use(rr__here(cx), o);
+        if (*status == RR_OK) rr__unuse(rr__here(cx), o);
+        else return i;
+    }
+    return -1;
+}
+
 /* Where the store has no room for all of them it waits: holding none, or, one task at a time, those
    that it has (rule E6). */
 static int rr__args_load(rr__context *cx, rr__object *task, void **args, rr__view *views,
                          rr__result *result, rr_status *status) {
-    rr__local *self = rr__self();
-    bool was_hasty = self->is_hasty;
-    self->is_hasty = task->by_ref || was_hasty;
-    int at = rr__args_and_room(cx, task, args, views, result, status);
-    self->is_hasty = was_hasty;
-    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || was_hasty || !task->by_ref) return at;
-    rr_status turn = rr__loader_begin(rr__here(cx));
+    bool had;
+    int at = rr__args_at_once(cx, task, args, views, result, status);
+    if (RR__LIKELY(*status != RR_ERR_STORE_FULL) || !task->by_ref) return at;
+    if (cx->runtime->config.evict == RR_EVICT_REBUILD) {
+        at = rr__args_remake(cx, task, status);
+        if (at < 0) at = rr__args_at_once(rr__here(cx), task, args, views, result, status);
+        if (*status != RR_ERR_STORE_FULL) return at;
+    }
+    rr_status turn = rr__loader_begin(rr__here(cx), &had);
     if (turn == RR_OK) at = rr__args_and_room(rr__here(cx), task, args, views, result, status);
     else *status = turn;
-    rr__loader_end(cx->runtime);
+    if (!had) rr__loader_end(rr__self());
     return at;
 }
 
