@@ -168,10 +168,15 @@ THREADS AND BLOCKING
   goes on with it when what it waits for is there. So a body that waits takes no thread, but for
   memory (see MEMORY), and there may be as many as there is memory for: an actor with
   .max_concurrency = 10000 has so many methods that wait at once. A wait with a time limit runs
-  nothing itself. If tasks wait for each other in a ring, the waits in it
-  return RR_ERR_DEADLOCK, and rr_error_message names the ring.
-  Wait for things that only other programs or threads of yours bring about (a socket, rr_create
-  without rr_seal) and no ring is seen: that is yours.
+  nothing itself.
+
+  If bodies wait for each other in a ring, the waits in it return RR_ERR_DEADLOCK, and
+  rr_error_message names the ring: also where it leads by way of arguments, mailboxes, all methods
+  of an actor with .max_concurrency, resources, streams, or some of many objects of which too few
+  can ever be there. It is found a millisecond after they have begun to wait, or, where bodies have
+  waited for long, within a tenth of a second (or twenty times what it takes to look at all that
+  wait); nobody is told who can go on. Wait for things that only other programs or threads of yours
+  bring about (a socket, rr_create without rr_seal) and no ring is seen: that is yours.
 
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
@@ -187,7 +192,7 @@ THREADS AND BLOCKING
   worker, each set of needs in a queue of its own, the oldest first. One that needs much is
   overtaken at most 32 times by others that fit, then what it needs is kept for it, unless what it
   lacks is held by something that waits itself. A body that waits lends its CPUs, and keeps the
-  rest; two bodies that hold what the other one's call needs wait for ever: rr_why tells. A task
+  rest; of two that hold what the other one's call needs, the waits are a ring. A task
   that is to take two workers begins when two have nothing to do or have ended a task; between two
   such tasks others have their turn. .num_cpus = 1 is what every task has.
 
@@ -317,8 +322,12 @@ INTERNALS (in short; the rules that are named stand at the parts)
 
   Dependencies (core/dependencies, D1 to D3). A task waits in the list of one missing argument; when
   that is complete it goes on to the next missing one, or is queued. No counter, and one link to
-  what it waits for, which the walk (core/links, W1 to W4) follows to find work for a waiter and
-  rings.
+  what it waits for (core/links), which waiters follow to find work.
+
+  Deadlocks (core/graph, core/deadlock, K1 to K4). While bodies wait, the clock's thread builds the
+  graph of what they wait for now and then, as an and-or graph (Knapp 1987), spreads life in it from
+  what runs or may be completed from outside (Dowling and Gallier 1984), reads what seems stuck
+  twice, and tells a ring of each component that waits for none but itself (Tarjan 1972).
 
   Waiting (core/sleepers, core/waiting). Ready is one load. A sleeper hangs a node into the list of
   the object's shard; the completer, which sees the sleeper's flag in the same operation that
@@ -621,9 +630,8 @@ typedef struct rr_actor_options {
     int max_pending;        /* messages that have not begun: one more meets a full mailbox; no
                                  limit */
     rr_when_full when_full; /* what happens to that one; RR_REFUSE */
-    int max_concurrency; /* methods that run at once, in no promised order; 1. With more than one,
-                            rings of waits are not seen */
-    double num_cpus;     /* workers that are kept for it while it lives: those beyond the one that
+    int max_concurrency;    /* methods that run at once, in no promised order; 1 */
+    double num_cpus; /* workers that are kept for it while it lives: those beyond the one that
                                  runs it; 1 */
     rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it lives */
 } rr_actor_options;
@@ -776,9 +784,10 @@ bool rr_ready(rr_ref ref);
    and writes their indices to ready (room for k; may be NULL): those that were
    ready at the call in their order, then in order of completion. The references
    stay as they are. Costs O(n) once, not O(n) per wake-up. A wait for all of
-   them without a limit may run their tasks itself, and returns what is ready if
-   it is part of a ring; a wait for some of them does not see rings. Without a
-   runtime it returns 0. rr_error_message((rr_ref){0}) says why it is short.
+   them without a limit may run their tasks itself. One without a limit returns
+   what is ready if so many can never be, because they wait for the caller
+   themselves. Without a runtime it returns 0. rr_error_message((rr_ref){0}) says
+   why it is short.
    Blocks: yes. In tasks: yes. */
 size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready);
 
@@ -2969,7 +2978,7 @@ struct rr__object {
 
     /* The second line: who made it, and what it waits for or is waited for by. */
     RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
-    RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see rr__walk */
+    RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see core/links.h */
     rr__object *next;                    /* link of the one list that it is in */
     const char *site;                    /* "file:line" of the call that made it */
     RR__ATOMIC(uint64_t)
@@ -3638,6 +3647,13 @@ static RR__INLINE rr__origin *rr__slot_origin(rr__slots *slots, uint32_t slot) {
     return &slots->origins[k][n - ((uint32_t)1 << k)];
 }
 
+/* Numbers of slots are below this. */
+static uint32_t rr__slots_count(rr__slots *slots) {
+    uint32_t k = RR__FIRST_SEGMENT;
+    while (k < RR__SEGMENTS && rr__load_acquire(&slots->segments[k])) k++;
+    return k < RR__SEGMENTS ? ((uint32_t)1 << k) - 255 : UINT32_MAX;
+}
+
 /* The number of what lies at an address; 0: no slot. */
 static RR__NOINLINE uint32_t rr__slots_number(rr__slots *slots, const rr__object *o) {
     for (unsigned k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {
@@ -3659,7 +3675,7 @@ static RR__NOINLINE uint32_t rr__slots_number(rr__slots *slots, const rr__object
    Locks, in the order in which they may be taken:
        global          registry, names, pins, the list of runtimes
        store lock      rr__store
-       ring_lock or end_lock
+       end_lock
        rr_runtime.lock threads, inbox, contexts
        a shard's       sleepers, mailboxes, lanes, streams
        a parker's      what it sleeps for
@@ -3678,11 +3694,9 @@ typedef struct rr__stored rr__stored;
 typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
-
 typedef struct rr__local rr__local;
 
-/* An object on the way along links, which nobody counts: with its id, by which it is known
-   again. */
+/* An object on the way along links, which nobody counts: with its id, by which it is known. */
 struct rr__step {
     rr__object *object;
     uint64_t id;
@@ -3882,6 +3896,13 @@ typedef struct rr__ops {
     void (*end)(rr__context *cx, rr__object *o);
 } rr__ops;
 
+/* How room comes into an actor's full mailbox: one of the messages that are queued begins, or one
+   of those held up before that, which are visited, is over; or it comes anyway. */
+typedef struct rr__hope {
+    int queued, held, is_moving;
+} rr__hope;
+typedef void rr__visit(void *arg, rr__object *message);
+
 /* What the layers above do when a layer below finds that it is time. */
 typedef struct rr__hooks {
     rr__ops ops[RR__KINDS];
@@ -3890,9 +3911,12 @@ typedef struct rr__hooks {
     void (*thread)(void *context);        /* what a thread of the pool does */
     void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
-    void (*room_due)(rr__context *cx);    /* somebody waits for room in the store */
-    void (*turn_over)(rr__local *self);   /* who has the turn to wait for it waits for others */
-    rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
+    int (*inside)(rr__context *cx, rr__object *actor); /* methods, if one more has to wait */
+    rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
+    void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
+    void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
+    void (*turn_over)(rr__local *self);                   /* who has the turn for that waits */
+    rr_status (*rebuild)(rr__context *cx, rr__stored *s); /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
 } rr__hooks;
 static const rr__hooks rr__above; /* filled in by runtime/above.h */
@@ -3953,7 +3977,6 @@ struct rr_runtime {
     char apart_2[64];
     rr__memory memory;
     rr__arena arena;
-    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__shard shards[RR__SHARDS];
 
     rr__mutex fibers_lock;             /* of those below; a leaf */
@@ -3966,7 +3989,6 @@ struct rr_runtime {
     bool is_ending;     /* a destructor runs */
     rr__line end_line;  /* who waits to run one */
 
-    rr__mutex ring_lock; /* rule W4 */
     rr__mutex lock;      /* of all below; before a parker's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
     rr__context *parked; /* threads without a role */
@@ -4428,7 +4450,7 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     rr__store_relaxed(&o->flags, (uint8_t)0);              /* published with word */
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
-    rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
+    rr__store_release(&o->id, rr__next_id(cx)); /* links are verified by it: to what the slot was
                                                    before are gone */
     rr__count(cx, kind == RR__CONSTRUCTOR ? RR__ACTORS_MADE : RR__OBJECTS_MADE);
     return o;
@@ -5766,6 +5788,7 @@ struct rr__fiber {
     rr__object token; /* first */
     rr_runtime *runtime;
     RR__ATOMIC(int) parking; /* enum rr__parking */
+    uint64_t waits;          /* so many so far; under the parker's lock */
     rr__parker parker;
     rr__entry timer; /* of a wait with a limit */
     bool has_guard;  /* its end cannot be overstepped */
@@ -6066,10 +6089,15 @@ struct rr__timers {
     size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
     size_t sleeps;                /* bodies that wait with a limit of their own */
     size_t reserved;              /* of the promised: those of fibers, for good */
-    rr__entry sweep, room;        /* beside those that are promised */
+    rr__entry sweep, room, look;  /* beside those that are promised */
+    RR__ATOMIC(int) looking;      /* enum rr__looking: for deadlocks */
+    double look_delay;            /* since the last time; the clock's own */
     RR__ATOMIC(int) sweep_is_set; /* or firing */
     rr__context *context;         /* of the thread; made when it is needed first */
 };
+
+/* Nobody waits; somebody may, and the timer is set; it fires just now. */
+enum rr__looking { RR__LOOKS_NOT, RR__WILL_LOOK, RR__LOOKS };
 
 static bool rr__timers_init(rr__timers *timers) {
     return rr__mutex_init(&timers->lock) && rr__cond_init(&timers->wake);
@@ -6126,6 +6154,8 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
         rr__wake(cx, &timer->fiber->parker);
     } else if (timer == &timers->room) {
         rr__above.room_due(cx);
+    } else if (timer == &timers->look) {
+        rr__above.deadlocks_due(cx);
     } else {
         rr__sweep(cx);
     }
@@ -6164,8 +6194,9 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     rr__unlock(&rt->lock);
     if (!ok) return false;
     rr__lock(&rt->timers->lock);
-    ok = rr__heap_promise(&rt->timers->heap, more + 2);
-    if (ok) rt->timers->heap.promised -= 2;
+    enum { OWN = 3 };
+    ok = rr__heap_promise(&rt->timers->heap, more + OWN);
+    if (ok) rt->timers->heap.promised -= OWN;
     rr__unlock(&rt->timers->lock);
     return ok;
 }
@@ -6180,6 +6211,20 @@ static RR__NOINLINE void rr__sweep_later(void *runtime) {
     if (rr__timers_promise(rt, 0))
         rr__timer_set(rt, &rt->timers->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
     else rr__store_release(&rt->timers->sweep_is_set, 0);
+}
+
+/* A body sleeps without a limit: whether it waits for itself is looked at soon (rule K4 in
+   core/deadlock.h). */
+static RR__NOINLINE void rr__look_set(rr_runtime *rt) {
+    rr__timers *timers = rt->timers;
+    int none = RR__LOOKS_NOT, looks = RR__LOOKS;
+    if (rr__cas_seq_cst(&timers->looking, &looks, (int)RR__WILL_LOOK)) return; /* it goes on */
+    if (!rr__cas_seq_cst(&timers->looking, &none, (int)RR__WILL_LOOK)) return;
+    if (rr__timers_promise(rt, 0)) rr__timer_set(rt, &timers->look, rr_now() + 1e-3);
+    else rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
+}
+static RR__INLINE void rr__look_later(rr_runtime *rt) {
+    if (RR__UNLIKELY(rr__load_relaxed(&rt->timers->looking) != RR__WILL_LOOK)) rr__look_set(rt);
 }
 
 /* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
@@ -6203,6 +6248,16 @@ static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tr
    live as long as the runtime.)
    Locks: a shard's, then a parker's. */
 
+/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
+typedef struct rr__wait {
+    rr__object **objects;
+    rr__node *nodes; /* n of them */
+    size_t n, need;
+    bool all;        /* all of them are needed and there is no limit: help */
+    double deadline; /* negative: none */
+    size_t *order;
+} rr__wait;
+
 /* What sleeps, and one node of it in a shard for each object that it waits for. */
 struct rr__sleeper {
     rr__parker *parker;
@@ -6210,10 +6265,10 @@ struct rr__sleeper {
     rr__context *context; /* where it waits; for a fiber in its own runtime: where it began to */
     rr__object *task;     /* whose body waits; NULL outside */
     size_t fired, need;   /* under the parker's lock */
-    bool edge_fired;      /* the object that the ring check looked at is complete */
+    const rr__wait *wait; /* the objects; NULL: a sign, or a time */
     bool has_limit;
     bool is_cancelled; /* the task was, meanwhile */
-    bool is_ring;      /* a ring was found; its description is in `ring` */
+    bool is_ring;      /* it is in one, which `ring` describes */
     bool may_starve;   /* it may end for want of memory */
     bool is_starved;   /* for the stack of what goes on meanwhile: it has */
     char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
@@ -6227,7 +6282,7 @@ struct rr__node {
     rr__object *object;
     rr__sleeper *sleeper;
     size_t index;
-    bool is_linked, is_edge;
+    bool is_linked;
 };
 
 /* The actor that a body works for was ended by rr_kill. */
@@ -6297,8 +6352,7 @@ static rr__parker *rr__node_fire(rr__node *node) {
     rr__lock(&parker->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
     s->fired++;
-    if (node->is_edge) s->edge_fired = true;
-    bool is_enough = s->fired >= s->need || node->is_edge;
+    bool is_enough = s->fired >= s->need;
     rr__unlock(&parker->lock);
     return is_enough ? parker : NULL;
 }
@@ -6332,7 +6386,7 @@ static void rr__wake_sleepers(rr__context *cx, rr__object *o) {
 
 /* Enough has fired, or something else has happened that ends its sleep. */
 static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
-    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled || s->is_starved;
+    return s->fired >= s->need || s->is_ring || s->is_cancelled || s->is_starved;
 }
 
 static bool rr__sleeper_is_over(rr__sleeper *s) {
@@ -6393,7 +6447,9 @@ static void rr__fiber_looks(rr__sleeper *s, double deadline) {
 /* Without memory for another stack: the wait fails, or, if it may not, the thread waits, and nobody
    goes on meanwhile. */
 static void rr__fiber_starves(rr__sleeper *s, double deadline) {
-    s->is_starved = s->may_starve; /* nobody else writes it */
+    rr__lock(&s->parker->lock);
+    s->is_starved = s->may_starve;
+    rr__unlock(&s->parker->lock);
     while (!rr__sleeper_is_over(s) && (!s->has_limit || rr_now() < deadline)) rr__sleep(1e-4);
 }
 
@@ -6422,13 +6478,15 @@ static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
     rr__sleep_timer_unset(s);
 }
 
-/* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
+/* Sleeps until enough has fired, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__lock(&s->parker->lock);
     s->parker->sleeper = s;
+    if (s->parker->fiber) s->parker->fiber->waits++;
     /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
     s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
     rr__unlock(&s->parker->lock);
+    if (s->ring && s->task && !s->has_limit) rr__look_later(s->context->runtime);
     if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
     else rr__thread_sleeps(s, deadline);
     rr__parker_set(s->parker, NULL);
@@ -6528,6 +6586,13 @@ static void rr__link_set(rr__sleeper *s, rr__object *edge) {
     rr__store_seq_cst(&s->task->waits_on, fiber ? rr__link_to(fiber) : edge);
 }
 
+/* Waits, as rr__body_wait, linked to `edge`; without a limit it may be found in a ring. */
+static void rr__linked_wait(rr__sleeper *s, rr__object *edge, double deadline) {
+    rr__link_set(s, edge);
+    rr__body_wait(s, deadline);
+    if (s->task) rr__store_release(&s->task->waits_on, (rr__object *)NULL);
+}
+
 /* The body of a task that was decided need not sleep any more. */
 static void rr__body_wake(rr__context *cx, rr__object *task) {
     rr__fiber *fiber = rr__linked_fiber(rr__load_seq_cst(&task->waits_on));
@@ -6558,74 +6623,23 @@ static void rr__bodies_wake(rr__context *cx, const rr__object *actor) {
 
 // >>core/links
 
-/* Who waits for whom: one link for each object that cannot go on, which a walk follows to find work
-   for a waiter, and rings.
-   Locks: ring_lock, then a context's. */
-
-/* waits_on links everything that cannot go on to what must happen first:
+/* Who waits for whom: one link for each object that cannot go on, which leads to what must happen
+   first:
 
        task with a missing argument -> that argument
-       task whose body waits        -> the token of its fiber -> the object it waits for
+       task whose body waits        -> the token of its fiber -> an object that it waits for
        message in a mailbox         -> its actor
        actor                        -> the message that it is running
 
-   so one walk finds both what a waiter may run itself (the first claimable link: leapfrogging,
-   Wagner and Calder 1993) and whether it waits for itself. Waits with a limit and waits for
-   any of several objects lead nowhere: they can end by themselves.
-
-   Rules  W1  A link is written before its target is waited for, and cleared after.
-          W2  Who has written a link that may close a ring (a body that is about to sleep, a task
-              that goes on to its next argument, a message that arrives late) then changes
-              `blocked`, or adds 0 to it, and walks after that. All these are changes of one word:
-              so of several that close a ring together the last sees the links of the others. What
-              is linked by a thread that only later sleeps (a waiter to what it helps with, an
-              actor to its message) is written before that thread's change.
-          W3  While a body sleeps, what leads to it stays as it is; so a ring that was read link
-              by link is a ring. Each link is read again after the id of its target, so that a
-              slot that was reused in between is not taken for the target.
-          W4  A body that has slept clears its link under ring_lock: see rr__ring_tell. */
-enum rr__walk {
-    RR__WALK_END,        /* something runs, or is not ours to run */
-    RR__WALK_RING,       /* back to self */
-    RR__WALK_OTHER_RING, /* into a ring without self; *other is in it */
-    RR__WALK_QUEUED,     /* a task that may be claimed; not looked for one to run */
-    RR__WALK_CLAIMED     /* *claimed is the caller's to run, found by *by */
-};
+   Followed by waiters who look for work (core/helping.h), by the search for deadlocks, and by
+   rr_why. Waits with a limit and waits for any of several objects lead nowhere. A link is written
+   before its target is waited for, and cleared after; it is read again after the id of its target,
+   so that a slot that was reused in between is not taken for the target.
+   Locks: none. */
 
 /* It is complete, or gone. */
 static bool rr__step_is_over(const rr__step *step) {
     return rr__is_complete(step->object) || rr__load_acquire(&step->object->id) != step->id;
-}
-
-/* From o; claimed NULL: do not claim. */
-static enum rr__walk rr__walk(rr__object *o, const rr__object *self, rr__object **claimed,
-                              rr__step *by, rr__object **other) {
-    uint64_t id = rr__load_acquire(&o->id), mark_id = id;
-    rr__object *mark = o; /* Brent's search for a cycle: a ring that self is not part of */
-    bool is_token = false;
-    for (uint64_t steps = 0, power = 1;; steps++) {
-        if (o == self) return RR__WALK_RING;
-        enum rr__state state = rr__state_of(rr__load_acquire(&o->word));
-        if (state >= RR__READY) return RR__WALK_END;
-        if (state == RR__QUEUED && !is_token) {
-            if (!claimed) return RR__WALK_QUEUED;
-            *claimed = o;
-            return rr__claim(o) ? RR__WALK_CLAIMED : RR__WALK_END;
-        }
-        rr__object *link = rr__load_acquire(&o->waits_on), *next = rr__linked(link);
-        if (!link) return RR__WALK_END;
-        uint64_t next_id = rr__load_acquire(&next->id);
-        if (rr__load_acquire(&o->waits_on) != link || rr__load_acquire(&o->id) != id ||
-            rr__state_of(rr__load_acquire(&o->word)) >= RR__READY)
-            return RR__WALK_END;
-        if (by) *by = (rr__step){o, id};
-        o = next, id = next_id, is_token = next != link;
-        if (o == mark && id == mark_id) {
-            *other = o;
-            return RR__WALK_OTHER_RING;
-        }
-        if (steps == power) mark = o, mark_id = id, power *= 2, steps = 0;
-    }
 }
 
 /* What an object waits for, past the token of the fiber that waits. */
@@ -6633,82 +6647,6 @@ static rr__object *rr__next_link(rr__object *o) {
     rr__object *next = rr__load_acquire(&o->waits_on);
     rr__fiber *fiber = rr__linked_fiber(next);
     return fiber ? rr__load_acquire(&fiber->token.waits_on) : next;
-}
-
-/* "'a' waits for 'b', which waits for 'a'". The ring stands still (W3). */
-static void rr__ring_describe(rr__object *self, rr__text *text) {
-    rr__text_add(text, "deadlock: ");
-    rr__describe(text, self);
-    rr__object *o = rr__next_link(self);
-    for (bool first = true; o && text->used < text->size; first = false) {
-        rr__text_add(text, "%s waits for ", first ? "" : ", which");
-        rr__describe(text, o);
-        if (o == self) break;
-        o = rr__next_link(o);
-    }
-}
-
-static void rr__ring_wake(rr__context *cx, rr__fiber *fiber, const char *text) {
-    rr__lock(&fiber->parker.lock);
-    rr__sleeper *s = fiber->parker.sleeper;
-    bool is_told = s && s->ring && !s->is_ring;
-    if (is_told) {
-        s->is_ring = true;
-        snprintf(s->ring, RR__RING_TEXT, "%s", text);
-    }
-    rr__unlock(&fiber->parker.lock);
-    if (is_told) rr__wake(cx, &fiber->parker);
-}
-
-/* One that has got what it waits for, and has not run since, makes no ring: its link is old. Under
-   ring_lock, so that it stays as it is. */
-static bool rr__ring_is_asleep(rr__object *member) {
-    rr__object *o = member;
-    do {
-        rr__object *link = rr__load_acquire(&o->waits_on);
-        rr__fiber *fiber = rr__linked_fiber(link);
-        if (fiber) {
-            rr__lock(&fiber->parker.lock);
-            const rr__sleeper *s = fiber->parker.sleeper;
-            bool is_over = !s || rr__sleeper_is_over_locked(s);
-            rr__unlock(&fiber->parker.lock);
-            if (is_over) return false;
-        }
-        o = fiber ? rr__load_acquire(&fiber->token.waits_on) : link;
-    } while (o && o != member);
-    return o != NULL;
-}
-
-/* Tells all that sleep in the ring of `member`, if it is still one. Rule W4: one at a time does
-   this, and who was told waits for that lock before it clears its link; so the ring stands still
-   until it is told to the end, and nobody finds it a second time. */
-static void rr__ring_tell(rr__context *cx, rr__object *member) {
-    char text[RR__RING_TEXT];
-    rr_runtime *rt = cx->runtime;
-    rr__object *next, *other;
-    rr__lock(&rt->ring_lock);
-    next = rr__next_link(member);
-    if (next && rr__walk(next, member, NULL, NULL, &other) == RR__WALK_RING &&
-        rr__ring_is_asleep(member)) {
-        rr__ring_describe(member, &(rr__text){text, sizeof text, 0});
-        rr__object *o = member;
-        do {
-            rr__object *link = rr__load_acquire(&o->waits_on);
-            rr__fiber *fiber = rr__linked_fiber(link);
-            if (fiber) rr__ring_wake(cx, fiber, text);
-            o = fiber ? rr__load_acquire(&fiber->token.waits_on) : link;
-        } while (o && o != member); /* who only helps may have let go: it looks again */
-    }
-    rr__unlock(&rt->ring_lock);
-}
-
-/* Rule W2, for a link that was made from `o` by a thread which does not wait itself. */
-static void rr__ring_check(rr__context *cx, rr__object *o) {
-    rr__object *other = NULL, *next;
-    if (!rr__add_seq_cst(&cx->runtime->blocked, 0u) || !(next = rr__next_link(o))) return;
-    enum rr__walk found = rr__walk(next, o, NULL, NULL, &other);
-    if (found == RR__WALK_RING) rr__ring_tell(cx, o);
-    if (found == RR__WALK_OTHER_RING) rr__ring_tell(cx, other);
 }
 
 // >>core/dependencies
@@ -6728,8 +6666,8 @@ static void rr__ring_check(rr__context *cx, rr__object *o) {
    is still the caller's. */
 static bool rr__depend(rr__object *task, rr__object *on) {
     if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
-        return false;                       /* D1 */
-    rr__store_release(&task->waits_on, on); /* rule W1 */
+        return false; /* D1 */
+    rr__store_release(&task->waits_on, on);
     rr__object *head = rr__load_acquire(&on->dependents);
     do {
         if (head == RR__CLOSED) return false; /* D2 */
@@ -6738,26 +6676,18 @@ static bool rr__depend(rr__object *task, rr__object *on) {
     return true;
 }
 
-/* Sends a WAITING object on: into the list of something that it misses (true), or, if it misses
-   nothing, to where it goes on. It is no longer the caller's. */
-static bool rr__proceed(rr__context *cx, rr__object *o) {
+/* Sends a WAITING object on: into the list of something that it misses, or, if it misses nothing,
+   to where it goes on. It is no longer the caller's. */
+static void rr__proceed(rr__context *cx, rr__object *o) {
     const rr__ops *ops = rr__ops_of(o);
     rr__object *missing;
     while ((missing = ops->missing(o))) {
         rr__rest(o); /* R5 */
-        if (rr__depend(o, missing)) return true;
-        if (!rr__pick_up(cx, o)) return false;
+        if (rr__depend(o, missing) || !rr__pick_up(cx, o)) return;
     }
     if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
         rr__store_release(&o->waits_on, (rr__object *)NULL);
     ops->ready(cx, o);
-    return false;
-}
-
-/* An argument that the task waited for is complete. */
-static void rr__advance(rr__context *cx, rr__object *task) {
-    /* Rule W2. The task may be gone already; then the walk finds nothing. */
-    if (rr__proceed(cx, task)) rr__ring_check(cx, task);
 }
 
 /* The object is complete: everything that waited for it goes on. */
@@ -6767,8 +6697,669 @@ static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
     for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
         next = task->next;
-        if (rr__pick_up(cx, task)) rr__advance(cx, task);
+        if (rr__pick_up(cx, task)) rr__proceed(cx, task);
     }
+}
+
+// >>core/graph
+
+/* The graph of those that wait: bodies that sleep without a limit, and all that they wait for. One
+   look; what it is for, and why it may be believed, is told in core/deadlock.h.
+
+   Everything goes on while it is made. What is not understood is alive.
+   Rules  K1  What a sleeping body waits for is written before its sleeper is known, and read under
+              its parker's lock; `waits` of its fiber tells one sleep from the next.
+          K2  Any other object that cannot go on waits for the one that its waits_on leads to, which
+              is written before it is left to be sent on; it is read between two looks at its id.
+          K3  A body is not its task: a task that was decided is over for all who wait for it, but
+              its body may sleep on, with what it has, and those below it on the stack.
+   Locks: a parker's, then those of shards, resources and timers, one after the other. */
+
+enum rr__vertex_kind {
+    RR__OF_OBJECT, /* goes on when the body does that makes it, or what it waits for */
+    RR__OF_BODY,   /* that sleeps, or lies below one that does */
+    RR__OF_NEEDS,  /* resources that somebody waits for */
+    RR__OF_LIFE,   /* an actor with resources: goes on when all its bodies do, and it can end */
+    RR__OF_ROOM    /* in an actor's mailbox: when one of its messages does */
+};
+
+/* How a vertex that is no body was when it was looked at. */
+typedef struct rr__sight {
+    bool goes_on; /* it is over, is queued, or can end by itself */
+    bool is_actor;
+    rr__object *link;
+    uint64_t link_id;
+    rr__shape *shape; /* resources that it waits for */
+    int inside;       /* methods that a crew waits for one of */
+    rr__hope hope;    /* for room */
+} rr__sight;
+
+typedef struct rr__vertex {
+    enum rr__vertex_kind kind;
+    rr__object *object; /* NULL: needs. A body's is its task, a life's its actor */
+    uint64_t id;
+    rr__sight sight;
+    rr__fiber *fiber; /* of a body */
+    uint64_t waits;   /* of the fiber */
+    bool is_innermost, is_alive;
+    uint32_t first, edges, need; /* it goes on when so many of these do */
+    uint32_t body;               /* of an object: from 1; 0: none that sleeps */
+    uint32_t member;             /* of an actor: the first body that works for it; of a body: the
+                                    next one; from 1 */
+    uint32_t found, lowest, at;  /* for the search for components */
+    bool is_open, leads_out;
+} rr__vertex;
+
+/* What resources somebody waits for, or has; with the vertex of that. */
+typedef struct rr__portion {
+    rr__shape *shape;
+    bool is_of_actors;
+    uint32_t vertex;
+    int64_t amounts[RR__STOCKS];
+} rr__portion;
+
+/* One look. Without memory it finds nothing. */
+typedef struct rr__graph {
+    rr__context *cx;
+    uint32_t *of_slot; /* vertices of objects by slot, from 1 */
+    uint32_t slots;
+    rr__vertex *vertices;
+    uint32_t *edges;
+    rr__portion *wanted, *held;
+    size_t count, edge_count, wanted_count, held_count;
+    size_t room, edge_room, wanted_room, held_room;
+    bool is_lost; /* no memory, or it changed too much meanwhile */
+} rr__graph;
+
+static rr__vertex *rr__vertex_at(rr__graph *g, uint32_t index) { return &g->vertices[index]; }
+
+/* An array with a place for one more, or, without memory, as it was. */
+static void *rr__grown(rr__graph *g, void *array, size_t count, size_t *room, size_t size) {
+    if (count < *room) return array;
+    size_t wanted = *room ? 2 * *room : 64;
+    void *more = RR_REALLOC(array, wanted * size);
+    if (more) *room = wanted;
+    else g->is_lost = true;
+    return more ? more : array;
+}
+
+static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__object *o,
+                               uint64_t id) {
+    g->vertices = rr__grown(g, g->vertices, g->count, &g->room, sizeof *g->vertices);
+    if (g->is_lost) return 0;
+    g->vertices[g->count] = (rr__vertex){.kind = kind, .object = o, .id = id};
+    return (uint32_t)g->count++;
+}
+
+static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
+    uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
+    if (known && g->vertices[known - 1].id == id) return known - 1;
+    uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
+    if (o->slot >= g->slots || known) g->is_lost = true; /* a slot used anew meanwhile */
+    if (!g->is_lost) g->of_slot[o->slot] = v + 1;
+    return g->is_lost ? 0 : v;
+}
+
+/* From the vertex whose edges are being added. */
+static void rr__edge_add(rr__graph *g, uint32_t from, uint32_t to) {
+    g->edges = rr__grown(g, g->edges, g->edge_count, &g->edge_room, sizeof *g->edges);
+    if (g->is_lost) return;
+    g->edges[g->edge_count++] = to;
+    g->vertices[from].edges++;
+}
+
+/* What v waits for is added from here on: so many of it are needed. */
+static void rr__edges_begin(rr__graph *g, uint32_t v, uint32_t need) {
+    g->vertices[v].first = (uint32_t)g->edge_count, g->vertices[v].need = need;
+}
+
+/* ---- bodies ---- */
+
+static void rr__held_add(rr__graph *g, uint32_t v, const rr__shape *shape, bool keeps_cpus) {
+    g->held = rr__grown(g, g->held, g->held_count, &g->held_room, sizeof *g->held);
+    if (g->is_lost) return;
+    rr__portion *portion = &g->held[g->held_count++];
+    *portion = (rr__portion){.vertex = v};
+    memcpy(portion->amounts, shape->amounts, sizeof portion->amounts); /* fixed */
+    if (!keeps_cpus) portion->amounts[RR__CPU] = 0;
+}
+
+/* A time limit ends it, or the next attempt begins. The caller counts it. */
+static bool rr__has_timer(rr_runtime *rt, const rr__control *control) {
+    rr__lock(&rt->timers->lock);
+    bool has = control->limit.at || control->retry.at;
+    rr__unlock(&rt->timers->lock);
+    return has;
+}
+
+/* What the innermost body waits for: so many of some objects, or room in a mailbox. */
+static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
+    const rr__wait *wait = s->wait;
+    rr__edges_begin(g, body, 1);
+    if (!wait) {
+        rr__object *actor = rr__load_acquire(&s->parker->fiber->token.waits_on); /* it counts it */
+        uint32_t room = rr__vertex_new(g, RR__OF_ROOM, actor, rr__load_relaxed(&actor->id));
+        rr__edge_add(g, body, room);
+        return;
+    }
+    size_t need = s->need;
+    for (size_t i = 0; i < wait->n && !g->is_lost; i++) {
+        rr__object *o = wait->objects[i];
+        if (o && !wait->nodes[i].object) need--; /* it was complete from the start */
+        else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
+    }
+    if (!g->is_lost) rr__vertex_at(g, body)->need = (uint32_t)need;
+}
+
+/* It works for an actor, which keeps its resources as long as that goes on. */
+static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
+    uint32_t v = rr__vertex_of(g, actor, rr__load_relaxed(&actor->id));
+    if (g->is_lost) return;
+    rr__control *control = rr__options_of(actor);
+    bool is_first = !rr__vertex_at(g, v)->member;
+    rr__vertex_at(g, body)->member = rr__vertex_at(g, v)->member;
+    rr__vertex_at(g, v)->member = body + 1;
+    if (!is_first || !control || !control->shape) return;
+    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
+    rr__held_add(g, life, control->shape, true);
+}
+
+/* One body of a fiber that sleeps; `above` is on top of it, and must end first. */
+static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uint32_t above,
+                             bool is_innermost) {
+    rr__object *task = frame->task;
+    rr__fiber *fiber = s->parker->fiber;
+    const rr__control *control = rr__control_of(task);
+    uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
+    uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
+    if (g->is_lost || rr__vertex_at(g, v)->body) g->is_lost = true; /* it has begun anew since */
+    if (g->is_lost) return 0;
+    rr__vertex *b = rr__vertex_at(g, body);
+    rr__vertex_at(g, v)->body = body + 1;
+    b->fiber = fiber, b->waits = fiber->waits, b->is_innermost = is_innermost;
+    if (is_innermost) b->is_alive = control && rr__has_timer(fiber->runtime, control);
+    if (is_innermost) rr__body_edges(g, body, s);
+    else rr__edges_begin(g, body, 1), rr__edge_add(g, body, above);
+    if (frame->granted) rr__held_add(g, body, frame->granted->shape, false);
+    if (frame->actor && !g->is_lost) rr__member_add(g, body, frame->actor);
+    return body;
+}
+
+/* Does it sleep, in its own runtime, for something that the graph can tell? Under its lock. */
+static bool rr__sleeper_may_be_stuck(const rr__sleeper *s) {
+    if (!s || !s->task || !s->ring || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
+    for (const rr__frame *frame = s->self->frame; frame; frame = frame->outer)
+        if (frame->runner->runtime != s->parker->fiber->runtime) return false;
+    return true;
+}
+
+static bool rr__bodies_add(rr__graph *g) {
+    rr_runtime *rt = g->cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    rr__fiber *fiber = rt->fibers; /* the rest of the list stays as it is */
+    rr__unlock(&rt->fibers_lock);
+    for (; fiber && !g->is_lost; fiber = fiber->all) {
+        rr__lock(&fiber->parker.lock);
+        rr__sleeper *s = fiber->parker.sleeper;
+        rr__frame *frame = rr__sleeper_may_be_stuck(s) ? s->self->frame : NULL;
+        uint32_t above = 0;
+        for (bool first = true; frame && !g->is_lost; frame = frame->outer, first = false)
+            above = rr__body_add(g, s, frame, above, first);
+        rr__unlock(&fiber->parker.lock);
+    }
+    return g->count > 0 && !g->is_lost;
+}
+
+/* ---- what they wait for ---- */
+
+/* What an object with options waits for that no link tells. It is pinned. */
+static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
+    rr_runtime *rt = cx->runtime;
+    rr__control *control = rr__options_of(o);
+    if (!control || (sight->goes_on = rr__has_timer(rt, control))) return;
+    rr__lock(&rt->resources->lock);
+    bool waits = control->turn.at && control->shape && control->turn_in == &control->shape->waiting;
+    sight->shape = waits ? control->shape : NULL;
+    rr__unlock(&rt->resources->lock);
+    if (sight->is_actor) sight->inside = rr__above.inside(cx, o);
+}
+
+/* An object; has_body: of which a body sleeps. */
+static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bool has_body) {
+    const rr__sight alive = {.goes_on = true};
+    uint64_t word = rr__load_acquire(&o->word);
+    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0};
+    enum rr__state state = rr__state_of(word);
+    rr__object *link = has_body ? NULL : rr__load_acquire(&o->waits_on);
+    bool waits = state == RR__WAITING || (state == RR__RUNNING && (word & RR__IS_ACTOR));
+    if ((!waits && !has_body) || state >= RR__READY || rr__linked_fiber(link)) return alive;
+    if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
+    sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
+    if (link && (rr__load_acquire(&o->waits_on) != link || !sight.link_id)) return alive;
+    if (!(word & (RR__HAS_CONTROL | RR__HAS_CARE))) {
+        sight.goes_on = !has_body && !link;
+        return sight;
+    }
+    if (!rr__try_retain(cx, o, id)) return alive;
+    rr__options_look(cx, o, &sight);
+    if (!has_body && !link && !sight.shape && !sight.inside) sight.goes_on = true;
+    rr__drop(cx, o);
+    return sight;
+}
+
+/* Room in a mailbox. Visits the messages that make some if they fail. */
+static rr__sight rr__room_look(rr__context *cx, const rr__vertex *v, rr__visit *visit, void *arg) {
+    rr__sight sight = {.goes_on = true};
+    rr__object *actor = v->object;
+    if (!rr__try_retain(cx, actor, v->id)) return sight;
+    sight.hope = rr__above.hope(cx, actor, visit, arg);
+    sight.goes_on = sight.hope.is_moving;
+    rr__drop(cx, actor);
+    return sight;
+}
+
+static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
+    rr__resources *resources = g->cx->runtime->resources;
+    for (size_t i = 0; i < g->wanted_count; i++)
+        if (g->wanted[i].shape == shape) return g->wanted[i].vertex;
+    g->wanted = rr__grown(g, g->wanted, g->wanted_count, &g->wanted_room, sizeof *g->wanted);
+    uint32_t v = rr__vertex_new(g, RR__OF_NEEDS, NULL, 0);
+    if (g->is_lost) return 0;
+    rr__portion *portion = &g->wanted[g->wanted_count++];
+    *portion = (rr__portion){.vertex = v, .shape = shape};
+    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_live */
+    rr__lock(&resources->lock);
+    rr__shape *known = resources->shapes;
+    while (known && known != shape) known = known->next;
+    if (known) memcpy(portion->amounts, shape->amounts, sizeof portion->amounts);
+    if (known) portion->is_of_actors = shape->is_of_actors;
+    else g->is_lost = true;
+    rr__unlock(&resources->lock);
+    return v;
+}
+
+/* Edges to the bodies that work for an actor. Returns how many there are. */
+static int rr__members_explore(rr__graph *g, uint32_t v) {
+    int n = 0;
+    uint32_t m = rr__vertex_at(g, g->of_slot[rr__vertex_at(g, v)->object->slot] - 1)->member;
+    for (; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++) rr__edge_add(g, v, m - 1);
+    return n;
+}
+
+/* An actor waits for the body of its message, anything else for the object itself. */
+static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
+    uint32_t to = rr__vertex_of(g, sight->link, sight->link_id);
+    if (g->is_lost) return;
+    uint32_t body = sight->is_actor ? g->vertices[to].body : 0;
+    rr__edge_add(g, v, body ? body - 1 : to);
+}
+
+static void rr__object_explore(rr__graph *g, uint32_t v) {
+    rr__vertex *vertex = rr__vertex_at(g, v);
+    uint32_t body = vertex->body;
+    rr__sight sight = rr__object_look(g->cx, vertex->object, vertex->id, body > 0);
+    vertex->sight = sight, vertex->is_alive = sight.goes_on;
+    if (sight.goes_on) return;
+    if (body) rr__edge_add(g, v, body - 1);
+    else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
+    else if (sight.link) rr__link_explore(g, v, &sight);
+    else if (rr__members_explore(g, v) != sight.inside && !g->is_lost)
+        rr__vertex_at(g, v)->is_alive = true; /* one of them runs */
+}
+
+/* Who explores the room in a mailbox, and from where. */
+typedef struct rr__room_visit {
+    rr__graph *graph;
+    uint32_t vertex;
+} rr__room_visit;
+
+static void rr__room_message(void *arg, rr__object *message) {
+    rr__room_visit *visit = arg;
+    rr__graph *g = visit->graph;
+    uint32_t v = rr__vertex_of(g, message, rr__load_relaxed(&message->id)); /* it counts itself */
+    if (!g->is_lost) rr__edge_add(g, visit->vertex, v);
+}
+
+static void rr__room_explore(rr__graph *g, uint32_t v) {
+    rr__vertex room = *rr__vertex_at(g, v);
+    rr__sight sight = rr__room_look(g->cx, &room, rr__room_message, &(rr__room_visit){g, v});
+    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->is_alive = sight.goes_on;
+    if (!sight.goes_on && sight.hope.queued)
+        rr__edge_add(g, v, rr__vertex_of(g, room.object, room.id));
+}
+
+static void rr__vertex_explore(rr__graph *g, uint32_t v) {
+    enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
+    if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
+    rr__edges_begin(g, v, 1);
+    if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
+    if (kind == RR__OF_ROOM) rr__room_explore(g, v);
+    if (kind != RR__OF_LIFE) return;
+    int n = rr__members_explore(g, v);
+    rr__vertex_at(g, v)->need = (uint32_t)n;
+}
+
+// >>core/deadlock
+
+/* Deadlocks: who can never go on. While bodies wait without a limit, the clock's thread looks at
+   them now and then: each waits for so many of certain objects, those for others, and what runs,
+   is queued, has a time limit, or may be completed from outside is alive. What life does not reach
+   in this graph is stuck, for good: rings of bodies, also by way of arguments, mailboxes, crews,
+   streams and resources, and waits for some of many. Bodies in a ring are told, and then it looks
+   again. What runs pays nothing for that.
+
+   The graph is one of alternatives (the and-or model: Knapp, "Deadlock detection in distributed
+   databases", 1987), and life spreads in it in linear time (Dowling and Gallier, "Linear-time
+   algorithms for testing the satisfiability of propositional Horn formulae", 1984). One ring is
+   told in each component of what is stuck that waits for none but itself (Tarjan, "Depth-first
+   search and linear graph algorithms", 1972): the others may go on when it is.
+
+   Everything goes on meanwhile. So the part that seems stuck is read a second time: if it has not
+   changed, it was as it seems at one moment between the two, and what is stuck once stays so, but
+   for what is ended from outside (rr_cancel, rr_kill, the time limit of a caller).
+   Rule   K4  The clock says that it looks before it looks, and a body looks whether the clock does
+              after its sleeper is known: so one of them sees the other (rr__look_later).
+   Locks: those of core/graph.h. */
+
+/* ---- life ---- */
+
+/* The vertices that lead to each, as rr__vertex.first and .edges tell where it leads. */
+typedef struct rr__reverse {
+    uint32_t *start, *from, *work;
+    size_t waiting;
+} rr__reverse;
+
+static bool rr__reverse_make(rr__graph *g, rr__reverse *r) {
+    r->waiting = 0;
+    r->start = RR_CALLOC(g->count + 2, sizeof *r->start);
+    r->from = RR_MALLOC((g->edge_count + 1) * sizeof *r->from);
+    r->work = RR_MALLOC((g->count + 1) * sizeof *r->work);
+    if (!r->start || !r->from || !r->work) return false;
+    for (size_t i = 0; i < g->edge_count; i++) r->start[g->edges[i] + 2]++;
+    for (size_t i = 1; i < g->count + 2; i++) r->start[i] += r->start[i - 1];
+    for (uint32_t v = 0; v < g->count; v++)
+        for (uint32_t e = 0; e < g->vertices[v].edges; e++)
+            r->from[r->start[g->edges[g->vertices[v].first + e] + 1]++] = v;
+    return true;
+}
+
+static void rr__live(rr__graph *g, rr__reverse *r, uint32_t v) {
+    g->vertices[v].is_alive = true;
+    r->work[r->waiting++] = v;
+}
+
+static void rr__life_spreads(rr__graph *g, rr__reverse *r) {
+    while (r->waiting > 0) {
+        uint32_t v = r->work[--r->waiting];
+        for (uint32_t i = r->start[v]; i < r->start[v + 1]; i++) {
+            rr__vertex *from = &g->vertices[r->from[i]];
+            if (!from->is_alive && from->need && --from->need == 0) rr__live(g, r, r->from[i]);
+        }
+    }
+}
+
+/* How much of a resource is with those that are stuck. */
+static int64_t rr__stuck_amount(const rr__graph *g, int stock) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < g->held_count; i++)
+        if (!g->vertices[g->held[i].vertex].is_alive) sum += g->held[i].amounts[stock];
+    return sum;
+}
+
+/* There will not be enough of this resource. Actors leave one CPU. */
+static bool rr__is_short_of(const rr__graph *g, const rr__portion *wanted, int stock) {
+    int64_t kept = stock == RR__CPU && wanted->is_of_actors ? RR__WHOLE : 0;
+    int64_t total = g->cx->runtime->resources->stocks[stock].total; /* fixed */
+    return wanted->amounts[stock] &&
+           wanted->amounts[stock] > total - kept - rr__stuck_amount(g, stock);
+}
+
+/* There will be enough of all of them. */
+static bool rr__needs_live(const rr__graph *g, const rr__portion *wanted) {
+    for (int i = 0; i < g->cx->runtime->resources->count; i++)
+        if (rr__is_short_of(g, wanted, i)) return false;
+    return true;
+}
+
+/* Spreads life to the end. */
+static bool rr__graph_live(rr__graph *g) {
+    rr__reverse r = {NULL, NULL, NULL, 0};
+    bool ok = rr__reverse_make(g, &r), more = ok;
+    for (uint32_t v = 0; v < g->count && ok; v++)
+        if (g->vertices[v].is_alive || !g->vertices[v].need) rr__live(g, &r, v);
+    while (more) {
+        rr__life_spreads(g, &r);
+        more = false;
+        for (size_t i = 0; i < g->wanted_count; i++) {
+            uint32_t v = g->wanted[i].vertex;
+            if (g->vertices[v].is_alive || !rr__needs_live(g, &g->wanted[i])) continue;
+            rr__live(g, &r, v);
+            more = true;
+        }
+    }
+    RR_FREE(r.start), RR_FREE(r.from), RR_FREE(r.work);
+    return ok;
+}
+
+/* ---- what is stuck ---- */
+
+static bool rr__body_sleeps_on(const rr__vertex *v) {
+    rr__lock(&v->fiber->parker.lock);
+    bool same = rr__sleeper_may_be_stuck(v->fiber->parker.sleeper) && v->fiber->waits == v->waits;
+    rr__unlock(&v->fiber->parker.lock);
+    return same;
+}
+
+static void rr__visit_none(void *arg, rr__object *message) { (void)arg, (void)message; }
+
+/* The second reading. What has a life of its own is known by its bodies. */
+static bool rr__is_unchanged(rr__graph *g, const rr__vertex *v) {
+    if (v->kind == RR__OF_NEEDS || v->kind == RR__OF_LIFE) return true;
+    if (v->kind == RR__OF_BODY) return rr__body_sleeps_on(v);
+    rr__sight was = v->sight, now;
+    if (v->kind == RR__OF_ROOM) now = rr__room_look(g->cx, v, rr__visit_none, NULL);
+    else now = rr__object_look(g->cx, v->object, v->id, v->body > 0);
+    return !now.goes_on && now.link == was.link && now.link_id == was.link_id &&
+           now.shape == was.shape && now.inside == was.inside && now.hope.held == was.hope.held &&
+           now.hope.queued == was.hope.queued;
+}
+
+static bool rr__stuck_is_unchanged(rr__graph *g) {
+    for (size_t i = 0; i < g->count; i++)
+        if (!g->vertices[i].is_alive && !rr__is_unchanged(g, &g->vertices[i])) return false;
+    return true;
+}
+
+/* Who lacks resources waits for all that have some of them and are stuck. */
+static bool rr__holders_add(rr__graph *g) {
+    for (size_t i = 0; i < g->wanted_count && !g->is_lost; i++) {
+        const rr__portion *wanted = &g->wanted[i];
+        if (g->vertices[wanted->vertex].is_alive) continue;
+        rr__edges_begin(g, wanted->vertex, 1);
+        for (int stock = 0; stock < g->cx->runtime->resources->count; stock++)
+            for (size_t k = 0; k < g->held_count && rr__is_short_of(g, wanted, stock); k++)
+                if (!g->vertices[g->held[k].vertex].is_alive && g->held[k].amounts[stock])
+                    rr__edge_add(g, wanted->vertex, g->held[k].vertex);
+    }
+    return !g->is_lost;
+}
+
+/* From one that is stuck to one that it waits for, which is stuck, too. */
+static uint32_t rr__next_stuck(const rr__graph *g, uint32_t v) {
+    const rr__vertex *vertex = &g->vertices[v];
+    uint32_t e = 0;
+    while (g->vertices[g->edges[vertex->first + e]].is_alive) e++; /* there is one */
+    return g->edges[vertex->first + e];
+}
+
+/* ---- telling ---- */
+
+/* Which of the resources that it lacks somebody has. */
+static const char *rr__stock_between(const rr__graph *g, uint32_t wants, uint32_t has) {
+    const rr__resources *resources = g->cx->runtime->resources;
+    const rr__portion *wanted = g->wanted, *held = g->held;
+    while (wanted->vertex != wants) wanted++;
+    while (held->vertex != has) held++;
+    int stock = 0;
+    while (!held->amounts[stock] || !rr__is_short_of(g, wanted, stock)) stock++;
+    return resources->stocks[stock].name;
+}
+
+/* False: it has gone. */
+static bool rr__vertex_describe(rr__graph *g, uint32_t v, rr__text *text) {
+    rr__object *o = g->vertices[v].object;
+    if (!rr__try_retain(g->cx, o, g->vertices[v].id)) return false;
+    rr__describe(text, o);
+    rr__drop(g->cx, o);
+    return true;
+}
+
+/* "'a' waits for 'b', which waits for 'a'". A body is its task, and room in an actor's mailbox, or
+   its end, is the actor. */
+static bool rr__ring_describe(rr__graph *g, uint32_t start, rr__text *text) {
+    rr__text_add(text, "deadlock: ");
+    bool ok = rr__vertex_describe(g, start, text), is_first = true;
+    for (uint32_t v = start, next; ok && (is_first || v != start); v = next) {
+        const rr__vertex *from = &g->vertices[v];
+        next = rr__next_stuck(g, v);
+        bool is_same = from->object && g->vertices[next].object == from->object;
+        if (is_same && next != start) continue;
+        if (is_same) break;
+        if (from->object) rr__text_add(text, "%s waits for ", is_first ? "" : ", which");
+        else rr__text_add(text, "the '%s' that is with ", rr__stock_between(g, v, next));
+        is_first = false;
+        ok = !g->vertices[next].object || rr__vertex_describe(g, next, text);
+    }
+    return ok;
+}
+
+static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *text) {
+    rr__fiber *fiber = v->fiber;
+    rr__lock(&fiber->parker.lock);
+    rr__sleeper *s = fiber->parker.sleeper;
+    bool is_told = rr__sleeper_may_be_stuck(s) && fiber->waits == v->waits;
+    if (is_told) {
+        s->is_ring = true;
+        snprintf(s->ring, RR__RING_TEXT, "%s", text);
+    }
+    rr__unlock(&fiber->parker.lock);
+    if (is_told) rr__wake(cx, &fiber->parker);
+}
+
+/* Tells the bodies of the ring that one comes to from here, and cannot leave. False: there are
+   none, or it is over. */
+static bool rr__ring_tell(rr__graph *g, uint32_t from) {
+    char text[RR__RING_TEXT];
+    uint32_t v = from, start = from, steps = 0;
+    for (uint32_t power = 1; (v = rr__next_stuck(g, v)) != start; steps++) /* after Brent */
+        if (steps == power) start = v, power *= 2, steps = 0;
+    do v = rr__next_stuck(g, v);
+    while (v != start && !g->vertices[v].is_innermost);
+    start = v;
+    if (!g->vertices[start].is_innermost) return false;
+    if (!rr__ring_describe(g, start, &(rr__text){text, sizeof text, 0})) return false;
+    do {
+        if (g->vertices[v].is_innermost) rr__stuck_tell(g->cx, &g->vertices[v], text);
+        v = rr__next_stuck(g, v);
+    } while (v != start);
+    return true;
+}
+
+/* The component that begins with v, above which it lies on the stack, is complete: tells a ring of
+   it, if nobody in it waits for others. */
+static bool rr__component_end(rr__graph *g, const uint32_t *stack, size_t *open, uint32_t v) {
+    bool leads_out = false;
+    uint32_t w;
+    do {
+        w = stack[--*open];
+        g->vertices[w].is_open = false;
+        leads_out |= g->vertices[w].leads_out;
+    } while (w != v);
+    return !leads_out && rr__ring_tell(g, v);
+}
+
+/* A vertex that the search has not seen before. */
+static void rr__component_enter(rr__graph *g, uint32_t v, uint32_t *found, uint32_t *stack,
+                                size_t *open) {
+    g->vertices[v].found = g->vertices[v].lowest = ++*found;
+    g->vertices[v].is_open = true;
+    stack[(*open)++] = v;
+}
+
+/* Tarjan's search from one vertex, without recursion; `path` leads from it to where it is. */
+static bool rr__components_from(rr__graph *g, uint32_t root, uint32_t *found, uint32_t *stack,
+                                uint32_t *path) {
+    size_t open = 0, depth = 0;
+    bool has_told = false;
+    rr__component_enter(g, path[depth++] = root, found, stack, &open);
+    while (depth > 0) {
+        rr__vertex *v = &g->vertices[path[depth - 1]];
+        if (v->at < v->edges) {
+            uint32_t to = g->edges[v->first + v->at++];
+            rr__vertex *w = &g->vertices[to];
+            if (w->is_alive) continue;
+            if (!w->found) rr__component_enter(g, path[depth++] = to, found, stack, &open);
+            else if (!w->is_open) v->leads_out = true;
+            else if (w->found < v->lowest) v->lowest = w->found;
+            continue;
+        }
+        rr__vertex *before = --depth ? &g->vertices[path[depth - 1]] : NULL;
+        bool is_root = v->lowest == v->found;
+        if (is_root) has_told |= rr__component_end(g, stack, &open, path[depth]);
+        if (before && is_root) before->leads_out = true;
+        else if (before && v->lowest < before->lowest) before->lowest = v->lowest;
+    }
+    return has_told;
+}
+
+static bool rr__stuck_tell_all(rr__graph *g) {
+    uint32_t *stack = RR_MALLOC(2 * g->count * sizeof *stack), found = 0;
+    bool has_told = false;
+    for (uint32_t v = 0; v < g->count && stack; v++)
+        if (!g->vertices[v].is_alive && !g->vertices[v].found)
+            has_told |= rr__components_from(g, v, &found, stack, stack + g->count);
+    RR_FREE(stack);
+    return has_told;
+}
+
+/* ---- the look ---- */
+
+static bool rr__graph_look(rr__graph *g) {
+    for (uint32_t i = 0; i < g->count && !g->is_lost; i++) rr__vertex_explore(g, i);
+    if (g->is_lost || !rr__graph_live(g) || !rr__holders_add(g)) return false;
+    return rr__stuck_is_unchanged(g) && rr__stuck_tell_all(g);
+}
+
+/* Returns whether anybody waits; *has_told: somebody was told. */
+static bool rr__deadlocks_look(rr__context *cx, bool *has_told) {
+    rr__graph graph = {.cx = cx}, *g = &graph;
+    g->slots = rr__slots_count(&cx->runtime->slots);
+    g->of_slot = RR_CALLOC(g->slots, sizeof *g->of_slot);
+    *has_told = g->of_slot && rr__bodies_add(g) && rr__graph_look(g);
+    bool anybody = g->count > 0 || g->is_lost || !g->of_slot;
+    RR_FREE(g->of_slot), RR_FREE(g->vertices), RR_FREE(g->edges);
+    RR_FREE(g->wanted), RR_FREE(g->held);
+    return anybody;
+}
+
+/* The clock's turn. It comes again as long as anybody waits: later each time, and so that looking
+   takes a twentieth of a processor at most. */
+static void rr__deadlocks_due(rr__context *cx) {
+    const double shortest = 1e-3, longest = 0.1;
+    rr_runtime *rt = cx->runtime;
+    rr__timers *timers = rt->timers;
+    int looks = RR__LOOKS;
+    bool has_told;
+    double start = rr_now();
+    rr__store_seq_cst(&timers->looking, (int)RR__LOOKS); /* rule K4 */
+    bool anybody = rr__deadlocks_look(cx, &has_told);
+    double cost = rr_now() - start, next = 2 * timers->look_delay;
+    next = has_told || next < shortest ? shortest : next < longest ? next : longest;
+    next = next < 20 * cost ? 20 * cost : next;
+    timers->look_delay = anybody ? next : 0;
+    if (!anybody && rr__cas_seq_cst(&timers->looking, &looks, (int)RR__LOOKS_NOT)) return;
+    rr__store_seq_cst(&timers->looking, (int)RR__WILL_LOOK);
+    rr__timer_set(rt, &timers->look, rr_now() + next);
 }
 
 // >>core/helping
@@ -6799,7 +7390,8 @@ static void rr__serve_end(rr__context *cx, bool began) {
 static void rr__help(rr__local *self, rr__context *cx, rr__object *claimed, const rr__step *by,
                      rr__object *goal) {
     rr__object *task = rr__current_task(cx);
-    if (task) rr__store_release(&task->waits_on, goal); /* rule W1 */
+    if (task && task->kind == RR__CONSTRUCTOR) task = NULL; /* its link is to what it runs */
+    if (task) rr__store_release(&task->waits_on, goal);
     rr__run_on(self, cx, claimed, by);
     if (task) rr__store_release(&task->waits_on, (rr__object *)NULL);
     rr__deque_trim(&rr__here_of(self, cx)->deque);
@@ -6828,7 +7420,7 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
-   there is nothing to run. Links are verified as in rr__walk. A body that sleeps, in its fiber, is
+   there is nothing to run. A body that sleeps, in its fiber, is
    the end: what it waits for it looks after itself. */
 static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
@@ -7159,23 +7751,12 @@ static void rr__worker_main(void *context) {
 
 /* Waiting: help, and then sleep. Ready is one load. One sleep serves for all objects that are
    waited for.
-   Locks: those of core/sleepers.h and core/links.h. */
+   Locks: those of core/sleepers.h. */
 
-/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
-typedef struct rr__wait {
-    rr__object **objects;
-    rr__node *nodes; /* n of them */
-    size_t n, need;
-    bool all;        /* all of them are needed and there is no limit: help, and look for rings */
-    double deadline; /* negative: none */
-    size_t *order;
-} rr__wait;
-
-/* The last object that is still missing, below *at: thieves begin with the first. */
-static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
-    for (; *at > 0; --*at)
-        if (wait->objects[*at - 1] && !rr__is_complete(wait->objects[*at - 1]))
-            return &wait->nodes[*at - 1];
+/* The last object that is still missing: thieves begin with the first. */
+static rr__object *rr__wait_edge(const rr__wait *wait) {
+    for (size_t i = wait->n; i-- > 0;)
+        if (wait->objects[i] && !rr__is_complete(wait->objects[i])) return wait->objects[i];
     return NULL;
 }
 
@@ -7195,77 +7776,6 @@ static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_cancelled) return rr__note_cancelled(ref);
     if (s->fired >= s->need) return RR_OK;
     return s->is_starved ? rr__note_starved(ref) : RR_ERR_TIMEOUT;
-}
-
-/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it.
-   claimed NULL: nothing is. */
-static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
-    rr__context *cx = s->context;
-    rr_runtime *rt = cx->runtime;
-    rr__object *other;
-    rr__parker_set(s->parker, s); /* before it can be found in a ring */
-    rr__link_set(s, edge);        /* rules W1, W2 */
-    rr__add_seq_cst(&rt->blocked, 1u);
-    bool may_help = claimed && !rr__must_stop(cx) && rr__can_run(s->self, cx);
-    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
-    if (found == RR__WALK_RING) rr__ring_tell(cx, s->task); /* us too */
-    if (found != RR__WALK_CLAIMED) {
-        if (claimed) *claimed = NULL;
-        rr__body_wait(s, -1);
-    }
-    rr__parker_set(s->parker, NULL);
-    rr__sub_seq_cst(&rt->blocked, 1u);
-    rr__lock(&rt->ring_lock); /* rule W4 */
-    rr__store_release(&s->task->waits_on, (rr__object *)NULL);
-    rr__unlock(&rt->ring_lock);
-}
-
-/* The same for a thread from outside, on which no task depends. */
-static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed,
-                              rr__step *by) {
-    rr__object *other;
-    bool began = rr__serve_begin(s->context), may_help = rr__can_run(s->self, s->context);
-    enum rr__walk found = rr__walk(edge, NULL, may_help ? claimed : NULL, by, &other);
-    if (found != RR__WALK_CLAIMED) *claimed = NULL;
-    else rr__help(s->self, s->context, *claimed, by, edge);
-    rr__serve_end(s->context, began);
-    if (!*claimed) rr__body_wait(s, -1);
-}
-
-/* Sleeps till every needed object is there, moving the edge along as they complete. A task that
-   the walk finds claimable is run. */
-static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
-    rr__mutex *lock = &s->parker->lock;
-    for (size_t at = wait->n; !s->is_ring && !s->is_cancelled && !s->is_starved;) {
-        rr__node *edge = rr__wait_edge(wait, &at);
-        if (!edge) break;
-        rr__lock(lock);
-        s->edge_fired = false, edge->is_edge = true;
-        rr__unlock(lock);
-        rr__object *claimed = NULL;
-        rr__step by = {NULL, 0};
-        /* The edge may have fired before it was marked: then it is complete. */
-        bool is_over = rr__is_complete(edge->object);
-        if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed, &by);
-        else if (!is_over) rr__sleep_outside(s, edge->object, &claimed, &by);
-        rr__lock(lock);
-        edge->is_edge = false;
-        rr__unlock(lock);
-        s->context = rr__here_of(s->self, s->context);
-        if (!claimed) continue;
-        if (s->task) rr__help(s->self, s->context, claimed, &by, edge->object);
-        rr__help_along(s->self, rr__here_of(s->self, s->context), edge->object);
-        s->context = rr__here_of(s->self, s->context);
-    }
-    s->edge_fired = false; /* no node is an edge any more */
-    if (!s->is_ring && !s->is_cancelled && !s->is_starved)
-        rr__body_wait(s, -1); /* for those about to fire */
-}
-
-static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
-    rr__link_set(s, NULL);
-    rr__body_wait(s, wait->deadline);
-    if (s->task) rr__store_release(&s->task->waits_on, (rr__object *)NULL);
 }
 
 /* Runs those of the objects that nobody has begun, the newest first. */
@@ -7299,11 +7809,10 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
     char ring[RR__RING_TEXT];
     rr__sleeper s = rr__sleeper_of(cx);
     s.need = wait->need, s.has_limit = wait->deadline >= 0, s.order = wait->order;
-    s.may_starve = true, s.ring = wait->all ? ring : NULL;
+    s.may_starve = true, s.ring = ring, s.wait = wait;
     size_t pending = rr__wait_list(wait, &s);
     if (rr__must_stop(cx)) s.is_cancelled = pending > 0;
-    else if (pending && wait->all) rr__wait_all(wait, &s);
-    else if (pending) rr__wait_any(wait, &s);
+    else if (pending) rr__linked_wait(&s, wait->all ? rr__wait_edge(wait) : NULL, wait->deadline);
     for (size_t i = 0; i < wait->n; i++)
         if (wait->objects[i] && wait->nodes[i].object)
             rr__node_remove(cx->runtime, &wait->nodes[i]);
@@ -7384,9 +7893,7 @@ void rr_sleep_ms(int64_t milliseconds) {
     }
     rr__sleeper s = rr__sleeper_of(rr__frame_context(frame));
     s.has_limit = true;
-    rr__link_set(&s, NULL);
-    rr__body_wait(&s, end);
-    rr__store_release(&frame->task->waits_on, (rr__object *)NULL);
+    rr__linked_wait(&s, NULL, end);
 }
 
 // >>core/stillness
@@ -7906,9 +8413,7 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
     if (copies) rr__store_copies(cx, false);       /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
-    rr__link_set(&s, NULL);
-    rr__body_wait(&s, rr_now() + 1e-3);
-    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
+    rr__linked_wait(&s, NULL, rr_now() + 1e-3);
     cx = rr__here(cx);
     if (s.has_limit) { /* it was the clock itself */
         (void)rr__room_tick(cx, 0);
@@ -10710,7 +11215,7 @@ struct rr__care {
    and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
     rr__object *head = rr__load_acquire(&actor->dependents);
-    rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__store_release(&message->waits_on, actor);
     do {
         if ((*closed = head == RR__CLOSED)) return false;
         message->next = head == RR__IDLE ? NULL : head;
@@ -10798,7 +11303,7 @@ static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *m
         rr__abandon(cx, message);
         return;
     }
-    rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__store_release(&message->waits_on, actor);
     rr__rest(message);
     rr__lock(&shard->lock);
     bool is_closed = a->is_doomed;
@@ -10916,10 +11421,7 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     bool ends, waits, is_thread = s.parker == &cx->parker;
     bool began = is_thread && rr__serve_begin(cx); /* rr_shutdown lets it send */
     s.may_starve = true, s.ring = ring;
-    if ((waits = rr__senders_join(actor, shard, &s, &ends))) {
-        if (s.task) rr__sleep_linked(&s, actor, NULL, NULL);
-        else rr__body_wait(&s, -1);
-    }
+    if ((waits = rr__senders_join(actor, shard, &s, &ends))) rr__linked_wait(&s, actor, -1);
     *at = cx = rr__here_of(s.self, cx);
     rr__lock(&shard->lock);
     bool has_room = !waits || s.fired > 0;
@@ -10930,6 +11432,29 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     rr__serve_end(cx, began);
     if (ends) return RR_ERR_ACTOR_DEAD;
     return has_room ? RR_OK : rr__wait_outcome(&s, RR__NULL_REF);
+}
+
+static bool rr__is_pending(rr__object *message) {
+    return (rr__load_relaxed(&message->flags) & RR__IS_PENDING) && !rr__is_decided(message);
+}
+
+/* What senders may hope for. Of a crew's messages those that were handed out will begin. */
+static rr__hope rr__mailbox_hope(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
+    rr__object *head = rr__load_acquire(&actor->dependents);
+    rr__hope hope = {0, 0, a->is_doomed};
+    if (head == RR__IDLE || head == RR__CLOSED) head = NULL;
+    for (rr__object *m = head; m; m = m->next) hope.queued += rr__is_pending(m);
+    for (rr__object *m = a->first; m; m = m->next) hope.queued += rr__is_pending(m);
+    for (rr__lane *lane = a->senders; lane; lane = lane->after)
+        for (rr__object *m = lane->first; m; m = m->data.hold->next) {
+            if (rr__is_pending(m)) visit(arg, m), hope.held++;
+        }
+    int pending = rr__load_seq_cst(&a->care->pending); /* rule M1 */
+    hope.is_moving |= pending < a->care->max_pending || pending != hope.queued + hope.held;
+    rr__unlock(&shard->lock);
+    return hope;
 }
 
 static rr__error *rr__sender_error(rr__context *cx, rr__object *actor, rr__object *message,
@@ -11166,7 +11691,9 @@ static void rr__actor_deliver(rr__context *cx, rr__object *message) {
     if (!rr__is_held(message)) {
         rr__rest(message);
         rr__message_post(cx, message);
-    } else if (rr__lane_step(cx, message, false)) rr__ring_check(cx, message); /* rule W2 */
+    } else {
+        rr__lane_step(cx, message, false);
+    }
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,
@@ -11179,7 +11706,7 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold
     message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);
     if (lane->first) {
         lane->last->data.hold->next = message;
-        if (is_ready) rr__store_release(&message->waits_on, lane->last); /* rule W1 */
+        if (is_ready) rr__store_release(&message->waits_on, lane->last);
     } else {
         lane->first = message;
         lane->before = NULL, lane->after = a->senders;
@@ -11700,7 +12227,7 @@ static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__o
     rr__error *crash;
     rr__frame_init(&frame, message, &a->lanes, actor);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
-    rr__store_release(&actor->waits_on, message); /* rule W1 */
+    rr__store_release(&actor->waits_on, message);
     if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
     rr__error *error = rr__invoke(at, &frame, message->of.fn, rr__state_of_actor(actor), &result);
     cx = *at;
@@ -11747,6 +12274,15 @@ static bool rr__crew_next_locked(rr__object *actor, rr__object **message, bool *
     (*message)->lane_flags |= RR__IS_INSIDE;
     care->inside++;
     return false;
+}
+
+/* Methods inside, if a message has to wait for one of them to leave; else 0. */
+static int rr__crew_inside(rr__context *cx, rr__object *actor) {
+    rr__care *care = actor->extra.own->care;
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
+    int inside = care && care->is_parked ? care->inside : 0;
+    rr__unlock(&shard->lock);
+    return inside;
 }
 
 /* As rr__actor_rest. Under the lock, with a look at what came back from inside: who puts back a
@@ -12495,6 +13031,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         if (!more) { /* another look, with a signal to leave there */
             if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
                 return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+            rr__store_release(&own->waits_on, task);
             continue;
         }
         if (own) rr__drop(cx, own);
@@ -12681,12 +13218,11 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     strcpy(rt->no_memory->text, text);
     rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
     rt->memory.surplus = rr__sweep_later, rt->memory.owner = rt;
-    bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
-              rr__mutex_init(&rt->fibers_lock) && rr__mutex_init(&rt->end_lock) &&
-              rr__cond_init(&rt->quiet) && rr__timers_init(rt->timers) &&
-              rr__resources_init(rt->resources) && rr__store_init(rt->store) &&
-              rr__slots_init(&rt->slots, &rt->memory) && rr__arena_init(&rt->arena, &rt->memory) &&
-              rr__mutex_init(&rt->log_lock);
+    bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->fibers_lock) &&
+              rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet) &&
+              rr__timers_init(rt->timers) && rr__resources_init(rt->resources) &&
+              rr__store_init(rt->store) && rr__slots_init(&rt->slots, &rt->memory) &&
+              rr__arena_init(&rt->arena, &rt->memory) && rr__mutex_init(&rt->log_lock);
     for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
     return ok;
 }
@@ -12728,7 +13264,6 @@ static void rr__runtime_free(rr_runtime *rt) {
     for (int i = 0; i < RR__SHARDS; i++) rr__mutex_destroy(&rt->shards[i].lock);
     rr__cond_destroy(&rt->quiet);
     rr__mutex_destroy(&rt->lock);
-    rr__mutex_destroy(&rt->ring_lock);
     rr__mutex_destroy(&rt->fibers_lock);
     rr__mutex_destroy(&rt->end_lock);
     rr__mutex_destroy(&rt->log_lock);
@@ -13376,6 +13911,9 @@ static const rr__hooks rr__above = {
     .thread = rr__worker_main,
     .work = rr__work,
     .thread_ends = rr__local_clear,
+    .inside = rr__crew_inside,
+    .hope = rr__mailbox_hope,
+    .deadlocks_due = rr__deadlocks_due,
     .room_due = rr__room_due,
     .turn_over = rr__loader_end,
     .rebuild = rr__rebuild,

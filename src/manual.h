@@ -168,10 +168,15 @@ THREADS AND BLOCKING
   goes on with it when what it waits for is there. So a body that waits takes no thread, but for
   memory (see MEMORY), and there may be as many as there is memory for: an actor with
   .max_concurrency = 10000 has so many methods that wait at once. A wait with a time limit runs
-  nothing itself. If tasks wait for each other in a ring, the waits in it
-  return RR_ERR_DEADLOCK, and rr_error_message names the ring.
-  Wait for things that only other programs or threads of yours bring about (a socket, rr_create
-  without rr_seal) and no ring is seen: that is yours.
+  nothing itself.
+
+  If bodies wait for each other in a ring, the waits in it return RR_ERR_DEADLOCK, and
+  rr_error_message names the ring: also where it leads by way of arguments, mailboxes, all methods
+  of an actor with .max_concurrency, resources, streams, or some of many objects of which too few
+  can ever be there. It is found a millisecond after they have begun to wait, or, where bodies have
+  waited for long, within a tenth of a second (or twenty times what it takes to look at all that
+  wait); nobody is told who can go on. Wait for things that only other programs or threads of yours
+  bring about (a socket, rr_create without rr_seal) and no ring is seen: that is yours.
 
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
@@ -187,7 +192,7 @@ THREADS AND BLOCKING
   worker, each set of needs in a queue of its own, the oldest first. One that needs much is
   overtaken at most 32 times by others that fit, then what it needs is kept for it, unless what it
   lacks is held by something that waits itself. A body that waits lends its CPUs, and keeps the
-  rest; two bodies that hold what the other one's call needs wait for ever: rr_why tells. A task
+  rest; of two that hold what the other one's call needs, the waits are a ring. A task
   that is to take two workers begins when two have nothing to do or have ended a task; between two
   such tasks others have their turn. .num_cpus = 1 is what every task has.
 
@@ -317,8 +322,12 @@ INTERNALS (in short; the rules that are named stand at the parts)
 
   Dependencies (core/dependencies, D1 to D3). A task waits in the list of one missing argument; when
   that is complete it goes on to the next missing one, or is queued. No counter, and one link to
-  what it waits for, which the walk (core/links, W1 to W4) follows to find work for a waiter and
-  rings.
+  what it waits for (core/links), which waiters follow to find work.
+
+  Deadlocks (core/graph, core/deadlock, K1 to K4). While bodies wait, the clock's thread builds the
+  graph of what they wait for now and then, as an and-or graph (Knapp 1987), spreads life in it from
+  what runs or may be completed from outside (Dowling and Gallier 1984), reads what seems stuck
+  twice, and tells a ring of each component that waits for none but itself (Tarjan 1972).
 
   Waiting (core/sleepers, core/waiting). Ready is one load. A sleeper hangs a node into the list of
   the object's shard; the completer, which sees the sleeper's flag in the same operation that

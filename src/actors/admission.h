@@ -62,10 +62,7 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     bool ends, waits, is_thread = s.parker == &cx->parker;
     bool began = is_thread && rr__serve_begin(cx); /* rr_shutdown lets it send */
     s.may_starve = true, s.ring = ring;
-    if ((waits = rr__senders_join(actor, shard, &s, &ends))) {
-        if (s.task) rr__sleep_linked(&s, actor, NULL, NULL);
-        else rr__body_wait(&s, -1);
-    }
+    if ((waits = rr__senders_join(actor, shard, &s, &ends))) rr__linked_wait(&s, actor, -1);
     *at = cx = rr__here_of(s.self, cx);
     rr__lock(&shard->lock);
     bool has_room = !waits || s.fired > 0;
@@ -76,6 +73,29 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     rr__serve_end(cx, began);
     if (ends) return RR_ERR_ACTOR_DEAD;
     return has_room ? RR_OK : rr__wait_outcome(&s, RR__NULL_REF);
+}
+
+static bool rr__is_pending(rr__object *message) {
+    return (rr__load_relaxed(&message->flags) & RR__IS_PENDING) && !rr__is_decided(message);
+}
+
+/* What senders may hope for. Of a crew's messages those that were handed out will begin. */
+static rr__hope rr__mailbox_hope(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg) {
+    rr__actor *a = actor->extra.own;
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
+    rr__object *head = rr__load_acquire(&actor->dependents);
+    rr__hope hope = {0, 0, a->is_doomed};
+    if (head == RR__IDLE || head == RR__CLOSED) head = NULL;
+    for (rr__object *m = head; m; m = m->next) hope.queued += rr__is_pending(m);
+    for (rr__object *m = a->first; m; m = m->next) hope.queued += rr__is_pending(m);
+    for (rr__lane *lane = a->senders; lane; lane = lane->after)
+        for (rr__object *m = lane->first; m; m = m->data.hold->next) {
+            if (rr__is_pending(m)) visit(arg, m), hope.held++;
+        }
+    int pending = rr__load_seq_cst(&a->care->pending); /* rule M1 */
+    hope.is_moving |= pending < a->care->max_pending || pending != hope.queued + hope.held;
+    rr__unlock(&shard->lock);
+    return hope;
 }
 
 static rr__error *rr__sender_error(rr__context *cx, rr__object *actor, rr__object *message,

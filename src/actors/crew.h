@@ -32,6 +32,15 @@ static bool rr__crew_next_locked(rr__object *actor, rr__object **message, bool *
     return false;
 }
 
+/* Methods inside, if a message has to wait for one of them to leave; else 0. */
+static int rr__crew_inside(rr__context *cx, rr__object *actor) {
+    rr__care *care = actor->extra.own->care;
+    rr__shard *shard = rr__shard_lock(cx->runtime, actor);
+    int inside = care && care->is_parked ? care->inside : 0;
+    rr__unlock(&shard->lock);
+    return inside;
+}
+
 /* As rr__actor_rest. Under the lock, with a look at what came back from inside: who puts back a
    message or a crash pokes after that. */
 static bool rr__crew_rest(rr__context *cx, rr__object *actor) {

@@ -206,7 +206,9 @@ static void rr__actor_deliver(rr__context *cx, rr__object *message) {
     if (!rr__is_held(message)) {
         rr__rest(message);
         rr__message_post(cx, message);
-    } else if (rr__lane_step(cx, message, false)) rr__ring_check(cx, message); /* rule W2 */
+    } else {
+        rr__lane_step(cx, message, false);
+    }
 }
 
 static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold *hold,
@@ -219,7 +221,7 @@ static void rr__lane_append_locked(rr__lane *lane, rr__object *message, rr__hold
     message->lane_flags = RR__IN_LANE | (is_ready ? RR__HAS_ARRIVED : 0);
     if (lane->first) {
         lane->last->data.hold->next = message;
-        if (is_ready) rr__store_release(&message->waits_on, lane->last); /* rule W1 */
+        if (is_ready) rr__store_release(&message->waits_on, lane->last);
     } else {
         lane->first = message;
         lane->before = NULL, lane->after = a->senders;

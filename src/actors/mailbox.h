@@ -69,7 +69,7 @@ struct rr__care {
    and nothing was pushed. */
 static bool rr__mailbox_push(rr__object *actor, rr__object *message, bool *closed) {
     rr__object *head = rr__load_acquire(&actor->dependents);
-    rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__store_release(&message->waits_on, actor);
     do {
         if ((*closed = head == RR__CLOSED)) return false;
         message->next = head == RR__IDLE ? NULL : head;
@@ -157,7 +157,7 @@ static void rr__mailbox_return(rr__context *cx, rr__object *actor, rr__object *m
         rr__abandon(cx, message);
         return;
     }
-    rr__store_release(&message->waits_on, actor); /* rule W1 */
+    rr__store_release(&message->waits_on, actor);
     rr__rest(message);
     rr__lock(&shard->lock);
     bool is_closed = a->is_doomed;

@@ -38,7 +38,7 @@ static RR__INLINE void rr__run_method(rr__context **at, rr__object *actor, rr__o
     rr__error *crash;
     rr__frame_init(&frame, message, &a->lanes, actor);
     rr__store_release(&message->waits_on, (rr__object *)NULL);
-    rr__store_release(&actor->waits_on, message); /* rule W1 */
+    rr__store_release(&actor->waits_on, message);
     if (RR__UNLIKELY(a->care != NULL)) rr__pending_end(cx, message);
     rr__error *error = rr__invoke(at, &frame, message->of.fn, rr__state_of_actor(actor), &result);
     cx = *at;

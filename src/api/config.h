@@ -90,9 +90,8 @@ typedef struct rr_actor_options {
     int max_pending;        /* messages that have not begun: one more meets a full mailbox; no
                                  limit */
     rr_when_full when_full; /* what happens to that one; RR_REFUSE */
-    int max_concurrency; /* methods that run at once, in no promised order; 1. With more than one,
-                            rings of waits are not seen */
-    double num_cpus;     /* workers that are kept for it while it lives: those beyond the one that
+    int max_concurrency;    /* methods that run at once, in no promised order; 1 */
+    double num_cpus; /* workers that are kept for it while it lives: those beyond the one that
                                  runs it; 1 */
     rr_resource resources[RR_RESOURCES]; /* what it takes of rr_config.resources while it lives */
 } rr_actor_options;

@@ -73,9 +73,10 @@ bool rr_ready(rr_ref ref);
    and writes their indices to ready (room for k; may be NULL): those that were
    ready at the call in their order, then in order of completion. The references
    stay as they are. Costs O(n) once, not O(n) per wake-up. A wait for all of
-   them without a limit may run their tasks itself, and returns what is ready if
-   it is part of a ring; a wait for some of them does not see rings. Without a
-   runtime it returns 0. rr_error_message((rr_ref){0}) says why it is short.
+   them without a limit may run their tasks itself. One without a limit returns
+   what is ready if so many can never be, because they wait for the caller
+   themselves. Without a runtime it returns 0. rr_error_message((rr_ref){0}) says
+   why it is short.
    Blocks: yes. In tasks: yes. */
 size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, size_t *ready);
 

@@ -7,7 +7,7 @@
    Locks, in the order in which they may be taken:
        global          registry, names, pins, the list of runtimes
        store lock      rr__store
-       ring_lock or end_lock
+       end_lock
        rr_runtime.lock threads, inbox, contexts
        a shard's       sleepers, mailboxes, lanes, streams
        a parker's      what it sleeps for
@@ -32,11 +32,9 @@ typedef struct rr__stored rr__stored;
 typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
-
 typedef struct rr__local rr__local;
 
-/* An object on the way along links, which nobody counts: with its id, by which it is known
-   again. */
+/* An object on the way along links, which nobody counts: with its id, by which it is known. */
 struct rr__step {
     rr__object *object;
     uint64_t id;
@@ -236,6 +234,13 @@ typedef struct rr__ops {
     void (*end)(rr__context *cx, rr__object *o);
 } rr__ops;
 
+/* How room comes into an actor's full mailbox: one of the messages that are queued begins, or one
+   of those held up before that, which are visited, is over; or it comes anyway. */
+typedef struct rr__hope {
+    int queued, held, is_moving;
+} rr__hope;
+typedef void rr__visit(void *arg, rr__object *message);
+
 /* What the layers above do when a layer below finds that it is time. */
 typedef struct rr__hooks {
     rr__ops ops[RR__KINDS];
@@ -244,9 +249,12 @@ typedef struct rr__hooks {
     void (*thread)(void *context);        /* what a thread of the pool does */
     void (*work)(void *fiber);            /* what a fiber does, for ever */
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
-    void (*room_due)(rr__context *cx);    /* somebody waits for room in the store */
-    void (*turn_over)(rr__local *self);   /* who has the turn to wait for it waits for others */
-    rr_status (*rebuild)(rr__context *cx, rr__stored *s);    /* makes a dropped value again */
+    int (*inside)(rr__context *cx, rr__object *actor); /* methods, if one more has to wait */
+    rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
+    void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
+    void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
+    void (*turn_over)(rr__local *self);                   /* who has the turn for that waits */
+    rr_status (*rebuild)(rr__context *cx, rr__stored *s); /* makes a dropped value again */
     void (*recipe_end)(rr__context *cx, rr__object *recipe); /* nobody needs it any more */
 } rr__hooks;
 static const rr__hooks rr__above; /* filled in by runtime/above.h */
@@ -307,7 +315,6 @@ struct rr_runtime {
     char apart_2[64];
     rr__memory memory;
     rr__arena arena;
-    RR__ATOMIC(uint32_t) blocked; /* bodies that sleep without a limit; see rr__walk */
     rr__shard shards[RR__SHARDS];
 
     rr__mutex fibers_lock;             /* of those below; a leaf */
@@ -320,7 +327,6 @@ struct rr_runtime {
     bool is_ending;     /* a destructor runs */
     rr__line end_line;  /* who waits to run one */
 
-    rr__mutex ring_lock; /* rule W4 */
     rr__mutex lock;      /* of all below; before a parker's lock */
     rr__cond quiet;      /* something that rr_shutdown waits for may have happened */
     rr__context *parked; /* threads without a role */

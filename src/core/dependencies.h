@@ -15,8 +15,8 @@
    is still the caller's. */
 static bool rr__depend(rr__object *task, rr__object *on) {
     if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
-        return false;                       /* D1 */
-    rr__store_release(&task->waits_on, on); /* rule W1 */
+        return false; /* D1 */
+    rr__store_release(&task->waits_on, on);
     rr__object *head = rr__load_acquire(&on->dependents);
     do {
         if (head == RR__CLOSED) return false; /* D2 */
@@ -25,26 +25,18 @@ static bool rr__depend(rr__object *task, rr__object *on) {
     return true;
 }
 
-/* Sends a WAITING object on: into the list of something that it misses (true), or, if it misses
-   nothing, to where it goes on. It is no longer the caller's. */
-static bool rr__proceed(rr__context *cx, rr__object *o) {
+/* Sends a WAITING object on: into the list of something that it misses, or, if it misses nothing,
+   to where it goes on. It is no longer the caller's. */
+static void rr__proceed(rr__context *cx, rr__object *o) {
     const rr__ops *ops = rr__ops_of(o);
     rr__object *missing;
     while ((missing = ops->missing(o))) {
         rr__rest(o); /* R5 */
-        if (rr__depend(o, missing)) return true;
-        if (!rr__pick_up(cx, o)) return false;
+        if (rr__depend(o, missing) || !rr__pick_up(cx, o)) return;
     }
     if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
         rr__store_release(&o->waits_on, (rr__object *)NULL);
     ops->ready(cx, o);
-    return false;
-}
-
-/* An argument that the task waited for is complete. */
-static void rr__advance(rr__context *cx, rr__object *task) {
-    /* Rule W2. The task may be gone already; then the walk finds nothing. */
-    if (rr__proceed(cx, task)) rr__ring_check(cx, task);
 }
 
 /* The object is complete: everything that waited for it goes on. */
@@ -54,6 +46,6 @@ static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
     for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
         next = task->next;
-        if (rr__pick_up(cx, task)) rr__advance(cx, task);
+        if (rr__pick_up(cx, task)) rr__proceed(cx, task);
     }
 }

@@ -26,7 +26,8 @@ static void rr__serve_end(rr__context *cx, bool began) {
 static void rr__help(rr__local *self, rr__context *cx, rr__object *claimed, const rr__step *by,
                      rr__object *goal) {
     rr__object *task = rr__current_task(cx);
-    if (task) rr__store_release(&task->waits_on, goal); /* rule W1 */
+    if (task && task->kind == RR__CONSTRUCTOR) task = NULL; /* its link is to what it runs */
+    if (task) rr__store_release(&task->waits_on, goal);
     rr__run_on(self, cx, claimed, by);
     if (task) rr__store_release(&task->waits_on, (rr__object *)NULL);
     rr__deque_trim(&rr__here_of(self, cx)->deque);
@@ -55,7 +56,7 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
-   there is nothing to run. Links are verified as in rr__walk. A body that sleeps, in its fiber, is
+   there is nothing to run. A body that sleeps, in its fiber, is
    the end: what it waits for it looks after itself. */
 static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */

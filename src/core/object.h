@@ -95,7 +95,7 @@ struct rr__object {
 
     /* The second line: who made it, and what it waits for or is waited for by. */
     RR__ATOMIC(rr__object *) dependents; /* stack of waiting tasks; an actor: its mailbox */
-    RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see rr__walk */
+    RR__ATOMIC(rr__object *) waits_on;   /* what must happen first; see core/links.h */
     rr__object *next;                    /* link of the one list that it is in */
     const char *site;                    /* "file:line" of the call that made it */
     RR__ATOMIC(uint64_t)

@@ -31,7 +31,7 @@ static RR__INLINE rr__object *rr__object_new(rr__context *cx, enum rr__kind kind
     rr__store_relaxed(&o->flags, (uint8_t)0);              /* published with word */
     rr__store_relaxed(&o->dependents, (rr__object *)NULL); /* published with word */
     rr__store_relaxed(&o->waits_on, (rr__object *)NULL);
-    rr__store_release(&o->id, rr__next_id(cx)); /* pairs with rr__walk: links to what the slot was
+    rr__store_release(&o->id, rr__next_id(cx)); /* links are verified by it: to what the slot was
                                                    before are gone */
     rr__count(cx, kind == RR__CONSTRUCTOR ? RR__ACTORS_MADE : RR__OBJECTS_MADE);
     return o;

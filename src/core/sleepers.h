@@ -9,6 +9,16 @@
 #include "objects.h"
 #include "timers.h"
 
+/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
+typedef struct rr__wait {
+    rr__object **objects;
+    rr__node *nodes; /* n of them */
+    size_t n, need;
+    bool all;        /* all of them are needed and there is no limit: help */
+    double deadline; /* negative: none */
+    size_t *order;
+} rr__wait;
+
 /* What sleeps, and one node of it in a shard for each object that it waits for. */
 struct rr__sleeper {
     rr__parker *parker;
@@ -16,10 +26,10 @@ struct rr__sleeper {
     rr__context *context; /* where it waits; for a fiber in its own runtime: where it began to */
     rr__object *task;     /* whose body waits; NULL outside */
     size_t fired, need;   /* under the parker's lock */
-    bool edge_fired;      /* the object that the ring check looked at is complete */
+    const rr__wait *wait; /* the objects; NULL: a sign, or a time */
     bool has_limit;
     bool is_cancelled; /* the task was, meanwhile */
-    bool is_ring;      /* a ring was found; its description is in `ring` */
+    bool is_ring;      /* it is in one, which `ring` describes */
     bool may_starve;   /* it may end for want of memory */
     bool is_starved;   /* for the stack of what goes on meanwhile: it has */
     char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
@@ -33,7 +43,7 @@ struct rr__node {
     rr__object *object;
     rr__sleeper *sleeper;
     size_t index;
-    bool is_linked, is_edge;
+    bool is_linked;
 };
 
 /* The actor that a body works for was ended by rr_kill. */
@@ -103,8 +113,7 @@ static rr__parker *rr__node_fire(rr__node *node) {
     rr__lock(&parker->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
     s->fired++;
-    if (node->is_edge) s->edge_fired = true;
-    bool is_enough = s->fired >= s->need || node->is_edge;
+    bool is_enough = s->fired >= s->need;
     rr__unlock(&parker->lock);
     return is_enough ? parker : NULL;
 }
@@ -138,7 +147,7 @@ static void rr__wake_sleepers(rr__context *cx, rr__object *o) {
 
 /* Enough has fired, or something else has happened that ends its sleep. */
 static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
-    return s->fired >= s->need || s->edge_fired || s->is_ring || s->is_cancelled || s->is_starved;
+    return s->fired >= s->need || s->is_ring || s->is_cancelled || s->is_starved;
 }
 
 static bool rr__sleeper_is_over(rr__sleeper *s) {
@@ -199,7 +208,9 @@ static void rr__fiber_looks(rr__sleeper *s, double deadline) {
 /* Without memory for another stack: the wait fails, or, if it may not, the thread waits, and nobody
    goes on meanwhile. */
 static void rr__fiber_starves(rr__sleeper *s, double deadline) {
-    s->is_starved = s->may_starve; /* nobody else writes it */
+    rr__lock(&s->parker->lock);
+    s->is_starved = s->may_starve;
+    rr__unlock(&s->parker->lock);
     while (!rr__sleeper_is_over(s) && (!s->has_limit || rr_now() < deadline)) rr__sleep(1e-4);
 }
 
@@ -228,13 +239,15 @@ static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
     rr__sleep_timer_unset(s);
 }
 
-/* Sleeps until enough has fired, the edge has, a ring was found, or the time is over. */
+/* Sleeps until enough has fired, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__lock(&s->parker->lock);
     s->parker->sleeper = s;
+    if (s->parker->fiber) s->parker->fiber->waits++;
     /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
     s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
     rr__unlock(&s->parker->lock);
+    if (s->ring && s->task && !s->has_limit) rr__look_later(s->context->runtime);
     if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
     else rr__thread_sleeps(s, deadline);
     rr__parker_set(s->parker, NULL);
@@ -332,6 +345,13 @@ static void rr__link_set(rr__sleeper *s, rr__object *edge) {
     if (!s->task) return;
     if (fiber) rr__store_release(&fiber->token.waits_on, edge);
     rr__store_seq_cst(&s->task->waits_on, fiber ? rr__link_to(fiber) : edge);
+}
+
+/* Waits, as rr__body_wait, linked to `edge`; without a limit it may be found in a ring. */
+static void rr__linked_wait(rr__sleeper *s, rr__object *edge, double deadline) {
+    rr__link_set(s, edge);
+    rr__body_wait(s, deadline);
+    if (s->task) rr__store_release(&s->task->waits_on, (rr__object *)NULL);
 }
 
 /* The body of a task that was decided need not sleep any more. */

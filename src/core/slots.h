@@ -104,6 +104,13 @@ static RR__INLINE rr__origin *rr__slot_origin(rr__slots *slots, uint32_t slot) {
     return &slots->origins[k][n - ((uint32_t)1 << k)];
 }
 
+/* Numbers of slots are below this. */
+static uint32_t rr__slots_count(rr__slots *slots) {
+    uint32_t k = RR__FIRST_SEGMENT;
+    while (k < RR__SEGMENTS && rr__load_acquire(&slots->segments[k])) k++;
+    return k < RR__SEGMENTS ? ((uint32_t)1 << k) - 255 : UINT32_MAX;
+}
+
 /* The number of what lies at an address; 0: no slot. */
 static RR__NOINLINE uint32_t rr__slots_number(rr__slots *slots, const rr__object *o) {
     for (unsigned k = RR__FIRST_SEGMENT; k < RR__SEGMENTS; k++) {

@@ -2,6 +2,7 @@
    something? Asked by who waits for room, by rr_config.max_pending, and by rr_shutdown.
    Locks: one after the other those of the resources and the timers. */
 #pragma once
+#include "deadlock.h"
 #include "waiting.h"
 
 /* Does this thread carry nothing that runs? Services count what they do. One from outside may run

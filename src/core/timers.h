@@ -12,10 +12,15 @@ struct rr__timers {
     size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
     size_t sleeps;                /* bodies that wait with a limit of their own */
     size_t reserved;              /* of the promised: those of fibers, for good */
-    rr__entry sweep, room;        /* beside those that are promised */
+    rr__entry sweep, room, look;  /* beside those that are promised */
+    RR__ATOMIC(int) looking;      /* enum rr__looking: for deadlocks */
+    double look_delay;            /* since the last time; the clock's own */
     RR__ATOMIC(int) sweep_is_set; /* or firing */
     rr__context *context;         /* of the thread; made when it is needed first */
 };
+
+/* Nobody waits; somebody may, and the timer is set; it fires just now. */
+enum rr__looking { RR__LOOKS_NOT, RR__WILL_LOOK, RR__LOOKS };
 
 static bool rr__timers_init(rr__timers *timers) {
     return rr__mutex_init(&timers->lock) && rr__cond_init(&timers->wake);
@@ -72,6 +77,8 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
         rr__wake(cx, &timer->fiber->parker);
     } else if (timer == &timers->room) {
         rr__above.room_due(cx);
+    } else if (timer == &timers->look) {
+        rr__above.deadlocks_due(cx);
     } else {
         rr__sweep(cx);
     }
@@ -110,8 +117,9 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     rr__unlock(&rt->lock);
     if (!ok) return false;
     rr__lock(&rt->timers->lock);
-    ok = rr__heap_promise(&rt->timers->heap, more + 2);
-    if (ok) rt->timers->heap.promised -= 2;
+    enum { OWN = 3 };
+    ok = rr__heap_promise(&rt->timers->heap, more + OWN);
+    if (ok) rt->timers->heap.promised -= OWN;
     rr__unlock(&rt->timers->lock);
     return ok;
 }
@@ -126,6 +134,20 @@ static RR__NOINLINE void rr__sweep_later(void *runtime) {
     if (rr__timers_promise(rt, 0))
         rr__timer_set(rt, &rt->timers->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
     else rr__store_release(&rt->timers->sweep_is_set, 0);
+}
+
+/* A body sleeps without a limit: whether it waits for itself is looked at soon (rule K4 in
+   core/deadlock.h). */
+static RR__NOINLINE void rr__look_set(rr_runtime *rt) {
+    rr__timers *timers = rt->timers;
+    int none = RR__LOOKS_NOT, looks = RR__LOOKS;
+    if (rr__cas_seq_cst(&timers->looking, &looks, (int)RR__WILL_LOOK)) return; /* it goes on */
+    if (!rr__cas_seq_cst(&timers->looking, &none, (int)RR__WILL_LOOK)) return;
+    if (rr__timers_promise(rt, 0)) rr__timer_set(rt, &timers->look, rr_now() + 1e-3);
+    else rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
+}
+static RR__INLINE void rr__look_later(rr_runtime *rt) {
+    if (RR__UNLIKELY(rr__load_relaxed(&rt->timers->looking) != RR__WILL_LOOK)) rr__look_set(rt);
 }
 
 /* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now

@@ -1,25 +1,14 @@
 /* Waiting: help, and then sleep. Ready is one load. One sleep serves for all objects that are
    waited for.
-   Locks: those of core/sleepers.h and core/links.h. */
+   Locks: those of core/sleepers.h. */
 #pragma once
 #include "helping.h"
 #include "workers.h"
 
-/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
-typedef struct rr__wait {
-    rr__object **objects;
-    rr__node *nodes; /* n of them */
-    size_t n, need;
-    bool all;        /* all of them are needed and there is no limit: help, and look for rings */
-    double deadline; /* negative: none */
-    size_t *order;
-} rr__wait;
-
-/* The last object that is still missing, below *at: thieves begin with the first. */
-static rr__node *rr__wait_edge(rr__wait *wait, size_t *at) {
-    for (; *at > 0; --*at)
-        if (wait->objects[*at - 1] && !rr__is_complete(wait->objects[*at - 1]))
-            return &wait->nodes[*at - 1];
+/* The last object that is still missing: thieves begin with the first. */
+static rr__object *rr__wait_edge(const rr__wait *wait) {
+    for (size_t i = wait->n; i-- > 0;)
+        if (wait->objects[i] && !rr__is_complete(wait->objects[i])) return wait->objects[i];
     return NULL;
 }
 
@@ -39,77 +28,6 @@ static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_cancelled) return rr__note_cancelled(ref);
     if (s->fired >= s->need) return RR_OK;
     return s->is_starved ? rr__note_starved(ref) : RR_ERR_TIMEOUT;
-}
-
-/* One sleep of a body with the link to `edge` written; *claimed is what to run instead of it.
-   claimed NULL: nothing is. */
-static void rr__sleep_linked(rr__sleeper *s, rr__object *edge, rr__object **claimed, rr__step *by) {
-    rr__context *cx = s->context;
-    rr_runtime *rt = cx->runtime;
-    rr__object *other;
-    rr__parker_set(s->parker, s); /* before it can be found in a ring */
-    rr__link_set(s, edge);        /* rules W1, W2 */
-    rr__add_seq_cst(&rt->blocked, 1u);
-    bool may_help = claimed && !rr__must_stop(cx) && rr__can_run(s->self, cx);
-    enum rr__walk found = rr__walk(edge, s->task, may_help ? claimed : NULL, by, &other);
-    if (found == RR__WALK_RING) rr__ring_tell(cx, s->task); /* us too */
-    if (found != RR__WALK_CLAIMED) {
-        if (claimed) *claimed = NULL;
-        rr__body_wait(s, -1);
-    }
-    rr__parker_set(s->parker, NULL);
-    rr__sub_seq_cst(&rt->blocked, 1u);
-    rr__lock(&rt->ring_lock); /* rule W4 */
-    rr__store_release(&s->task->waits_on, (rr__object *)NULL);
-    rr__unlock(&rt->ring_lock);
-}
-
-/* The same for a thread from outside, on which no task depends. */
-static void rr__sleep_outside(rr__sleeper *s, rr__object *edge, rr__object **claimed,
-                              rr__step *by) {
-    rr__object *other;
-    bool began = rr__serve_begin(s->context), may_help = rr__can_run(s->self, s->context);
-    enum rr__walk found = rr__walk(edge, NULL, may_help ? claimed : NULL, by, &other);
-    if (found != RR__WALK_CLAIMED) *claimed = NULL;
-    else rr__help(s->self, s->context, *claimed, by, edge);
-    rr__serve_end(s->context, began);
-    if (!*claimed) rr__body_wait(s, -1);
-}
-
-/* Sleeps till every needed object is there, moving the edge along as they complete. A task that
-   the walk finds claimable is run. */
-static void rr__wait_all(rr__wait *wait, rr__sleeper *s) {
-    rr__mutex *lock = &s->parker->lock;
-    for (size_t at = wait->n; !s->is_ring && !s->is_cancelled && !s->is_starved;) {
-        rr__node *edge = rr__wait_edge(wait, &at);
-        if (!edge) break;
-        rr__lock(lock);
-        s->edge_fired = false, edge->is_edge = true;
-        rr__unlock(lock);
-        rr__object *claimed = NULL;
-        rr__step by = {NULL, 0};
-        /* The edge may have fired before it was marked: then it is complete. */
-        bool is_over = rr__is_complete(edge->object);
-        if (!is_over && s->task) rr__sleep_linked(s, edge->object, &claimed, &by);
-        else if (!is_over) rr__sleep_outside(s, edge->object, &claimed, &by);
-        rr__lock(lock);
-        edge->is_edge = false;
-        rr__unlock(lock);
-        s->context = rr__here_of(s->self, s->context);
-        if (!claimed) continue;
-        if (s->task) rr__help(s->self, s->context, claimed, &by, edge->object);
-        rr__help_along(s->self, rr__here_of(s->self, s->context), edge->object);
-        s->context = rr__here_of(s->self, s->context);
-    }
-    s->edge_fired = false; /* no node is an edge any more */
-    if (!s->is_ring && !s->is_cancelled && !s->is_starved)
-        rr__body_wait(s, -1); /* for those about to fire */
-}
-
-static void rr__wait_any(rr__wait *wait, rr__sleeper *s) {
-    rr__link_set(s, NULL);
-    rr__body_wait(s, wait->deadline);
-    if (s->task) rr__store_release(&s->task->waits_on, (rr__object *)NULL);
 }
 
 /* Runs those of the objects that nobody has begun, the newest first. */
@@ -143,11 +61,10 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
     char ring[RR__RING_TEXT];
     rr__sleeper s = rr__sleeper_of(cx);
     s.need = wait->need, s.has_limit = wait->deadline >= 0, s.order = wait->order;
-    s.may_starve = true, s.ring = wait->all ? ring : NULL;
+    s.may_starve = true, s.ring = ring, s.wait = wait;
     size_t pending = rr__wait_list(wait, &s);
     if (rr__must_stop(cx)) s.is_cancelled = pending > 0;
-    else if (pending && wait->all) rr__wait_all(wait, &s);
-    else if (pending) rr__wait_any(wait, &s);
+    else if (pending) rr__linked_wait(&s, wait->all ? rr__wait_edge(wait) : NULL, wait->deadline);
     for (size_t i = 0; i < wait->n; i++)
         if (wait->objects[i] && wait->nodes[i].object)
             rr__node_remove(cx->runtime, &wait->nodes[i]);
@@ -228,7 +145,5 @@ void rr_sleep_ms(int64_t milliseconds) {
     }
     rr__sleeper s = rr__sleeper_of(rr__frame_context(frame));
     s.has_limit = true;
-    rr__link_set(&s, NULL);
-    rr__body_wait(&s, end);
-    rr__store_release(&frame->task->waits_on, (rr__object *)NULL);
+    rr__linked_wait(&s, NULL, end);
 }

@@ -46,12 +46,11 @@ static bool rr__runtime_fill(rr_runtime *rt) {
     strcpy(rt->no_memory->text, text);
     rr__store_relaxed(&rt->no_memory->message, rt->no_memory->text); /* nobody else is here yet */
     rt->memory.surplus = rr__sweep_later, rt->memory.owner = rt;
-    bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->ring_lock) &&
-              rr__mutex_init(&rt->fibers_lock) && rr__mutex_init(&rt->end_lock) &&
-              rr__cond_init(&rt->quiet) && rr__timers_init(rt->timers) &&
-              rr__resources_init(rt->resources) && rr__store_init(rt->store) &&
-              rr__slots_init(&rt->slots, &rt->memory) && rr__arena_init(&rt->arena, &rt->memory) &&
-              rr__mutex_init(&rt->log_lock);
+    bool ok = rr__mutex_init(&rt->lock) && rr__mutex_init(&rt->fibers_lock) &&
+              rr__mutex_init(&rt->end_lock) && rr__cond_init(&rt->quiet) &&
+              rr__timers_init(rt->timers) && rr__resources_init(rt->resources) &&
+              rr__store_init(rt->store) && rr__slots_init(&rt->slots, &rt->memory) &&
+              rr__arena_init(&rt->arena, &rt->memory) && rr__mutex_init(&rt->log_lock);
     for (int i = 0; ok && i < RR__SHARDS; i++) ok = rr__mutex_init(&rt->shards[i].lock);
     return ok;
 }
@@ -93,7 +92,6 @@ static void rr__runtime_free(rr_runtime *rt) {
     for (int i = 0; i < RR__SHARDS; i++) rr__mutex_destroy(&rt->shards[i].lock);
     rr__cond_destroy(&rt->quiet);
     rr__mutex_destroy(&rt->lock);
-    rr__mutex_destroy(&rt->ring_lock);
     rr__mutex_destroy(&rt->fibers_lock);
     rr__mutex_destroy(&rt->end_lock);
     rr__mutex_destroy(&rt->log_lock);

@@ -184,9 +184,7 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
     if (copies) rr__store_copies(cx, false);       /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
-    rr__link_set(&s, NULL);
-    rr__body_wait(&s, rr_now() + 1e-3);
-    if (s.task) rr__store_release(&s.task->waits_on, (rr__object *)NULL);
+    rr__linked_wait(&s, NULL, rr_now() + 1e-3);
     cx = rr__here(cx);
     if (s.has_limit) { /* it was the clock itself */
         (void)rr__room_tick(cx, 0);

@@ -127,6 +127,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         if (!more) { /* another look, with a signal to leave there */
             if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
                 return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+            rr__store_release(&own->waits_on, task);
             continue;
         }
         if (own) rr__drop(cx, own);

@@ -1,0 +1,339 @@
+/* The graph of those that wait: bodies that sleep without a limit, and all that they wait for. One
+   look; what it is for, and why it may be believed, is told in core/deadlock.h.
+
+   Everything goes on while it is made. What is not understood is alive.
+   Rules  K1  What a sleeping body waits for is written before its sleeper is known, and read under
+              its parker's lock; `waits` of its fiber tells one sleep from the next.
+          K2  Any other object that cannot go on waits for the one that its waits_on leads to, which
+              is written before it is left to be sent on; it is read between two looks at its id.
+          K3  A body is not its task: a task that was decided is over for all who wait for it, but
+              its body may sleep on, with what it has, and those below it on the stack.
+   Locks: a parker's, then those of shards, resources and timers, one after the other. */
+#pragma once
+#include "errors.h"
+#include "links.h"
+#include "resources.h"
+
+enum rr__vertex_kind {
+    RR__OF_OBJECT, /* goes on when the body does that makes it, or what it waits for */
+    RR__OF_BODY,   /* that sleeps, or lies below one that does */
+    RR__OF_NEEDS,  /* resources that somebody waits for */
+    RR__OF_LIFE,   /* an actor with resources: goes on when all its bodies do, and it can end */
+    RR__OF_ROOM    /* in an actor's mailbox: when one of its messages does */
+};
+
+/* How a vertex that is no body was when it was looked at. */
+typedef struct rr__sight {
+    bool goes_on; /* it is over, is queued, or can end by itself */
+    bool is_actor;
+    rr__object *link;
+    uint64_t link_id;
+    rr__shape *shape; /* resources that it waits for */
+    int inside;       /* methods that a crew waits for one of */
+    rr__hope hope;    /* for room */
+} rr__sight;
+
+typedef struct rr__vertex {
+    enum rr__vertex_kind kind;
+    rr__object *object; /* NULL: needs. A body's is its task, a life's its actor */
+    uint64_t id;
+    rr__sight sight;
+    rr__fiber *fiber; /* of a body */
+    uint64_t waits;   /* of the fiber */
+    bool is_innermost, is_alive;
+    uint32_t first, edges, need; /* it goes on when so many of these do */
+    uint32_t body;               /* of an object: from 1; 0: none that sleeps */
+    uint32_t member;             /* of an actor: the first body that works for it; of a body: the
+                                    next one; from 1 */
+    uint32_t found, lowest, at;  /* for the search for components */
+    bool is_open, leads_out;
+} rr__vertex;
+
+/* What resources somebody waits for, or has; with the vertex of that. */
+typedef struct rr__portion {
+    rr__shape *shape;
+    bool is_of_actors;
+    uint32_t vertex;
+    int64_t amounts[RR__STOCKS];
+} rr__portion;
+
+/* One look. Without memory it finds nothing. */
+typedef struct rr__graph {
+    rr__context *cx;
+    uint32_t *of_slot; /* vertices of objects by slot, from 1 */
+    uint32_t slots;
+    rr__vertex *vertices;
+    uint32_t *edges;
+    rr__portion *wanted, *held;
+    size_t count, edge_count, wanted_count, held_count;
+    size_t room, edge_room, wanted_room, held_room;
+    bool is_lost; /* no memory, or it changed too much meanwhile */
+} rr__graph;
+
+static rr__vertex *rr__vertex_at(rr__graph *g, uint32_t index) { return &g->vertices[index]; }
+
+/* An array with a place for one more, or, without memory, as it was. */
+static void *rr__grown(rr__graph *g, void *array, size_t count, size_t *room, size_t size) {
+    if (count < *room) return array;
+    size_t wanted = *room ? 2 * *room : 64;
+    void *more = RR_REALLOC(array, wanted * size);
+    if (more) *room = wanted;
+    else g->is_lost = true;
+    return more ? more : array;
+}
+
+static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__object *o,
+                               uint64_t id) {
+    g->vertices = rr__grown(g, g->vertices, g->count, &g->room, sizeof *g->vertices);
+    if (g->is_lost) return 0;
+    g->vertices[g->count] = (rr__vertex){.kind = kind, .object = o, .id = id};
+    return (uint32_t)g->count++;
+}
+
+static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
+    uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
+    if (known && g->vertices[known - 1].id == id) return known - 1;
+    uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
+    if (o->slot >= g->slots || known) g->is_lost = true; /* a slot used anew meanwhile */
+    if (!g->is_lost) g->of_slot[o->slot] = v + 1;
+    return g->is_lost ? 0 : v;
+}
+
+/* From the vertex whose edges are being added. */
+static void rr__edge_add(rr__graph *g, uint32_t from, uint32_t to) {
+    g->edges = rr__grown(g, g->edges, g->edge_count, &g->edge_room, sizeof *g->edges);
+    if (g->is_lost) return;
+    g->edges[g->edge_count++] = to;
+    g->vertices[from].edges++;
+}
+
+/* What v waits for is added from here on: so many of it are needed. */
+static void rr__edges_begin(rr__graph *g, uint32_t v, uint32_t need) {
+    g->vertices[v].first = (uint32_t)g->edge_count, g->vertices[v].need = need;
+}
+
+/* ---- bodies ---- */
+
+static void rr__held_add(rr__graph *g, uint32_t v, const rr__shape *shape, bool keeps_cpus) {
+    g->held = rr__grown(g, g->held, g->held_count, &g->held_room, sizeof *g->held);
+    if (g->is_lost) return;
+    rr__portion *portion = &g->held[g->held_count++];
+    *portion = (rr__portion){.vertex = v};
+    memcpy(portion->amounts, shape->amounts, sizeof portion->amounts); /* fixed */
+    if (!keeps_cpus) portion->amounts[RR__CPU] = 0;
+}
+
+/* A time limit ends it, or the next attempt begins. The caller counts it. */
+static bool rr__has_timer(rr_runtime *rt, const rr__control *control) {
+    rr__lock(&rt->timers->lock);
+    bool has = control->limit.at || control->retry.at;
+    rr__unlock(&rt->timers->lock);
+    return has;
+}
+
+/* What the innermost body waits for: so many of some objects, or room in a mailbox. */
+static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
+    const rr__wait *wait = s->wait;
+    rr__edges_begin(g, body, 1);
+    if (!wait) {
+        rr__object *actor = rr__load_acquire(&s->parker->fiber->token.waits_on); /* it counts it */
+        uint32_t room = rr__vertex_new(g, RR__OF_ROOM, actor, rr__load_relaxed(&actor->id));
+        rr__edge_add(g, body, room);
+        return;
+    }
+    size_t need = s->need;
+    for (size_t i = 0; i < wait->n && !g->is_lost; i++) {
+        rr__object *o = wait->objects[i];
+        if (o && !wait->nodes[i].object) need--; /* it was complete from the start */
+        else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
+    }
+    if (!g->is_lost) rr__vertex_at(g, body)->need = (uint32_t)need;
+}
+
+/* It works for an actor, which keeps its resources as long as that goes on. */
+static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
+    uint32_t v = rr__vertex_of(g, actor, rr__load_relaxed(&actor->id));
+    if (g->is_lost) return;
+    rr__control *control = rr__options_of(actor);
+    bool is_first = !rr__vertex_at(g, v)->member;
+    rr__vertex_at(g, body)->member = rr__vertex_at(g, v)->member;
+    rr__vertex_at(g, v)->member = body + 1;
+    if (!is_first || !control || !control->shape) return;
+    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
+    rr__held_add(g, life, control->shape, true);
+}
+
+/* One body of a fiber that sleeps; `above` is on top of it, and must end first. */
+static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uint32_t above,
+                             bool is_innermost) {
+    rr__object *task = frame->task;
+    rr__fiber *fiber = s->parker->fiber;
+    const rr__control *control = rr__control_of(task);
+    uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
+    uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
+    if (g->is_lost || rr__vertex_at(g, v)->body) g->is_lost = true; /* it has begun anew since */
+    if (g->is_lost) return 0;
+    rr__vertex *b = rr__vertex_at(g, body);
+    rr__vertex_at(g, v)->body = body + 1;
+    b->fiber = fiber, b->waits = fiber->waits, b->is_innermost = is_innermost;
+    if (is_innermost) b->is_alive = control && rr__has_timer(fiber->runtime, control);
+    if (is_innermost) rr__body_edges(g, body, s);
+    else rr__edges_begin(g, body, 1), rr__edge_add(g, body, above);
+    if (frame->granted) rr__held_add(g, body, frame->granted->shape, false);
+    if (frame->actor && !g->is_lost) rr__member_add(g, body, frame->actor);
+    return body;
+}
+
+/* Does it sleep, in its own runtime, for something that the graph can tell? Under its lock. */
+static bool rr__sleeper_may_be_stuck(const rr__sleeper *s) {
+    if (!s || !s->task || !s->ring || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
+    for (const rr__frame *frame = s->self->frame; frame; frame = frame->outer)
+        if (frame->runner->runtime != s->parker->fiber->runtime) return false;
+    return true;
+}
+
+static bool rr__bodies_add(rr__graph *g) {
+    rr_runtime *rt = g->cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    rr__fiber *fiber = rt->fibers; /* the rest of the list stays as it is */
+    rr__unlock(&rt->fibers_lock);
+    for (; fiber && !g->is_lost; fiber = fiber->all) {
+        rr__lock(&fiber->parker.lock);
+        rr__sleeper *s = fiber->parker.sleeper;
+        rr__frame *frame = rr__sleeper_may_be_stuck(s) ? s->self->frame : NULL;
+        uint32_t above = 0;
+        for (bool first = true; frame && !g->is_lost; frame = frame->outer, first = false)
+            above = rr__body_add(g, s, frame, above, first);
+        rr__unlock(&fiber->parker.lock);
+    }
+    return g->count > 0 && !g->is_lost;
+}
+
+/* ---- what they wait for ---- */
+
+/* What an object with options waits for that no link tells. It is pinned. */
+static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
+    rr_runtime *rt = cx->runtime;
+    rr__control *control = rr__options_of(o);
+    if (!control || (sight->goes_on = rr__has_timer(rt, control))) return;
+    rr__lock(&rt->resources->lock);
+    bool waits = control->turn.at && control->shape && control->turn_in == &control->shape->waiting;
+    sight->shape = waits ? control->shape : NULL;
+    rr__unlock(&rt->resources->lock);
+    if (sight->is_actor) sight->inside = rr__above.inside(cx, o);
+}
+
+/* An object; has_body: of which a body sleeps. */
+static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bool has_body) {
+    const rr__sight alive = {.goes_on = true};
+    uint64_t word = rr__load_acquire(&o->word);
+    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0};
+    enum rr__state state = rr__state_of(word);
+    rr__object *link = has_body ? NULL : rr__load_acquire(&o->waits_on);
+    bool waits = state == RR__WAITING || (state == RR__RUNNING && (word & RR__IS_ACTOR));
+    if ((!waits && !has_body) || state >= RR__READY || rr__linked_fiber(link)) return alive;
+    if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
+    sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
+    if (link && (rr__load_acquire(&o->waits_on) != link || !sight.link_id)) return alive;
+    if (!(word & (RR__HAS_CONTROL | RR__HAS_CARE))) {
+        sight.goes_on = !has_body && !link;
+        return sight;
+    }
+    if (!rr__try_retain(cx, o, id)) return alive;
+    rr__options_look(cx, o, &sight);
+    if (!has_body && !link && !sight.shape && !sight.inside) sight.goes_on = true;
+    rr__drop(cx, o);
+    return sight;
+}
+
+/* Room in a mailbox. Visits the messages that make some if they fail. */
+static rr__sight rr__room_look(rr__context *cx, const rr__vertex *v, rr__visit *visit, void *arg) {
+    rr__sight sight = {.goes_on = true};
+    rr__object *actor = v->object;
+    if (!rr__try_retain(cx, actor, v->id)) return sight;
+    sight.hope = rr__above.hope(cx, actor, visit, arg);
+    sight.goes_on = sight.hope.is_moving;
+    rr__drop(cx, actor);
+    return sight;
+}
+
+static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
+    rr__resources *resources = g->cx->runtime->resources;
+    for (size_t i = 0; i < g->wanted_count; i++)
+        if (g->wanted[i].shape == shape) return g->wanted[i].vertex;
+    g->wanted = rr__grown(g, g->wanted, g->wanted_count, &g->wanted_room, sizeof *g->wanted);
+    uint32_t v = rr__vertex_new(g, RR__OF_NEEDS, NULL, 0);
+    if (g->is_lost) return 0;
+    rr__portion *portion = &g->wanted[g->wanted_count++];
+    *portion = (rr__portion){.vertex = v, .shape = shape};
+    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_live */
+    rr__lock(&resources->lock);
+    rr__shape *known = resources->shapes;
+    while (known && known != shape) known = known->next;
+    if (known) memcpy(portion->amounts, shape->amounts, sizeof portion->amounts);
+    if (known) portion->is_of_actors = shape->is_of_actors;
+    else g->is_lost = true;
+    rr__unlock(&resources->lock);
+    return v;
+}
+
+/* Edges to the bodies that work for an actor. Returns how many there are. */
+static int rr__members_explore(rr__graph *g, uint32_t v) {
+    int n = 0;
+    uint32_t m = rr__vertex_at(g, g->of_slot[rr__vertex_at(g, v)->object->slot] - 1)->member;
+    for (; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++) rr__edge_add(g, v, m - 1);
+    return n;
+}
+
+/* An actor waits for the body of its message, anything else for the object itself. */
+static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
+    uint32_t to = rr__vertex_of(g, sight->link, sight->link_id);
+    if (g->is_lost) return;
+    uint32_t body = sight->is_actor ? g->vertices[to].body : 0;
+    rr__edge_add(g, v, body ? body - 1 : to);
+}
+
+static void rr__object_explore(rr__graph *g, uint32_t v) {
+    rr__vertex *vertex = rr__vertex_at(g, v);
+    uint32_t body = vertex->body;
+    rr__sight sight = rr__object_look(g->cx, vertex->object, vertex->id, body > 0);
+    vertex->sight = sight, vertex->is_alive = sight.goes_on;
+    if (sight.goes_on) return;
+    if (body) rr__edge_add(g, v, body - 1);
+    else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
+    else if (sight.link) rr__link_explore(g, v, &sight);
+    else if (rr__members_explore(g, v) != sight.inside && !g->is_lost)
+        rr__vertex_at(g, v)->is_alive = true; /* one of them runs */
+}
+
+/* Who explores the room in a mailbox, and from where. */
+typedef struct rr__room_visit {
+    rr__graph *graph;
+    uint32_t vertex;
+} rr__room_visit;
+
+static void rr__room_message(void *arg, rr__object *message) {
+    rr__room_visit *visit = arg;
+    rr__graph *g = visit->graph;
+    uint32_t v = rr__vertex_of(g, message, rr__load_relaxed(&message->id)); /* it counts itself */
+    if (!g->is_lost) rr__edge_add(g, visit->vertex, v);
+}
+
+static void rr__room_explore(rr__graph *g, uint32_t v) {
+    rr__vertex room = *rr__vertex_at(g, v);
+    rr__sight sight = rr__room_look(g->cx, &room, rr__room_message, &(rr__room_visit){g, v});
+    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->is_alive = sight.goes_on;
+    if (!sight.goes_on && sight.hope.queued)
+        rr__edge_add(g, v, rr__vertex_of(g, room.object, room.id));
+}
+
+static void rr__vertex_explore(rr__graph *g, uint32_t v) {
+    enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
+    if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
+    rr__edges_begin(g, v, 1);
+    if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
+    if (kind == RR__OF_ROOM) rr__room_explore(g, v);
+    if (kind != RR__OF_LIFE) return;
+    int n = rr__members_explore(g, v);
+    rr__vertex_at(g, v)->need = (uint32_t)n;
+}
