@@ -52,9 +52,6 @@ static rr__object *rr__link_to(rr__fiber *fiber) {
 static rr__fiber *rr__linked_fiber(rr__object *link) {
     return (uintptr_t)link & 1 ? (rr__fiber *)(void *)((char *)link - 1) : NULL;
 }
-static RR__INLINE rr__object *rr__linked(rr__object *link) {
-    return (rr__object *)((uintptr_t)link & ~(uintptr_t)1);
-}
 
 /* ---- making ---- */
 

@@ -56,8 +56,8 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
-   there is nothing to run. A body that sleeps, in its fiber, is
-   the end: what it waits for it looks after itself. */
+   there is nothing to run. A body that sleeps, in its fiber, is the end: it has looked for itself;
+   and so there is always an end, also of rings. */
 static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
     enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
     while (self->path.count > base && self->path.count - base < LIMIT) {
@@ -74,14 +74,12 @@ static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
             else if (rr__claim(step.object)) return step.object;
             continue; /* or somebody else's now */
         }
-        rr__object *link = rr__load_acquire(&step.object->waits_on), *next = link;
-        rr__fiber *fiber = rr__linked_fiber(link);
-        if (fiber) next = rr__load_acquire(&fiber->token.waits_on);
-        uint64_t id = next ? rr__load_acquire(&next->id) : 0;
+        rr__object *next = rr__load_acquire(&step.object->waits_on);
+        if (!next || rr__linked_fiber(next)) return NULL;
+        uint64_t id = rr__load_acquire(&next->id);
         /* Over, but still linked: another thread is about to send this link on. */
         if (!id || rr__is_complete(next)) return NULL;
-        if (rr__load_acquire(&step.object->waits_on) != link) continue; /* it went on */
-        if (fiber && rr__load_acquire(&fiber->token.waits_on) != next) continue;
+        if (rr__load_acquire(&step.object->waits_on) != next) continue; /* it went on */
         if (!rr__path_push(self, next, id)) return NULL;
     }
     return NULL;
