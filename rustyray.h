@@ -275,9 +275,10 @@ THE STORE
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails
   at once with RR_ERR_STORE_FULL. If one has, the request waits until it has ended (a body lends its
   worker meanwhile). A task whose arguments do not fit together with those of others waits without
-  them. When all wait for room that the others hold, one of them gets RR_ERR_STORE_FULL. Its message
-  has the size that was asked for, how much is in use, why none of that can leave, and what to
-  change. Time limits of rr_get do not cut short the reading of a file or the making of a value.
+  them. When those that have values wait for room that the others hold, also by way of other things
+  that they wait for, one of them gets RR_ERR_STORE_FULL. Its message has the size that was asked
+  for, how much is in use, why none of that can leave, and what to change. Time limits of rr_get do
+  not cut short the reading of a file or the making of a value.
 
   A full disk is RR_ERR_STORE_FULL, too, and one that fails RR_ERR_IO, for the requests that needed
   it; the message names the folder and what the system said. What was written before that, in the
@@ -3803,13 +3804,14 @@ typedef struct rr__look {
     double lone_since;
 } rr__look;
 
-/* What sleeps: a thread on its condition variable, or a fiber, which leaves its thread to
-   others. */
+/* What sleeps: a thread on its condition variable, or a fiber, which leaves its thread. */
 typedef struct rr__parker {
     rr__mutex lock;       /* of the next, and of what that says; before no other */
     rr__sleeper *sleeper; /* what it sleeps for; NULL: it does not */
+    uint64_t sleeps;      /* so many so far */
     rr__fiber *fiber;     /* NULL: a thread */
     rr__context *thread;
+    uint32_t vertex; /* the clock's own: core/graph.h */
 } rr__parker;
 
 /* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
@@ -3913,6 +3915,7 @@ typedef struct rr__hooks {
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     int (*inside)(rr__context *cx, rr__object *actor); /* methods, if one more has to wait */
     rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
+    int (*users)(rr_runtime *rt);                         /* of values in the store: rule E5 */
     void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
     void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
     void (*turn_over)(rr__local *self);                   /* who has the turn for that waits */
@@ -4078,8 +4081,7 @@ static void rr__fork_child(void) {
     for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
         rr__store_release(&rt->phase, RR__STOPPED);
     rr__store_release(&rr__default, (rr_runtime *)NULL);
-    rr__local *self =
-        rr__self(); /* not even to let go: locks may be held by threads that are gone */
+    rr__local *self = rr__self(); /* locks may be held by threads that are gone: no letting go */
     self->context = self->attached = NULL;
     self->chosen = NULL;
     self->scopes.count = self->scopes.start = self->scopes.depth = self->path.count = 0;
@@ -5788,7 +5790,6 @@ struct rr__fiber {
     rr__object token; /* first */
     rr_runtime *runtime;
     RR__ATOMIC(int) parking; /* enum rr__parking */
-    uint64_t waits;          /* so many so far; under the parker's lock */
     rr__parker parker;
     rr__entry timer; /* of a wait with a limit */
     bool has_guard;  /* its end cannot be overstepped */
@@ -6263,9 +6264,12 @@ struct rr__sleeper {
     rr__object *task;     /* whose body waits; NULL outside */
     size_t fired, need;   /* under the parker's lock */
     const rr__wait *wait; /* the objects; NULL: a sign, or a time */
+    rr__object *edge;     /* without those, who gives the sign; or: */
+    rr__parker *giver;
     bool has_limit;
     bool is_cancelled; /* the task was, meanwhile */
     bool is_ring;      /* it is in one, which `ring` describes */
+    bool wants_room;   /* in the store: store/patience.h */
     bool may_starve;   /* it may end for want of memory */
     bool is_starved;   /* for the stack of what goes on meanwhile: it has */
     char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
@@ -6299,9 +6303,14 @@ static bool rr__must_stop(rr__context *cx) {
     return frame && rr__frame_must_stop(frame);
 }
 
+/* Of who is here: a thread has one in each runtime. */
+static rr__parker *rr__parker_of(const rr__local *self, rr__context *cx) {
+    return self->fiber ? &self->fiber->parker : &cx->parker;
+}
+
 static rr__sleeper rr__sleeper_of(rr__context *cx) {
     rr__local *self = rr__self();
-    return (rr__sleeper){.parker = self->fiber ? &self->fiber->parker : &cx->parker,
+    return (rr__sleeper){.parker = rr__parker_of(self, cx),
                          .self = self,
                          .context = cx,
                          .task = rr__current_task(cx),
@@ -6479,7 +6488,7 @@ static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__lock(&s->parker->lock);
     s->parker->sleeper = s;
-    if (s->parker->fiber) s->parker->fiber->waits++;
+    s->parker->sleeps++;
     /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
     s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
     rr__unlock(&s->parker->lock);
@@ -6520,10 +6529,10 @@ static rr__parker *rr__line_pop(rr__line *line) {
     return parker;
 }
 
-/* Waits in a line, under its lock, for a sign; without the lock meanwhile. */
-static void rr__line_wait(rr__context *cx, rr__line *line, rr__mutex *lock) {
+/* Waits in a line, under its lock, for a sign from `giver`; without the lock meanwhile. */
+static void rr__line_wait(rr__context *cx, rr__line *line, rr__mutex *lock, rr__parker *giver) {
     rr__sleeper s = rr__sleeper_of(rr__here(cx));
-    s.task = NULL; /* it goes on, also if it is cancelled */
+    s.giver = giver, s.task = NULL; /* it goes on, also if it is cancelled */
     rr__line_add(line, &s);
     rr__unlock(lock);
     rr__sleeper_wait(&s, -1);
@@ -6547,7 +6556,7 @@ static bool rr__end_begin(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     if (self->is_ending) return false;
     rr__lock(&rt->end_lock);
-    while (rt->is_ending) rr__line_wait(cx, &rt->end_line, &rt->end_lock);
+    while (rt->is_ending) rr__line_wait(cx, &rt->end_line, &rt->end_lock, NULL);
     rt->is_ending = true;
     rr__unlock(&rt->end_lock);
     return self->is_ending = true;
@@ -6585,6 +6594,7 @@ static void rr__link_set(rr__sleeper *s, rr__object *edge) {
 
 /* Waits, as rr__body_wait, linked to `edge`; without a limit it may be found in a ring. */
 static void rr__linked_wait(rr__sleeper *s, rr__object *edge, double deadline) {
+    s->edge = edge;
     rr__link_set(s, edge);
     rr__body_wait(s, deadline);
     if (s->task) rr__store_release(&s->task->waits_on, (rr__object *)NULL);
@@ -6644,719 +6654,6 @@ static rr__object *rr__next_link(rr__object *o) {
     rr__object *next = rr__load_acquire(&o->waits_on);
     rr__fiber *fiber = rr__linked_fiber(next);
     return fiber ? rr__load_acquire(&fiber->token.waits_on) : next;
-}
-
-// >>core/dependencies
-
-/* Dependencies. A task waits in the list of one missing argument at a time, and goes on to the
-   next when that is complete: no counter, one link, and one edge for the walk. What a kind of
-   object misses, and what it does when nothing is missing, its class says. Rules of the list:
-   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
-       the same step: so who completes takes the list, or the push came after that.
-   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
-       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
-       the object.
-   D3  From the push on the task belongs to who takes the list.
-   Locks: none. */
-
-/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
-   is still the caller's. */
-static bool rr__depend(rr__object *task, rr__object *on) {
-    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
-        return false; /* D1 */
-    rr__store_release(&task->waits_on, on);
-    rr__object *head = rr__load_acquire(&on->dependents);
-    do {
-        if (head == RR__CLOSED) return false; /* D2 */
-        task->next = head;
-    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
-    return true;
-}
-
-/* Sends a WAITING object on: into the list of something that it misses, or, if it misses nothing,
-   to where it goes on. It is no longer the caller's. */
-static void rr__proceed(rr__context *cx, rr__object *o) {
-    const rr__ops *ops = rr__ops_of(o);
-    rr__object *missing;
-    while ((missing = ops->missing(o))) {
-        rr__rest(o); /* R5 */
-        if (rr__depend(o, missing) || !rr__pick_up(cx, o)) return;
-    }
-    if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
-        rr__store_release(&o->waits_on, (rr__object *)NULL);
-    ops->ready(cx, o);
-}
-
-/* The object is complete: everything that waited for it goes on. */
-static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
-    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx, o);
-    if (!(word & RR__HAS_DEPENDENTS)) return;
-    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
-    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
-        next = task->next;
-        if (rr__pick_up(cx, task)) rr__proceed(cx, task);
-    }
-}
-
-// >>core/graph
-
-/* The graph of those that wait: bodies that sleep without a limit, and all that they wait for. One
-   look; what it is for, and why it may be believed, is told in core/deadlock.h.
-
-   Everything goes on while it is made. What is not understood is alive.
-   Rules  K1  What a sleeping body waits for is written before its sleeper is known, and read under
-              its parker's lock; `waits` of its fiber tells one sleep from the next.
-          K2  Any other object that cannot go on waits for the one that its waits_on leads to, which
-              is written before it is left to be sent on; it is read between two looks at its id.
-          K3  A body is not its task: a task that was decided is over for all who wait for it, but
-              its body may sleep on, with what it has, and those below it on the stack.
-   Locks: a parker's, then those of shards, resources and timers, one after the other. */
-
-enum rr__vertex_kind {
-    RR__OF_OBJECT, /* goes on when the body does that makes it, or what it waits for */
-    RR__OF_BODY,   /* that sleeps, or lies below one that does */
-    RR__OF_NEEDS,  /* resources that somebody waits for */
-    RR__OF_LIFE,   /* an actor with resources: goes on when all its bodies do, and it can end */
-    RR__OF_ROOM    /* in an actor's mailbox: when one of its messages does */
-};
-
-/* How a vertex that is no body was when it was looked at. */
-typedef struct rr__sight {
-    bool goes_on; /* it is over, is queued, or can end by itself */
-    bool is_actor;
-    rr__object *link;
-    uint64_t link_id;
-    rr__shape *shape; /* resources that it waits for */
-    int inside;       /* methods that a crew waits for one of */
-    rr__hope hope;    /* for room */
-} rr__sight;
-
-typedef struct rr__vertex {
-    enum rr__vertex_kind kind;
-    rr__object *object; /* NULL: needs. A body's is its task, a life's its actor */
-    uint64_t id;
-    rr__sight sight;
-    rr__fiber *fiber; /* of a body */
-    uint64_t waits;   /* of the fiber */
-    bool is_innermost, is_alive;
-    uint32_t first, edges, need; /* it goes on when so many of these do */
-    uint32_t body;               /* of an object: from 1; 0: none that sleeps */
-    uint32_t member;             /* of an actor: the first body that works for it; of a body: the
-                                    next one; from 1 */
-    uint32_t found, lowest, at;  /* for the search for components */
-    bool is_open, leads_out;
-} rr__vertex;
-
-/* What resources somebody waits for, or has; with the vertex of that. */
-typedef struct rr__portion {
-    rr__shape *shape;
-    bool is_of_actors;
-    uint32_t vertex;
-    int64_t amounts[RR__STOCKS];
-} rr__portion;
-
-/* One look. Without memory it finds nothing. */
-typedef struct rr__graph {
-    rr__context *cx;
-    uint32_t *of_slot; /* vertices of objects by slot, from 1 */
-    uint32_t slots;
-    rr__vertex *vertices;
-    uint32_t *edges;
-    rr__portion *wanted, *held;
-    size_t count, edge_count, wanted_count, held_count;
-    size_t room, edge_room, wanted_room, held_room;
-    bool is_lost; /* no memory, or it changed too much meanwhile */
-} rr__graph;
-
-static rr__vertex *rr__vertex_at(rr__graph *g, uint32_t index) { return &g->vertices[index]; }
-
-/* An array with a place for one more, or, without memory, as it was. */
-static void *rr__grown(rr__graph *g, void *array, size_t count, size_t *room, size_t size) {
-    if (count < *room) return array;
-    size_t wanted = *room ? 2 * *room : 64;
-    void *more = RR_REALLOC(array, wanted * size);
-    if (more) *room = wanted;
-    else g->is_lost = true;
-    return more ? more : array;
-}
-
-static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__object *o,
-                               uint64_t id) {
-    g->vertices = rr__grown(g, g->vertices, g->count, &g->room, sizeof *g->vertices);
-    if (g->is_lost) return 0;
-    g->vertices[g->count] = (rr__vertex){.kind = kind, .object = o, .id = id};
-    return (uint32_t)g->count++;
-}
-
-static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
-    uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
-    if (known && g->vertices[known - 1].id == id) return known - 1;
-    uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
-    if (o->slot >= g->slots || known) g->is_lost = true; /* a slot used anew meanwhile */
-    if (!g->is_lost) g->of_slot[o->slot] = v + 1;
-    return g->is_lost ? 0 : v;
-}
-
-/* From the vertex whose edges are being added. */
-static void rr__edge_add(rr__graph *g, uint32_t from, uint32_t to) {
-    g->edges = rr__grown(g, g->edges, g->edge_count, &g->edge_room, sizeof *g->edges);
-    if (g->is_lost) return;
-    g->edges[g->edge_count++] = to;
-    g->vertices[from].edges++;
-}
-
-/* What v waits for is added from here on: so many of it are needed. */
-static void rr__edges_begin(rr__graph *g, uint32_t v, uint32_t need) {
-    g->vertices[v].first = (uint32_t)g->edge_count, g->vertices[v].need = need;
-}
-
-/* ---- bodies ---- */
-
-static void rr__held_add(rr__graph *g, uint32_t v, const rr__shape *shape, bool keeps_cpus) {
-    g->held = rr__grown(g, g->held, g->held_count, &g->held_room, sizeof *g->held);
-    if (g->is_lost) return;
-    rr__portion *portion = &g->held[g->held_count++];
-    *portion = (rr__portion){.vertex = v};
-    memcpy(portion->amounts, shape->amounts, sizeof portion->amounts); /* fixed */
-    if (!keeps_cpus) portion->amounts[RR__CPU] = 0;
-}
-
-/* A time limit ends it, or the next attempt begins. The caller counts it. */
-static bool rr__has_timer(rr_runtime *rt, const rr__control *control) {
-    rr__lock(&rt->timers->lock);
-    bool has = control->limit.at || control->retry.at;
-    rr__unlock(&rt->timers->lock);
-    return has;
-}
-
-/* What the innermost body waits for: so many of some objects, or room in a mailbox. */
-static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
-    const rr__wait *wait = s->wait;
-    rr__edges_begin(g, body, 1);
-    if (!wait) {
-        rr__object *actor = rr__load_acquire(&s->parker->fiber->token.waits_on); /* it counts it */
-        uint32_t room = rr__vertex_new(g, RR__OF_ROOM, actor, rr__load_relaxed(&actor->id));
-        rr__edge_add(g, body, room);
-        return;
-    }
-    size_t need = s->need;
-    for (size_t i = 0; i < wait->n && !g->is_lost; i++) {
-        rr__object *o = wait->objects[i];
-        if (o && !wait->nodes[i].object) need--; /* it was complete from the start */
-        else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
-    }
-    if (!g->is_lost) rr__vertex_at(g, body)->need = (uint32_t)need;
-}
-
-/* It works for an actor, which keeps its resources as long as that goes on. */
-static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
-    uint32_t v = rr__vertex_of(g, actor, rr__load_relaxed(&actor->id));
-    if (g->is_lost) return;
-    rr__control *control = rr__options_of(actor);
-    bool is_first = !rr__vertex_at(g, v)->member;
-    rr__vertex_at(g, body)->member = rr__vertex_at(g, v)->member;
-    rr__vertex_at(g, v)->member = body + 1;
-    if (!is_first || !control || !control->shape) return;
-    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
-    rr__held_add(g, life, control->shape, true);
-}
-
-/* One body of a fiber that sleeps; `above` is on top of it, and must end first. */
-static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uint32_t above,
-                             bool is_innermost) {
-    rr__object *task = frame->task;
-    rr__fiber *fiber = s->parker->fiber;
-    const rr__control *control = rr__control_of(task);
-    uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
-    uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
-    if (g->is_lost || rr__vertex_at(g, v)->body) g->is_lost = true; /* it has begun anew since */
-    if (g->is_lost) return 0;
-    rr__vertex *b = rr__vertex_at(g, body);
-    rr__vertex_at(g, v)->body = body + 1;
-    b->fiber = fiber, b->waits = fiber->waits, b->is_innermost = is_innermost;
-    if (is_innermost) b->is_alive = control && rr__has_timer(fiber->runtime, control);
-    if (is_innermost) rr__body_edges(g, body, s);
-    else rr__edges_begin(g, body, 1), rr__edge_add(g, body, above);
-    if (frame->granted) rr__held_add(g, body, frame->granted->shape, false);
-    if (frame->actor && !g->is_lost) rr__member_add(g, body, frame->actor);
-    return body;
-}
-
-/* Does it sleep, in its own runtime, for something that the graph can tell? Under its lock. */
-static bool rr__sleeper_may_be_stuck(const rr__sleeper *s) {
-    if (!s || !s->task || !s->ring || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
-    for (const rr__frame *frame = s->self->frame; frame; frame = frame->outer)
-        if (frame->runner->runtime != s->parker->fiber->runtime) return false;
-    return true;
-}
-
-static bool rr__bodies_add(rr__graph *g) {
-    rr_runtime *rt = g->cx->runtime;
-    rr__lock(&rt->fibers_lock);
-    rr__fiber *fiber = rt->fibers; /* the rest of the list stays as it is */
-    rr__unlock(&rt->fibers_lock);
-    for (; fiber && !g->is_lost; fiber = fiber->all) {
-        rr__lock(&fiber->parker.lock);
-        rr__sleeper *s = fiber->parker.sleeper;
-        rr__frame *frame = rr__sleeper_may_be_stuck(s) ? s->self->frame : NULL;
-        uint32_t above = 0;
-        for (bool first = true; frame && !g->is_lost; frame = frame->outer, first = false)
-            above = rr__body_add(g, s, frame, above, first);
-        rr__unlock(&fiber->parker.lock);
-    }
-    return g->count > 0 && !g->is_lost;
-}
-
-/* ---- what they wait for ---- */
-
-/* What an object with options waits for that no link tells. It is pinned. */
-static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
-    rr_runtime *rt = cx->runtime;
-    rr__control *control = rr__options_of(o);
-    if (!control || (sight->goes_on = rr__has_timer(rt, control))) return;
-    rr__lock(&rt->resources->lock);
-    bool waits = control->turn.at && control->shape && control->turn_in == &control->shape->waiting;
-    sight->shape = waits ? control->shape : NULL;
-    rr__unlock(&rt->resources->lock);
-    if (sight->is_actor) sight->inside = rr__above.inside(cx, o);
-}
-
-/* An object; has_body: of which a body sleeps. */
-static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bool has_body) {
-    const rr__sight alive = {.goes_on = true};
-    uint64_t word = rr__load_acquire(&o->word);
-    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0};
-    enum rr__state state = rr__state_of(word);
-    rr__object *link = has_body ? NULL : rr__load_acquire(&o->waits_on);
-    bool waits = state == RR__WAITING || (state == RR__RUNNING && (word & RR__IS_ACTOR));
-    if ((!waits && !has_body) || state >= RR__READY || rr__linked_fiber(link)) return alive;
-    if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
-    sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
-    if (link && (rr__load_acquire(&o->waits_on) != link || !sight.link_id)) return alive;
-    if (!(word & (RR__HAS_CONTROL | RR__HAS_CARE))) {
-        sight.goes_on = !has_body && !link;
-        return sight;
-    }
-    if (!rr__try_retain(cx, o, id)) return alive;
-    rr__options_look(cx, o, &sight);
-    if (!has_body && !link && !sight.shape && !sight.inside) sight.goes_on = true;
-    rr__drop(cx, o);
-    return sight;
-}
-
-/* Room in a mailbox. Visits the messages that make some if they fail. */
-static rr__sight rr__room_look(rr__context *cx, const rr__vertex *v, rr__visit *visit, void *arg) {
-    rr__sight sight = {.goes_on = true};
-    rr__object *actor = v->object;
-    if (!rr__try_retain(cx, actor, v->id)) return sight;
-    sight.hope = rr__above.hope(cx, actor, visit, arg);
-    sight.goes_on = sight.hope.is_moving;
-    rr__drop(cx, actor);
-    return sight;
-}
-
-static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
-    rr__resources *resources = g->cx->runtime->resources;
-    for (size_t i = 0; i < g->wanted_count; i++)
-        if (g->wanted[i].shape == shape) return g->wanted[i].vertex;
-    g->wanted = rr__grown(g, g->wanted, g->wanted_count, &g->wanted_room, sizeof *g->wanted);
-    uint32_t v = rr__vertex_new(g, RR__OF_NEEDS, NULL, 0);
-    if (g->is_lost) return 0;
-    rr__portion *portion = &g->wanted[g->wanted_count++];
-    *portion = (rr__portion){.vertex = v, .shape = shape};
-    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_live */
-    rr__lock(&resources->lock);
-    rr__shape *known = resources->shapes;
-    while (known && known != shape) known = known->next;
-    if (known) memcpy(portion->amounts, shape->amounts, sizeof portion->amounts);
-    if (known) portion->is_of_actors = shape->is_of_actors;
-    else g->is_lost = true;
-    rr__unlock(&resources->lock);
-    return v;
-}
-
-/* Edges to the bodies that work for an actor. Returns how many there are. */
-static int rr__members_explore(rr__graph *g, uint32_t v) {
-    int n = 0;
-    uint32_t m = rr__vertex_at(g, g->of_slot[rr__vertex_at(g, v)->object->slot] - 1)->member;
-    for (; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++) rr__edge_add(g, v, m - 1);
-    return n;
-}
-
-/* An actor waits for the body of its message, anything else for the object itself. */
-static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
-    uint32_t to = rr__vertex_of(g, sight->link, sight->link_id);
-    if (g->is_lost) return;
-    uint32_t body = sight->is_actor ? g->vertices[to].body : 0;
-    rr__edge_add(g, v, body ? body - 1 : to);
-}
-
-static void rr__object_explore(rr__graph *g, uint32_t v) {
-    rr__vertex *vertex = rr__vertex_at(g, v);
-    uint32_t body = vertex->body;
-    rr__sight sight = rr__object_look(g->cx, vertex->object, vertex->id, body > 0);
-    vertex->sight = sight, vertex->is_alive = sight.goes_on;
-    if (sight.goes_on) return;
-    if (body) rr__edge_add(g, v, body - 1);
-    else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
-    else if (sight.link) rr__link_explore(g, v, &sight);
-    else if (rr__members_explore(g, v) != sight.inside && !g->is_lost)
-        rr__vertex_at(g, v)->is_alive = true; /* one of them runs */
-}
-
-/* Who explores the room in a mailbox, and from where. */
-typedef struct rr__room_visit {
-    rr__graph *graph;
-    uint32_t vertex;
-} rr__room_visit;
-
-static void rr__room_message(void *arg, rr__object *message) {
-    rr__room_visit *visit = arg;
-    rr__graph *g = visit->graph;
-    uint32_t v = rr__vertex_of(g, message, rr__load_relaxed(&message->id)); /* it counts itself */
-    if (!g->is_lost) rr__edge_add(g, visit->vertex, v);
-}
-
-static void rr__room_explore(rr__graph *g, uint32_t v) {
-    rr__vertex room = *rr__vertex_at(g, v);
-    rr__sight sight = rr__room_look(g->cx, &room, rr__room_message, &(rr__room_visit){g, v});
-    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->is_alive = sight.goes_on;
-    if (!sight.goes_on && sight.hope.queued)
-        rr__edge_add(g, v, rr__vertex_of(g, room.object, room.id));
-}
-
-static void rr__vertex_explore(rr__graph *g, uint32_t v) {
-    enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
-    if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
-    rr__edges_begin(g, v, 1);
-    if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
-    if (kind == RR__OF_ROOM) rr__room_explore(g, v);
-    if (kind != RR__OF_LIFE) return;
-    int n = rr__members_explore(g, v);
-    rr__vertex_at(g, v)->need = (uint32_t)n;
-}
-
-// >>core/deadlock
-
-/* Deadlocks: who can never go on. While bodies wait without a limit, the clock's thread looks at
-   them now and then: each waits for so many of certain objects, those for others, and what runs,
-   is queued, has a time limit, or may be completed from outside is alive. What life does not reach
-   in this graph is stuck, for good: rings of bodies, also by way of arguments, mailboxes, crews,
-   streams and resources, and waits for some of many. Bodies in a ring are told, and then it looks
-   again. What runs pays nothing for that.
-
-   The graph is one of alternatives (the and-or model: Knapp, "Deadlock detection in distributed
-   databases", 1987), and life spreads in it in linear time (Dowling and Gallier, "Linear-time
-   algorithms for testing the satisfiability of propositional Horn formulae", 1984). One ring is
-   told in each component of what is stuck that waits for none but itself (Tarjan, "Depth-first
-   search and linear graph algorithms", 1972): the others may go on when it is.
-
-   Everything goes on meanwhile. So the part that seems stuck is read a second time: if it has not
-   changed, it was as it seems at one moment between the two, and what is stuck once stays so, but
-   for what is ended from outside (rr_cancel, rr_kill, the time limit of a caller).
-   Rule   K4  The clock says that it looks before it looks, and a body looks whether the clock does
-              after its sleeper is known: so one of them sees the other (rr__look_later).
-   Locks: those of core/graph.h. */
-
-/* ---- life ---- */
-
-/* The vertices that lead to each, as rr__vertex.first and .edges tell where it leads. */
-typedef struct rr__reverse {
-    uint32_t *start, *from, *work;
-    size_t waiting;
-} rr__reverse;
-
-static bool rr__reverse_make(rr__graph *g, rr__reverse *r) {
-    r->waiting = 0;
-    r->start = RR_CALLOC(g->count + 2, sizeof *r->start);
-    r->from = RR_MALLOC((g->edge_count + 1) * sizeof *r->from);
-    r->work = RR_MALLOC((g->count + 1) * sizeof *r->work);
-    if (!r->start || !r->from || !r->work) return false;
-    for (size_t i = 0; i < g->edge_count; i++) r->start[g->edges[i] + 2]++;
-    for (size_t i = 1; i < g->count + 2; i++) r->start[i] += r->start[i - 1];
-    for (uint32_t v = 0; v < g->count; v++)
-        for (uint32_t e = 0; e < g->vertices[v].edges; e++)
-            r->from[r->start[g->edges[g->vertices[v].first + e] + 1]++] = v;
-    return true;
-}
-
-static void rr__live(rr__graph *g, rr__reverse *r, uint32_t v) {
-    g->vertices[v].is_alive = true;
-    r->work[r->waiting++] = v;
-}
-
-static void rr__life_spreads(rr__graph *g, rr__reverse *r) {
-    while (r->waiting > 0) {
-        uint32_t v = r->work[--r->waiting];
-        for (uint32_t i = r->start[v]; i < r->start[v + 1]; i++) {
-            rr__vertex *from = &g->vertices[r->from[i]];
-            if (!from->is_alive && from->need && --from->need == 0) rr__live(g, r, r->from[i]);
-        }
-    }
-}
-
-/* How much of a resource is with those that are stuck. */
-static int64_t rr__stuck_amount(const rr__graph *g, int stock) {
-    int64_t sum = 0;
-    for (size_t i = 0; i < g->held_count; i++)
-        if (!g->vertices[g->held[i].vertex].is_alive) sum += g->held[i].amounts[stock];
-    return sum;
-}
-
-/* There will not be enough of this resource. Actors leave one CPU. */
-static bool rr__is_short_of(const rr__graph *g, const rr__portion *wanted, int stock) {
-    int64_t kept = stock == RR__CPU && wanted->is_of_actors ? RR__WHOLE : 0;
-    int64_t total = g->cx->runtime->resources->stocks[stock].total; /* fixed */
-    return wanted->amounts[stock] &&
-           wanted->amounts[stock] > total - kept - rr__stuck_amount(g, stock);
-}
-
-/* There will be enough of all of them. */
-static bool rr__needs_live(const rr__graph *g, const rr__portion *wanted) {
-    for (int i = 0; i < g->cx->runtime->resources->count; i++)
-        if (rr__is_short_of(g, wanted, i)) return false;
-    return true;
-}
-
-/* Spreads life to the end. */
-static bool rr__graph_live(rr__graph *g) {
-    rr__reverse r = {NULL, NULL, NULL, 0};
-    bool ok = rr__reverse_make(g, &r), more = ok;
-    for (uint32_t v = 0; v < g->count && ok; v++)
-        if (g->vertices[v].is_alive || !g->vertices[v].need) rr__live(g, &r, v);
-    while (more) {
-        rr__life_spreads(g, &r);
-        more = false;
-        for (size_t i = 0; i < g->wanted_count; i++) {
-            uint32_t v = g->wanted[i].vertex;
-            if (g->vertices[v].is_alive || !rr__needs_live(g, &g->wanted[i])) continue;
-            rr__live(g, &r, v);
-            more = true;
-        }
-    }
-    RR_FREE(r.start), RR_FREE(r.from), RR_FREE(r.work);
-    return ok;
-}
-
-/* ---- what is stuck ---- */
-
-static bool rr__body_sleeps_on(const rr__vertex *v) {
-    rr__lock(&v->fiber->parker.lock);
-    bool same = rr__sleeper_may_be_stuck(v->fiber->parker.sleeper) && v->fiber->waits == v->waits;
-    rr__unlock(&v->fiber->parker.lock);
-    return same;
-}
-
-static void rr__visit_none(void *arg, rr__object *message) { (void)arg, (void)message; }
-
-/* The second reading. What has a life of its own is known by its bodies. */
-static bool rr__is_unchanged(rr__graph *g, const rr__vertex *v) {
-    if (v->kind == RR__OF_NEEDS || v->kind == RR__OF_LIFE) return true;
-    if (v->kind == RR__OF_BODY) return rr__body_sleeps_on(v);
-    rr__sight was = v->sight, now;
-    if (v->kind == RR__OF_ROOM) now = rr__room_look(g->cx, v, rr__visit_none, NULL);
-    else now = rr__object_look(g->cx, v->object, v->id, v->body > 0);
-    return !now.goes_on && now.link == was.link && now.link_id == was.link_id &&
-           now.shape == was.shape && now.inside == was.inside && now.hope.held == was.hope.held &&
-           now.hope.queued == was.hope.queued;
-}
-
-static bool rr__stuck_is_unchanged(rr__graph *g) {
-    for (size_t i = 0; i < g->count; i++)
-        if (!g->vertices[i].is_alive && !rr__is_unchanged(g, &g->vertices[i])) return false;
-    return true;
-}
-
-/* Who lacks resources waits for all that have some of them and are stuck. */
-static bool rr__holders_add(rr__graph *g) {
-    for (size_t i = 0; i < g->wanted_count && !g->is_lost; i++) {
-        const rr__portion *wanted = &g->wanted[i];
-        if (g->vertices[wanted->vertex].is_alive) continue;
-        rr__edges_begin(g, wanted->vertex, 1);
-        for (int stock = 0; stock < g->cx->runtime->resources->count; stock++)
-            for (size_t k = 0; k < g->held_count && rr__is_short_of(g, wanted, stock); k++)
-                if (!g->vertices[g->held[k].vertex].is_alive && g->held[k].amounts[stock])
-                    rr__edge_add(g, wanted->vertex, g->held[k].vertex);
-    }
-    return !g->is_lost;
-}
-
-/* From one that is stuck to one that it waits for, which is stuck, too. */
-static uint32_t rr__next_stuck(const rr__graph *g, uint32_t v) {
-    const rr__vertex *vertex = &g->vertices[v];
-    uint32_t e = 0;
-    while (g->vertices[g->edges[vertex->first + e]].is_alive) e++; /* there is one */
-    return g->edges[vertex->first + e];
-}
-
-/* ---- telling ---- */
-
-/* Which of the resources that it lacks somebody has. */
-static const char *rr__stock_between(const rr__graph *g, uint32_t wants, uint32_t has) {
-    const rr__resources *resources = g->cx->runtime->resources;
-    const rr__portion *wanted = g->wanted, *held = g->held;
-    while (wanted->vertex != wants) wanted++;
-    while (held->vertex != has) held++;
-    int stock = 0;
-    while (!held->amounts[stock] || !rr__is_short_of(g, wanted, stock)) stock++;
-    return resources->stocks[stock].name;
-}
-
-/* False: it has gone. */
-static bool rr__vertex_describe(rr__graph *g, uint32_t v, rr__text *text) {
-    rr__object *o = g->vertices[v].object;
-    if (!rr__try_retain(g->cx, o, g->vertices[v].id)) return false;
-    rr__describe(text, o);
-    rr__drop(g->cx, o);
-    return true;
-}
-
-/* "'a' waits for 'b', which waits for 'a'". A body is its task, and room in an actor's mailbox, or
-   its end, is the actor. */
-static bool rr__ring_describe(rr__graph *g, uint32_t start, rr__text *text) {
-    rr__text_add(text, "deadlock: ");
-    bool ok = rr__vertex_describe(g, start, text), is_first = true;
-    for (uint32_t v = start, next; ok && (is_first || v != start); v = next) {
-        const rr__vertex *from = &g->vertices[v];
-        next = rr__next_stuck(g, v);
-        bool is_same = from->object && g->vertices[next].object == from->object;
-        if (is_same && next != start) continue;
-        if (is_same) break;
-        if (from->object) rr__text_add(text, "%s waits for ", is_first ? "" : ", which");
-        else rr__text_add(text, "the '%s' that is with ", rr__stock_between(g, v, next));
-        is_first = false;
-        ok = !g->vertices[next].object || rr__vertex_describe(g, next, text);
-    }
-    return ok;
-}
-
-static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *text) {
-    rr__fiber *fiber = v->fiber;
-    rr__lock(&fiber->parker.lock);
-    rr__sleeper *s = fiber->parker.sleeper;
-    bool is_told = rr__sleeper_may_be_stuck(s) && fiber->waits == v->waits;
-    if (is_told) {
-        s->is_ring = true;
-        snprintf(s->ring, RR__RING_TEXT, "%s", text);
-    }
-    rr__unlock(&fiber->parker.lock);
-    if (is_told) rr__wake(cx, &fiber->parker);
-}
-
-/* Tells the bodies of the ring that one comes to from here, and cannot leave. False: there are
-   none, or it is over. */
-static bool rr__ring_tell(rr__graph *g, uint32_t from) {
-    char text[RR__RING_TEXT];
-    uint32_t v = from, start = from, steps = 0;
-    for (uint32_t power = 1; (v = rr__next_stuck(g, v)) != start; steps++) /* after Brent */
-        if (steps == power) start = v, power *= 2, steps = 0;
-    do v = rr__next_stuck(g, v);
-    while (v != start && !g->vertices[v].is_innermost);
-    start = v;
-    if (!g->vertices[start].is_innermost) return false;
-    if (!rr__ring_describe(g, start, &(rr__text){text, sizeof text, 0})) return false;
-    do {
-        if (g->vertices[v].is_innermost) rr__stuck_tell(g->cx, &g->vertices[v], text);
-        v = rr__next_stuck(g, v);
-    } while (v != start);
-    return true;
-}
-
-/* The component that begins with v, above which it lies on the stack, is complete: tells a ring of
-   it, if nobody in it waits for others. */
-static bool rr__component_end(rr__graph *g, const uint32_t *stack, size_t *open, uint32_t v) {
-    bool leads_out = false;
-    uint32_t w;
-    do {
-        w = stack[--*open];
-        g->vertices[w].is_open = false;
-        leads_out |= g->vertices[w].leads_out;
-    } while (w != v);
-    return !leads_out && rr__ring_tell(g, v);
-}
-
-/* A vertex that the search has not seen before. */
-static void rr__component_enter(rr__graph *g, uint32_t v, uint32_t *found, uint32_t *stack,
-                                size_t *open) {
-    g->vertices[v].found = g->vertices[v].lowest = ++*found;
-    g->vertices[v].is_open = true;
-    stack[(*open)++] = v;
-}
-
-/* Tarjan's search from one vertex, without recursion; `path` leads from it to where it is. */
-static bool rr__components_from(rr__graph *g, uint32_t root, uint32_t *found, uint32_t *stack,
-                                uint32_t *path) {
-    size_t open = 0, depth = 0;
-    bool has_told = false;
-    rr__component_enter(g, path[depth++] = root, found, stack, &open);
-    while (depth > 0) {
-        rr__vertex *v = &g->vertices[path[depth - 1]];
-        if (v->at < v->edges) {
-            uint32_t to = g->edges[v->first + v->at++];
-            rr__vertex *w = &g->vertices[to];
-            if (w->is_alive) continue;
-            if (!w->found) rr__component_enter(g, path[depth++] = to, found, stack, &open);
-            else if (!w->is_open) v->leads_out = true;
-            else if (w->found < v->lowest) v->lowest = w->found;
-            continue;
-        }
-        rr__vertex *before = --depth ? &g->vertices[path[depth - 1]] : NULL;
-        bool is_root = v->lowest == v->found;
-        if (is_root) has_told |= rr__component_end(g, stack, &open, path[depth]);
-        if (before && is_root) before->leads_out = true;
-        else if (before && v->lowest < before->lowest) before->lowest = v->lowest;
-    }
-    return has_told;
-}
-
-static bool rr__stuck_tell_all(rr__graph *g) {
-    uint32_t *stack = RR_MALLOC(2 * g->count * sizeof *stack), found = 0;
-    bool has_told = false;
-    for (uint32_t v = 0; v < g->count && stack; v++)
-        if (!g->vertices[v].is_alive && !g->vertices[v].found)
-            has_told |= rr__components_from(g, v, &found, stack, stack + g->count);
-    RR_FREE(stack);
-    return has_told;
-}
-
-/* ---- the look ---- */
-
-static bool rr__graph_look(rr__graph *g) {
-    for (uint32_t i = 0; i < g->count && !g->is_lost; i++) rr__vertex_explore(g, i);
-    if (g->is_lost || !rr__graph_live(g) || !rr__holders_add(g)) return false;
-    return rr__stuck_is_unchanged(g) && rr__stuck_tell_all(g);
-}
-
-/* Returns whether anybody waits; *has_told: somebody was told. */
-static bool rr__deadlocks_look(rr__context *cx, bool *has_told) {
-    rr__graph graph = {.cx = cx}, *g = &graph;
-    g->slots = rr__slots_count(&cx->runtime->slots);
-    g->of_slot = RR_CALLOC(g->slots, sizeof *g->of_slot);
-    *has_told = g->of_slot && rr__bodies_add(g) && rr__graph_look(g);
-    bool anybody = g->count > 0 || g->is_lost || !g->of_slot;
-    RR_FREE(g->of_slot), RR_FREE(g->vertices), RR_FREE(g->edges);
-    RR_FREE(g->wanted), RR_FREE(g->held);
-    return anybody;
-}
-
-/* The clock's turn. It comes again as long as anybody waits: later each time, and so that looking
-   takes a twentieth of a processor at most. */
-static void rr__deadlocks_due(rr__context *cx) {
-    const double shortest = 1e-3, longest = 0.1;
-    rr_runtime *rt = cx->runtime;
-    rr__timers *timers = rt->timers;
-    int looks = RR__LOOKS;
-    bool has_told;
-    double start = rr_now();
-    rr__store_seq_cst(&timers->looking, (int)RR__LOOKS); /* rule K4 */
-    bool anybody = rr__deadlocks_look(cx, &has_told);
-    double cost = rr_now() - start, next = 2 * timers->look_delay;
-    next = has_told || next < shortest ? shortest : next < longest ? next : longest;
-    next = next < 20 * cost ? 20 * cost : next;
-    timers->look_delay = anybody ? next : 0;
-    if (!anybody && rr__cas_seq_cst(&timers->looking, &looks, (int)RR__LOOKS_NOT)) return;
-    rr__store_seq_cst(&timers->looking, (int)RR__WILL_LOOK);
-    rr__timer_set(rt, &timers->look, rr_now() + next);
 }
 
 // >>core/helping
@@ -7894,7 +7191,7 @@ void rr_sleep_ms(int64_t milliseconds) {
 // >>core/stillness
 
 /* Does the runtime stand still: nothing runs, nothing is queued, and nobody is about to do
-   something? Asked by who waits for room, by rr_config.max_pending, and by rr_shutdown.
+   something? Asked by rr_config.max_pending, and by rr_shutdown.
    Locks: one after the other those of the resources and the timers. */
 
 /* Does this thread carry nothing that runs? Services count what they do. One from outside may run
@@ -7919,11 +7216,10 @@ static bool rr__stands_still(rr_runtime *rt) {
     return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
-/* Something will happen by itself after a while; a limit alone is nothing of that, nor are so many
-   timers that are the caller's own. */
-static bool rr__has_timers(rr_runtime *rt, size_t own) {
+/* Something will happen by itself after a while; a limit alone is nothing of that. */
+static bool rr__has_timers(rr_runtime *rt) {
     rr__lock(&rt->timers->lock);
-    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own ||
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > 0 ||
                rt->timers->room.at;
     rr__unlock(&rt->timers->lock);
     return has;
@@ -7933,11 +7229,819 @@ static bool rr__has_timers(rr_runtime *rt, size_t own) {
    created and never sealed. */
 static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (!rr__stands_still(rt) || rr__has_timers(rt, 0)) return false;
+    if (!rr__stands_still(rt) || rr__has_timers(rt)) return false;
     for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
         for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
             if (!rr__is_still(cx)) return false;
     return rr__load_seq_cst(&rt->idle) == idle && !rr__has_work(rt);
+}
+
+// >>core/dependencies
+
+/* Dependencies. A task waits in the list of one missing argument at a time, and goes on to the
+   next when that is complete: no counter, one link, and one edge for the walk. What a kind of
+   object misses, and what it does when nothing is missing, its class says. Rules of the list:
+   D1  The flag HAS_DEPENDENTS is set before the task is pushed; completing looks at the flag in
+       the same step: so who completes takes the list, or the push came after that.
+   D2  Who completes the object takes the list and leaves CLOSED in its place, which no push gets
+       past: so no task is left in a list, and before the push succeeds the task is ours and keeps
+       the object.
+   D3  From the push on the task belongs to who takes the list.
+   Locks: none. */
+
+/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
+   is still the caller's. */
+static bool rr__depend(rr__object *task, rr__object *on) {
+    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
+        return false; /* D1 */
+    rr__store_release(&task->waits_on, on);
+    rr__object *head = rr__load_acquire(&on->dependents);
+    do {
+        if (head == RR__CLOSED) return false; /* D2 */
+        task->next = head;
+    } while (!rr__cas_seq_cst(&on->dependents, &head, task));
+    return true;
+}
+
+/* Sends a WAITING object on: into the list of something that it misses, or, if it misses nothing,
+   to where it goes on. It is no longer the caller's. */
+static void rr__proceed(rr__context *cx, rr__object *o) {
+    const rr__ops *ops = rr__ops_of(o);
+    rr__object *missing;
+    while ((missing = ops->missing(o))) {
+        rr__rest(o); /* R5 */
+        if (rr__depend(o, missing) || !rr__pick_up(cx, o)) return;
+    }
+    if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
+        rr__store_release(&o->waits_on, (rr__object *)NULL);
+    ops->ready(cx, o);
+}
+
+/* The object is complete: everything that waited for it goes on. */
+static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
+    if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx, o);
+    if (!(word & RR__HAS_DEPENDENTS)) return;
+    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
+    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
+        next = task->next;
+        if (rr__pick_up(cx, task)) rr__proceed(cx, task);
+    }
+}
+
+// >>core/graph
+
+/* The graph of those that wait: bodies that sleep without a limit, and all that they wait for. One
+   look; what it is for, and why it may be believed, is told in core/deadlock.h.
+
+   Everything goes on while it is made. What is not understood is alive.
+   Rules  K1  What a sleeping body waits for is written before its sleeper is known, and read under
+              its parker's lock; `sleeps` there tells one sleep from the next.
+          K2  Any other object that cannot go on waits for the one that its waits_on leads to, which
+              is written before it is left to be sent on; it is read between two looks at its id.
+          K3  A body is not its task: a task that was decided is over for all who wait for it, but
+              its body may sleep on, with what it has, and those below it on the stack.
+   Locks: a parker's, then those of shards, resources and timers, one after the other. */
+
+enum rr__vertex_kind {
+    RR__OF_OBJECT, /* goes on when the body does that makes it, or what it waits for */
+    RR__OF_BODY,   /* that sleeps, or lies below one that does; or a thread that waits for room */
+    RR__OF_NEEDS,  /* resources that somebody waits for */
+    RR__OF_LIFE,   /* an actor with resources: goes on when all its bodies do, and it can end */
+    RR__OF_ROOM,   /* in an actor's mailbox: when one of its messages does */
+    RR__OF_STORE   /* room in the store: when one of the bodies does that have values in use */
+};
+
+/* How a vertex that is no body was when it was looked at. */
+typedef struct rr__sight {
+    bool goes_on;    /* it is over, is queued, or can end by itself */
+    bool is_outside; /* only because a thread from outside may complete it */
+    bool is_actor;
+    rr__object *link;
+    uint64_t link_id;
+    rr__shape *shape; /* resources that it waits for */
+    int inside;       /* methods that a crew waits for one of; of the store: who has values */
+    rr__hope hope;    /* for room */
+} rr__sight;
+
+typedef struct rr__vertex {
+    enum rr__vertex_kind kind;
+    rr__object *object; /* NULL: none. A body's is its task, a life's its actor */
+    uint64_t id;
+    rr__sight sight;
+    rr__parker *parker, *giver; /* of a body; whose sign it waits for */
+    uint64_t sleeps;            /* of the parker */
+    bool is_innermost, goes_on, is_alive;
+    uint32_t first, edges, need, left; /* it goes on when so many of these do */
+    uint32_t body;                     /* of an object: from 1; 0: none that sleeps */
+    uint32_t member;            /* of an actor: the first body that works for it; of a body: the
+                                    next one; from 1 */
+    uint32_t found, lowest, at; /* for the search for components */
+    bool is_open, leads_out;
+} rr__vertex;
+
+/* What resources somebody waits for, or has; with the vertex of that. */
+typedef struct rr__portion {
+    rr__shape *shape;
+    bool is_of_actors;
+    uint32_t vertex;
+    int64_t amounts[RR__STOCKS];
+} rr__portion;
+
+/* One look. Without memory it finds nothing. */
+typedef struct rr__graph {
+    rr__context *cx;
+    uint32_t *of_slot; /* vertices of objects by slot, from 1 */
+    uint32_t slots;
+    rr__vertex *vertices;
+    uint32_t *edges;
+    rr__portion *wanted, *held;
+    uint32_t *users; /* bodies that sleep, and have values in use */
+    uint32_t store;  /* vertex of the store, from 1; 0: nobody wants room there */
+    size_t count, edge_count, wanted_count, held_count, users_count;
+    size_t room, edge_room, wanted_room, held_room, users_room;
+    bool is_lost; /* no memory, or it changed too much meanwhile */
+} rr__graph;
+
+static rr__vertex *rr__vertex_at(rr__graph *g, uint32_t index) { return &g->vertices[index]; }
+
+/* An array with a place for one more, or, without memory, as it was. */
+static void *rr__grown(rr__graph *g, void *array, size_t count, size_t *room, size_t size) {
+    if (count < *room) return array;
+    size_t wanted = *room ? 2 * *room : 64;
+    void *more = RR_REALLOC(array, wanted * size);
+    if (more) *room = wanted;
+    else g->is_lost = true;
+    return more ? more : array;
+}
+
+static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__object *o,
+                               uint64_t id) {
+    g->vertices = rr__grown(g, g->vertices, g->count, &g->room, sizeof *g->vertices);
+    if (g->is_lost) return 0;
+    g->vertices[g->count] = (rr__vertex){.kind = kind, .object = o, .id = id};
+    return (uint32_t)g->count++;
+}
+
+static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
+    uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
+    if (known && g->vertices[known - 1].id == id) return known - 1;
+    uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
+    if (o->slot >= g->slots || known) g->is_lost = true; /* a slot used anew meanwhile */
+    if (!g->is_lost) g->of_slot[o->slot] = v + 1;
+    return g->is_lost ? 0 : v;
+}
+
+/* From the vertex whose edges are being added. */
+static void rr__edge_add(rr__graph *g, uint32_t from, uint32_t to) {
+    g->edges = rr__grown(g, g->edges, g->edge_count, &g->edge_room, sizeof *g->edges);
+    if (g->is_lost) return;
+    g->edges[g->edge_count++] = to;
+    g->vertices[from].edges++;
+}
+
+/* What v waits for is added from here on: so many of it are needed. */
+static void rr__edges_begin(rr__graph *g, uint32_t v, uint32_t need) {
+    g->vertices[v].first = (uint32_t)g->edge_count, g->vertices[v].need = need;
+}
+
+/* ---- bodies ---- */
+
+static void rr__held_add(rr__graph *g, uint32_t v, const rr__shape *shape, bool keeps_cpus) {
+    g->held = rr__grown(g, g->held, g->held_count, &g->held_room, sizeof *g->held);
+    if (g->is_lost) return;
+    rr__portion *portion = &g->held[g->held_count++];
+    *portion = (rr__portion){.vertex = v};
+    memcpy(portion->amounts, shape->amounts, sizeof portion->amounts); /* fixed */
+    if (!keeps_cpus) portion->amounts[RR__CPU] = 0;
+}
+
+/* A time limit ends it, or the next attempt begins. The caller counts it. */
+static bool rr__has_timer(rr_runtime *rt, const rr__control *control) {
+    rr__lock(&rt->timers->lock);
+    bool has = control->limit.at || control->retry.at;
+    rr__unlock(&rt->timers->lock);
+    return has;
+}
+
+static uint32_t rr__store_vertex(rr__graph *g) {
+    if (!g->store) g->store = rr__vertex_new(g, RR__OF_STORE, NULL, 0) + 1;
+    return g->store - 1;
+}
+
+static void rr__user_add(rr__graph *g, uint32_t body) {
+    g->users = rr__grown(g, g->users, g->users_count, &g->users_room, sizeof *g->users);
+    if (!g->is_lost) g->users[g->users_count++] = body;
+}
+
+/* What the innermost body waits for: so many of some objects, room in a mailbox or in the store, or
+   a sign, for which see rr__giver_explore. */
+static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
+    const rr__wait *wait = s->wait;
+    uint32_t to = 0;
+    rr__vertex_at(g, body)->giver = s->giver;
+    if (s->wants_room) to = rr__store_vertex(g);
+    else if (s->edge && !wait)
+        to = rr__vertex_new(g, RR__OF_ROOM, s->edge, rr__load_relaxed(&s->edge->id));
+    rr__edges_begin(g, body, 1);
+    if (!wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
+    size_t need = wait ? s->need : 1;
+    for (size_t i = 0; wait && i < wait->n && !g->is_lost; i++) {
+        rr__object *o = wait->objects[i];
+        if (o && !wait->nodes[i].object) need--; /* it was complete from the start */
+        else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
+    }
+    if (!g->is_lost) rr__vertex_at(g, body)->need = (uint32_t)need;
+}
+
+/* It works for an actor, which keeps its resources as long as that goes on. */
+static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
+    uint32_t v = rr__vertex_of(g, actor, rr__load_relaxed(&actor->id));
+    if (g->is_lost) return;
+    rr__control *control = rr__options_of(actor);
+    bool is_first = !rr__vertex_at(g, v)->member;
+    rr__vertex_at(g, body)->member = rr__vertex_at(g, v)->member;
+    rr__vertex_at(g, v)->member = body + 1;
+    if (!is_first || !control || !control->shape) return;
+    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
+    rr__held_add(g, life, control->shape, true);
+}
+
+/* One body of those that sleep together; `above` is on top of it, and must end first. */
+static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uint32_t above,
+                             bool is_innermost) {
+    rr_runtime *rt = g->cx->runtime;
+    rr__object *task = frame->task;
+    const rr__control *control = rr__control_of(task);
+    uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
+    uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
+    if (g->is_lost || rr__vertex_at(g, v)->body) g->is_lost = true; /* it has begun anew since */
+    if (g->is_lost) return 0;
+    rr__vertex *b = rr__vertex_at(g, body);
+    rr__vertex_at(g, v)->body = body + 1;
+    b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
+    if (is_innermost) {
+        s->parker->vertex = body + 1;
+        b->goes_on = control && rr__has_timer(rt, control);
+        if (s->self->uses_store == rt) rr__user_add(g, body);
+        rr__body_edges(g, body, s);
+    } else {
+        rr__edges_begin(g, body, 1);
+        rr__edge_add(g, body, above);
+    }
+    if (frame->granted) rr__held_add(g, body, frame->granted->shape, false);
+    if (frame->actor && !g->is_lost) rr__member_add(g, body, frame->actor);
+    return body;
+}
+
+/* Does it sleep, in this runtime alone, for something that the graph can tell? Under its lock. */
+static bool rr__sleeper_may_be_stuck(const rr_runtime *rt, const rr__sleeper *s) {
+    if (!s || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
+    if ((!s->ring && !s->wants_room && !s->giver) || s->context->runtime != rt) return false;
+    for (const rr__frame *frame = s->self->frame; frame; frame = frame->outer)
+        if (frame->runner->runtime != rt) return false;
+    return s->self->frame || s->wants_room || s->giver;
+}
+
+/* A thread from outside, without a body, which brings a value back that others wait for. */
+static void rr__thread_add(rr__graph *g, rr__sleeper *s) {
+    uint32_t v = rr__vertex_new(g, RR__OF_BODY, NULL, 0);
+    if (g->is_lost) return;
+    g->vertices[v].parker = s->parker, g->vertices[v].sleeps = s->parker->sleeps;
+    s->parker->vertex = v + 1;
+    rr__body_edges(g, v, s);
+}
+
+static void rr__parker_add(rr__graph *g, rr__parker *parker) {
+    uint32_t above = 0;
+    if (g->is_lost) return;
+    rr__lock(&parker->lock);
+    rr__sleeper *s = parker->sleeper;
+    bool is_stuck = rr__sleeper_may_be_stuck(g->cx->runtime, s), is_first = true;
+    parker->vertex = 0;
+    if (is_stuck && !s->self->frame) rr__thread_add(g, s);
+    for (rr__frame *f = is_stuck ? s->self->frame : NULL; f && !g->is_lost; f = f->outer) {
+        above = rr__body_add(g, s, f, above, is_first);
+        is_first = false;
+    }
+    rr__unlock(&parker->lock);
+}
+
+/* All bodies that sleep: on fibers, and, as recipes do, on threads from outside. */
+static bool rr__bodies_add(rr__graph *g) {
+    rr_runtime *rt = g->cx->runtime;
+    rr__lock(&rt->fibers_lock);
+    rr__fiber *fiber = rt->fibers; /* the rest of the list stays as it is */
+    rr__unlock(&rt->fibers_lock);
+    for (; fiber; fiber = fiber->all) rr__parker_add(g, &fiber->parker);
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        rr__parker_add(g, &cx->parker);
+    return g->count > 0 && !g->is_lost;
+}
+
+/* ---- what they wait for ---- */
+
+/* What an object with options waits for that no link tells. It is pinned. */
+static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
+    rr_runtime *rt = cx->runtime;
+    rr__control *control = rr__options_of(o);
+    if (!control || (sight->goes_on = rr__has_timer(rt, control))) return;
+    rr__lock(&rt->resources->lock);
+    bool waits = control->turn.at && control->shape && control->turn_in == &control->shape->waiting;
+    sight->shape = waits ? control->shape : NULL;
+    rr__unlock(&rt->resources->lock);
+    if (sight->is_actor) sight->inside = rr__above.inside(cx, o);
+}
+
+/* It waits for nobody that the graph knows: rr_create made it, or a stream waits for a reader. */
+static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
+    if (!rr__try_retain(cx, o, id)) return false;
+    bool is = o->kind == RR__VALUE && rr__state_of(rr__load_acquire(&o->word)) == RR__WAITING;
+    rr__drop(cx, o);
+    return is;
+}
+
+/* An object; has_body: of which a body sleeps. */
+static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bool has_body) {
+    const rr__sight alive = {.goes_on = true};
+    uint64_t word = rr__load_acquire(&o->word);
+    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0};
+    enum rr__state state = rr__state_of(word);
+    rr__object *link = has_body ? NULL : rr__load_acquire(&o->waits_on);
+    bool waits = state == RR__WAITING || (state == RR__RUNNING && (word & RR__IS_ACTOR));
+    if ((!waits && !has_body) || state >= RR__READY || rr__linked_fiber(link)) return alive;
+    if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
+    sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
+    if (link && (rr__load_acquire(&o->waits_on) != link || !sight.link_id)) return alive;
+    if (!(word & (RR__HAS_CONTROL | RR__HAS_CARE))) {
+        sight.goes_on = !has_body && !link;
+        if (sight.goes_on) sight.is_outside = rr__is_for_outside(cx, o, id);
+        return sight;
+    }
+    if (!rr__try_retain(cx, o, id)) return alive;
+    rr__options_look(cx, o, &sight);
+    if (!has_body && !link && !sight.shape && !sight.inside) sight.goes_on = true;
+    rr__drop(cx, o);
+    return sight;
+}
+
+/* Room in a mailbox. Visits the messages that make some if they fail. */
+static rr__sight rr__room_look(rr__context *cx, const rr__vertex *v, rr__visit *visit, void *arg) {
+    rr__sight sight = {.goes_on = true};
+    rr__object *actor = v->object;
+    if (!rr__try_retain(cx, actor, v->id)) return sight;
+    sight.hope = rr__above.hope(cx, actor, visit, arg);
+    sight.goes_on = sight.hope.is_moving;
+    rr__drop(cx, actor);
+    return sight;
+}
+
+static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
+    rr__resources *resources = g->cx->runtime->resources;
+    for (size_t i = 0; i < g->wanted_count; i++)
+        if (g->wanted[i].shape == shape) return g->wanted[i].vertex;
+    g->wanted = rr__grown(g, g->wanted, g->wanted_count, &g->wanted_room, sizeof *g->wanted);
+    uint32_t v = rr__vertex_new(g, RR__OF_NEEDS, NULL, 0);
+    if (g->is_lost) return 0;
+    rr__portion *portion = &g->wanted[g->wanted_count++];
+    *portion = (rr__portion){.vertex = v, .shape = shape};
+    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_live */
+    rr__lock(&resources->lock);
+    rr__shape *known = resources->shapes;
+    while (known && known != shape) known = known->next;
+    if (known) memcpy(portion->amounts, shape->amounts, sizeof portion->amounts);
+    if (known) portion->is_of_actors = shape->is_of_actors;
+    else g->is_lost = true;
+    rr__unlock(&resources->lock);
+    return v;
+}
+
+/* Edges to the bodies that work for an actor. Returns how many there are. */
+static int rr__members_explore(rr__graph *g, uint32_t v) {
+    int n = 0;
+    uint32_t m = rr__vertex_at(g, g->of_slot[rr__vertex_at(g, v)->object->slot] - 1)->member;
+    for (; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++) rr__edge_add(g, v, m - 1);
+    return n;
+}
+
+/* An actor waits for the body of its message, anything else for the object itself. */
+static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
+    uint32_t to = rr__vertex_of(g, sight->link, sight->link_id);
+    if (g->is_lost) return;
+    uint32_t body = sight->is_actor ? g->vertices[to].body : 0;
+    rr__edge_add(g, v, body ? body - 1 : to);
+}
+
+static void rr__object_explore(rr__graph *g, uint32_t v) {
+    rr__vertex *vertex = rr__vertex_at(g, v);
+    uint32_t body = vertex->body;
+    rr__sight sight = rr__object_look(g->cx, vertex->object, vertex->id, body > 0);
+    vertex->sight = sight, vertex->goes_on = sight.goes_on;
+    if (sight.goes_on) return;
+    if (body) rr__edge_add(g, v, body - 1);
+    else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
+    else if (sight.link) rr__link_explore(g, v, &sight);
+    else if (rr__members_explore(g, v) != sight.inside && !g->is_lost)
+        rr__vertex_at(g, v)->goes_on = true; /* one of them runs */
+}
+
+/* Who explores the room in a mailbox, and from where. */
+typedef struct rr__room_visit {
+    rr__graph *graph;
+    uint32_t vertex;
+} rr__room_visit;
+
+static void rr__room_message(void *arg, rr__object *message) {
+    rr__room_visit *visit = arg;
+    rr__graph *g = visit->graph;
+    uint32_t v = rr__vertex_of(g, message, rr__load_relaxed(&message->id)); /* it counts itself */
+    if (!g->is_lost) rr__edge_add(g, visit->vertex, v);
+}
+
+static void rr__room_explore(rr__graph *g, uint32_t v) {
+    rr__vertex room = *rr__vertex_at(g, v);
+    rr__sight sight = rr__room_look(g->cx, &room, rr__room_message, &(rr__room_visit){g, v});
+    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->goes_on = sight.goes_on;
+    if (!sight.goes_on && sight.hope.queued)
+        rr__edge_add(g, v, rr__vertex_of(g, room.object, room.id));
+}
+
+/* One that has values, and does not sleep, or not for ever, may give room. */
+static void rr__store_explore(rr__graph *g, uint32_t v) {
+    int users = rr__vertex_at(g, v)->sight.inside = rr__above.users(g->cx->runtime);
+    rr__vertex_at(g, v)->goes_on = users != (int)g->users_count;
+    for (size_t i = 0; i < g->users_count; i++) rr__edge_add(g, v, g->users[i]);
+}
+
+/* Who sleeps until another one has done something for it: that is all its parker does. */
+static void rr__giver_explore(rr__graph *g, uint32_t v) {
+    uint32_t giver = rr__vertex_at(g, v)->giver->vertex;
+    rr__edges_begin(g, v, 1);
+    if (giver) rr__edge_add(g, v, giver - 1);
+    else rr__vertex_at(g, v)->goes_on = true;
+}
+
+static void rr__vertex_explore(rr__graph *g, uint32_t v) {
+    enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
+    if (kind == RR__OF_BODY && rr__vertex_at(g, v)->giver) rr__giver_explore(g, v);
+    if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
+    rr__edges_begin(g, v, 1);
+    if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
+    if (kind == RR__OF_ROOM) rr__room_explore(g, v);
+    if (kind == RR__OF_STORE) rr__store_explore(g, v);
+    if (kind != RR__OF_LIFE) return;
+    int n = rr__members_explore(g, v);
+    rr__vertex_at(g, v)->need = (uint32_t)n;
+}
+
+// >>core/deadlock
+
+/* Deadlocks: who can never go on. While bodies wait without a limit, the clock's thread looks at
+   them now and then: each waits for so many of certain objects, those for others, and what runs,
+   is queued, has a time limit, or may be completed from outside is alive. What life does not reach
+   in this graph is stuck, for good: rings of bodies, also by way of arguments, mailboxes, crews,
+   streams and resources, and waits for some of many. Bodies in a ring are told, and then it looks
+   again. What runs pays nothing for that.
+
+   The graph is one of alternatives (the and-or model: Knapp, "Deadlock detection in distributed
+   databases", 1987), and life spreads in it in linear time (Dowling and Gallier, "Linear-time
+   algorithms for testing the satisfiability of propositional Horn formulae", 1984). One ring is
+   told in each component of what is stuck that waits for none but itself (Tarjan, "Depth-first
+   search and linear graph algorithms", 1972): the others may go on when it is.
+
+   Everything goes on meanwhile. So the part that seems stuck is read a second time: if it has not
+   changed, it was as it seems at one moment between the two, and what is stuck once stays so, but
+   for what is ended from outside (rr_cancel, rr_kill, the time limit of a caller).
+   Rule   K4  The clock says that it looks before it looks, and a body looks whether the clock does
+              after its sleeper is known: so one of them sees the other (rr__look_later).
+   Locks: those of core/graph.h. */
+
+/* ---- life ---- */
+
+/* The vertices that lead to each, as rr__vertex.first and .edges tell where it leads. */
+typedef struct rr__reverse {
+    uint32_t *start, *from, *work;
+    size_t waiting;
+} rr__reverse;
+
+static bool rr__reverse_make(rr__graph *g, rr__reverse *r) {
+    r->waiting = 0;
+    r->start = RR_CALLOC(g->count + 2, sizeof *r->start);
+    r->from = RR_MALLOC((g->edge_count + 1) * sizeof *r->from);
+    r->work = RR_MALLOC((g->count + 1) * sizeof *r->work);
+    if (!r->start || !r->from || !r->work) return false;
+    for (size_t i = 0; i < g->edge_count; i++) r->start[g->edges[i] + 2]++;
+    for (size_t i = 1; i < g->count + 2; i++) r->start[i] += r->start[i - 1];
+    for (uint32_t v = 0; v < g->count; v++)
+        for (uint32_t e = 0; e < g->vertices[v].edges; e++)
+            r->from[r->start[g->edges[g->vertices[v].first + e] + 1]++] = v;
+    return true;
+}
+
+static void rr__live(rr__graph *g, rr__reverse *r, uint32_t v) {
+    g->vertices[v].is_alive = true;
+    r->work[r->waiting++] = v;
+}
+
+static void rr__life_spreads(rr__graph *g, rr__reverse *r) {
+    while (r->waiting > 0) {
+        uint32_t v = r->work[--r->waiting];
+        for (uint32_t i = r->start[v]; i < r->start[v + 1]; i++) {
+            rr__vertex *from = &g->vertices[r->from[i]];
+            if (!from->is_alive && from->left && --from->left == 0) rr__live(g, r, r->from[i]);
+        }
+    }
+}
+
+/* How much of a resource is with those that are stuck. */
+static int64_t rr__stuck_amount(const rr__graph *g, int stock) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < g->held_count; i++)
+        if (!g->vertices[g->held[i].vertex].is_alive) sum += g->held[i].amounts[stock];
+    return sum;
+}
+
+/* There will not be enough of this resource. Actors leave one CPU. */
+static bool rr__is_short_of(const rr__graph *g, const rr__portion *wanted, int stock) {
+    int64_t kept = stock == RR__CPU && wanted->is_of_actors ? RR__WHOLE : 0;
+    int64_t total = g->cx->runtime->resources->stocks[stock].total; /* fixed */
+    return wanted->amounts[stock] &&
+           wanted->amounts[stock] > total - kept - rr__stuck_amount(g, stock);
+}
+
+/* There will be enough of all of them. */
+static bool rr__needs_live(const rr__graph *g, const rr__portion *wanted) {
+    for (int i = 0; i < g->cx->runtime->resources->count; i++)
+        if (rr__is_short_of(g, wanted, i)) return false;
+    return true;
+}
+
+/* Spreads life to the end. outside: also from what a thread from outside may complete. */
+static bool rr__graph_live(rr__graph *g, bool outside) {
+    rr__reverse r = {NULL, NULL, NULL, 0};
+    bool ok = rr__reverse_make(g, &r), more = ok;
+    for (uint32_t i = 0; i < g->count && ok; i++) {
+        rr__vertex *v = &g->vertices[i];
+        v->left = v->need, v->is_alive = false;
+        if ((v->goes_on && (outside || !v->sight.is_outside)) || !v->need) rr__live(g, &r, i);
+    }
+    while (more) {
+        rr__life_spreads(g, &r);
+        more = false;
+        for (size_t i = 0; i < g->wanted_count; i++) {
+            uint32_t v = g->wanted[i].vertex;
+            if (g->vertices[v].is_alive || !rr__needs_live(g, &g->wanted[i])) continue;
+            rr__live(g, &r, v);
+            more = true;
+        }
+    }
+    RR_FREE(r.start), RR_FREE(r.from), RR_FREE(r.work);
+    return ok;
+}
+
+/* ---- what is stuck ---- */
+
+static bool rr__body_sleeps_on(const rr_runtime *rt, const rr__vertex *v) {
+    rr__lock(&v->parker->lock);
+    bool same = rr__sleeper_may_be_stuck(rt, v->parker->sleeper) && v->parker->sleeps == v->sleeps;
+    rr__unlock(&v->parker->lock);
+    return same;
+}
+
+static void rr__visit_none(void *arg, rr__object *message) { (void)arg, (void)message; }
+
+/* The second reading. What has a life of its own is known by its bodies. */
+static bool rr__is_unchanged(rr__graph *g, const rr__vertex *v) {
+    if (v->kind == RR__OF_NEEDS || v->kind == RR__OF_LIFE) return true;
+    if (v->kind == RR__OF_BODY) return rr__body_sleeps_on(g->cx->runtime, v);
+    rr__sight was = v->sight, now;
+    if (v->kind == RR__OF_STORE) return rr__above.users(g->cx->runtime) == was.inside;
+    if (v->kind == RR__OF_ROOM) now = rr__room_look(g->cx, v, rr__visit_none, NULL);
+    else now = rr__object_look(g->cx, v->object, v->id, v->body > 0);
+    return now.goes_on == was.goes_on && now.is_outside == was.is_outside && now.link == was.link &&
+           now.link_id == was.link_id && now.shape == was.shape && now.inside == was.inside &&
+           now.hope.held == was.hope.held && now.hope.queued == was.hope.queued;
+}
+
+static bool rr__stuck_is_unchanged(rr__graph *g) {
+    for (size_t i = 0; i < g->count; i++)
+        if (!g->vertices[i].is_alive && !rr__is_unchanged(g, &g->vertices[i])) return false;
+    return true;
+}
+
+/* Who lacks resources waits for all that have some of them and are stuck. */
+static bool rr__holders_add(rr__graph *g) {
+    for (size_t i = 0; i < g->wanted_count && !g->is_lost; i++) {
+        const rr__portion *wanted = &g->wanted[i];
+        if (g->vertices[wanted->vertex].is_alive) continue;
+        rr__edges_begin(g, wanted->vertex, 1);
+        for (int stock = 0; stock < g->cx->runtime->resources->count; stock++)
+            for (size_t k = 0; k < g->held_count && rr__is_short_of(g, wanted, stock); k++)
+                if (!g->vertices[g->held[k].vertex].is_alive && g->held[k].amounts[stock])
+                    rr__edge_add(g, wanted->vertex, g->held[k].vertex);
+    }
+    return !g->is_lost;
+}
+
+/* From one that is stuck to one that it waits for, which is stuck, too. */
+static uint32_t rr__next_stuck(const rr__graph *g, uint32_t v) {
+    const rr__vertex *vertex = &g->vertices[v];
+    uint32_t e = 0;
+    while (g->vertices[g->edges[vertex->first + e]].is_alive) e++; /* there is one */
+    return g->edges[vertex->first + e];
+}
+
+/* ---- telling ---- */
+
+/* Which of the resources that it lacks somebody has. */
+static const char *rr__stock_between(const rr__graph *g, uint32_t wants, uint32_t has) {
+    const rr__resources *resources = g->cx->runtime->resources;
+    const rr__portion *wanted = g->wanted, *held = g->held;
+    while (wanted->vertex != wants) wanted++;
+    while (held->vertex != has) held++;
+    int stock = 0;
+    while (!held->amounts[stock] || !rr__is_short_of(g, wanted, stock)) stock++;
+    return resources->stocks[stock].name;
+}
+
+/* False: it has gone. */
+static bool rr__vertex_describe(rr__graph *g, uint32_t v, rr__text *text) {
+    rr__object *o = g->vertices[v].object;
+    if (!rr__try_retain(g->cx, o, g->vertices[v].id)) return false;
+    rr__describe(text, o);
+    rr__drop(g->cx, o);
+    return true;
+}
+
+/* "'a' waits for 'b', which waits for 'a'". A body is its task, and room in an actor's mailbox, or
+   its end, is the actor. */
+static bool rr__ring_describe(rr__graph *g, uint32_t start, rr__text *text) {
+    rr__text_add(text, "deadlock: ");
+    bool ok = rr__vertex_describe(g, start, text), is_first = true;
+    for (uint32_t v = start, next; ok && (is_first || v != start); v = next) {
+        const rr__vertex *from = &g->vertices[v];
+        next = rr__next_stuck(g, v);
+        bool is_same = from->object && g->vertices[next].object == from->object;
+        if (is_same && next != start) continue;
+        if (is_same) break;
+        if (from->object) rr__text_add(text, "%s waits for ", is_first ? "" : ", which");
+        else rr__text_add(text, "the '%s' that is with ", rr__stock_between(g, v, next));
+        is_first = false;
+        ok = !g->vertices[next].object || rr__vertex_describe(g, next, text);
+    }
+    return ok;
+}
+
+static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *text) {
+    rr__parker *parker = v->parker;
+    rr__lock(&parker->lock);
+    rr__sleeper *s = parker->sleeper;
+    bool is_same = rr__sleeper_may_be_stuck(cx->runtime, s) && parker->sleeps == v->sleeps;
+    bool is_told = is_same && s->ring;
+    if (is_told) {
+        s->is_ring = true;
+        snprintf(s->ring, RR__RING_TEXT, "%s", text);
+    }
+    rr__unlock(&parker->lock);
+    if (is_told) rr__wake(cx, parker);
+}
+
+/* Tells the bodies of the ring that one comes to from here, and cannot leave. False: there are
+   none, or it is over. */
+static bool rr__ring_tell(rr__graph *g, uint32_t from) {
+    char text[RR__RING_TEXT];
+    uint32_t v = from, start = from, steps = 0;
+    for (uint32_t power = 1; (v = rr__next_stuck(g, v)) != start; steps++) /* after Brent */
+        if (steps == power) start = v, power *= 2, steps = 0;
+    do v = rr__next_stuck(g, v);
+    while (v != start && !g->vertices[v].is_innermost);
+    start = v;
+    if (!g->vertices[start].is_innermost) return false;
+    if (!rr__ring_describe(g, start, &(rr__text){text, sizeof text, 0})) return false;
+    do {
+        if (g->vertices[v].is_innermost) rr__stuck_tell(g->cx, &g->vertices[v], text);
+        v = rr__next_stuck(g, v);
+    } while (v != start);
+    return true;
+}
+
+/* The component that begins with v, above which it lies on the stack, is complete: tells a ring of
+   it, if nobody in it waits for others. Where room in the store would do, somebody gives up who
+   waits for that (store/patience.h). */
+static bool rr__component_end(rr__graph *g, const uint32_t *stack, size_t *open, uint32_t v) {
+    bool leads_out = false;
+    uint32_t w;
+    do {
+        w = stack[--*open];
+        g->vertices[w].is_open = false;
+        leads_out |= g->vertices[w].leads_out || g->vertices[w].kind == RR__OF_STORE;
+    } while (w != v);
+    return !leads_out && rr__ring_tell(g, v);
+}
+
+/* A vertex that the search has not seen before. */
+static void rr__component_enter(rr__graph *g, uint32_t v, uint32_t *found, uint32_t *stack,
+                                size_t *open) {
+    g->vertices[v].found = g->vertices[v].lowest = ++*found;
+    g->vertices[v].is_open = true;
+    stack[(*open)++] = v;
+}
+
+/* Tarjan's search from one vertex, without recursion; `path` leads from it to where it is. */
+static bool rr__components_from(rr__graph *g, uint32_t root, uint32_t *found, uint32_t *stack,
+                                uint32_t *path) {
+    size_t open = 0, depth = 0;
+    bool has_told = false;
+    rr__component_enter(g, path[depth++] = root, found, stack, &open);
+    while (depth > 0) {
+        rr__vertex *v = &g->vertices[path[depth - 1]];
+        if (v->at < v->edges) {
+            uint32_t to = g->edges[v->first + v->at++];
+            rr__vertex *w = &g->vertices[to];
+            if (w->is_alive) continue;
+            if (!w->found) rr__component_enter(g, path[depth++] = to, found, stack, &open);
+            else if (!w->is_open) v->leads_out = true;
+            else if (w->found < v->lowest) v->lowest = w->found;
+            continue;
+        }
+        rr__vertex *before = --depth ? &g->vertices[path[depth - 1]] : NULL;
+        bool is_root = v->lowest == v->found;
+        if (is_root) has_told |= rr__component_end(g, stack, &open, path[depth]);
+        if (before && is_root) before->leads_out = true;
+        else if (before && v->lowest < before->lowest) before->lowest = v->lowest;
+    }
+    return has_told;
+}
+
+static bool rr__stuck_tell_all(rr__graph *g) {
+    uint32_t *stack = RR_MALLOC(2 * g->count * sizeof *stack), found = 0;
+    bool has_told = false;
+    for (uint32_t v = 0; v < g->count && stack; v++)
+        if (!g->vertices[v].is_alive && !g->vertices[v].found)
+            has_told |= rr__components_from(g, v, &found, stack, stack + g->count);
+    RR_FREE(stack);
+    return has_told;
+}
+
+/* ---- the look ---- */
+
+/* False: without memory. */
+static bool rr__graph_begin(rr__graph *g, rr__context *cx) {
+    *g = (rr__graph){.cx = cx, .slots = rr__slots_count(&cx->runtime->slots)};
+    g->of_slot = RR_CALLOC(g->slots, sizeof *g->of_slot);
+    return g->of_slot != NULL;
+}
+
+static void rr__graph_end(rr__graph *g) {
+    RR_FREE(g->of_slot), RR_FREE(g->vertices), RR_FREE(g->edges), RR_FREE(g->users);
+    RR_FREE(g->wanted), RR_FREE(g->held);
+}
+
+/* Finds what is stuck, and has been so at one moment. */
+static bool rr__graph_look(rr__graph *g, bool outside) {
+    for (uint32_t i = 0; i < g->count && !g->is_lost; i++) rr__vertex_explore(g, i);
+    if (g->is_lost || !rr__graph_live(g, outside) || !rr__holders_add(g)) return false;
+    return rr__stuck_is_unchanged(g);
+}
+
+/* Returns whether anybody waits; *has_told: somebody was told. */
+static bool rr__deadlocks_look(rr__context *cx, bool *has_told) {
+    rr__graph g;
+    bool ok = rr__graph_begin(&g, cx);
+    *has_told = ok && rr__bodies_add(&g) && rr__graph_look(&g, true) && rr__stuck_tell_all(&g);
+    bool anybody = g.count > 0 || g.is_lost || !ok;
+    rr__graph_end(&g);
+    return anybody;
+}
+
+/* Will none of those that have values in use ever give room? outside: what a thread from outside
+   may complete is waited for. */
+static bool rr__room_is_stuck(rr__context *cx, bool outside) {
+    rr__graph g;
+    bool ok = rr__graph_begin(&g, cx) && (rr__bodies_add(&g), !g.is_lost);
+    uint32_t store = ok ? rr__store_vertex(&g) : 0;
+    ok = ok && rr__graph_look(&g, outside) && !g.vertices[store].is_alive;
+    rr__graph_end(&g);
+    return ok;
+}
+
+/* The clock's turn. It comes again as long as anybody waits: later each time, and so that looking
+   takes a twentieth of a processor at most. */
+static void rr__deadlocks_due(rr__context *cx) {
+    const double shortest = 1e-3, longest = 0.1;
+    rr_runtime *rt = cx->runtime;
+    rr__timers *timers = rt->timers;
+    int looks = RR__LOOKS;
+    bool has_told;
+    double start = rr_now();
+    rr__store_seq_cst(&timers->looking, (int)RR__LOOKS); /* rule K4 */
+    bool anybody = rr__deadlocks_look(cx, &has_told);
+    double cost = rr_now() - start, next = 2 * timers->look_delay;
+    next = has_told || next < shortest ? shortest : next < longest ? next : longest;
+    next = next < 20 * cost ? 20 * cost : next;
+    timers->look_delay = anybody ? next : 0;
+    if (!anybody && rr__cas_seq_cst(&timers->looking, &looks, (int)RR__LOOKS_NOT)) return;
+    rr__store_seq_cst(&timers->looking, (int)RR__WILL_LOOK);
+    rr__timer_set(rt, &timers->look, rr_now() + next);
 }
 
 // >>store/records
@@ -7966,9 +8070,10 @@ typedef struct rr__file rr__file;
               a time (loader) keeps what it has while it waits for the rest, also while that is made
               again, unless the body which does that waits itself. Else two would wait, each with
               what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of them gives up: when all
-              bodies that have values wait for room and have looked since the last of room_events,
-              or so often that no more is to be expected; or all who wait have, and nobody runs. */
+          E7  Bodies can still do that with what they make. Then one of those that wait for room
+              gives up: when all of them have looked since the last of room_events, or so often that
+              no more is to be expected, and what the others wait for that have values leads back
+              to them (core/deadlock.h). */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
@@ -7983,8 +8088,8 @@ struct rr__stored {
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
     uint64_t at, sum;
-    rr__object *recipe;       /* a task that was never submitted, with the arguments: rr__rebuild */
-    const rr__local *claimer; /* RETURNING: who brings it back */
+    rr__object *recipe;  /* a task that was never submitted, with the arguments: rr__rebuild */
+    rr__parker *claimer; /* RETURNING: who brings it back */
 };
 
 typedef struct rr__age_list {
@@ -8031,7 +8136,6 @@ struct rr__store {
     uint64_t patients_changed;                     /* so often one came or went */
     bool ticks;                                    /* the clock looks after them */
     double tick_length;
-    int still_ticks; /* at which nothing ran */
     size_t lineage_used;
     rr__object_name *names; /* under the global lock */
     rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
@@ -8211,6 +8315,12 @@ static bool rr__others_use_store(rr__context *cx) {
            rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
 }
 
+/* All of those. */
+static int rr__store_users(rr_runtime *rt) {
+    return rr__load_seq_cst(&rt->store->users) + rr__load_seq_cst(&rt->store->copying) +
+           rr__load_seq_cst(&rt->store->has_census);
+}
+
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
     rr__lock(&rt->store->lock);
     const rr_stats *s = &rt->store->stats;
@@ -8228,19 +8338,20 @@ static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
 /* Waiting for room. Who finds none sleeps, in a list of all that do; the clock's thread looks after
    them: it wakes those that have not seen the last change, and, if nothing can come of waiting any
    more, has the one that waits for the longest time give up (rule E7). So nobody looks in vain, and
-   who decides sees all that wait at rest.
-   Locks: the store's, then rr_runtime.lock and the timers' to see whether anything else runs. */
+   who decides sees all that wait at rest. Whether those that have values will ever give room, the
+   graph of all that wait tells (core/deadlock.h), whatever else goes on.
+   Locks: the store's. */
 
 /* Who waits for room. Under the store's lock, but for what only its owner uses. */
 struct rr__patience {
     rr__patience *older, *newer;
-    rr__sleeper *sleeper; /* NULL: it looks just now */
-    bool is_user;         /* a body that has values in use; fixed */
-    bool gives_up;        /* it is to */
-    size_t bytes;         /* that it wants; 0: its turn; fixed */
-    uint64_t seen;        /* room_events before its last look */
-    uint64_t changes;     /* of the list, at that time */
-    int looks;            /* in vain, since that last changed */
+    rr__sleeper *sleeper;  /* NULL: it looks just now */
+    bool is_body, is_user; /* it has values in use; fixed */
+    bool gives_up;         /* it is to */
+    size_t bytes;          /* that it wants; 0: its turn; fixed */
+    uint64_t seen;         /* room_events before its last look */
+    uint64_t changes;      /* of the list, at that time */
+    int looks;             /* in vain, since that last changed */
 };
 
 /* Why there is no room; bytes 0: for arguments, not all of which are known. */
@@ -8256,6 +8367,7 @@ static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, cons
 
 static void rr__patience_begin(rr__context *cx, rr__patience *p) {
     rr__store *store = cx->runtime->store;
+    p->is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
     p->is_user = rr__self()->uses_store == cx->runtime;
     rr__lock(&store->lock);
     p->older = store->newest_patient, p->newer = NULL;
@@ -8291,22 +8403,13 @@ static void rr__patience_wake_locked(rr__context *cx, rr__patience *p) {
     rr__wake(cx, parker);
 }
 
-/* Nobody carries anything, nothing is queued, and no timer is set but `own`. */
-static bool rr__nothing_else_runs(rr__context *self, size_t own) {
-    rr_runtime *rt = self->runtime;
-    bool is_still = !rr__has_work(rt);
-    rr__lock(&rt->lock); /* for rr__is_still */
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        is_still = cx == self || rr__is_still(cx);
-    rr__unlock(&rt->lock);
-    return is_still && !rr__has_timers(rt, own);
-}
-
 /* What those that wait for room have in common. */
 typedef struct rr__patients {
     bool all_have_seen; /* they sleep, and have seen the last change */
     bool all_are_tired; /* they have looked so often while nobody came or went */
-    int users;          /* bodies with values among them */
+    bool all_sleep;
+    bool has_thread; /* one of them is no body */
+    int users;       /* bodies with values among them */
 } rr__patients;
 
 /* Wakes those that have something new to see. */
@@ -8314,47 +8417,62 @@ static rr__patients rr__patients_look_locked(rr__context *cx) {
     enum { TIRED = 30 };
     rr__store *store = cx->runtime->store;
     uint64_t events = rr__load_seq_cst(&store->room_events);
-    rr__patients all = {true, true, 0};
+    rr__patients all = {true, true, true, false, 0};
     for (rr__patience *p = store->oldest_patient; p; p = p->newer) {
-        all.users += p->is_user;
+        bool has_seen = p->sleeper && p->seen == events; /* its own, while it looks */
+        all.users += p->is_user, all.has_thread |= !p->is_body;
+        all.all_sleep &= p->sleeper != NULL;
         all.all_are_tired &=
             !p->gives_up && p->changes == store->patients_changed && p->looks >= TIRED;
-        all.all_have_seen &= p->sleeper && p->seen == events;
-        if (p->sleeper && p->seen != events) rr__patience_wake_locked(cx, p);
+        all.all_have_seen &= has_seen;
+        if (p->sleeper && !has_seen) rr__patience_wake_locked(cx, p);
     }
     return all;
 }
 
 /* Nothing comes of it: all bodies that have values wait for room, in vain, whatever else goes on;
-   or some of them wait for something else, and nothing runs that could bring that about. */
-static bool rr__room_is_hopeless_locked(rr__context *cx, rr__patients all, size_t own_timers) {
-    enum { SURE = 3 }; /* the look at all threads is no look at one moment */
-    rr__store *store = cx->runtime->store;
-    bool is_calm = !rr__load_seq_cst(&store->copying) && !rr__load_seq_cst(&store->has_census);
-    bool all_wait = all.users == rr__load_seq_cst(&store->users);
-    bool is_still = all.all_have_seen && is_calm;
-    bool has_stopped = is_still && !all_wait && rr__nothing_else_runs(cx, own_timers);
-    store->still_ticks = has_stopped ? store->still_ticks + 1 : 0;
-    if (all_wait) return is_still || all.all_are_tired;
-    return store->still_ticks >= SURE;
+   or the others wait for something that leads back to room (core/deadlock.h). A thread from outside
+   that waits for room is not waited for to complete something. Only the clock's thread looks at all
+   of them. Not under the lock. */
+static bool rr__room_is_hopeless(rr__context *cx, rr__patients all, bool is_clock) {
+    rr_runtime *rt = cx->runtime;
+    if (all.users == rr__store_users(rt)) return all.all_have_seen || all.all_are_tired;
+    bool is_in_vain = all.all_have_seen || (all.all_are_tired && all.all_sleep);
+    return is_clock && is_in_vain && rr__room_is_stuck(cx, !all.has_thread);
 }
 
-/* Looks after those that wait. Returns after how many seconds again; 0: nobody waits any more. */
-static double rr__room_tick(rr__context *cx, size_t own_timers) {
+/* The one that waits for the longest time gives up. Under the lock. */
+static void rr__patient_gives_up_locked(rr__context *cx) {
+    rr__patience *p = cx->runtime->store->oldest_patient;
+    while (p && !p->sleeper) p = p->newer;
+    if (p) p->gives_up = true, rr__patience_wake_locked(cx, p);
+}
+
+/* Looks after those that wait. Returns after how many seconds again, so that it takes a twentieth
+   of a processor at most; 0: nobody waits any more. */
+static double rr__room_tick(rr__context *cx, bool is_clock) {
     const double shortest = 250e-6, longest = 4e-3;
     rr__store *store = cx->runtime->store;
+    double start = rr_now();
     rr__lock(&store->lock);
     rr__patients all = rr__patients_look_locked(cx);
-    rr__patience *p = store->oldest_patient;
-    if (p && rr__room_is_hopeless_locked(cx, all, own_timers)) {
-        while (p && !p->sleeper) p = p->newer;
-        if (p) p->gives_up = true, rr__patience_wake_locked(cx, p);
-        store->still_ticks = 0, all.all_have_seen = false;
+    uint64_t changes = store->patients_changed;
+    bool anybody = store->oldest_patient != NULL;
+    rr__unlock(&store->lock);
+    bool is_hopeless = anybody && rr__room_is_hopeless(cx, all, is_clock);
+    double least = 20 * (rr_now() - start);
+    rr__lock(&store->lock);
+    if (is_hopeless) { /* has anything changed meanwhile? */
+        rr__patients now = rr__patients_look_locked(cx);
+        bool is_same = changes == store->patients_changed;
+        if (is_same && (now.all_have_seen || now.all_are_tired)) rr__patient_gives_up_locked(cx);
+        all.all_have_seen = false;
     }
     double next = all.all_have_seen ? 2 * store->tick_length : 0;
     next = next < shortest ? shortest : next < longest ? next : longest;
     store->tick_length = next;
     store->ticks = store->oldest_patient != NULL;
+    next = next < least ? least : next;
     if (!store->ticks) next = 0;
     rr__unlock(&store->lock);
     return next;
@@ -8374,7 +8492,7 @@ static void rr__room_ticks_end(rr__context *cx) {
 static void rr__room_due(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool has_ended = rr__load_acquire(&rt->phase) == RR__STOPPED;
-    double next = has_ended ? 0 : rr__room_tick(cx, 1);
+    double next = has_ended ? 0 : rr__room_tick(cx, true);
     if (next > 0) rr__timer_set(rt, &rt->timers->room, rr_now() + next);
     if (has_ended) rr__room_ticks_end(cx);
 }
@@ -8405,13 +8523,13 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr__sleeper s = rr__sleeper_of(cx);
     bool copies = s.self->copies == rt;
     rr_runtime *loads_for = s.self->loads_for;
-    s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
-    if (copies) rr__store_copies(cx, false);       /* it waits itself */
+    s.wants_room = s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
+    if (copies) rr__store_copies(cx, false);                      /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
     rr__linked_wait(&s, NULL, rr_now() + 1e-3);
     cx = rr__here(cx);
     if (s.has_limit) { /* it was the clock itself */
-        (void)rr__room_tick(cx, 0);
+        (void)rr__room_tick(cx, false);
         rr__room_ticks_end(cx);
     }
     rr__lock(&rt->store->lock);
@@ -8971,7 +9089,7 @@ struct rr__parts {
     size_t count, seen; /* parts below seen are complete */
     uint32_t pins;      /* items are valid; if values may leave. The store's lock */
     bool is_outside;    /* one of them is that of the views taken outside every scope */
-    uint8_t is_filling; /* one thread brings its parts back */
+    rr__parker *filler; /* who brings its parts back; or NULL */
     rr__object **objects;
     rr_bytes items[];
 };
@@ -9083,13 +9201,12 @@ static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool
 /* Waits while another one brings something back, which may wait for room itself: so one that copies
    outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
    up meanwhile. */
-static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
-                                            uint8_t while_is) {
+static void rr__store_wait_returning_locked(rr__context *cx, rr__parker *const *by) {
     rr__store *store = cx->runtime->store;
     bool copies = rr__self()->copies == cx->runtime;
-    if (*what != while_is) return;
+    if (!*by) return;
     if (copies) rr__store_copies(cx, false);
-    while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
+    while (*by) rr__line_wait(cx, &store->returning, &store->lock, *by);
     if (copies) rr__store_copies(rr__here(cx), true);
 }
 
@@ -9101,18 +9218,18 @@ static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__resid
                                   bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
     rr__local *self = rr__self();
+    rr__parker *own = rr__parker_of(self, cx);
     rr_status status = RR_OK;
     *is_claimed = false;
     rr__lock(&rt->store->lock);
-    if (s->claimer != self && !self->is_hasty)
-        rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
+    if (s->claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, &s->claimer);
     *was = (enum rr__residence)s->residence;
     if (*was == RR__LOST && s->recipe && self->is_hasty) {
         status = RR_ERR_STORE_FULL;
     } else if (*was == RR__RETURNING) {
-        status = s->claimer == self ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
+        status = s->claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
     } else if (!rr__pin_locked(rt, s)) {
-        s->residence = RR__RETURNING, s->claimer = self, *is_claimed = true;
+        s->residence = RR__RETURNING, s->claimer = own, *is_claimed = true;
     }
     rr__unlock(&rt->store->lock);
     return status;
@@ -9182,10 +9299,11 @@ static rr_bytes rr__part_bytes(rr__object *part) {
 static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->store->lock);
-    if (!rr__self()->is_hasty) rr__store_wait_returning_locked(cx, &parts->is_filling, true);
-    bool is_busy = parts->is_filling;
+    rr__local *self = rr__self();
+    if (!self->is_hasty) rr__store_wait_returning_locked(cx, &parts->filler);
+    bool is_busy = parts->filler != NULL;
     *is_claimed = !is_busy && parts->pins == 0;
-    if (*is_claimed) parts->is_filling = true;
+    if (*is_claimed) parts->filler = rr__parker_of(self, rr__here(cx));
     else parts->pins += !is_busy;
     rr__unlock(&rt->store->lock);
     return is_busy ? RR_ERR_STORE_FULL : RR_OK;
@@ -9208,7 +9326,7 @@ static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, r
     if (status != RR_OK) rr__parts_unpin(cx, parts, n);
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
-    parts->is_filling = false, parts->pins = status == RR_OK;
+    parts->filler = NULL, parts->pins = status == RR_OK;
     rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
@@ -13908,6 +14026,7 @@ static const rr__hooks rr__above = {
     .thread_ends = rr__local_clear,
     .inside = rr__crew_inside,
     .hope = rr__mailbox_hope,
+    .users = rr__store_users,
     .deadlocks_due = rr__deadlocks_due,
     .room_due = rr__room_due,
     .turn_over = rr__loader_end,

@@ -275,9 +275,10 @@ THE STORE
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails
   at once with RR_ERR_STORE_FULL. If one has, the request waits until it has ended (a body lends its
   worker meanwhile). A task whose arguments do not fit together with those of others waits without
-  them. When all wait for room that the others hold, one of them gets RR_ERR_STORE_FULL. Its message
-  has the size that was asked for, how much is in use, why none of that can leave, and what to
-  change. Time limits of rr_get do not cut short the reading of a file or the making of a value.
+  them. When those that have values wait for room that the others hold, also by way of other things
+  that they wait for, one of them gets RR_ERR_STORE_FULL. Its message has the size that was asked
+  for, how much is in use, why none of that can leave, and what to change. Time limits of rr_get do
+  not cut short the reading of a file or the making of a value.
 
   A full disk is RR_ERR_STORE_FULL, too, and one that fails RR_ERR_IO, for the requests that needed
   it; the message names the folder and what the system said. What was written before that, in the

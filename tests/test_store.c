@@ -1790,6 +1790,64 @@ TEST_ALONE(body_of_another_runtime_waits_for_room) {
     fixture_stop(&f);
 }
 
+/* ---- room that leads back to who has it ---- */
+
+REMOTE_FN(int, store_naps_on, uint64_t, at) {
+    while (!desk_at(at)->open) rr_sleep_ms(1);
+    return 1;
+}
+/* Has room, and waits for what wants some. */
+REMOTE_FN(int, store_waits_for_room_of, uint64_t, at, size_t, own, size_t, size) {
+    void *room = NULL;
+    rr_ref made = rr_create(own, &room), child = rr_call(store_want, at, size);
+    rr_status status = rr_get_void(child);
+    rr_release(child), rr_release(made);
+    desk_at(at)->wrong += room == NULL;
+    return (int)status;
+}
+TEST_SCOPE(room_that_only_who_waits_for_it_would_give, .workers = 3, .store_bytes = MIB) {
+    static desk d, others;
+    rr_ref unrelated[4], caller;
+    for (int i = 0; i < 4; i++) unrelated[i] = rr_call(store_naps_on, AT(&others));
+    caller = rr_call(store_waits_for_room_of, AT(&d), (size_t)700 * KIB, (size_t)700 * KIB);
+    CHECK(rr_get_void(caller) == RR_OK && d.wrong == 0 && d.ended == 1 && d.runs == 0);
+    others.open = 1;
+    for (int i = 0; i < 4; i++) CHECK(rr_unwrap(int, unrelated[i]) == 1);
+}
+
+/* Has room, and waits for what a thread from outside will complete. */
+REMOTE_FN(int, store_has_and_waits, uint64_t, at, size_t, own, rr_ref, gate) {
+    rr_bytes view = {0};
+    void *room = NULL;
+    rr_ref made = rr_create(own, &room);
+    desk_at(at)->begun++;
+    rr_status status = rr_get(rr_bytes, gate, &view);
+    rr_release(made);
+    return room && status == RR_OK && view.size == 8;
+}
+TEST_SCOPE(room_that_comes_when_a_thread_from_outside_seals, .workers = 2, .store_bytes = MIB) {
+    static desk d;
+    rr_ref gate = unsealed(8);
+    rr_ref has = rr_call(store_has_and_waits, AT(&d), (size_t)700 * KIB, gate);
+    CHECK(reaches(&d.begun, 1));
+    rr_ref wants = rr_call(store_want, AT(&d), (size_t)700 * KIB);
+    CHECK(room_is_wanted(f, 1));
+    rr_sleep_ms(50); /* it looks some times */
+    CHECK(d.ended == 0 && rr_seal(gate) == RR_OK);
+    CHECK(rr_unwrap(int, has) == 1 && rr_get_void(wants) == RR_OK && d.runs == 1);
+}
+/* Unless that waits for room itself. */
+TEST_SCOPE(room_that_a_thread_from_outside_waits_for_which_would_seal, .workers = 2,
+           .store_bytes = MIB) {
+    static desk d;
+    rr_ref gate = unsealed(8);
+    rr_ref has = rr_call(store_has_and_waits, AT(&d), (size_t)700 * KIB, gate);
+    CHECK(reaches(&d.begun, 1));
+    rr_ref wants = put(700 * KIB, 1);
+    CHECK(rr_get_void(wants) == RR_ERR_STORE_FULL && rr_seal(gate) == RR_OK);
+    CHECK(rr_unwrap(int, has) == 1);
+}
+
 TEST_SCOPE(structs_are_made_again, .workers = 1, .store_bytes = MIB, .stack_bytes = 4 * MIB,
            .no_spill = true) {
     static halves h;

@@ -141,13 +141,14 @@ typedef struct rr__look {
     double lone_since;
 } rr__look;
 
-/* What sleeps: a thread on its condition variable, or a fiber, which leaves its thread to
-   others. */
+/* What sleeps: a thread on its condition variable, or a fiber, which leaves its thread. */
 typedef struct rr__parker {
     rr__mutex lock;       /* of the next, and of what that says; before no other */
     rr__sleeper *sleeper; /* what it sleeps for; NULL: it does not */
+    uint64_t sleeps;      /* so many so far */
     rr__fiber *fiber;     /* NULL: a thread */
     rr__context *thread;
+    uint32_t vertex; /* the clock's own: core/graph.h */
 } rr__parker;
 
 /* A thread in a runtime: a pool thread, or one from outside for as long as it uses the
@@ -251,6 +252,7 @@ typedef struct rr__hooks {
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     int (*inside)(rr__context *cx, rr__object *actor); /* methods, if one more has to wait */
     rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
+    int (*users)(rr_runtime *rt);                         /* of values in the store: rule E5 */
     void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
     void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
     void (*turn_over)(rr__local *self);                   /* who has the turn for that waits */
@@ -416,8 +418,7 @@ static void rr__fork_child(void) {
     for (rr_runtime *rt = rr__runtimes; rt; rt = rt->next_runtime)
         rr__store_release(&rt->phase, RR__STOPPED);
     rr__store_release(&rr__default, (rr_runtime *)NULL);
-    rr__local *self =
-        rr__self(); /* not even to let go: locks may be held by threads that are gone */
+    rr__local *self = rr__self(); /* locks may be held by threads that are gone: no letting go */
     self->context = self->attached = NULL;
     self->chosen = NULL;
     self->scopes.count = self->scopes.start = self->scopes.depth = self->path.count = 0;

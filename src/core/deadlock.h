@@ -52,7 +52,7 @@ static void rr__life_spreads(rr__graph *g, rr__reverse *r) {
         uint32_t v = r->work[--r->waiting];
         for (uint32_t i = r->start[v]; i < r->start[v + 1]; i++) {
             rr__vertex *from = &g->vertices[r->from[i]];
-            if (!from->is_alive && from->need && --from->need == 0) rr__live(g, r, r->from[i]);
+            if (!from->is_alive && from->left && --from->left == 0) rr__live(g, r, r->from[i]);
         }
     }
 }
@@ -80,12 +80,15 @@ static bool rr__needs_live(const rr__graph *g, const rr__portion *wanted) {
     return true;
 }
 
-/* Spreads life to the end. */
-static bool rr__graph_live(rr__graph *g) {
+/* Spreads life to the end. outside: also from what a thread from outside may complete. */
+static bool rr__graph_live(rr__graph *g, bool outside) {
     rr__reverse r = {NULL, NULL, NULL, 0};
     bool ok = rr__reverse_make(g, &r), more = ok;
-    for (uint32_t v = 0; v < g->count && ok; v++)
-        if (g->vertices[v].is_alive || !g->vertices[v].need) rr__live(g, &r, v);
+    for (uint32_t i = 0; i < g->count && ok; i++) {
+        rr__vertex *v = &g->vertices[i];
+        v->left = v->need, v->is_alive = false;
+        if ((v->goes_on && (outside || !v->sight.is_outside)) || !v->need) rr__live(g, &r, i);
+    }
     while (more) {
         rr__life_spreads(g, &r);
         more = false;
@@ -102,10 +105,10 @@ static bool rr__graph_live(rr__graph *g) {
 
 /* ---- what is stuck ---- */
 
-static bool rr__body_sleeps_on(const rr__vertex *v) {
-    rr__lock(&v->fiber->parker.lock);
-    bool same = rr__sleeper_may_be_stuck(v->fiber->parker.sleeper) && v->fiber->waits == v->waits;
-    rr__unlock(&v->fiber->parker.lock);
+static bool rr__body_sleeps_on(const rr_runtime *rt, const rr__vertex *v) {
+    rr__lock(&v->parker->lock);
+    bool same = rr__sleeper_may_be_stuck(rt, v->parker->sleeper) && v->parker->sleeps == v->sleeps;
+    rr__unlock(&v->parker->lock);
     return same;
 }
 
@@ -114,13 +117,14 @@ static void rr__visit_none(void *arg, rr__object *message) { (void)arg, (void)me
 /* The second reading. What has a life of its own is known by its bodies. */
 static bool rr__is_unchanged(rr__graph *g, const rr__vertex *v) {
     if (v->kind == RR__OF_NEEDS || v->kind == RR__OF_LIFE) return true;
-    if (v->kind == RR__OF_BODY) return rr__body_sleeps_on(v);
+    if (v->kind == RR__OF_BODY) return rr__body_sleeps_on(g->cx->runtime, v);
     rr__sight was = v->sight, now;
+    if (v->kind == RR__OF_STORE) return rr__above.users(g->cx->runtime) == was.inside;
     if (v->kind == RR__OF_ROOM) now = rr__room_look(g->cx, v, rr__visit_none, NULL);
     else now = rr__object_look(g->cx, v->object, v->id, v->body > 0);
-    return !now.goes_on && now.link == was.link && now.link_id == was.link_id &&
-           now.shape == was.shape && now.inside == was.inside && now.hope.held == was.hope.held &&
-           now.hope.queued == was.hope.queued;
+    return now.goes_on == was.goes_on && now.is_outside == was.is_outside && now.link == was.link &&
+           now.link_id == was.link_id && now.shape == was.shape && now.inside == was.inside &&
+           now.hope.held == was.hope.held && now.hope.queued == was.hope.queued;
 }
 
 static bool rr__stuck_is_unchanged(rr__graph *g) {
@@ -193,16 +197,17 @@ static bool rr__ring_describe(rr__graph *g, uint32_t start, rr__text *text) {
 }
 
 static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *text) {
-    rr__fiber *fiber = v->fiber;
-    rr__lock(&fiber->parker.lock);
-    rr__sleeper *s = fiber->parker.sleeper;
-    bool is_told = rr__sleeper_may_be_stuck(s) && fiber->waits == v->waits;
+    rr__parker *parker = v->parker;
+    rr__lock(&parker->lock);
+    rr__sleeper *s = parker->sleeper;
+    bool is_same = rr__sleeper_may_be_stuck(cx->runtime, s) && parker->sleeps == v->sleeps;
+    bool is_told = is_same && s->ring;
     if (is_told) {
         s->is_ring = true;
         snprintf(s->ring, RR__RING_TEXT, "%s", text);
     }
-    rr__unlock(&fiber->parker.lock);
-    if (is_told) rr__wake(cx, &fiber->parker);
+    rr__unlock(&parker->lock);
+    if (is_told) rr__wake(cx, parker);
 }
 
 /* Tells the bodies of the ring that one comes to from here, and cannot leave. False: there are
@@ -225,14 +230,15 @@ static bool rr__ring_tell(rr__graph *g, uint32_t from) {
 }
 
 /* The component that begins with v, above which it lies on the stack, is complete: tells a ring of
-   it, if nobody in it waits for others. */
+   it, if nobody in it waits for others. Where room in the store would do, somebody gives up who
+   waits for that (store/patience.h). */
 static bool rr__component_end(rr__graph *g, const uint32_t *stack, size_t *open, uint32_t v) {
     bool leads_out = false;
     uint32_t w;
     do {
         w = stack[--*open];
         g->vertices[w].is_open = false;
-        leads_out |= g->vertices[w].leads_out;
+        leads_out |= g->vertices[w].leads_out || g->vertices[w].kind == RR__OF_STORE;
     } while (w != v);
     return !leads_out && rr__ring_tell(g, v);
 }
@@ -283,22 +289,44 @@ static bool rr__stuck_tell_all(rr__graph *g) {
 
 /* ---- the look ---- */
 
-static bool rr__graph_look(rr__graph *g) {
+/* False: without memory. */
+static bool rr__graph_begin(rr__graph *g, rr__context *cx) {
+    *g = (rr__graph){.cx = cx, .slots = rr__slots_count(&cx->runtime->slots)};
+    g->of_slot = RR_CALLOC(g->slots, sizeof *g->of_slot);
+    return g->of_slot != NULL;
+}
+
+static void rr__graph_end(rr__graph *g) {
+    RR_FREE(g->of_slot), RR_FREE(g->vertices), RR_FREE(g->edges), RR_FREE(g->users);
+    RR_FREE(g->wanted), RR_FREE(g->held);
+}
+
+/* Finds what is stuck, and has been so at one moment. */
+static bool rr__graph_look(rr__graph *g, bool outside) {
     for (uint32_t i = 0; i < g->count && !g->is_lost; i++) rr__vertex_explore(g, i);
-    if (g->is_lost || !rr__graph_live(g) || !rr__holders_add(g)) return false;
-    return rr__stuck_is_unchanged(g) && rr__stuck_tell_all(g);
+    if (g->is_lost || !rr__graph_live(g, outside) || !rr__holders_add(g)) return false;
+    return rr__stuck_is_unchanged(g);
 }
 
 /* Returns whether anybody waits; *has_told: somebody was told. */
 static bool rr__deadlocks_look(rr__context *cx, bool *has_told) {
-    rr__graph graph = {.cx = cx}, *g = &graph;
-    g->slots = rr__slots_count(&cx->runtime->slots);
-    g->of_slot = RR_CALLOC(g->slots, sizeof *g->of_slot);
-    *has_told = g->of_slot && rr__bodies_add(g) && rr__graph_look(g);
-    bool anybody = g->count > 0 || g->is_lost || !g->of_slot;
-    RR_FREE(g->of_slot), RR_FREE(g->vertices), RR_FREE(g->edges);
-    RR_FREE(g->wanted), RR_FREE(g->held);
+    rr__graph g;
+    bool ok = rr__graph_begin(&g, cx);
+    *has_told = ok && rr__bodies_add(&g) && rr__graph_look(&g, true) && rr__stuck_tell_all(&g);
+    bool anybody = g.count > 0 || g.is_lost || !ok;
+    rr__graph_end(&g);
     return anybody;
+}
+
+/* Will none of those that have values in use ever give room? outside: what a thread from outside
+   may complete is waited for. */
+static bool rr__room_is_stuck(rr__context *cx, bool outside) {
+    rr__graph g;
+    bool ok = rr__graph_begin(&g, cx) && (rr__bodies_add(&g), !g.is_lost);
+    uint32_t store = ok ? rr__store_vertex(&g) : 0;
+    ok = ok && rr__graph_look(&g, outside) && !g.vertices[store].is_alive;
+    rr__graph_end(&g);
+    return ok;
 }
 
 /* The clock's turn. It comes again as long as anybody waits: later each time, and so that looking

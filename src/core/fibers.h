@@ -32,7 +32,6 @@ struct rr__fiber {
     rr__object token; /* first */
     rr_runtime *runtime;
     RR__ATOMIC(int) parking; /* enum rr__parking */
-    uint64_t waits;          /* so many so far; under the parker's lock */
     rr__parker parker;
     rr__entry timer; /* of a wait with a limit */
     bool has_guard;  /* its end cannot be overstepped */

@@ -3,7 +3,7 @@
 
    Everything goes on while it is made. What is not understood is alive.
    Rules  K1  What a sleeping body waits for is written before its sleeper is known, and read under
-              its parker's lock; `waits` of its fiber tells one sleep from the next.
+              its parker's lock; `sleeps` there tells one sleep from the next.
           K2  Any other object that cannot go on waits for the one that its waits_on leads to, which
               is written before it is left to be sent on; it is read between two looks at its id.
           K3  A body is not its task: a task that was decided is over for all who wait for it, but
@@ -16,36 +16,38 @@
 
 enum rr__vertex_kind {
     RR__OF_OBJECT, /* goes on when the body does that makes it, or what it waits for */
-    RR__OF_BODY,   /* that sleeps, or lies below one that does */
+    RR__OF_BODY,   /* that sleeps, or lies below one that does; or a thread that waits for room */
     RR__OF_NEEDS,  /* resources that somebody waits for */
     RR__OF_LIFE,   /* an actor with resources: goes on when all its bodies do, and it can end */
-    RR__OF_ROOM    /* in an actor's mailbox: when one of its messages does */
+    RR__OF_ROOM,   /* in an actor's mailbox: when one of its messages does */
+    RR__OF_STORE   /* room in the store: when one of the bodies does that have values in use */
 };
 
 /* How a vertex that is no body was when it was looked at. */
 typedef struct rr__sight {
-    bool goes_on; /* it is over, is queued, or can end by itself */
+    bool goes_on;    /* it is over, is queued, or can end by itself */
+    bool is_outside; /* only because a thread from outside may complete it */
     bool is_actor;
     rr__object *link;
     uint64_t link_id;
     rr__shape *shape; /* resources that it waits for */
-    int inside;       /* methods that a crew waits for one of */
+    int inside;       /* methods that a crew waits for one of; of the store: who has values */
     rr__hope hope;    /* for room */
 } rr__sight;
 
 typedef struct rr__vertex {
     enum rr__vertex_kind kind;
-    rr__object *object; /* NULL: needs. A body's is its task, a life's its actor */
+    rr__object *object; /* NULL: none. A body's is its task, a life's its actor */
     uint64_t id;
     rr__sight sight;
-    rr__fiber *fiber; /* of a body */
-    uint64_t waits;   /* of the fiber */
-    bool is_innermost, is_alive;
-    uint32_t first, edges, need; /* it goes on when so many of these do */
-    uint32_t body;               /* of an object: from 1; 0: none that sleeps */
-    uint32_t member;             /* of an actor: the first body that works for it; of a body: the
+    rr__parker *parker, *giver; /* of a body; whose sign it waits for */
+    uint64_t sleeps;            /* of the parker */
+    bool is_innermost, goes_on, is_alive;
+    uint32_t first, edges, need, left; /* it goes on when so many of these do */
+    uint32_t body;                     /* of an object: from 1; 0: none that sleeps */
+    uint32_t member;            /* of an actor: the first body that works for it; of a body: the
                                     next one; from 1 */
-    uint32_t found, lowest, at;  /* for the search for components */
+    uint32_t found, lowest, at; /* for the search for components */
     bool is_open, leads_out;
 } rr__vertex;
 
@@ -65,8 +67,10 @@ typedef struct rr__graph {
     rr__vertex *vertices;
     uint32_t *edges;
     rr__portion *wanted, *held;
-    size_t count, edge_count, wanted_count, held_count;
-    size_t room, edge_room, wanted_room, held_room;
+    uint32_t *users; /* bodies that sleep, and have values in use */
+    uint32_t store;  /* vertex of the store, from 1; 0: nobody wants room there */
+    size_t count, edge_count, wanted_count, held_count, users_count;
+    size_t room, edge_room, wanted_room, held_room, users_room;
     bool is_lost; /* no memory, or it changed too much meanwhile */
 } rr__graph;
 
@@ -131,18 +135,29 @@ static bool rr__has_timer(rr_runtime *rt, const rr__control *control) {
     return has;
 }
 
-/* What the innermost body waits for: so many of some objects, or room in a mailbox. */
+static uint32_t rr__store_vertex(rr__graph *g) {
+    if (!g->store) g->store = rr__vertex_new(g, RR__OF_STORE, NULL, 0) + 1;
+    return g->store - 1;
+}
+
+static void rr__user_add(rr__graph *g, uint32_t body) {
+    g->users = rr__grown(g, g->users, g->users_count, &g->users_room, sizeof *g->users);
+    if (!g->is_lost) g->users[g->users_count++] = body;
+}
+
+/* What the innermost body waits for: so many of some objects, room in a mailbox or in the store, or
+   a sign, for which see rr__giver_explore. */
 static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
     const rr__wait *wait = s->wait;
+    uint32_t to = 0;
+    rr__vertex_at(g, body)->giver = s->giver;
+    if (s->wants_room) to = rr__store_vertex(g);
+    else if (s->edge && !wait)
+        to = rr__vertex_new(g, RR__OF_ROOM, s->edge, rr__load_relaxed(&s->edge->id));
     rr__edges_begin(g, body, 1);
-    if (!wait) {
-        rr__object *actor = rr__load_acquire(&s->parker->fiber->token.waits_on); /* it counts it */
-        uint32_t room = rr__vertex_new(g, RR__OF_ROOM, actor, rr__load_relaxed(&actor->id));
-        rr__edge_add(g, body, room);
-        return;
-    }
-    size_t need = s->need;
-    for (size_t i = 0; i < wait->n && !g->is_lost; i++) {
+    if (!wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
+    size_t need = wait ? s->need : 1;
+    for (size_t i = 0; wait && i < wait->n && !g->is_lost; i++) {
         rr__object *o = wait->objects[i];
         if (o && !wait->nodes[i].object) need--; /* it was complete from the start */
         else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
@@ -163,11 +178,11 @@ static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
     rr__held_add(g, life, control->shape, true);
 }
 
-/* One body of a fiber that sleeps; `above` is on top of it, and must end first. */
+/* One body of those that sleep together; `above` is on top of it, and must end first. */
 static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uint32_t above,
                              bool is_innermost) {
+    rr_runtime *rt = g->cx->runtime;
     rr__object *task = frame->task;
-    rr__fiber *fiber = s->parker->fiber;
     const rr__control *control = rr__control_of(task);
     uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
     uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
@@ -175,37 +190,63 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     if (g->is_lost) return 0;
     rr__vertex *b = rr__vertex_at(g, body);
     rr__vertex_at(g, v)->body = body + 1;
-    b->fiber = fiber, b->waits = fiber->waits, b->is_innermost = is_innermost;
-    if (is_innermost) b->is_alive = control && rr__has_timer(fiber->runtime, control);
-    if (is_innermost) rr__body_edges(g, body, s);
-    else rr__edges_begin(g, body, 1), rr__edge_add(g, body, above);
+    b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
+    if (is_innermost) {
+        s->parker->vertex = body + 1;
+        b->goes_on = control && rr__has_timer(rt, control);
+        if (s->self->uses_store == rt) rr__user_add(g, body);
+        rr__body_edges(g, body, s);
+    } else {
+        rr__edges_begin(g, body, 1);
+        rr__edge_add(g, body, above);
+    }
     if (frame->granted) rr__held_add(g, body, frame->granted->shape, false);
     if (frame->actor && !g->is_lost) rr__member_add(g, body, frame->actor);
     return body;
 }
 
-/* Does it sleep, in its own runtime, for something that the graph can tell? Under its lock. */
-static bool rr__sleeper_may_be_stuck(const rr__sleeper *s) {
-    if (!s || !s->task || !s->ring || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
+/* Does it sleep, in this runtime alone, for something that the graph can tell? Under its lock. */
+static bool rr__sleeper_may_be_stuck(const rr_runtime *rt, const rr__sleeper *s) {
+    if (!s || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
+    if ((!s->ring && !s->wants_room && !s->giver) || s->context->runtime != rt) return false;
     for (const rr__frame *frame = s->self->frame; frame; frame = frame->outer)
-        if (frame->runner->runtime != s->parker->fiber->runtime) return false;
-    return true;
+        if (frame->runner->runtime != rt) return false;
+    return s->self->frame || s->wants_room || s->giver;
 }
 
+/* A thread from outside, without a body, which brings a value back that others wait for. */
+static void rr__thread_add(rr__graph *g, rr__sleeper *s) {
+    uint32_t v = rr__vertex_new(g, RR__OF_BODY, NULL, 0);
+    if (g->is_lost) return;
+    g->vertices[v].parker = s->parker, g->vertices[v].sleeps = s->parker->sleeps;
+    s->parker->vertex = v + 1;
+    rr__body_edges(g, v, s);
+}
+
+static void rr__parker_add(rr__graph *g, rr__parker *parker) {
+    uint32_t above = 0;
+    if (g->is_lost) return;
+    rr__lock(&parker->lock);
+    rr__sleeper *s = parker->sleeper;
+    bool is_stuck = rr__sleeper_may_be_stuck(g->cx->runtime, s), is_first = true;
+    parker->vertex = 0;
+    if (is_stuck && !s->self->frame) rr__thread_add(g, s);
+    for (rr__frame *f = is_stuck ? s->self->frame : NULL; f && !g->is_lost; f = f->outer) {
+        above = rr__body_add(g, s, f, above, is_first);
+        is_first = false;
+    }
+    rr__unlock(&parker->lock);
+}
+
+/* All bodies that sleep: on fibers, and, as recipes do, on threads from outside. */
 static bool rr__bodies_add(rr__graph *g) {
     rr_runtime *rt = g->cx->runtime;
     rr__lock(&rt->fibers_lock);
     rr__fiber *fiber = rt->fibers; /* the rest of the list stays as it is */
     rr__unlock(&rt->fibers_lock);
-    for (; fiber && !g->is_lost; fiber = fiber->all) {
-        rr__lock(&fiber->parker.lock);
-        rr__sleeper *s = fiber->parker.sleeper;
-        rr__frame *frame = rr__sleeper_may_be_stuck(s) ? s->self->frame : NULL;
-        uint32_t above = 0;
-        for (bool first = true; frame && !g->is_lost; frame = frame->outer, first = false)
-            above = rr__body_add(g, s, frame, above, first);
-        rr__unlock(&fiber->parker.lock);
-    }
+    for (; fiber; fiber = fiber->all) rr__parker_add(g, &fiber->parker);
+    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
+        rr__parker_add(g, &cx->parker);
     return g->count > 0 && !g->is_lost;
 }
 
@@ -223,6 +264,14 @@ static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
     if (sight->is_actor) sight->inside = rr__above.inside(cx, o);
 }
 
+/* It waits for nobody that the graph knows: rr_create made it, or a stream waits for a reader. */
+static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
+    if (!rr__try_retain(cx, o, id)) return false;
+    bool is = o->kind == RR__VALUE && rr__state_of(rr__load_acquire(&o->word)) == RR__WAITING;
+    rr__drop(cx, o);
+    return is;
+}
+
 /* An object; has_body: of which a body sleeps. */
 static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bool has_body) {
     const rr__sight alive = {.goes_on = true};
@@ -237,6 +286,7 @@ static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bo
     if (link && (rr__load_acquire(&o->waits_on) != link || !sight.link_id)) return alive;
     if (!(word & (RR__HAS_CONTROL | RR__HAS_CARE))) {
         sight.goes_on = !has_body && !link;
+        if (sight.goes_on) sight.is_outside = rr__is_for_outside(cx, o, id);
         return sight;
     }
     if (!rr__try_retain(cx, o, id)) return alive;
@@ -297,13 +347,13 @@ static void rr__object_explore(rr__graph *g, uint32_t v) {
     rr__vertex *vertex = rr__vertex_at(g, v);
     uint32_t body = vertex->body;
     rr__sight sight = rr__object_look(g->cx, vertex->object, vertex->id, body > 0);
-    vertex->sight = sight, vertex->is_alive = sight.goes_on;
+    vertex->sight = sight, vertex->goes_on = sight.goes_on;
     if (sight.goes_on) return;
     if (body) rr__edge_add(g, v, body - 1);
     else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
     else if (sight.link) rr__link_explore(g, v, &sight);
     else if (rr__members_explore(g, v) != sight.inside && !g->is_lost)
-        rr__vertex_at(g, v)->is_alive = true; /* one of them runs */
+        rr__vertex_at(g, v)->goes_on = true; /* one of them runs */
 }
 
 /* Who explores the room in a mailbox, and from where. */
@@ -322,17 +372,34 @@ static void rr__room_message(void *arg, rr__object *message) {
 static void rr__room_explore(rr__graph *g, uint32_t v) {
     rr__vertex room = *rr__vertex_at(g, v);
     rr__sight sight = rr__room_look(g->cx, &room, rr__room_message, &(rr__room_visit){g, v});
-    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->is_alive = sight.goes_on;
+    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->goes_on = sight.goes_on;
     if (!sight.goes_on && sight.hope.queued)
         rr__edge_add(g, v, rr__vertex_of(g, room.object, room.id));
 }
 
+/* One that has values, and does not sleep, or not for ever, may give room. */
+static void rr__store_explore(rr__graph *g, uint32_t v) {
+    int users = rr__vertex_at(g, v)->sight.inside = rr__above.users(g->cx->runtime);
+    rr__vertex_at(g, v)->goes_on = users != (int)g->users_count;
+    for (size_t i = 0; i < g->users_count; i++) rr__edge_add(g, v, g->users[i]);
+}
+
+/* Who sleeps until another one has done something for it: that is all its parker does. */
+static void rr__giver_explore(rr__graph *g, uint32_t v) {
+    uint32_t giver = rr__vertex_at(g, v)->giver->vertex;
+    rr__edges_begin(g, v, 1);
+    if (giver) rr__edge_add(g, v, giver - 1);
+    else rr__vertex_at(g, v)->goes_on = true;
+}
+
 static void rr__vertex_explore(rr__graph *g, uint32_t v) {
     enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
+    if (kind == RR__OF_BODY && rr__vertex_at(g, v)->giver) rr__giver_explore(g, v);
     if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
     rr__edges_begin(g, v, 1);
     if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
     if (kind == RR__OF_ROOM) rr__room_explore(g, v);
+    if (kind == RR__OF_STORE) rr__store_explore(g, v);
     if (kind != RR__OF_LIFE) return;
     int n = rr__members_explore(g, v);
     rr__vertex_at(g, v)->need = (uint32_t)n;

@@ -27,9 +27,12 @@ struct rr__sleeper {
     rr__object *task;     /* whose body waits; NULL outside */
     size_t fired, need;   /* under the parker's lock */
     const rr__wait *wait; /* the objects; NULL: a sign, or a time */
+    rr__object *edge;     /* without those, who gives the sign; or: */
+    rr__parker *giver;
     bool has_limit;
     bool is_cancelled; /* the task was, meanwhile */
     bool is_ring;      /* it is in one, which `ring` describes */
+    bool wants_room;   /* in the store: store/patience.h */
     bool may_starve;   /* it may end for want of memory */
     bool is_starved;   /* for the stack of what goes on meanwhile: it has */
     char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
@@ -63,9 +66,14 @@ static bool rr__must_stop(rr__context *cx) {
     return frame && rr__frame_must_stop(frame);
 }
 
+/* Of who is here: a thread has one in each runtime. */
+static rr__parker *rr__parker_of(const rr__local *self, rr__context *cx) {
+    return self->fiber ? &self->fiber->parker : &cx->parker;
+}
+
 static rr__sleeper rr__sleeper_of(rr__context *cx) {
     rr__local *self = rr__self();
-    return (rr__sleeper){.parker = self->fiber ? &self->fiber->parker : &cx->parker,
+    return (rr__sleeper){.parker = rr__parker_of(self, cx),
                          .self = self,
                          .context = cx,
                          .task = rr__current_task(cx),
@@ -243,7 +251,7 @@ static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     rr__lock(&s->parker->lock);
     s->parker->sleeper = s;
-    if (s->parker->fiber) s->parker->fiber->waits++;
+    s->parker->sleeps++;
     /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
     s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
     rr__unlock(&s->parker->lock);
@@ -284,10 +292,10 @@ static rr__parker *rr__line_pop(rr__line *line) {
     return parker;
 }
 
-/* Waits in a line, under its lock, for a sign; without the lock meanwhile. */
-static void rr__line_wait(rr__context *cx, rr__line *line, rr__mutex *lock) {
+/* Waits in a line, under its lock, for a sign from `giver`; without the lock meanwhile. */
+static void rr__line_wait(rr__context *cx, rr__line *line, rr__mutex *lock, rr__parker *giver) {
     rr__sleeper s = rr__sleeper_of(rr__here(cx));
-    s.task = NULL; /* it goes on, also if it is cancelled */
+    s.giver = giver, s.task = NULL; /* it goes on, also if it is cancelled */
     rr__line_add(line, &s);
     rr__unlock(lock);
     rr__sleeper_wait(&s, -1);
@@ -311,7 +319,7 @@ static bool rr__end_begin(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     if (self->is_ending) return false;
     rr__lock(&rt->end_lock);
-    while (rt->is_ending) rr__line_wait(cx, &rt->end_line, &rt->end_lock);
+    while (rt->is_ending) rr__line_wait(cx, &rt->end_line, &rt->end_lock, NULL);
     rt->is_ending = true;
     rr__unlock(&rt->end_lock);
     return self->is_ending = true;
@@ -349,6 +357,7 @@ static void rr__link_set(rr__sleeper *s, rr__object *edge) {
 
 /* Waits, as rr__body_wait, linked to `edge`; without a limit it may be found in a ring. */
 static void rr__linked_wait(rr__sleeper *s, rr__object *edge, double deadline) {
+    s->edge = edge;
     rr__link_set(s, edge);
     rr__body_wait(s, deadline);
     if (s->task) rr__store_release(&s->task->waits_on, (rr__object *)NULL);

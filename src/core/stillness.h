@@ -1,8 +1,7 @@
 /* Does the runtime stand still: nothing runs, nothing is queued, and nobody is about to do
-   something? Asked by who waits for room, by rr_config.max_pending, and by rr_shutdown.
+   something? Asked by rr_config.max_pending, and by rr_shutdown.
    Locks: one after the other those of the resources and the timers. */
 #pragma once
-#include "deadlock.h"
 #include "waiting.h"
 
 /* Does this thread carry nothing that runs? Services count what they do. One from outside may run
@@ -27,11 +26,10 @@ static bool rr__stands_still(rr_runtime *rt) {
     return RR__SLEEPING(idle) == roles && !RR__SEARCHING(idle) && !starts && !rr__has_work(rt);
 }
 
-/* Something will happen by itself after a while; a limit alone is nothing of that, nor are so many
-   timers that are the caller's own. */
-static bool rr__has_timers(rr_runtime *rt, size_t own) {
+/* Something will happen by itself after a while; a limit alone is nothing of that. */
+static bool rr__has_timers(rr_runtime *rt) {
     rr__lock(&rt->timers->lock);
-    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > own ||
+    bool has = rt->timers->retries > 0 || rt->timers->sleeps > 0 || rt->timers->firing > 0 ||
                rt->timers->room.at;
     rr__unlock(&rt->timers->lock);
     return has;
@@ -41,7 +39,7 @@ static bool rr__has_timers(rr_runtime *rt, size_t own) {
    created and never sealed. */
 static bool rr__is_stuck(rr_runtime *rt) {
     uint64_t idle = rr__load_seq_cst(&rt->idle);
-    if (!rr__stands_still(rt) || rr__has_timers(rt, 0)) return false;
+    if (!rr__stands_still(rt) || rr__has_timers(rt)) return false;
     for (int pass = 0; pass < 2; pass++) /* twice: one thread may have woken another behind us */
         for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
             if (!rr__is_still(cx)) return false;

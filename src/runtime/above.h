@@ -51,6 +51,7 @@ static const rr__hooks rr__above = {
     .thread_ends = rr__local_clear,
     .inside = rr__crew_inside,
     .hope = rr__mailbox_hope,
+    .users = rr__store_users,
     .deadlocks_due = rr__deadlocks_due,
     .room_due = rr__room_due,
     .turn_over = rr__loader_end,

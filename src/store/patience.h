@@ -1,22 +1,23 @@
 /* Waiting for room. Who finds none sleeps, in a list of all that do; the clock's thread looks after
    them: it wakes those that have not seen the last change, and, if nothing can come of waiting any
    more, has the one that waits for the longest time give up (rule E7). So nobody looks in vain, and
-   who decides sees all that wait at rest.
-   Locks: the store's, then rr_runtime.lock and the timers' to see whether anything else runs. */
+   who decides sees all that wait at rest. Whether those that have values will ever give room, the
+   graph of all that wait tells (core/deadlock.h), whatever else goes on.
+   Locks: the store's. */
 #pragma once
-#include "../core/stillness.h"
+#include "../core/deadlock.h"
 #include "records.h"
 
 /* Who waits for room. Under the store's lock, but for what only its owner uses. */
 struct rr__patience {
     rr__patience *older, *newer;
-    rr__sleeper *sleeper; /* NULL: it looks just now */
-    bool is_user;         /* a body that has values in use; fixed */
-    bool gives_up;        /* it is to */
-    size_t bytes;         /* that it wants; 0: its turn; fixed */
-    uint64_t seen;        /* room_events before its last look */
-    uint64_t changes;     /* of the list, at that time */
-    int looks;            /* in vain, since that last changed */
+    rr__sleeper *sleeper;  /* NULL: it looks just now */
+    bool is_body, is_user; /* it has values in use; fixed */
+    bool gives_up;         /* it is to */
+    size_t bytes;          /* that it wants; 0: its turn; fixed */
+    uint64_t seen;         /* room_events before its last look */
+    uint64_t changes;      /* of the list, at that time */
+    int looks;             /* in vain, since that last changed */
 };
 
 /* Why there is no room; bytes 0: for arguments, not all of which are known. */
@@ -32,6 +33,7 @@ static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, cons
 
 static void rr__patience_begin(rr__context *cx, rr__patience *p) {
     rr__store *store = cx->runtime->store;
+    p->is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
     p->is_user = rr__self()->uses_store == cx->runtime;
     rr__lock(&store->lock);
     p->older = store->newest_patient, p->newer = NULL;
@@ -67,22 +69,13 @@ static void rr__patience_wake_locked(rr__context *cx, rr__patience *p) {
     rr__wake(cx, parker);
 }
 
-/* Nobody carries anything, nothing is queued, and no timer is set but `own`. */
-static bool rr__nothing_else_runs(rr__context *self, size_t own) {
-    rr_runtime *rt = self->runtime;
-    bool is_still = !rr__has_work(rt);
-    rr__lock(&rt->lock); /* for rr__is_still */
-    for (rr__context *cx = rr__load_acquire(&rt->contexts); cx && is_still; cx = cx->next)
-        is_still = cx == self || rr__is_still(cx);
-    rr__unlock(&rt->lock);
-    return is_still && !rr__has_timers(rt, own);
-}
-
 /* What those that wait for room have in common. */
 typedef struct rr__patients {
     bool all_have_seen; /* they sleep, and have seen the last change */
     bool all_are_tired; /* they have looked so often while nobody came or went */
-    int users;          /* bodies with values among them */
+    bool all_sleep;
+    bool has_thread; /* one of them is no body */
+    int users;       /* bodies with values among them */
 } rr__patients;
 
 /* Wakes those that have something new to see. */
@@ -90,47 +83,62 @@ static rr__patients rr__patients_look_locked(rr__context *cx) {
     enum { TIRED = 30 };
     rr__store *store = cx->runtime->store;
     uint64_t events = rr__load_seq_cst(&store->room_events);
-    rr__patients all = {true, true, 0};
+    rr__patients all = {true, true, true, false, 0};
     for (rr__patience *p = store->oldest_patient; p; p = p->newer) {
-        all.users += p->is_user;
+        bool has_seen = p->sleeper && p->seen == events; /* its own, while it looks */
+        all.users += p->is_user, all.has_thread |= !p->is_body;
+        all.all_sleep &= p->sleeper != NULL;
         all.all_are_tired &=
             !p->gives_up && p->changes == store->patients_changed && p->looks >= TIRED;
-        all.all_have_seen &= p->sleeper && p->seen == events;
-        if (p->sleeper && p->seen != events) rr__patience_wake_locked(cx, p);
+        all.all_have_seen &= has_seen;
+        if (p->sleeper && !has_seen) rr__patience_wake_locked(cx, p);
     }
     return all;
 }
 
 /* Nothing comes of it: all bodies that have values wait for room, in vain, whatever else goes on;
-   or some of them wait for something else, and nothing runs that could bring that about. */
-static bool rr__room_is_hopeless_locked(rr__context *cx, rr__patients all, size_t own_timers) {
-    enum { SURE = 3 }; /* the look at all threads is no look at one moment */
-    rr__store *store = cx->runtime->store;
-    bool is_calm = !rr__load_seq_cst(&store->copying) && !rr__load_seq_cst(&store->has_census);
-    bool all_wait = all.users == rr__load_seq_cst(&store->users);
-    bool is_still = all.all_have_seen && is_calm;
-    bool has_stopped = is_still && !all_wait && rr__nothing_else_runs(cx, own_timers);
-    store->still_ticks = has_stopped ? store->still_ticks + 1 : 0;
-    if (all_wait) return is_still || all.all_are_tired;
-    return store->still_ticks >= SURE;
+   or the others wait for something that leads back to room (core/deadlock.h). A thread from outside
+   that waits for room is not waited for to complete something. Only the clock's thread looks at all
+   of them. Not under the lock. */
+static bool rr__room_is_hopeless(rr__context *cx, rr__patients all, bool is_clock) {
+    rr_runtime *rt = cx->runtime;
+    if (all.users == rr__store_users(rt)) return all.all_have_seen || all.all_are_tired;
+    bool is_in_vain = all.all_have_seen || (all.all_are_tired && all.all_sleep);
+    return is_clock && is_in_vain && rr__room_is_stuck(cx, !all.has_thread);
 }
 
-/* Looks after those that wait. Returns after how many seconds again; 0: nobody waits any more. */
-static double rr__room_tick(rr__context *cx, size_t own_timers) {
+/* The one that waits for the longest time gives up. Under the lock. */
+static void rr__patient_gives_up_locked(rr__context *cx) {
+    rr__patience *p = cx->runtime->store->oldest_patient;
+    while (p && !p->sleeper) p = p->newer;
+    if (p) p->gives_up = true, rr__patience_wake_locked(cx, p);
+}
+
+/* Looks after those that wait. Returns after how many seconds again, so that it takes a twentieth
+   of a processor at most; 0: nobody waits any more. */
+static double rr__room_tick(rr__context *cx, bool is_clock) {
     const double shortest = 250e-6, longest = 4e-3;
     rr__store *store = cx->runtime->store;
+    double start = rr_now();
     rr__lock(&store->lock);
     rr__patients all = rr__patients_look_locked(cx);
-    rr__patience *p = store->oldest_patient;
-    if (p && rr__room_is_hopeless_locked(cx, all, own_timers)) {
-        while (p && !p->sleeper) p = p->newer;
-        if (p) p->gives_up = true, rr__patience_wake_locked(cx, p);
-        store->still_ticks = 0, all.all_have_seen = false;
+    uint64_t changes = store->patients_changed;
+    bool anybody = store->oldest_patient != NULL;
+    rr__unlock(&store->lock);
+    bool is_hopeless = anybody && rr__room_is_hopeless(cx, all, is_clock);
+    double least = 20 * (rr_now() - start);
+    rr__lock(&store->lock);
+    if (is_hopeless) { /* has anything changed meanwhile? */
+        rr__patients now = rr__patients_look_locked(cx);
+        bool is_same = changes == store->patients_changed;
+        if (is_same && (now.all_have_seen || now.all_are_tired)) rr__patient_gives_up_locked(cx);
+        all.all_have_seen = false;
     }
     double next = all.all_have_seen ? 2 * store->tick_length : 0;
     next = next < shortest ? shortest : next < longest ? next : longest;
     store->tick_length = next;
     store->ticks = store->oldest_patient != NULL;
+    next = next < least ? least : next;
     if (!store->ticks) next = 0;
     rr__unlock(&store->lock);
     return next;
@@ -150,7 +158,7 @@ static void rr__room_ticks_end(rr__context *cx) {
 static void rr__room_due(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     bool has_ended = rr__load_acquire(&rt->phase) == RR__STOPPED;
-    double next = has_ended ? 0 : rr__room_tick(cx, 1);
+    double next = has_ended ? 0 : rr__room_tick(cx, true);
     if (next > 0) rr__timer_set(rt, &rt->timers->room, rr_now() + next);
     if (has_ended) rr__room_ticks_end(cx);
 }
@@ -181,13 +189,13 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr__sleeper s = rr__sleeper_of(cx);
     bool copies = s.self->copies == rt;
     rr_runtime *loads_for = s.self->loads_for;
-    s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
-    if (copies) rr__store_copies(cx, false);       /* it waits itself */
+    s.wants_room = s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
+    if (copies) rr__store_copies(cx, false);                      /* it waits itself */
     if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
     rr__linked_wait(&s, NULL, rr_now() + 1e-3);
     cx = rr__here(cx);
     if (s.has_limit) { /* it was the clock itself */
-        (void)rr__room_tick(cx, 0);
+        (void)rr__room_tick(cx, false);
         rr__room_ticks_end(cx);
     }
     rr__lock(&rt->store->lock);

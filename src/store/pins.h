@@ -9,7 +9,7 @@ struct rr__parts {
     size_t count, seen; /* parts below seen are complete */
     uint32_t pins;      /* items are valid; if values may leave. The store's lock */
     bool is_outside;    /* one of them is that of the views taken outside every scope */
-    uint8_t is_filling; /* one thread brings its parts back */
+    rr__parker *filler; /* who brings its parts back; or NULL */
     rr__object **objects;
     rr_bytes items[];
 };
@@ -121,13 +121,12 @@ static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool
 /* Waits while another one brings something back, which may wait for room itself: so one that copies
    outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
    up meanwhile. */
-static void rr__store_wait_returning_locked(rr__context *cx, const uint8_t *what,
-                                            uint8_t while_is) {
+static void rr__store_wait_returning_locked(rr__context *cx, rr__parker *const *by) {
     rr__store *store = cx->runtime->store;
     bool copies = rr__self()->copies == cx->runtime;
-    if (*what != while_is) return;
+    if (!*by) return;
     if (copies) rr__store_copies(cx, false);
-    while (*what == while_is) rr__line_wait(cx, &store->returning, &store->lock);
+    while (*by) rr__line_wait(cx, &store->returning, &store->lock, *by);
     if (copies) rr__store_copies(rr__here(cx), true);
 }
 
@@ -139,18 +138,18 @@ static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__resid
                                   bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
     rr__local *self = rr__self();
+    rr__parker *own = rr__parker_of(self, cx);
     rr_status status = RR_OK;
     *is_claimed = false;
     rr__lock(&rt->store->lock);
-    if (s->claimer != self && !self->is_hasty)
-        rr__store_wait_returning_locked(cx, &s->residence, RR__RETURNING);
+    if (s->claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, &s->claimer);
     *was = (enum rr__residence)s->residence;
     if (*was == RR__LOST && s->recipe && self->is_hasty) {
         status = RR_ERR_STORE_FULL;
     } else if (*was == RR__RETURNING) {
-        status = s->claimer == self ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
+        status = s->claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
     } else if (!rr__pin_locked(rt, s)) {
-        s->residence = RR__RETURNING, s->claimer = self, *is_claimed = true;
+        s->residence = RR__RETURNING, s->claimer = own, *is_claimed = true;
     }
     rr__unlock(&rt->store->lock);
     return status;
@@ -220,10 +219,11 @@ static rr_bytes rr__part_bytes(rr__object *part) {
 static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
     rr_runtime *rt = cx->runtime;
     rr__lock(&rt->store->lock);
-    if (!rr__self()->is_hasty) rr__store_wait_returning_locked(cx, &parts->is_filling, true);
-    bool is_busy = parts->is_filling;
+    rr__local *self = rr__self();
+    if (!self->is_hasty) rr__store_wait_returning_locked(cx, &parts->filler);
+    bool is_busy = parts->filler != NULL;
     *is_claimed = !is_busy && parts->pins == 0;
-    if (*is_claimed) parts->is_filling = true;
+    if (*is_claimed) parts->filler = rr__parker_of(self, rr__here(cx));
     else parts->pins += !is_busy;
     rr__unlock(&rt->store->lock);
     return is_busy ? RR_ERR_STORE_FULL : RR_OK;
@@ -246,7 +246,7 @@ static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, r
     if (status != RR_OK) rr__parts_unpin(cx, parts, n);
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
-    parts->is_filling = false, parts->pins = status == RR_OK;
+    parts->filler = NULL, parts->pins = status == RR_OK;
     rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }

@@ -24,9 +24,10 @@ typedef struct rr__file rr__file;
               a time (loader) keeps what it has while it waits for the rest, also while that is made
               again, unless the body which does that waits itself. Else two would wait, each with
               what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of them gives up: when all
-              bodies that have values wait for room and have looked since the last of room_events,
-              or so often that no more is to be expected; or all who wait have, and nobody runs. */
+          E7  Bodies can still do that with what they make. Then one of those that wait for room
+              gives up: when all of them have looked since the last of room_events, or so often that
+              no more is to be expected, and what the others wait for that have values leads back
+              to them (core/deadlock.h). */
 enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
 
 struct rr__stored {
@@ -41,8 +42,8 @@ struct rr__stored {
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
     uint64_t at, sum;
-    rr__object *recipe;       /* a task that was never submitted, with the arguments: rr__rebuild */
-    const rr__local *claimer; /* RETURNING: who brings it back */
+    rr__object *recipe;  /* a task that was never submitted, with the arguments: rr__rebuild */
+    rr__parker *claimer; /* RETURNING: who brings it back */
 };
 
 typedef struct rr__age_list {
@@ -89,7 +90,6 @@ struct rr__store {
     uint64_t patients_changed;                     /* so often one came or went */
     bool ticks;                                    /* the clock looks after them */
     double tick_length;
-    int still_ticks; /* at which nothing ran */
     size_t lineage_used;
     rr__object_name *names; /* under the global lock */
     rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
@@ -267,6 +267,12 @@ static bool rr__others_copy(rr__context *cx) {
 static bool rr__others_use_store(rr__context *cx) {
     return rr__load_seq_cst(&cx->runtime->store->users) > (rr__self()->uses_store == cx->runtime) ||
            rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
+}
+
+/* All of those. */
+static int rr__store_users(rr_runtime *rt) {
+    return rr__load_seq_cst(&rt->store->users) + rr__load_seq_cst(&rt->store->copying) +
+           rr__load_seq_cst(&rt->store->has_census);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {

@@ -3,6 +3,7 @@
 #pragma once
 #include "../core/needs.h"
 #include "../core/registry.h"
+#include "../core/stillness.h"
 #include "cancelling.h"
 #include "lanes.h"
 #include "rebuilding.h"
