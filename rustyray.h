@@ -175,8 +175,10 @@ THREADS AND BLOCKING
   of an actor with .max_concurrency, resources, streams, or some of many objects of which too few
   can ever be there. It is found a millisecond after they have begun to wait, or, where bodies have
   waited for long, within a tenth of a second (or twenty times what it takes to look at all that
-  wait); nobody is told who can go on. Wait for things that only other programs or threads of yours
-  bring about (a socket, rr_create without rr_seal) and no ring is seen: that is yours.
+  wait); nobody is told who can go on by himself. The time limit of a caller is not waited for. Wait
+  for things that only other programs or threads of yours bring about (a socket, rr_create without
+  rr_seal), for a reader of a stream, or for the end of an actor (rr_watch), and no ring is seen:
+  that is yours.
 
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and
@@ -3321,6 +3323,7 @@ struct rr__control {
     int max_retries, attempt; /* allowed; over: written under the timers' lock */
     bool is_blocking;         /* takes no worker */
     bool no_rebuild;          /* its result is not made again */
+    bool has_limit;           /* on time */
     uint8_t timers;           /* that were promised to it */
     rr__entry limit, retry;   /* timers */
 
@@ -6691,9 +6694,17 @@ static void rr__help(rr__local *self, rr__context *cx, rr__object *claimed, cons
     rr__deque_trim(&rr__here_of(self, cx)->deque);
 }
 
+/* A task that may be over before its body is, because it has a time limit, is not run on top of who
+   waits for it, who goes on then. The caller counts it. */
+static RR__INLINE bool rr__may_go_first(const rr__object *o) {
+    const rr__control *control = rr__control_of(o);
+    return RR__UNLIKELY(control && control->has_limit);
+}
+
 /* Runs the task that is waited for straight away, if nobody has begun it. */
 static RR__INLINE bool rr__run_claimable(rr__local *self, rr__context *cx, rr__object *o) {
     if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__can_run(self, cx)) return false;
+    if (rr__may_go_first(o)) return false;
     bool began = rr__serve_begin(cx), is_ours = rr__claim(o);
     if (is_ours) rr__help(self, cx, o, NULL, o); /* no actor: nobody waits for those themselves */
     rr__serve_end(cx, began);
@@ -6726,6 +6737,8 @@ static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
             self->path.count--;
             continue;
         }
+        /* One that nobody counts may have a time limit, too. */
+        if ((word & RR__HAS_CONTROL) && self->path.count > base + 1) return NULL;
         if (state == RR__QUEUED) {
             if (RR__UNLIKELY(word & RR__IS_ACTOR)) *by = self->path.steps[self->path.count - 2];
             if (RR__UNLIKELY(word & RR__IS_ACTOR) && rr__step_is_over(by)) self->path.count--;
@@ -6748,6 +6761,7 @@ static void rr__help_along(rr__local *self, rr__context *cx, rr__object *goal) {
     size_t base = self->path.count; /* above those of the waits below on this stack */
     rr__object *claimed;
     rr__step by = {NULL, 0};
+    if (rr__may_go_first(goal)) return;
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
     while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__can_run(self, cx) &&
@@ -7306,6 +7320,7 @@ enum rr__vertex_kind {
     RR__OF_OBJECT, /* goes on when the body does that makes it, or what it waits for */
     RR__OF_BODY,   /* that sleeps, or lies below one that does; or a thread that waits for room */
     RR__OF_NEEDS,  /* resources that somebody waits for */
+    RR__OF_STOCK,  /* one of those that there is not enough of */
     RR__OF_LIFE,   /* an actor with resources: goes on when all its bodies do, and it can end */
     RR__OF_ROOM,   /* in an actor's mailbox: when one of its messages does */
     RR__OF_STORE   /* room in the store: when one of the bodies does that have values in use */
@@ -7315,7 +7330,7 @@ enum rr__vertex_kind {
 typedef struct rr__sight {
     bool goes_on;    /* it is over, is queued, or can end by itself */
     bool is_outside; /* only because a thread from outside may complete it */
-    bool is_actor;
+    bool is_actor, runs;
     rr__object *link;
     uint64_t link_id;
     rr__shape *shape; /* resources that it waits for */
@@ -7331,17 +7346,21 @@ typedef struct rr__vertex {
     rr__parker *parker, *giver; /* of a body; whose sign it waits for */
     uint64_t sleeps;            /* of the parker */
     bool is_innermost, goes_on, is_alive;
-    uint32_t first, edges, need, left; /* it goes on when so many of these do */
-    uint32_t body;                     /* of an object: from 1; 0: none that sleeps */
-    uint32_t member;            /* of an actor: the first body that works for it; of a body: the
-                                    next one; from 1 */
+    bool has_changed;            /* since it was read first, or its slot has */
+    uint32_t first, edges, need; /* it goes on when so many of these do */
+    uint32_t body;               /* of an object: from 1; 0: none that sleeps */
+    uint32_t member;  /* of an actor: the first body that works for it; of a body: the next one; of
+                        a life: as of its actor; from 1 */
+    uint32_t mailbox; /* of an actor: the room there; from 1 */
+    uint32_t held;    /* what it has, in rr__graph.held; from 1 */
+    int stock;        /* that is short */
     uint32_t found, lowest, at; /* for the search for components */
     bool is_open, leads_out;
 } rr__vertex;
 
 /* What resources somebody waits for, or has; with the vertex of that. */
 typedef struct rr__portion {
-    rr__shape *shape;
+    rr__shape *shape; /* wanted */
     bool is_of_actors;
     uint32_t vertex;
     int64_t amounts[RR__STOCKS];
@@ -7382,13 +7401,17 @@ static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__obje
     return (uint32_t)g->count++;
 }
 
+/* The number of a slot is fixed while looks go on: the memory of slots is given back, if at all, by
+   the same thread. */
 static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
     uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
     if (known && g->vertices[known - 1].id == id) return known - 1;
     uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
-    if (o->slot >= g->slots || known) g->is_lost = true; /* a slot used anew meanwhile */
-    if (!g->is_lost) g->of_slot[o->slot] = v + 1;
-    return g->is_lost ? 0 : v;
+    if (o->slot >= g->slots) g->is_lost = true; /* there are more now */
+    if (g->is_lost) return 0;
+    if (known) g->vertices[known - 1].has_changed = true; /* it is gone, its slot another's */
+    g->of_slot[o->slot] = v + 1;
+    return v;
 }
 
 /* From the vertex whose edges are being added. */
@@ -7411,6 +7434,7 @@ static void rr__held_add(rr__graph *g, uint32_t v, const rr__shape *shape, bool 
     if (g->is_lost) return;
     rr__portion *portion = &g->held[g->held_count++];
     *portion = (rr__portion){.vertex = v};
+    g->vertices[v].held = (uint32_t)g->held_count;
     memcpy(portion->amounts, shape->amounts, sizeof portion->amounts); /* fixed */
     if (!keeps_cpus) portion->amounts[RR__CPU] = 0;
 }
@@ -7423,6 +7447,15 @@ static bool rr__has_timer(rr_runtime *rt, const rr__control *control) {
     return has;
 }
 
+static uint32_t rr__mailbox_vertex(rr__graph *g, rr__object *actor) {
+    uint64_t id = rr__load_relaxed(&actor->id); /* who waits counts it */
+    uint32_t v = rr__vertex_of(g, actor, id);
+    uint32_t known = g->is_lost ? 0 : g->vertices[v].mailbox;
+    uint32_t room = known ? known - 1 : rr__vertex_new(g, RR__OF_ROOM, actor, id);
+    if (!g->is_lost) g->vertices[v].mailbox = room + 1;
+    return room;
+}
+
 static uint32_t rr__store_vertex(rr__graph *g) {
     if (!g->store) g->store = rr__vertex_new(g, RR__OF_STORE, NULL, 0) + 1;
     return g->store - 1;
@@ -7433,24 +7466,15 @@ static void rr__user_add(rr__graph *g, uint32_t body) {
     if (!g->is_lost) g->users[g->users_count++] = body;
 }
 
-/* What the innermost body waits for: so many of some objects, room in a mailbox or in the store, or
-   a sign, for which see rr__giver_explore. */
+/* What the innermost body waits for: room in a mailbox or in the store, a sign, for which see
+   rr__giver_explore, or objects, for which see rr__wait_add. */
 static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
-    const rr__wait *wait = s->wait;
     uint32_t to = 0;
     rr__vertex_at(g, body)->giver = s->giver;
     if (s->wants_room) to = rr__store_vertex(g);
-    else if (s->edge && !wait)
-        to = rr__vertex_new(g, RR__OF_ROOM, s->edge, rr__load_relaxed(&s->edge->id));
+    else if (s->edge && !s->wait) to = rr__mailbox_vertex(g, s->edge);
     rr__edges_begin(g, body, 1);
-    if (!wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
-    size_t need = wait ? s->need : 1;
-    for (size_t i = 0; wait && i < wait->n && !g->is_lost; i++) {
-        rr__object *o = wait->objects[i];
-        if (o && !wait->nodes[i].object) need--; /* it was complete from the start */
-        else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
-    }
-    if (!g->is_lost) rr__vertex_at(g, body)->need = (uint32_t)need;
+    if (!s->wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
 }
 
 /* It works for an actor, which keeps its resources as long as that goes on. */
@@ -7464,6 +7488,7 @@ static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
     if (!is_first || !control || !control->shape) return;
     uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
     rr__held_add(g, life, control->shape, true);
+    if (!g->is_lost) g->vertices[life].member = v; /* until it is explored */
 }
 
 /* One body of those that sleep together; `above` is on top of it, and must end first. */
@@ -7474,10 +7499,10 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     const rr__control *control = rr__control_of(task);
     uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
     uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
-    if (g->is_lost || rr__vertex_at(g, v)->body) g->is_lost = true; /* it has begun anew since */
     if (g->is_lost) return 0;
-    rr__vertex *b = rr__vertex_at(g, body);
-    rr__vertex_at(g, v)->body = body + 1;
+    rr__vertex *b = rr__vertex_at(g, body), *o = rr__vertex_at(g, v);
+    if (o->body) g->vertices[o->body - 1].has_changed = true; /* it has begun anew since */
+    o->body = body + 1;
     b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
     if (is_innermost) {
         s->parker->vertex = body + 1;
@@ -7511,12 +7536,41 @@ static void rr__thread_add(rr__graph *g, rr__sleeper *s) {
     rr__body_edges(g, v, s);
 }
 
+/* Does what was added of it sleep on? Under its lock. */
+static bool rr__sleeps_on_locked(const rr_runtime *rt, const rr__vertex *v) {
+    return rr__sleeper_may_be_stuck(rt, v->parker->sleeper) && v->parker->sleeps == v->sleeps;
+}
+
+/* The objects that it waits for: so many of them. A piece at a time, for who completes one needs
+   the lock. */
+static void rr__wait_add(rr__graph *g, rr__parker *parker) {
+    enum { PIECE = 1024 };
+    size_t i = 0, n = 1, need = 0, done = 0;
+    rr__vertex *v = rr__vertex_at(g, parker->vertex - 1);
+    uint32_t body = parker->vertex - 1;
+    for (rr__edges_begin(g, body, 1); i < n && !g->is_lost && !v->has_changed;) {
+        rr__lock(&parker->lock);
+        const rr__wait *wait = parker->sleeper ? parker->sleeper->wait : NULL;
+        v->has_changed |= !wait || !rr__sleeps_on_locked(g->cx->runtime, v);
+        n = v->has_changed ? 0 : wait->n, need = v->has_changed ? 0 : parker->sleeper->need;
+        for (size_t end = i + PIECE; i < n && i < end && !g->is_lost; i++) {
+            rr__object *o = wait->objects[i];
+            if (o && !wait->nodes[i].object) done++; /* it was complete from the start */
+            else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
+        }
+        rr__unlock(&parker->lock);
+        v = rr__vertex_at(g, body);
+    }
+    v->need = (uint32_t)(need - done);
+}
+
 static void rr__parker_add(rr__graph *g, rr__parker *parker) {
     uint32_t above = 0;
     if (g->is_lost) return;
     rr__lock(&parker->lock);
     rr__sleeper *s = parker->sleeper;
     bool is_stuck = rr__sleeper_may_be_stuck(g->cx->runtime, s), is_first = true;
+    bool has_objects = is_stuck && s->wait;
     parker->vertex = 0;
     if (is_stuck && !s->self->frame) rr__thread_add(g, s);
     for (rr__frame *f = is_stuck ? s->self->frame : NULL; f && !g->is_lost; f = f->outer) {
@@ -7524,6 +7578,7 @@ static void rr__parker_add(rr__graph *g, rr__parker *parker) {
         is_first = false;
     }
     rr__unlock(&parker->lock);
+    if (has_objects && !g->is_lost) rr__wait_add(g, parker);
 }
 
 /* All bodies that sleep: on fibers, and, as recipes do, on threads from outside. */
@@ -7555,7 +7610,7 @@ static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
 /* It waits for nobody that the graph knows: rr_create made it, or a stream waits for a reader. */
 static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
     if (!rr__try_retain(cx, o, id)) return false;
-    bool is = o->kind == RR__VALUE && rr__state_of(rr__load_acquire(&o->word)) == RR__WAITING;
+    bool is = rr__is_unsealed(o);
     rr__drop(cx, o);
     return is;
 }
@@ -7564,10 +7619,10 @@ static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
 static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bool has_body) {
     const rr__sight alive = {.goes_on = true};
     uint64_t word = rr__load_acquire(&o->word);
-    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0};
     enum rr__state state = rr__state_of(word);
+    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0, .runs = state == RR__RUNNING};
     rr__object *link = has_body ? NULL : rr__load_acquire(&o->waits_on);
-    bool waits = state == RR__WAITING || (state == RR__RUNNING && (word & RR__IS_ACTOR));
+    bool waits = state == RR__WAITING || (sight.runs && sight.is_actor);
     if ((!waits && !has_body) || state >= RR__READY || rr__linked_fiber(link)) return alive;
     if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
     sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
@@ -7604,7 +7659,7 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
     if (g->is_lost) return 0;
     rr__portion *portion = &g->wanted[g->wanted_count++];
     *portion = (rr__portion){.vertex = v, .shape = shape};
-    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_live */
+    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_are_there */
     rr__lock(&resources->lock);
     rr__shape *known = resources->shapes;
     while (known && known != shape) known = known->next;
@@ -7615,19 +7670,19 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
     return v;
 }
 
-/* Edges to the bodies that work for an actor. Returns how many there are. */
-static int rr__members_explore(rr__graph *g, uint32_t v) {
+/* Edges to the bodies that work for an actor, from the first one on. Returns how many there are. */
+static int rr__members_explore(rr__graph *g, uint32_t v, uint32_t first) {
     int n = 0;
-    uint32_t m = rr__vertex_at(g, g->of_slot[rr__vertex_at(g, v)->object->slot] - 1)->member;
-    for (; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++) rr__edge_add(g, v, m - 1);
+    for (uint32_t m = first; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++)
+        rr__edge_add(g, v, m - 1);
     return n;
 }
 
-/* An actor waits for the body of its message, anything else for the object itself. */
+/* An actor that runs waits for the body of its message, all else for the object itself. */
 static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
     uint32_t to = rr__vertex_of(g, sight->link, sight->link_id);
     if (g->is_lost) return;
-    uint32_t body = sight->is_actor ? g->vertices[to].body : 0;
+    uint32_t body = sight->is_actor && sight->runs ? g->vertices[to].body : 0;
     rr__edge_add(g, v, body ? body - 1 : to);
 }
 
@@ -7640,7 +7695,7 @@ static void rr__object_explore(rr__graph *g, uint32_t v) {
     if (body) rr__edge_add(g, v, body - 1);
     else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
     else if (sight.link) rr__link_explore(g, v, &sight);
-    else if (rr__members_explore(g, v) != sight.inside && !g->is_lost)
+    else if (rr__members_explore(g, v, vertex->member) != sight.inside && !g->is_lost)
         rr__vertex_at(g, v)->goes_on = true; /* one of them runs */
 }
 
@@ -7684,12 +7739,15 @@ static void rr__vertex_explore(rr__graph *g, uint32_t v) {
     enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
     if (kind == RR__OF_BODY && rr__vertex_at(g, v)->giver) rr__giver_explore(g, v);
     if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
+    if (rr__vertex_at(g, v)->has_changed) return;
     rr__edges_begin(g, v, 1);
     if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
     if (kind == RR__OF_ROOM) rr__room_explore(g, v);
     if (kind == RR__OF_STORE) rr__store_explore(g, v);
     if (kind != RR__OF_LIFE) return;
-    int n = rr__members_explore(g, v);
+    rr__vertex *life = rr__vertex_at(g, v);
+    life->member = g->vertices[life->member].member;
+    int n = rr__members_explore(g, v, life->member);
     rr__vertex_at(g, v)->need = (uint32_t)n;
 }
 
@@ -7708,101 +7766,97 @@ static void rr__vertex_explore(rr__graph *g, uint32_t v) {
    told in each component of what is stuck that waits for none but itself (Tarjan, "Depth-first
    search and linear graph algorithms", 1972): the others may go on when it is.
 
-   Everything goes on meanwhile. So the part that seems stuck is read a second time: if it has not
-   changed, it was as it seems at one moment between the two, and what is stuck once stays so, but
-   for what is ended from outside (rr_cancel, rr_kill, the time limit of a caller).
+   Everything goes on meanwhile. So what seems stuck is read a second time: what has changed is
+   alive, and what that leads to; the rest was as it seems at one moment between the two readings,
+   and what is stuck once stays so, but for what is ended from outside (rr_cancel, rr_kill, the time
+   limit of a caller).
    Rule   K4  The clock says that it looks before it looks, and a body looks whether the clock does
-              after its sleeper is known: so one of them sees the other (rr__look_later).
+              after its sleeper is known: so one of them sees the other, by the parker's lock
+              (rr__look_later).
    Locks: those of core/graph.h. */
 
 /* ---- life ---- */
 
-/* The vertices that lead to each, as rr__vertex.first and .edges tell where it leads. */
-typedef struct rr__reverse {
+/* Life spreads from what goes on. `from` has the vertices that lead to each, as rr__vertex.first
+   and .edges tell where it leads; `stuck` how much of each resource is with those not alive. */
+typedef struct rr__life {
     uint32_t *start, *from, *work;
     size_t waiting;
-} rr__reverse;
+    int64_t stuck[RR__STOCKS];
+} rr__life;
 
-static bool rr__reverse_make(rr__graph *g, rr__reverse *r) {
-    r->waiting = 0;
-    r->start = RR_CALLOC(g->count + 2, sizeof *r->start);
-    r->from = RR_MALLOC((g->edge_count + 1) * sizeof *r->from);
-    r->work = RR_MALLOC((g->count + 1) * sizeof *r->work);
-    if (!r->start || !r->from || !r->work) return false;
-    for (size_t i = 0; i < g->edge_count; i++) r->start[g->edges[i] + 2]++;
-    for (size_t i = 1; i < g->count + 2; i++) r->start[i] += r->start[i - 1];
+static void rr__life_end(rr__life *life) {
+    RR_FREE(life->start), RR_FREE(life->from), RR_FREE(life->work);
+}
+
+static void rr__live(rr__graph *g, rr__life *life, uint32_t index) {
+    rr__vertex *v = &g->vertices[index];
+    v->is_alive = true;
+    life->work[life->waiting++] = index;
+    for (int i = 0; v->held && i < RR__STOCKS; i++)
+        life->stuck[i] -= g->held[v->held - 1].amounts[i];
+}
+
+/* outside: also from what a thread from outside may complete. False: without memory. */
+static bool rr__life_begin(rr__graph *g, rr__life *life, bool outside) {
+    *life = (rr__life){.start = RR_CALLOC(g->count + 2, sizeof *life->start),
+                       .from = RR_MALLOC((g->edge_count + 1) * sizeof *life->from),
+                       .work = RR_MALLOC((g->count + 1) * sizeof *life->work)};
+    if (!life->start || !life->from || !life->work) return false;
+    for (size_t i = 0; i < g->edge_count; i++) life->start[g->edges[i] + 2]++;
+    for (size_t i = 1; i < g->count + 2; i++) life->start[i] += life->start[i - 1];
     for (uint32_t v = 0; v < g->count; v++)
         for (uint32_t e = 0; e < g->vertices[v].edges; e++)
-            r->from[r->start[g->edges[g->vertices[v].first + e] + 1]++] = v;
-    return true;
-}
-
-static void rr__live(rr__graph *g, rr__reverse *r, uint32_t v) {
-    g->vertices[v].is_alive = true;
-    r->work[r->waiting++] = v;
-}
-
-static void rr__life_spreads(rr__graph *g, rr__reverse *r) {
-    while (r->waiting > 0) {
-        uint32_t v = r->work[--r->waiting];
-        for (uint32_t i = r->start[v]; i < r->start[v + 1]; i++) {
-            rr__vertex *from = &g->vertices[r->from[i]];
-            if (!from->is_alive && from->left && --from->left == 0) rr__live(g, r, r->from[i]);
-        }
-    }
-}
-
-/* How much of a resource is with those that are stuck. */
-static int64_t rr__stuck_amount(const rr__graph *g, int stock) {
-    int64_t sum = 0;
+            life->from[life->start[g->edges[g->vertices[v].first + e] + 1]++] = v;
     for (size_t i = 0; i < g->held_count; i++)
-        if (!g->vertices[g->held[i].vertex].is_alive) sum += g->held[i].amounts[stock];
-    return sum;
+        for (int k = 0; k < RR__STOCKS; k++) life->stuck[k] += g->held[i].amounts[k];
+    for (uint32_t i = 0; i < g->count; i++) {
+        const rr__vertex *v = &g->vertices[i];
+        bool goes_on = v->goes_on && (outside || !v->sight.is_outside);
+        if (goes_on || v->has_changed || !v->need) rr__live(g, life, i);
+    }
+    return true;
 }
 
 /* There will not be enough of this resource. Actors leave one CPU. */
-static bool rr__is_short_of(const rr__graph *g, const rr__portion *wanted, int stock) {
+static bool rr__is_short_of(const rr__graph *g, const rr__life *life, const rr__portion *wanted,
+                            int stock) {
     int64_t kept = stock == RR__CPU && wanted->is_of_actors ? RR__WHOLE : 0;
     int64_t total = g->cx->runtime->resources->stocks[stock].total; /* fixed */
-    return wanted->amounts[stock] &&
-           wanted->amounts[stock] > total - kept - rr__stuck_amount(g, stock);
+    return wanted->amounts[stock] && wanted->amounts[stock] > total - kept - life->stuck[stock];
 }
 
-/* There will be enough of all of them. */
-static bool rr__needs_live(const rr__graph *g, const rr__portion *wanted) {
+static bool rr__needs_are_there(const rr__graph *g, const rr__life *life,
+                                const rr__portion *wanted) {
     for (int i = 0; i < g->cx->runtime->resources->count; i++)
-        if (rr__is_short_of(g, wanted, i)) return false;
+        if (rr__is_short_of(g, life, wanted, i)) return false;
     return true;
 }
 
-/* Spreads life to the end. outside: also from what a thread from outside may complete. */
-static bool rr__graph_live(rr__graph *g, bool outside) {
-    rr__reverse r = {NULL, NULL, NULL, 0};
-    bool ok = rr__reverse_make(g, &r), more = ok;
-    for (uint32_t i = 0; i < g->count && ok; i++) {
-        rr__vertex *v = &g->vertices[i];
-        v->left = v->need, v->is_alive = false;
-        if ((v->goes_on && (outside || !v->sight.is_outside)) || !v->need) rr__live(g, &r, i);
-    }
-    while (more) {
-        rr__life_spreads(g, &r);
-        more = false;
+/* To the end. */
+static void rr__life_spreads(rr__graph *g, rr__life *life) {
+    do {
+        while (life->waiting > 0) {
+            uint32_t v = life->work[--life->waiting];
+            for (uint32_t i = life->start[v]; i < life->start[v + 1]; i++) {
+                rr__vertex *from = &g->vertices[life->from[i]];
+                if (!from->is_alive && from->need && --from->need == 0)
+                    rr__live(g, life, life->from[i]);
+            }
+        }
         for (size_t i = 0; i < g->wanted_count; i++) {
             uint32_t v = g->wanted[i].vertex;
-            if (g->vertices[v].is_alive || !rr__needs_live(g, &g->wanted[i])) continue;
-            rr__live(g, &r, v);
-            more = true;
+            if (!g->vertices[v].is_alive && rr__needs_are_there(g, life, &g->wanted[i]))
+                rr__live(g, life, v);
         }
-    }
-    RR_FREE(r.start), RR_FREE(r.from), RR_FREE(r.work);
-    return ok;
+    } while (life->waiting > 0);
 }
 
 /* ---- what is stuck ---- */
 
 static bool rr__body_sleeps_on(const rr_runtime *rt, const rr__vertex *v) {
     rr__lock(&v->parker->lock);
-    bool same = rr__sleeper_may_be_stuck(rt, v->parker->sleeper) && v->parker->sleeps == v->sleeps;
+    bool same = rr__sleeps_on_locked(rt, v);
     rr__unlock(&v->parker->lock);
     return same;
 }
@@ -7817,29 +7871,46 @@ static bool rr__is_unchanged(rr__graph *g, const rr__vertex *v) {
     if (v->kind == RR__OF_STORE) return rr__above.users(g->cx->runtime) == was.inside;
     if (v->kind == RR__OF_ROOM) now = rr__room_look(g->cx, v, rr__visit_none, NULL);
     else now = rr__object_look(g->cx, v->object, v->id, v->body > 0);
-    return now.goes_on == was.goes_on && now.is_outside == was.is_outside && now.link == was.link &&
-           now.link_id == was.link_id && now.shape == was.shape && now.inside == was.inside &&
-           now.hope.held == was.hope.held && now.hope.queued == was.hope.queued;
+    return now.goes_on == was.goes_on && now.is_outside == was.is_outside && now.runs == was.runs &&
+           now.link == was.link && now.link_id == was.link_id && now.shape == was.shape &&
+           now.inside == was.inside && now.hope.held == was.hope.held &&
+           now.hope.queued == was.hope.queued;
 }
 
-static bool rr__stuck_is_unchanged(rr__graph *g) {
-    for (size_t i = 0; i < g->count; i++)
-        if (!g->vertices[i].is_alive && !rr__is_unchanged(g, &g->vertices[i])) return false;
-    return true;
+/* What has changed is alive, and what that leads to. */
+static void rr__stuck_read_again(rr__graph *g, rr__life *life) {
+    for (uint32_t i = 0; i < g->count; i++)
+        if (!g->vertices[i].is_alive && !rr__is_unchanged(g, &g->vertices[i])) rr__live(g, life, i);
+    rr__life_spreads(g, life);
 }
 
-/* Who lacks resources waits for all that have some of them and are stuck. */
-static bool rr__holders_add(rr__graph *g) {
+/* A resource that somebody lacks: he waits for all that have some of it and are stuck. */
+static uint32_t rr__stock_add(rr__graph *g, int stock) {
+    uint32_t v = rr__vertex_new(g, RR__OF_STOCK, NULL, 0);
+    if (g->is_lost) return 0;
+    g->vertices[v].stock = stock;
+    rr__edges_begin(g, v, 1);
+    for (size_t i = 0; i < g->held_count && !g->is_lost; i++)
+        if (!g->vertices[g->held[i].vertex].is_alive && g->held[i].amounts[stock])
+            rr__edge_add(g, v, g->held[i].vertex);
+    return v;
+}
+
+/* Edges to what is short. */
+static void rr__stocks_add(rr__graph *g, const rr__life *life) {
+    uint32_t stocks[RR__STOCKS] = {0};
+    for (size_t i = 0; i < g->wanted_count; i++)
+        for (int k = 0; k < g->cx->runtime->resources->count && !g->is_lost; k++)
+            if (!stocks[k] && !g->vertices[g->wanted[i].vertex].is_alive &&
+                rr__is_short_of(g, life, &g->wanted[i], k))
+                stocks[k] = rr__stock_add(g, k);
     for (size_t i = 0; i < g->wanted_count && !g->is_lost; i++) {
-        const rr__portion *wanted = &g->wanted[i];
-        if (g->vertices[wanted->vertex].is_alive) continue;
-        rr__edges_begin(g, wanted->vertex, 1);
-        for (int stock = 0; stock < g->cx->runtime->resources->count; stock++)
-            for (size_t k = 0; k < g->held_count && rr__is_short_of(g, wanted, stock); k++)
-                if (!g->vertices[g->held[k].vertex].is_alive && g->held[k].amounts[stock])
-                    rr__edge_add(g, wanted->vertex, g->held[k].vertex);
+        uint32_t v = g->wanted[i].vertex;
+        if (g->vertices[v].is_alive) continue;
+        rr__edges_begin(g, v, 1);
+        for (int k = 0; k < g->cx->runtime->resources->count; k++)
+            if (rr__is_short_of(g, life, &g->wanted[i], k)) rr__edge_add(g, v, stocks[k]);
     }
-    return !g->is_lost;
 }
 
 /* From one that is stuck to one that it waits for, which is stuck, too. */
@@ -7852,42 +7923,54 @@ static uint32_t rr__next_stuck(const rr__graph *g, uint32_t v) {
 
 /* ---- telling ---- */
 
-/* Which of the resources that it lacks somebody has. */
-static const char *rr__stock_between(const rr__graph *g, uint32_t wants, uint32_t has) {
-    const rr__resources *resources = g->cx->runtime->resources;
-    const rr__portion *wanted = g->wanted, *held = g->held;
-    while (wanted->vertex != wants) wanted++;
-    while (held->vertex != has) held++;
-    int stock = 0;
-    while (!held->amounts[stock] || !rr__is_short_of(g, wanted, stock)) stock++;
-    return resources->stocks[stock].name;
+/* The body that sleeps and keeps this object, whoever counts it; 0: none is known. From 1. */
+static uint32_t rr__keeper_of(const rr__graph *g, uint32_t v) {
+    const rr__vertex *vertex = &g->vertices[v];
+    return vertex->kind == RR__OF_BODY ? v + 1 : vertex->body ? vertex->body : vertex->member;
 }
 
 /* False: it has gone. */
 static bool rr__vertex_describe(rr__graph *g, uint32_t v, rr__text *text) {
     rr__object *o = g->vertices[v].object;
-    if (!rr__try_retain(g->cx, o, g->vertices[v].id)) return false;
-    rr__describe(text, o);
-    rr__drop(g->cx, o);
+    uint32_t keeper = rr__keeper_of(g, v);
+    rr__vertex *body = keeper ? &g->vertices[keeper - 1] : NULL;
+    bool ok;
+    if (body) {
+        rr__lock(&body->parker->lock);
+        if ((ok = rr__sleeps_on_locked(g->cx->runtime, body))) rr__describe(text, o);
+        rr__unlock(&body->parker->lock);
+    } else if ((ok = rr__try_retain(g->cx, o, g->vertices[v].id))) {
+        rr__describe(text, o);
+        rr__drop(g->cx, o);
+    }
+    return ok;
+}
+
+/* After `before`, what the next one in a ring is called: a body is its task, and room in a mailbox
+   its actor. */
+static bool rr__step_describe(rr__graph *g, uint32_t before, uint32_t v, bool is_first,
+                              rr__text *text) {
+    const rr__vertex *from = &g->vertices[before], *to = &g->vertices[v];
+    bool is_body = from->kind == RR__OF_OBJECT && to->kind == RR__OF_BODY;
+    bool is_same = from->object == to->object && (is_body || from->kind >= RR__OF_LIFE);
+    if (to->kind == RR__OF_NEEDS || (to->object && is_same)) return true;
+    if (from->kind != RR__OF_STOCK) rr__text_add(text, "%s waits for ", is_first ? "" : ", which");
+    if (to->kind != RR__OF_STOCK) return rr__vertex_describe(g, v, text);
+    rr__text_add(text, "the '%s' that is with ", g->cx->runtime->resources->stocks[to->stock].name);
     return true;
 }
 
-/* "'a' waits for 'b', which waits for 'a'". A body is its task, and room in an actor's mailbox, or
-   its end, is the actor. */
+/* "'a' waits for 'b', which waits for 'a'", from a body on. */
 static bool rr__ring_describe(rr__graph *g, uint32_t start, rr__text *text) {
     rr__text_add(text, "deadlock: ");
-    bool ok = rr__vertex_describe(g, start, text), is_first = true;
-    for (uint32_t v = start, next; ok && (is_first || v != start); v = next) {
-        const rr__vertex *from = &g->vertices[v];
-        next = rr__next_stuck(g, v);
-        bool is_same = from->object && g->vertices[next].object == from->object;
-        if (is_same && next != start) continue;
-        if (is_same) break;
-        if (from->object) rr__text_add(text, "%s waits for ", is_first ? "" : ", which");
-        else rr__text_add(text, "the '%s' that is with ", rr__stock_between(g, v, next));
-        is_first = false;
-        ok = !g->vertices[next].object || rr__vertex_describe(g, next, text);
-    }
+    bool ok = rr__vertex_describe(g, start, text);
+    size_t begin = text->used;
+    uint32_t v = start;
+    do {
+        uint32_t next = rr__next_stuck(g, v);
+        ok = ok && rr__step_describe(g, v, next, text->used == begin, text);
+        v = next;
+    } while (ok && v != start);
     return ok;
 }
 
@@ -7895,8 +7978,7 @@ static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *tex
     rr__parker *parker = v->parker;
     rr__lock(&parker->lock);
     rr__sleeper *s = parker->sleeper;
-    bool is_same = rr__sleeper_may_be_stuck(cx->runtime, s) && parker->sleeps == v->sleeps;
-    bool is_told = is_same && s->ring;
+    bool is_told = rr__sleeps_on_locked(cx->runtime, v) && s->ring;
     if (is_told) {
         s->is_ring = true;
         snprintf(s->ring, RR__RING_TEXT, "%s", text);
@@ -7998,9 +8080,16 @@ static void rr__graph_end(rr__graph *g) {
 
 /* Finds what is stuck, and has been so at one moment. */
 static bool rr__graph_look(rr__graph *g, bool outside) {
+    rr__life life = {0};
     for (uint32_t i = 0; i < g->count && !g->is_lost; i++) rr__vertex_explore(g, i);
-    if (g->is_lost || !rr__graph_live(g, outside) || !rr__holders_add(g)) return false;
-    return rr__stuck_is_unchanged(g);
+    bool ok = !g->is_lost && rr__life_begin(g, &life, outside);
+    if (ok) {
+        rr__life_spreads(g, &life);
+        rr__stuck_read_again(g, &life);
+        rr__stocks_add(g, &life);
+    }
+    rr__life_end(&life);
+    return ok && !g->is_lost;
 }
 
 /* Returns whether anybody waits; *has_told: somebody was told. */
@@ -11059,6 +11148,7 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     if (error) return error;
     control->max_retries = options->max_retries, control->retry_delay_ms = options->retry_delay_ms;
     control->is_blocking = options->blocking, control->no_rebuild = options->no_rebuild;
+    control->has_limit = options->timeout_ms != 0;
     if (task->of.fn->item.size) {
         control->stream = rr__stream_new(options->max_unread);
         if (!control->stream) return rt->no_memory;
@@ -11760,6 +11850,7 @@ static rr__object *rr__lanes_empty_locked(rr__object *actor, rr__object **arrive
             next = message->data.hold->next;
             if (message->lane_flags & RR__HAS_ARRIVED) {
                 rr__hold_end(message);
+                rr__store_release(&message->waits_on, actor); /* not one that goes before it */
                 message->next = NULL, *arrived = message, arrived = &message->next;
                 continue;
             }
@@ -13104,7 +13195,7 @@ static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char
 /* Sleeps until there is more, or the body has ended. */
 static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
                                   double deadline) {
-    rr__object *objects[2] = {more, task};
+    rr__object *objects[2] = {task, more};
     rr__node nodes[2];
     rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
     rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);

@@ -175,8 +175,10 @@ THREADS AND BLOCKING
   of an actor with .max_concurrency, resources, streams, or some of many objects of which too few
   can ever be there. It is found a millisecond after they have begun to wait, or, where bodies have
   waited for long, within a tenth of a second (or twenty times what it takes to look at all that
-  wait); nobody is told who can go on. Wait for things that only other programs or threads of yours
-  bring about (a socket, rr_create without rr_seal) and no ring is seen: that is yours.
+  wait); nobody is told who can go on by himself. The time limit of a caller is not waited for. Wait
+  for things that only other programs or threads of yours bring about (a socket, rr_create without
+  rr_seal), for a reader of a stream, or for the end of an actor (rr_watch), and no ring is seen:
+  that is yours.
 
   A body cannot be ended from outside. A task that is cancelled or past its time limit fails at once
   for all who wait for it; its body goes on, hears of it from rr_cancelled, and from its waits and

@@ -365,6 +365,119 @@ TEST(constructor_that_waits_for_its_own_message) {
     }
 }
 
+/* The constructor's argument comes from a body that has a time limit and lies below one that asks the
+   actor: at the limit the actor ends, and all goes on. */
+REMOTE_ACTOR(Owner, create_of, int, n) { self->n = n; }
+REMOTE_FN(int, deadlock_asks, uint64_t, at) {
+    int v = -1;
+    rr_ref own = rr_ask(meeting_at(at)->actor, Owner_takes, 1);
+    rr_status status = rr_get(int, own, &v);
+    return status == RR_OK ? v : 100 + (int)status;
+}
+REMOTE_FN(int, deadlock_limited, uint64_t, at) {
+    int v = -1;
+    rr_get(int, opened(at)->refs[0], &v);
+    return v;
+}
+TEST(argument_of_a_constructor_that_will_be_late) {
+    for (int workers = 1; workers < 3; workers++) {
+        fixture f;
+        meeting m;
+        memset(&m, 0, sizeof m);
+        START(&f, .workers = workers);
+        m.refs[1] = rr_call_with(RR_OPTIONS(.timeout_ms = 10 * NOBODY), deadlock_limited, AT(&m));
+        CHECK(becomes(&m.here, 1));
+        m.actor = rr_spawn(Owner_create_of, m.refs[1]);
+        m.refs[0] = rr_call(deadlock_asks, AT(&m));
+        m.open = 1;
+        CHECK(value_of(m.refs[0]) == 100 + RR_ERR_ACTOR_DEAD);
+        rr_release(m.refs[0]), rr_release(m.refs[1]), rr_release(m.actor);
+        fixture_stop(&f);
+    }
+}
+
+/* A destructor waits for what its actor has, of which no handle is left. */
+typedef struct Last {
+    uint64_t at;
+} Last;
+REMOTE_ACTOR(Last, create, uint64_t, at) { self->at = at; }
+REMOTE_DESTRUCTOR(Last) {
+    int v = -1;
+    rr_ref child = rr_call_with(gpus(1, 0), deadlock_gpu, 1);
+    meeting_at(self->at)->here = rr_get(int, child, &v) == RR_ERR_DEADLOCK ? 100 : 1;
+    rr_release(child);
+}
+TEST(destructor_that_wants_what_its_actor_has) {
+    fixture f;
+    meeting m;
+    memset(&m, 0, sizeof m);
+    START(&f, .workers = 2, .resources = {{"gpu", 1}});
+    m.actor = rr_spawn_with(RR_ACTOR_OPTIONS(.resources = {{"gpu", 1}}), Last_create, AT(&m));
+    rr_release(m.actor);
+    CHECK(becomes(&m.here, 100));
+    fixture_stop(&f);
+}
+
+REMOTE_FN(int, deadlock_gate_of, rr_ref, late) {
+    int v = -1;
+    rr_status status = rr_get(int, late, &v);
+    return status == RR_OK ? v : 100 + (int)status;
+}
+/* What has a time limit, or waits for something on behalf of what has, is not run on top of who
+   waits for it: that goes on at the limit, also if the rest waits for it. */
+REMOTE_FN(int, deadlock_waits_for_last, uint64_t, at) {
+    int v = -1;
+    rr_status status = rr_get(int, opened(at)->refs[2], &v);
+    return status == RR_OK ? v : 100 + (int)status;
+}
+TEST(what_may_be_late_is_not_run_on_top_of_who_waits_for_it) {
+    for (int workers = 1; workers < 3; workers++) {
+        fixture f;
+        meeting m;
+        memset(&m, 0, sizeof m);
+        START(&f, .workers = workers);
+        m.refs[0] = rr_call(deadlock_waits_for_last, AT(&m)); /* m.refs[2] */
+        CHECK(becomes(&m.here, 1));
+        rr_ref late = rr_call_with(RR_OPTIONS(.timeout_ms = 10 * NOBODY), deadlock_gpu, m.refs[0]);
+        m.refs[2] = rr_call(deadlock_gate_of, late);
+        m.open = 1;
+        CHECK(value_of(m.refs[2]) == 100 + RR_ERR_TIMEOUT);
+        CHECK(value_of(m.refs[0]) == 100 + RR_ERR_TIMEOUT);
+        rr_release(m.refs[0]), rr_release(m.refs[2]), rr_release(late);
+        fixture_stop(&f);
+    }
+}
+
+/* Slots are used anew all the time. */
+REMOTE_FN(int, deadlock_churns, uint64_t, at, int, ms) {
+    int v = -1, n = 0;
+    for (; !meeting_at(at)->open; n++) {
+        rr_ref own = rr_ask(meeting_at(at)->actor, Owner_takes, 1);
+        if (rr_get(int, own, &v) != RR_OK) return -2;
+        rr_release(own);
+        rr_sleep_ms(ms);
+    }
+    return n;
+}
+TEST(ring_while_others_come_and_go) {
+    enum { MANY = 300 };
+    fixture f;
+    meeting m, others;
+    rr_ref many[MANY];
+    memset(&m, 0, sizeof m), memset(&others, 0, sizeof others);
+    START(&f, .workers = 2);
+    others.actor = rr_spawn(Owner_create);
+    for (int i = 0; i < MANY; i++) many[i] = rr_call(deadlock_churns, AT(&others), i % 3);
+    for (int i = 0; i < 2; i++) m.refs[i] = rr_call(deadlock_ring, AT(&m), 1 - i);
+    CHECK(becomes(&m.here, 2));
+    m.open = 1;
+    CHECK(value_of(m.refs[0]) == 100 && value_of(m.refs[1]) == 100);
+    others.open = 1;
+    for (int i = 0; i < MANY; i++) CHECK(value_of(many[i]) >= 0), rr_release(many[i]);
+    rr_release(m.refs[0]), rr_release(m.refs[1]), rr_release(others.actor);
+    fixture_stop(&f);
+}
+
 /* ---- several rings ---- */
 
 /* The first of it is a ring; the second one is none any more when that has been told. */

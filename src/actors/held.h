@@ -162,6 +162,7 @@ static rr__object *rr__lanes_empty_locked(rr__object *actor, rr__object **arrive
             next = message->data.hold->next;
             if (message->lane_flags & RR__HAS_ARRIVED) {
                 rr__hold_end(message);
+                rr__store_release(&message->waits_on, actor); /* not one that goes before it */
                 message->next = NULL, *arrived = message, arrived = &message->next;
                 continue;
             }

@@ -16,6 +16,7 @@ struct rr__control {
     int max_retries, attempt; /* allowed; over: written under the timers' lock */
     bool is_blocking;         /* takes no worker */
     bool no_rebuild;          /* its result is not made again */
+    bool has_limit;           /* on time */
     uint8_t timers;           /* that were promised to it */
     rr__entry limit, retry;   /* timers */
 

@@ -11,103 +11,99 @@
    told in each component of what is stuck that waits for none but itself (Tarjan, "Depth-first
    search and linear graph algorithms", 1972): the others may go on when it is.
 
-   Everything goes on meanwhile. So the part that seems stuck is read a second time: if it has not
-   changed, it was as it seems at one moment between the two, and what is stuck once stays so, but
-   for what is ended from outside (rr_cancel, rr_kill, the time limit of a caller).
+   Everything goes on meanwhile. So what seems stuck is read a second time: what has changed is
+   alive, and what that leads to; the rest was as it seems at one moment between the two readings,
+   and what is stuck once stays so, but for what is ended from outside (rr_cancel, rr_kill, the time
+   limit of a caller).
    Rule   K4  The clock says that it looks before it looks, and a body looks whether the clock does
-              after its sleeper is known: so one of them sees the other (rr__look_later).
+              after its sleeper is known: so one of them sees the other, by the parker's lock
+              (rr__look_later).
    Locks: those of core/graph.h. */
 #pragma once
 #include "graph.h"
 
 /* ---- life ---- */
 
-/* The vertices that lead to each, as rr__vertex.first and .edges tell where it leads. */
-typedef struct rr__reverse {
+/* Life spreads from what goes on. `from` has the vertices that lead to each, as rr__vertex.first
+   and .edges tell where it leads; `stuck` how much of each resource is with those not alive. */
+typedef struct rr__life {
     uint32_t *start, *from, *work;
     size_t waiting;
-} rr__reverse;
+    int64_t stuck[RR__STOCKS];
+} rr__life;
 
-static bool rr__reverse_make(rr__graph *g, rr__reverse *r) {
-    r->waiting = 0;
-    r->start = RR_CALLOC(g->count + 2, sizeof *r->start);
-    r->from = RR_MALLOC((g->edge_count + 1) * sizeof *r->from);
-    r->work = RR_MALLOC((g->count + 1) * sizeof *r->work);
-    if (!r->start || !r->from || !r->work) return false;
-    for (size_t i = 0; i < g->edge_count; i++) r->start[g->edges[i] + 2]++;
-    for (size_t i = 1; i < g->count + 2; i++) r->start[i] += r->start[i - 1];
+static void rr__life_end(rr__life *life) {
+    RR_FREE(life->start), RR_FREE(life->from), RR_FREE(life->work);
+}
+
+static void rr__live(rr__graph *g, rr__life *life, uint32_t index) {
+    rr__vertex *v = &g->vertices[index];
+    v->is_alive = true;
+    life->work[life->waiting++] = index;
+    for (int i = 0; v->held && i < RR__STOCKS; i++)
+        life->stuck[i] -= g->held[v->held - 1].amounts[i];
+}
+
+/* outside: also from what a thread from outside may complete. False: without memory. */
+static bool rr__life_begin(rr__graph *g, rr__life *life, bool outside) {
+    *life = (rr__life){.start = RR_CALLOC(g->count + 2, sizeof *life->start),
+                       .from = RR_MALLOC((g->edge_count + 1) * sizeof *life->from),
+                       .work = RR_MALLOC((g->count + 1) * sizeof *life->work)};
+    if (!life->start || !life->from || !life->work) return false;
+    for (size_t i = 0; i < g->edge_count; i++) life->start[g->edges[i] + 2]++;
+    for (size_t i = 1; i < g->count + 2; i++) life->start[i] += life->start[i - 1];
     for (uint32_t v = 0; v < g->count; v++)
         for (uint32_t e = 0; e < g->vertices[v].edges; e++)
-            r->from[r->start[g->edges[g->vertices[v].first + e] + 1]++] = v;
-    return true;
-}
-
-static void rr__live(rr__graph *g, rr__reverse *r, uint32_t v) {
-    g->vertices[v].is_alive = true;
-    r->work[r->waiting++] = v;
-}
-
-static void rr__life_spreads(rr__graph *g, rr__reverse *r) {
-    while (r->waiting > 0) {
-        uint32_t v = r->work[--r->waiting];
-        for (uint32_t i = r->start[v]; i < r->start[v + 1]; i++) {
-            rr__vertex *from = &g->vertices[r->from[i]];
-            if (!from->is_alive && from->left && --from->left == 0) rr__live(g, r, r->from[i]);
-        }
-    }
-}
-
-/* How much of a resource is with those that are stuck. */
-static int64_t rr__stuck_amount(const rr__graph *g, int stock) {
-    int64_t sum = 0;
+            life->from[life->start[g->edges[g->vertices[v].first + e] + 1]++] = v;
     for (size_t i = 0; i < g->held_count; i++)
-        if (!g->vertices[g->held[i].vertex].is_alive) sum += g->held[i].amounts[stock];
-    return sum;
+        for (int k = 0; k < RR__STOCKS; k++) life->stuck[k] += g->held[i].amounts[k];
+    for (uint32_t i = 0; i < g->count; i++) {
+        const rr__vertex *v = &g->vertices[i];
+        bool goes_on = v->goes_on && (outside || !v->sight.is_outside);
+        if (goes_on || v->has_changed || !v->need) rr__live(g, life, i);
+    }
+    return true;
 }
 
 /* There will not be enough of this resource. Actors leave one CPU. */
-static bool rr__is_short_of(const rr__graph *g, const rr__portion *wanted, int stock) {
+static bool rr__is_short_of(const rr__graph *g, const rr__life *life, const rr__portion *wanted,
+                            int stock) {
     int64_t kept = stock == RR__CPU && wanted->is_of_actors ? RR__WHOLE : 0;
     int64_t total = g->cx->runtime->resources->stocks[stock].total; /* fixed */
-    return wanted->amounts[stock] &&
-           wanted->amounts[stock] > total - kept - rr__stuck_amount(g, stock);
+    return wanted->amounts[stock] && wanted->amounts[stock] > total - kept - life->stuck[stock];
 }
 
-/* There will be enough of all of them. */
-static bool rr__needs_live(const rr__graph *g, const rr__portion *wanted) {
+static bool rr__needs_are_there(const rr__graph *g, const rr__life *life,
+                                const rr__portion *wanted) {
     for (int i = 0; i < g->cx->runtime->resources->count; i++)
-        if (rr__is_short_of(g, wanted, i)) return false;
+        if (rr__is_short_of(g, life, wanted, i)) return false;
     return true;
 }
 
-/* Spreads life to the end. outside: also from what a thread from outside may complete. */
-static bool rr__graph_live(rr__graph *g, bool outside) {
-    rr__reverse r = {NULL, NULL, NULL, 0};
-    bool ok = rr__reverse_make(g, &r), more = ok;
-    for (uint32_t i = 0; i < g->count && ok; i++) {
-        rr__vertex *v = &g->vertices[i];
-        v->left = v->need, v->is_alive = false;
-        if ((v->goes_on && (outside || !v->sight.is_outside)) || !v->need) rr__live(g, &r, i);
-    }
-    while (more) {
-        rr__life_spreads(g, &r);
-        more = false;
+/* To the end. */
+static void rr__life_spreads(rr__graph *g, rr__life *life) {
+    do {
+        while (life->waiting > 0) {
+            uint32_t v = life->work[--life->waiting];
+            for (uint32_t i = life->start[v]; i < life->start[v + 1]; i++) {
+                rr__vertex *from = &g->vertices[life->from[i]];
+                if (!from->is_alive && from->need && --from->need == 0)
+                    rr__live(g, life, life->from[i]);
+            }
+        }
         for (size_t i = 0; i < g->wanted_count; i++) {
             uint32_t v = g->wanted[i].vertex;
-            if (g->vertices[v].is_alive || !rr__needs_live(g, &g->wanted[i])) continue;
-            rr__live(g, &r, v);
-            more = true;
+            if (!g->vertices[v].is_alive && rr__needs_are_there(g, life, &g->wanted[i]))
+                rr__live(g, life, v);
         }
-    }
-    RR_FREE(r.start), RR_FREE(r.from), RR_FREE(r.work);
-    return ok;
+    } while (life->waiting > 0);
 }
 
 /* ---- what is stuck ---- */
 
 static bool rr__body_sleeps_on(const rr_runtime *rt, const rr__vertex *v) {
     rr__lock(&v->parker->lock);
-    bool same = rr__sleeper_may_be_stuck(rt, v->parker->sleeper) && v->parker->sleeps == v->sleeps;
+    bool same = rr__sleeps_on_locked(rt, v);
     rr__unlock(&v->parker->lock);
     return same;
 }
@@ -122,29 +118,46 @@ static bool rr__is_unchanged(rr__graph *g, const rr__vertex *v) {
     if (v->kind == RR__OF_STORE) return rr__above.users(g->cx->runtime) == was.inside;
     if (v->kind == RR__OF_ROOM) now = rr__room_look(g->cx, v, rr__visit_none, NULL);
     else now = rr__object_look(g->cx, v->object, v->id, v->body > 0);
-    return now.goes_on == was.goes_on && now.is_outside == was.is_outside && now.link == was.link &&
-           now.link_id == was.link_id && now.shape == was.shape && now.inside == was.inside &&
-           now.hope.held == was.hope.held && now.hope.queued == was.hope.queued;
+    return now.goes_on == was.goes_on && now.is_outside == was.is_outside && now.runs == was.runs &&
+           now.link == was.link && now.link_id == was.link_id && now.shape == was.shape &&
+           now.inside == was.inside && now.hope.held == was.hope.held &&
+           now.hope.queued == was.hope.queued;
 }
 
-static bool rr__stuck_is_unchanged(rr__graph *g) {
-    for (size_t i = 0; i < g->count; i++)
-        if (!g->vertices[i].is_alive && !rr__is_unchanged(g, &g->vertices[i])) return false;
-    return true;
+/* What has changed is alive, and what that leads to. */
+static void rr__stuck_read_again(rr__graph *g, rr__life *life) {
+    for (uint32_t i = 0; i < g->count; i++)
+        if (!g->vertices[i].is_alive && !rr__is_unchanged(g, &g->vertices[i])) rr__live(g, life, i);
+    rr__life_spreads(g, life);
 }
 
-/* Who lacks resources waits for all that have some of them and are stuck. */
-static bool rr__holders_add(rr__graph *g) {
+/* A resource that somebody lacks: he waits for all that have some of it and are stuck. */
+static uint32_t rr__stock_add(rr__graph *g, int stock) {
+    uint32_t v = rr__vertex_new(g, RR__OF_STOCK, NULL, 0);
+    if (g->is_lost) return 0;
+    g->vertices[v].stock = stock;
+    rr__edges_begin(g, v, 1);
+    for (size_t i = 0; i < g->held_count && !g->is_lost; i++)
+        if (!g->vertices[g->held[i].vertex].is_alive && g->held[i].amounts[stock])
+            rr__edge_add(g, v, g->held[i].vertex);
+    return v;
+}
+
+/* Edges to what is short. */
+static void rr__stocks_add(rr__graph *g, const rr__life *life) {
+    uint32_t stocks[RR__STOCKS] = {0};
+    for (size_t i = 0; i < g->wanted_count; i++)
+        for (int k = 0; k < g->cx->runtime->resources->count && !g->is_lost; k++)
+            if (!stocks[k] && !g->vertices[g->wanted[i].vertex].is_alive &&
+                rr__is_short_of(g, life, &g->wanted[i], k))
+                stocks[k] = rr__stock_add(g, k);
     for (size_t i = 0; i < g->wanted_count && !g->is_lost; i++) {
-        const rr__portion *wanted = &g->wanted[i];
-        if (g->vertices[wanted->vertex].is_alive) continue;
-        rr__edges_begin(g, wanted->vertex, 1);
-        for (int stock = 0; stock < g->cx->runtime->resources->count; stock++)
-            for (size_t k = 0; k < g->held_count && rr__is_short_of(g, wanted, stock); k++)
-                if (!g->vertices[g->held[k].vertex].is_alive && g->held[k].amounts[stock])
-                    rr__edge_add(g, wanted->vertex, g->held[k].vertex);
+        uint32_t v = g->wanted[i].vertex;
+        if (g->vertices[v].is_alive) continue;
+        rr__edges_begin(g, v, 1);
+        for (int k = 0; k < g->cx->runtime->resources->count; k++)
+            if (rr__is_short_of(g, life, &g->wanted[i], k)) rr__edge_add(g, v, stocks[k]);
     }
-    return !g->is_lost;
 }
 
 /* From one that is stuck to one that it waits for, which is stuck, too. */
@@ -157,42 +170,54 @@ static uint32_t rr__next_stuck(const rr__graph *g, uint32_t v) {
 
 /* ---- telling ---- */
 
-/* Which of the resources that it lacks somebody has. */
-static const char *rr__stock_between(const rr__graph *g, uint32_t wants, uint32_t has) {
-    const rr__resources *resources = g->cx->runtime->resources;
-    const rr__portion *wanted = g->wanted, *held = g->held;
-    while (wanted->vertex != wants) wanted++;
-    while (held->vertex != has) held++;
-    int stock = 0;
-    while (!held->amounts[stock] || !rr__is_short_of(g, wanted, stock)) stock++;
-    return resources->stocks[stock].name;
+/* The body that sleeps and keeps this object, whoever counts it; 0: none is known. From 1. */
+static uint32_t rr__keeper_of(const rr__graph *g, uint32_t v) {
+    const rr__vertex *vertex = &g->vertices[v];
+    return vertex->kind == RR__OF_BODY ? v + 1 : vertex->body ? vertex->body : vertex->member;
 }
 
 /* False: it has gone. */
 static bool rr__vertex_describe(rr__graph *g, uint32_t v, rr__text *text) {
     rr__object *o = g->vertices[v].object;
-    if (!rr__try_retain(g->cx, o, g->vertices[v].id)) return false;
-    rr__describe(text, o);
-    rr__drop(g->cx, o);
+    uint32_t keeper = rr__keeper_of(g, v);
+    rr__vertex *body = keeper ? &g->vertices[keeper - 1] : NULL;
+    bool ok;
+    if (body) {
+        rr__lock(&body->parker->lock);
+        if ((ok = rr__sleeps_on_locked(g->cx->runtime, body))) rr__describe(text, o);
+        rr__unlock(&body->parker->lock);
+    } else if ((ok = rr__try_retain(g->cx, o, g->vertices[v].id))) {
+        rr__describe(text, o);
+        rr__drop(g->cx, o);
+    }
+    return ok;
+}
+
+/* After `before`, what the next one in a ring is called: a body is its task, and room in a mailbox
+   its actor. */
+static bool rr__step_describe(rr__graph *g, uint32_t before, uint32_t v, bool is_first,
+                              rr__text *text) {
+    const rr__vertex *from = &g->vertices[before], *to = &g->vertices[v];
+    bool is_body = from->kind == RR__OF_OBJECT && to->kind == RR__OF_BODY;
+    bool is_same = from->object == to->object && (is_body || from->kind >= RR__OF_LIFE);
+    if (to->kind == RR__OF_NEEDS || (to->object && is_same)) return true;
+    if (from->kind != RR__OF_STOCK) rr__text_add(text, "%s waits for ", is_first ? "" : ", which");
+    if (to->kind != RR__OF_STOCK) return rr__vertex_describe(g, v, text);
+    rr__text_add(text, "the '%s' that is with ", g->cx->runtime->resources->stocks[to->stock].name);
     return true;
 }
 
-/* "'a' waits for 'b', which waits for 'a'". A body is its task, and room in an actor's mailbox, or
-   its end, is the actor. */
+/* "'a' waits for 'b', which waits for 'a'", from a body on. */
 static bool rr__ring_describe(rr__graph *g, uint32_t start, rr__text *text) {
     rr__text_add(text, "deadlock: ");
-    bool ok = rr__vertex_describe(g, start, text), is_first = true;
-    for (uint32_t v = start, next; ok && (is_first || v != start); v = next) {
-        const rr__vertex *from = &g->vertices[v];
-        next = rr__next_stuck(g, v);
-        bool is_same = from->object && g->vertices[next].object == from->object;
-        if (is_same && next != start) continue;
-        if (is_same) break;
-        if (from->object) rr__text_add(text, "%s waits for ", is_first ? "" : ", which");
-        else rr__text_add(text, "the '%s' that is with ", rr__stock_between(g, v, next));
-        is_first = false;
-        ok = !g->vertices[next].object || rr__vertex_describe(g, next, text);
-    }
+    bool ok = rr__vertex_describe(g, start, text);
+    size_t begin = text->used;
+    uint32_t v = start;
+    do {
+        uint32_t next = rr__next_stuck(g, v);
+        ok = ok && rr__step_describe(g, v, next, text->used == begin, text);
+        v = next;
+    } while (ok && v != start);
     return ok;
 }
 
@@ -200,8 +225,7 @@ static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *tex
     rr__parker *parker = v->parker;
     rr__lock(&parker->lock);
     rr__sleeper *s = parker->sleeper;
-    bool is_same = rr__sleeper_may_be_stuck(cx->runtime, s) && parker->sleeps == v->sleeps;
-    bool is_told = is_same && s->ring;
+    bool is_told = rr__sleeps_on_locked(cx->runtime, v) && s->ring;
     if (is_told) {
         s->is_ring = true;
         snprintf(s->ring, RR__RING_TEXT, "%s", text);
@@ -303,9 +327,16 @@ static void rr__graph_end(rr__graph *g) {
 
 /* Finds what is stuck, and has been so at one moment. */
 static bool rr__graph_look(rr__graph *g, bool outside) {
+    rr__life life = {0};
     for (uint32_t i = 0; i < g->count && !g->is_lost; i++) rr__vertex_explore(g, i);
-    if (g->is_lost || !rr__graph_live(g, outside) || !rr__holders_add(g)) return false;
-    return rr__stuck_is_unchanged(g);
+    bool ok = !g->is_lost && rr__life_begin(g, &life, outside);
+    if (ok) {
+        rr__life_spreads(g, &life);
+        rr__stuck_read_again(g, &life);
+        rr__stocks_add(g, &life);
+    }
+    rr__life_end(&life);
+    return ok && !g->is_lost;
 }
 
 /* Returns whether anybody waits; *has_told: somebody was told. */

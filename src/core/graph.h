@@ -18,6 +18,7 @@ enum rr__vertex_kind {
     RR__OF_OBJECT, /* goes on when the body does that makes it, or what it waits for */
     RR__OF_BODY,   /* that sleeps, or lies below one that does; or a thread that waits for room */
     RR__OF_NEEDS,  /* resources that somebody waits for */
+    RR__OF_STOCK,  /* one of those that there is not enough of */
     RR__OF_LIFE,   /* an actor with resources: goes on when all its bodies do, and it can end */
     RR__OF_ROOM,   /* in an actor's mailbox: when one of its messages does */
     RR__OF_STORE   /* room in the store: when one of the bodies does that have values in use */
@@ -27,7 +28,7 @@ enum rr__vertex_kind {
 typedef struct rr__sight {
     bool goes_on;    /* it is over, is queued, or can end by itself */
     bool is_outside; /* only because a thread from outside may complete it */
-    bool is_actor;
+    bool is_actor, runs;
     rr__object *link;
     uint64_t link_id;
     rr__shape *shape; /* resources that it waits for */
@@ -43,17 +44,21 @@ typedef struct rr__vertex {
     rr__parker *parker, *giver; /* of a body; whose sign it waits for */
     uint64_t sleeps;            /* of the parker */
     bool is_innermost, goes_on, is_alive;
-    uint32_t first, edges, need, left; /* it goes on when so many of these do */
-    uint32_t body;                     /* of an object: from 1; 0: none that sleeps */
-    uint32_t member;            /* of an actor: the first body that works for it; of a body: the
-                                    next one; from 1 */
+    bool has_changed;            /* since it was read first, or its slot has */
+    uint32_t first, edges, need; /* it goes on when so many of these do */
+    uint32_t body;               /* of an object: from 1; 0: none that sleeps */
+    uint32_t member;  /* of an actor: the first body that works for it; of a body: the next one; of
+                        a life: as of its actor; from 1 */
+    uint32_t mailbox; /* of an actor: the room there; from 1 */
+    uint32_t held;    /* what it has, in rr__graph.held; from 1 */
+    int stock;        /* that is short */
     uint32_t found, lowest, at; /* for the search for components */
     bool is_open, leads_out;
 } rr__vertex;
 
 /* What resources somebody waits for, or has; with the vertex of that. */
 typedef struct rr__portion {
-    rr__shape *shape;
+    rr__shape *shape; /* wanted */
     bool is_of_actors;
     uint32_t vertex;
     int64_t amounts[RR__STOCKS];
@@ -94,13 +99,17 @@ static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__obje
     return (uint32_t)g->count++;
 }
 
+/* The number of a slot is fixed while looks go on: the memory of slots is given back, if at all, by
+   the same thread. */
 static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
     uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
     if (known && g->vertices[known - 1].id == id) return known - 1;
     uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
-    if (o->slot >= g->slots || known) g->is_lost = true; /* a slot used anew meanwhile */
-    if (!g->is_lost) g->of_slot[o->slot] = v + 1;
-    return g->is_lost ? 0 : v;
+    if (o->slot >= g->slots) g->is_lost = true; /* there are more now */
+    if (g->is_lost) return 0;
+    if (known) g->vertices[known - 1].has_changed = true; /* it is gone, its slot another's */
+    g->of_slot[o->slot] = v + 1;
+    return v;
 }
 
 /* From the vertex whose edges are being added. */
@@ -123,6 +132,7 @@ static void rr__held_add(rr__graph *g, uint32_t v, const rr__shape *shape, bool 
     if (g->is_lost) return;
     rr__portion *portion = &g->held[g->held_count++];
     *portion = (rr__portion){.vertex = v};
+    g->vertices[v].held = (uint32_t)g->held_count;
     memcpy(portion->amounts, shape->amounts, sizeof portion->amounts); /* fixed */
     if (!keeps_cpus) portion->amounts[RR__CPU] = 0;
 }
@@ -135,6 +145,15 @@ static bool rr__has_timer(rr_runtime *rt, const rr__control *control) {
     return has;
 }
 
+static uint32_t rr__mailbox_vertex(rr__graph *g, rr__object *actor) {
+    uint64_t id = rr__load_relaxed(&actor->id); /* who waits counts it */
+    uint32_t v = rr__vertex_of(g, actor, id);
+    uint32_t known = g->is_lost ? 0 : g->vertices[v].mailbox;
+    uint32_t room = known ? known - 1 : rr__vertex_new(g, RR__OF_ROOM, actor, id);
+    if (!g->is_lost) g->vertices[v].mailbox = room + 1;
+    return room;
+}
+
 static uint32_t rr__store_vertex(rr__graph *g) {
     if (!g->store) g->store = rr__vertex_new(g, RR__OF_STORE, NULL, 0) + 1;
     return g->store - 1;
@@ -145,24 +164,15 @@ static void rr__user_add(rr__graph *g, uint32_t body) {
     if (!g->is_lost) g->users[g->users_count++] = body;
 }
 
-/* What the innermost body waits for: so many of some objects, room in a mailbox or in the store, or
-   a sign, for which see rr__giver_explore. */
+/* What the innermost body waits for: room in a mailbox or in the store, a sign, for which see
+   rr__giver_explore, or objects, for which see rr__wait_add. */
 static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
-    const rr__wait *wait = s->wait;
     uint32_t to = 0;
     rr__vertex_at(g, body)->giver = s->giver;
     if (s->wants_room) to = rr__store_vertex(g);
-    else if (s->edge && !wait)
-        to = rr__vertex_new(g, RR__OF_ROOM, s->edge, rr__load_relaxed(&s->edge->id));
+    else if (s->edge && !s->wait) to = rr__mailbox_vertex(g, s->edge);
     rr__edges_begin(g, body, 1);
-    if (!wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
-    size_t need = wait ? s->need : 1;
-    for (size_t i = 0; wait && i < wait->n && !g->is_lost; i++) {
-        rr__object *o = wait->objects[i];
-        if (o && !wait->nodes[i].object) need--; /* it was complete from the start */
-        else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
-    }
-    if (!g->is_lost) rr__vertex_at(g, body)->need = (uint32_t)need;
+    if (!s->wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
 }
 
 /* It works for an actor, which keeps its resources as long as that goes on. */
@@ -176,6 +186,7 @@ static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
     if (!is_first || !control || !control->shape) return;
     uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
     rr__held_add(g, life, control->shape, true);
+    if (!g->is_lost) g->vertices[life].member = v; /* until it is explored */
 }
 
 /* One body of those that sleep together; `above` is on top of it, and must end first. */
@@ -186,10 +197,10 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     const rr__control *control = rr__control_of(task);
     uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
     uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
-    if (g->is_lost || rr__vertex_at(g, v)->body) g->is_lost = true; /* it has begun anew since */
     if (g->is_lost) return 0;
-    rr__vertex *b = rr__vertex_at(g, body);
-    rr__vertex_at(g, v)->body = body + 1;
+    rr__vertex *b = rr__vertex_at(g, body), *o = rr__vertex_at(g, v);
+    if (o->body) g->vertices[o->body - 1].has_changed = true; /* it has begun anew since */
+    o->body = body + 1;
     b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
     if (is_innermost) {
         s->parker->vertex = body + 1;
@@ -223,12 +234,41 @@ static void rr__thread_add(rr__graph *g, rr__sleeper *s) {
     rr__body_edges(g, v, s);
 }
 
+/* Does what was added of it sleep on? Under its lock. */
+static bool rr__sleeps_on_locked(const rr_runtime *rt, const rr__vertex *v) {
+    return rr__sleeper_may_be_stuck(rt, v->parker->sleeper) && v->parker->sleeps == v->sleeps;
+}
+
+/* The objects that it waits for: so many of them. A piece at a time, for who completes one needs
+   the lock. */
+static void rr__wait_add(rr__graph *g, rr__parker *parker) {
+    enum { PIECE = 1024 };
+    size_t i = 0, n = 1, need = 0, done = 0;
+    rr__vertex *v = rr__vertex_at(g, parker->vertex - 1);
+    uint32_t body = parker->vertex - 1;
+    for (rr__edges_begin(g, body, 1); i < n && !g->is_lost && !v->has_changed;) {
+        rr__lock(&parker->lock);
+        const rr__wait *wait = parker->sleeper ? parker->sleeper->wait : NULL;
+        v->has_changed |= !wait || !rr__sleeps_on_locked(g->cx->runtime, v);
+        n = v->has_changed ? 0 : wait->n, need = v->has_changed ? 0 : parker->sleeper->need;
+        for (size_t end = i + PIECE; i < n && i < end && !g->is_lost; i++) {
+            rr__object *o = wait->objects[i];
+            if (o && !wait->nodes[i].object) done++; /* it was complete from the start */
+            else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
+        }
+        rr__unlock(&parker->lock);
+        v = rr__vertex_at(g, body);
+    }
+    v->need = (uint32_t)(need - done);
+}
+
 static void rr__parker_add(rr__graph *g, rr__parker *parker) {
     uint32_t above = 0;
     if (g->is_lost) return;
     rr__lock(&parker->lock);
     rr__sleeper *s = parker->sleeper;
     bool is_stuck = rr__sleeper_may_be_stuck(g->cx->runtime, s), is_first = true;
+    bool has_objects = is_stuck && s->wait;
     parker->vertex = 0;
     if (is_stuck && !s->self->frame) rr__thread_add(g, s);
     for (rr__frame *f = is_stuck ? s->self->frame : NULL; f && !g->is_lost; f = f->outer) {
@@ -236,6 +276,7 @@ static void rr__parker_add(rr__graph *g, rr__parker *parker) {
         is_first = false;
     }
     rr__unlock(&parker->lock);
+    if (has_objects && !g->is_lost) rr__wait_add(g, parker);
 }
 
 /* All bodies that sleep: on fibers, and, as recipes do, on threads from outside. */
@@ -267,7 +308,7 @@ static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
 /* It waits for nobody that the graph knows: rr_create made it, or a stream waits for a reader. */
 static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
     if (!rr__try_retain(cx, o, id)) return false;
-    bool is = o->kind == RR__VALUE && rr__state_of(rr__load_acquire(&o->word)) == RR__WAITING;
+    bool is = rr__is_unsealed(o);
     rr__drop(cx, o);
     return is;
 }
@@ -276,10 +317,10 @@ static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
 static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bool has_body) {
     const rr__sight alive = {.goes_on = true};
     uint64_t word = rr__load_acquire(&o->word);
-    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0};
     enum rr__state state = rr__state_of(word);
+    rr__sight sight = {.is_actor = (word & RR__IS_ACTOR) != 0, .runs = state == RR__RUNNING};
     rr__object *link = has_body ? NULL : rr__load_acquire(&o->waits_on);
-    bool waits = state == RR__WAITING || (state == RR__RUNNING && (word & RR__IS_ACTOR));
+    bool waits = state == RR__WAITING || (sight.runs && sight.is_actor);
     if ((!waits && !has_body) || state >= RR__READY || rr__linked_fiber(link)) return alive;
     if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
     sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
@@ -316,7 +357,7 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
     if (g->is_lost) return 0;
     rr__portion *portion = &g->wanted[g->wanted_count++];
     *portion = (rr__portion){.vertex = v, .shape = shape};
-    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_live */
+    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_are_there */
     rr__lock(&resources->lock);
     rr__shape *known = resources->shapes;
     while (known && known != shape) known = known->next;
@@ -327,19 +368,19 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
     return v;
 }
 
-/* Edges to the bodies that work for an actor. Returns how many there are. */
-static int rr__members_explore(rr__graph *g, uint32_t v) {
+/* Edges to the bodies that work for an actor, from the first one on. Returns how many there are. */
+static int rr__members_explore(rr__graph *g, uint32_t v, uint32_t first) {
     int n = 0;
-    uint32_t m = rr__vertex_at(g, g->of_slot[rr__vertex_at(g, v)->object->slot] - 1)->member;
-    for (; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++) rr__edge_add(g, v, m - 1);
+    for (uint32_t m = first; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++)
+        rr__edge_add(g, v, m - 1);
     return n;
 }
 
-/* An actor waits for the body of its message, anything else for the object itself. */
+/* An actor that runs waits for the body of its message, all else for the object itself. */
 static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
     uint32_t to = rr__vertex_of(g, sight->link, sight->link_id);
     if (g->is_lost) return;
-    uint32_t body = sight->is_actor ? g->vertices[to].body : 0;
+    uint32_t body = sight->is_actor && sight->runs ? g->vertices[to].body : 0;
     rr__edge_add(g, v, body ? body - 1 : to);
 }
 
@@ -352,7 +393,7 @@ static void rr__object_explore(rr__graph *g, uint32_t v) {
     if (body) rr__edge_add(g, v, body - 1);
     else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
     else if (sight.link) rr__link_explore(g, v, &sight);
-    else if (rr__members_explore(g, v) != sight.inside && !g->is_lost)
+    else if (rr__members_explore(g, v, vertex->member) != sight.inside && !g->is_lost)
         rr__vertex_at(g, v)->goes_on = true; /* one of them runs */
 }
 
@@ -396,11 +437,14 @@ static void rr__vertex_explore(rr__graph *g, uint32_t v) {
     enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
     if (kind == RR__OF_BODY && rr__vertex_at(g, v)->giver) rr__giver_explore(g, v);
     if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
+    if (rr__vertex_at(g, v)->has_changed) return;
     rr__edges_begin(g, v, 1);
     if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
     if (kind == RR__OF_ROOM) rr__room_explore(g, v);
     if (kind == RR__OF_STORE) rr__store_explore(g, v);
     if (kind != RR__OF_LIFE) return;
-    int n = rr__members_explore(g, v);
+    rr__vertex *life = rr__vertex_at(g, v);
+    life->member = g->vertices[life->member].member;
+    int n = rr__members_explore(g, v, life->member);
     rr__vertex_at(g, v)->need = (uint32_t)n;
 }

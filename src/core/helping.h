@@ -33,9 +33,17 @@ static void rr__help(rr__local *self, rr__context *cx, rr__object *claimed, cons
     rr__deque_trim(&rr__here_of(self, cx)->deque);
 }
 
+/* A task that may be over before its body is, because it has a time limit, is not run on top of who
+   waits for it, who goes on then. The caller counts it. */
+static RR__INLINE bool rr__may_go_first(const rr__object *o) {
+    const rr__control *control = rr__control_of(o);
+    return RR__UNLIKELY(control && control->has_limit);
+}
+
 /* Runs the task that is waited for straight away, if nobody has begun it. */
 static RR__INLINE bool rr__run_claimable(rr__local *self, rr__context *cx, rr__object *o) {
     if (!rr__is_claimable(o) || rr__must_stop(cx) || !rr__can_run(self, cx)) return false;
+    if (rr__may_go_first(o)) return false;
     bool began = rr__serve_begin(cx), is_ours = rr__claim(o);
     if (is_ours) rr__help(self, cx, o, NULL, o); /* no actor: nobody waits for those themselves */
     rr__serve_end(cx, began);
@@ -68,6 +76,8 @@ static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
             self->path.count--;
             continue;
         }
+        /* One that nobody counts may have a time limit, too. */
+        if ((word & RR__HAS_CONTROL) && self->path.count > base + 1) return NULL;
         if (state == RR__QUEUED) {
             if (RR__UNLIKELY(word & RR__IS_ACTOR)) *by = self->path.steps[self->path.count - 2];
             if (RR__UNLIKELY(word & RR__IS_ACTOR) && rr__step_is_over(by)) self->path.count--;
@@ -90,6 +100,7 @@ static void rr__help_along(rr__local *self, rr__context *cx, rr__object *goal) {
     size_t base = self->path.count; /* above those of the waits below on this stack */
     rr__object *claimed;
     rr__step by = {NULL, 0};
+    if (rr__may_go_first(goal)) return;
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
     while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__can_run(self, cx) &&

@@ -46,6 +46,7 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     if (error) return error;
     control->max_retries = options->max_retries, control->retry_delay_ms = options->retry_delay_ms;
     control->is_blocking = options->blocking, control->no_rebuild = options->no_rebuild;
+    control->has_limit = options->timeout_ms != 0;
     if (task->of.fn->item.size) {
         control->stream = rr__stream_new(options->max_unread);
         if (!control->stream) return rt->no_memory;

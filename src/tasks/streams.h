@@ -87,7 +87,7 @@ static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char
 /* Sleeps until there is more, or the body has ended. */
 static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
                                   double deadline) {
-    rr__object *objects[2] = {more, task};
+    rr__object *objects[2] = {task, more};
     rr__node nodes[2];
     rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
     rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
