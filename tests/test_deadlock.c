@@ -365,8 +365,8 @@ TEST(constructor_that_waits_for_its_own_message) {
     }
 }
 
-/* The constructor's argument comes from a body that has a time limit and lies below one that asks the
-   actor: at the limit the actor ends, and all goes on. */
+/* The constructor's argument comes from a body that has a time limit and lies below one that asks
+   the actor: at the limit the actor ends, and all goes on. */
 REMOTE_ACTOR(Owner, create_of, int, n) { self->n = n; }
 REMOTE_FN(int, deadlock_asks, uint64_t, at) {
     int v = -1;
