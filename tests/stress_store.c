@@ -252,7 +252,8 @@ static uint64_t random_seed(player *p) { return test_random(&p->random) >> 8; }
 /* What may a read of it, or a call with it, come to, beside RR_OK? */
 static bool may_be(const thing *t, rr_status status) {
     if (now.ends_early && (status == RR_ERR_NOT_RUNNING || status == RR_ERR_CANCELLED ||
-                           status == RR_ERR_ACTOR_DEAD || status == RR_ERR_STALE))
+                           status == RR_ERR_ACTOR_DEAD || status == RR_ERR_STALE ||
+                           status == RR_ERR_TASK)) /* its code can be asked for no more */
         return true;
     switch (status) {
     case RR_ERR_OBJECT_LOST:

@@ -40,7 +40,7 @@ static bool timers_settle_at(rr_runtime *rt, size_t wanted) {
     for (int i = 0; n != wanted && i < 10000; i++) {
         if (i) nap();
         rr__lock(&rt->timers->lock);
-        n = rt->timers->heap.count - (rt->timers->sweep.at != 0);
+        n = rt->timers->heap.count - (rt->timers->sweep.at != 0) - (rt->timers->look.at != 0);
         rr__unlock(&rt->timers->lock);
     }
     return n == wanted;
