@@ -7396,10 +7396,12 @@ typedef struct rr__portion {
     int64_t amounts[RR__STOCKS];
 } rr__portion;
 
+enum { RR__GRAPH_PIECE = 4096 };
+
 /* One look. Without memory it finds nothing. */
 typedef struct rr__graph {
     rr__context *cx;
-    uint32_t *of_slot; /* vertices of objects by slot, from 1 */
+    uint32_t **of_slot; /* vertices of objects by slot, from 1; in pieces, NULL: none */
     uint32_t slots;
     rr__vertex *vertices;
     uint32_t *edges;
@@ -7431,16 +7433,24 @@ static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__obje
     return (uint32_t)g->count++;
 }
 
-/* The number of a slot is fixed while looks go on: the memory of slots is given back, if at all, by
-   the same thread. */
+/* Where the vertex of a slot is noted; NULL: there was no memory, or there are more slots now. Few
+   slots have one, so the table comes in pieces. The number of a slot is fixed while looks go on:
+   the memory of slots is given back, if at all, by the same thread. */
+static uint32_t *rr__place_of(rr__graph *g, uint32_t slot) {
+    if (slot >= g->slots) return NULL;
+    uint32_t **piece = &g->of_slot[slot / RR__GRAPH_PIECE];
+    if (!*piece) *piece = RR_CALLOC(RR__GRAPH_PIECE, sizeof **piece);
+    return *piece ? &(*piece)[slot % RR__GRAPH_PIECE] : NULL;
+}
+
 static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
-    uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
+    uint32_t *place = rr__place_of(g, o->slot), known = place ? *place : 0;
     if (known && g->vertices[known - 1].id == id) return known - 1;
     uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
-    if (o->slot >= g->slots) g->is_lost = true; /* there are more now */
+    if (!place) g->is_lost = true;
     if (g->is_lost) return 0;
     if (known) g->vertices[known - 1].has_changed = true; /* it is gone, its slot another's */
-    g->of_slot[o->slot] = v + 1;
+    *place = v + 1;
     return v;
 }
 
@@ -8099,11 +8109,12 @@ static bool rr__stuck_tell_all(rr__graph *g) {
 /* False: without memory. */
 static bool rr__graph_begin(rr__graph *g, rr__context *cx) {
     *g = (rr__graph){.cx = cx, .slots = rr__slots_count(&cx->runtime->slots)};
-    g->of_slot = RR_CALLOC(g->slots, sizeof *g->of_slot);
+    g->of_slot = RR_CALLOC(g->slots / RR__GRAPH_PIECE + 1, sizeof *g->of_slot);
     return g->of_slot != NULL;
 }
 
 static void rr__graph_end(rr__graph *g) {
+    for (uint32_t i = 0; g->of_slot && i <= g->slots / RR__GRAPH_PIECE; i++) RR_FREE(g->of_slot[i]);
     RR_FREE(g->of_slot), RR_FREE(g->vertices), RR_FREE(g->edges), RR_FREE(g->users);
     RR_FREE(g->wanted), RR_FREE(g->held);
 }

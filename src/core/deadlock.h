@@ -316,11 +316,12 @@ static bool rr__stuck_tell_all(rr__graph *g) {
 /* False: without memory. */
 static bool rr__graph_begin(rr__graph *g, rr__context *cx) {
     *g = (rr__graph){.cx = cx, .slots = rr__slots_count(&cx->runtime->slots)};
-    g->of_slot = RR_CALLOC(g->slots, sizeof *g->of_slot);
+    g->of_slot = RR_CALLOC(g->slots / RR__GRAPH_PIECE + 1, sizeof *g->of_slot);
     return g->of_slot != NULL;
 }
 
 static void rr__graph_end(rr__graph *g) {
+    for (uint32_t i = 0; g->of_slot && i <= g->slots / RR__GRAPH_PIECE; i++) RR_FREE(g->of_slot[i]);
     RR_FREE(g->of_slot), RR_FREE(g->vertices), RR_FREE(g->edges), RR_FREE(g->users);
     RR_FREE(g->wanted), RR_FREE(g->held);
 }

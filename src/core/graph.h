@@ -64,10 +64,12 @@ typedef struct rr__portion {
     int64_t amounts[RR__STOCKS];
 } rr__portion;
 
+enum { RR__GRAPH_PIECE = 4096 };
+
 /* One look. Without memory it finds nothing. */
 typedef struct rr__graph {
     rr__context *cx;
-    uint32_t *of_slot; /* vertices of objects by slot, from 1 */
+    uint32_t **of_slot; /* vertices of objects by slot, from 1; in pieces, NULL: none */
     uint32_t slots;
     rr__vertex *vertices;
     uint32_t *edges;
@@ -99,16 +101,24 @@ static uint32_t rr__vertex_new(rr__graph *g, enum rr__vertex_kind kind, rr__obje
     return (uint32_t)g->count++;
 }
 
-/* The number of a slot is fixed while looks go on: the memory of slots is given back, if at all, by
-   the same thread. */
+/* Where the vertex of a slot is noted; NULL: there was no memory, or there are more slots now. Few
+   slots have one, so the table comes in pieces. The number of a slot is fixed while looks go on:
+   the memory of slots is given back, if at all, by the same thread. */
+static uint32_t *rr__place_of(rr__graph *g, uint32_t slot) {
+    if (slot >= g->slots) return NULL;
+    uint32_t **piece = &g->of_slot[slot / RR__GRAPH_PIECE];
+    if (!*piece) *piece = RR_CALLOC(RR__GRAPH_PIECE, sizeof **piece);
+    return *piece ? &(*piece)[slot % RR__GRAPH_PIECE] : NULL;
+}
+
 static uint32_t rr__vertex_of(rr__graph *g, rr__object *o, uint64_t id) {
-    uint32_t known = o->slot < g->slots ? g->of_slot[o->slot] : 0;
+    uint32_t *place = rr__place_of(g, o->slot), known = place ? *place : 0;
     if (known && g->vertices[known - 1].id == id) return known - 1;
     uint32_t v = rr__vertex_new(g, RR__OF_OBJECT, o, id);
-    if (o->slot >= g->slots) g->is_lost = true; /* there are more now */
+    if (!place) g->is_lost = true;
     if (g->is_lost) return 0;
     if (known) g->vertices[known - 1].has_changed = true; /* it is gone, its slot another's */
-    g->of_slot[o->slot] = v + 1;
+    *place = v + 1;
     return v;
 }
 
