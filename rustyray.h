@@ -167,9 +167,8 @@ THREADS AND BLOCKING
   it must sleep, it is put aside with its stack, its thread goes on with other work, and any worker
   goes on with it when what it waits for is there. So a body that waits takes no thread, but for
   memory (see MEMORY), and there may be as many as there is memory for: an actor with
-  .max_concurrency = 10000 has so many methods that wait at once. A thread from outside runs what it
-  waits for on such a stack, too, also the body of a stream that it reads, item by item. A wait with
-  a time limit runs nothing itself, and no waiter runs a task that has one.
+  .max_concurrency = 10000 has so many methods that wait at once. A wait with a time limit runs
+  nothing itself.
 
   If bodies wait for each other in a ring, the waits in it return RR_ERR_DEADLOCK, and
   rr_error_message names the ring: also where it leads by way of arguments, mailboxes, all methods
@@ -4783,15 +4782,13 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
 }
 
 /* FIFO. Three kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
-   fibers that let others go first, QUEUED, too: both claimable all the time, so that a waiter need
-   not wait for the inbox; and tasks for which a deque had no memory, WAITING, that is, claimable by
-   nobody until they are taken out. */
+   claimable all the time, so that a waiter need not wait for the inbox; tasks for which a deque
+   had no memory, WAITING, that is, claimable by nobody until they are taken out; and fibers,
+   QUEUED, that let others go first. */
 static void rr__inbox_put(rr_runtime *rt, rr__object *o, bool is_actor) {
-    bool is_hint = is_actor || o->kind == RR__FIBER;
     rr__lock(&rt->lock);
-    if (!is_hint || !o->is_listed) {
-        if (is_hint) o->is_listed = true;
-        if (is_actor) rr__share(o);
+    if (!is_actor || !o->is_listed) {
+        if (is_actor) o->is_listed = true, rr__share(o);
         rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
         rr__store_seq_cst(&rt->has_inbox, 1);
     }
@@ -4805,7 +4802,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     rr__lock(&rt->lock);
     rr__object *o = rt->inbox_first;
     bool is_actor = o && o->kind == RR__CONSTRUCTOR;
-    if (is_actor || (o && o->kind == RR__FIBER)) o->is_listed = false;
+    if (is_actor) o->is_listed = false;
     if (o && !(rt->inbox_first = o->next)) {
         rt->inbox_last = NULL;
         rr__store_seq_cst(&rt->has_inbox, 0);
@@ -6044,16 +6041,6 @@ static void rr__fiber_yield(rr__local *self) {
     rr__fiber_sleep(self);
 }
 
-/* Lets the thread from outside that carries the task's body look whether it has what it waits for;
-   by the link it finds the body again. */
-static void rr__fiber_step_aside(rr__local *self, rr__object *task) {
-    rr__store_release(&self->fiber->token.waits_on, (rr__object *)NULL);
-    rr__store_seq_cst(&task->waits_on, rr__link_to(self->fiber));
-    rr__store_seq_cst(&self->fiber->parking, (int)RR__NOTIFIED);
-    rr__fiber_sleep(self);
-    rr__store_release(&task->waits_on, (rr__object *)NULL);
-}
-
 /* It was claimed, by a worker that has nothing on its stack, or a thread from outside. */
 static void rr__fiber_run(rr__context *cx, rr__object *token, const rr__step *until) {
     rr__fiber *fiber = (rr__fiber *)(void *)token;
@@ -6738,24 +6725,12 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
     return true;
 }
 
-/* The fiber of a body that has been woken, claimed; NULL if it sleeps, or runs already. */
-static rr__object *rr__woken_claim(rr__context *cx, rr__fiber *fiber, const rr__object *task) {
-    if (!rr__is_claimable(&fiber->token) || !rr__claim(&fiber->token)) return NULL;
-    const rr__frame *frame = fiber->local->frame; /* nobody else runs it now */
-    while (frame && frame->task != task) frame = frame->outer;
-    if (frame) return &fiber->token;
-    rr__try_state(&fiber->token, RR__RUNNING, RR__QUEUED); /* another body's by now */
-    rr__push(cx, &fiber->token);
-    return NULL;
-}
-
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
    there is nothing to run. A body that sleeps, in its fiber, is the end: it has looked for itself;
-   and so there is always an end, also of rings. One that has been woken is gone on with by a thread
-   from outside. */
-static rr__object *rr__path_claim(rr__local *self, rr__context *cx, size_t base, rr__step *by) {
-    enum { LIMIT = 1 << 24 };
+   and so there is always an end, also of rings. */
+static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
+    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
     while (self->path.count > base && self->path.count - base < LIMIT) {
         rr__step step = self->path.steps[self->path.count - 1];
         uint64_t word = rr__load_acquire(&step.object->word);
@@ -6773,10 +6748,7 @@ static rr__object *rr__path_claim(rr__local *self, rr__context *cx, size_t base,
             continue; /* or somebody else's now */
         }
         rr__object *next = rr__load_acquire(&step.object->waits_on);
-        rr__fiber *fiber = rr__linked_fiber(next);
-        if (fiber && !self->fiber && fiber->runtime == cx->runtime)
-            return rr__woken_claim(cx, fiber, step.object);
-        if (!next || fiber) return NULL;
+        if (!next || rr__linked_fiber(next)) return NULL;
         uint64_t id = rr__load_acquire(&next->id);
         /* Over, but still linked: another thread is about to send this link on. */
         if (!id || rr__is_complete(next)) return NULL;
@@ -6795,7 +6767,7 @@ static void rr__help_along(rr__local *self, rr__context *cx, rr__object *goal) {
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
     while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__can_run(self, cx) &&
-           (claimed = rr__path_claim(self, cx, base, &by))) {
+           (claimed = rr__path_claim(self, base, &by))) {
         rr__help(self, cx, claimed, &by, goal);
         cx = rr__here_of(self, cx);
     }
@@ -13191,8 +13163,6 @@ static rr_ref rr__field_new(rr__context *cx, rr_ref ref, const rr_type *whole, r
 
 /* Streams: what a body yields while it runs, and its readers. The reader's end is an object of
    its own, which counts the task; when nobody counts that any more the body is cancelled.
-   A thread from outside that reads carries the body itself, and those whose items that reads, as
-   long as no worker does: a body that it carries steps aside after each item.
    Locks: the shard lock of the task. */
 
 /* The last handle of the reader's end went. */
@@ -13276,78 +13246,11 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     return status;
 }
 
-/* ---- a thread from outside that reads ---- */
-
-/* May be gone on with for a reader: a stream that has no time limit of its own, at which the reader
-   would have to go on. The caller counts it. */
-static bool rr__stream_is_bound(const rr__object *task) {
-    const rr__control *control = rr__control_of(task);
-    return control && control->stream && !control->has_limit;
-}
-
-/* What a body that sleeps reads from, counted; or NULL. */
-static rr__object *rr__stream_source(rr__context *cx, rr__fiber *fiber) {
-    rr__object *next = rr__load_acquire(&fiber->token.waits_on);
-    uint64_t id = next ? rr__load_acquire(&next->id) : 0;
-    if (!id || !rr__try_retain(cx, next, id)) return NULL;
-    bool is_source = next->kind == RR__FUNCTION && rr__stream_is_bound(next);
-    if (is_source) return next;
-    rr__drop(cx, next);
-    return NULL;
-}
-
-/* What brings the next item nearer, claimed: the body, or one whose items that reads, if it has not
-   begun, or was woken. */
-static rr__object *rr__stream_claim(rr__context *cx, rr__object *task) {
-    enum { FAR = 16 };
-    rr__object *claimed = NULL, *at = rr__stream_is_bound(task) ? task : NULL;
-    if (at) rr__share(at);
-    for (int i = 0; at && !claimed && i < FAR; i++) {
-        rr__fiber *fiber = rr__linked_fiber(rr__load_acquire(&at->waits_on));
-        rr__object *next = NULL;
-        if (fiber && fiber->runtime != cx->runtime) fiber = NULL;
-        if (rr__is_claimable(at) && rr__claim(at)) claimed = at;
-        else if (fiber && !(claimed = rr__woken_claim(cx, fiber, at)))
-            next = rr__stream_source(cx, fiber);
-        rr__drop(cx, at);
-        at = next;
-    }
-    if (at) rr__drop(cx, at);
-    return claimed;
-}
-
-static bool rr__stream_has_item(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_lock(cx->runtime, task);
-    bool has = stream->count > 0;
-    rr__unlock(&shard->lock);
-    return has;
-}
-
-/* Carries those bodies itself, which step aside after each item, instead of being woken for each:
-   to sleep and be woken takes longer than most items do. While workers carry them it looks on for
-   a moment. */
-static void rr__stream_help(rr__local *self, rr__context *cx, rr__object *task) {
-    double end = 0;
-    bool began = rr__serve_begin(cx);
-    for (int round = 0; !rr__stream_has_item(cx, task) && !rr__is_complete(task); round++) {
-        bool may_run = rr__can_run(self, cx) && !rr__must_stop(cx);
-        rr__object *claimed = may_run ? rr__stream_claim(cx, task) : NULL;
-        if (claimed) rr__run_on(self, cx, claimed, NULL), round = 0;
-        else if (!rr__pause(round, &end, RR__SPIN_TIME)) break;
-    }
-    rr__serve_end(cx, began);
-}
-
-/* ---- reading ---- */
-
 /* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
 static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
                                  rr__object **item) {
-    rr__local *self = rr__self();
     double deadline = rr__deadline(milliseconds);
     if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
-    if (milliseconds < 0 && !self->fiber) rr__stream_help(self, cx, task);
     for (rr_status status = RR_OK; status == RR_OK; cx = rr__here(cx)) {
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
         RR__STRESS_POINT();
@@ -15023,8 +14926,6 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
     if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
     rr_status status = rr__yield_item(rr__frame_context(frame), task, type, value, site);
-    const rr__context *carrier = frame->self->carrier;
-    if (status == RR_OK && carrier && !carrier->is_worker) rr__fiber_step_aside(frame->self, task);
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
     return rr__yield_fail(frame, status, site,

@@ -283,16 +283,6 @@ static void rr__fiber_yield(rr__local *self) {
     rr__fiber_sleep(self);
 }
 
-/* Lets the thread from outside that carries the task's body look whether it has what it waits for;
-   by the link it finds the body again. */
-static void rr__fiber_step_aside(rr__local *self, rr__object *task) {
-    rr__store_release(&self->fiber->token.waits_on, (rr__object *)NULL);
-    rr__store_seq_cst(&task->waits_on, rr__link_to(self->fiber));
-    rr__store_seq_cst(&self->fiber->parking, (int)RR__NOTIFIED);
-    rr__fiber_sleep(self);
-    rr__store_release(&task->waits_on, (rr__object *)NULL);
-}
-
 /* It was claimed, by a worker that has nothing on its stack, or a thread from outside. */
 static void rr__fiber_run(rr__context *cx, rr__object *token, const rr__step *until) {
     rr__fiber *fiber = (rr__fiber *)(void *)token;

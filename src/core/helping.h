@@ -62,24 +62,12 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
     return true;
 }
 
-/* The fiber of a body that has been woken, claimed; NULL if it sleeps, or runs already. */
-static rr__object *rr__woken_claim(rr__context *cx, rr__fiber *fiber, const rr__object *task) {
-    if (!rr__is_claimable(&fiber->token) || !rr__claim(&fiber->token)) return NULL;
-    const rr__frame *frame = fiber->local->frame; /* nobody else runs it now */
-    while (frame && frame->task != task) frame = frame->outer;
-    if (frame) return &fiber->token;
-    rr__try_state(&fiber->token, RR__RUNNING, RR__QUEUED); /* another body's by now */
-    rr__push(cx, &fiber->token);
-    return NULL;
-}
-
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
    there is nothing to run. A body that sleeps, in its fiber, is the end: it has looked for itself;
-   and so there is always an end, also of rings. One that has been woken is gone on with by a thread
-   from outside. */
-static rr__object *rr__path_claim(rr__local *self, rr__context *cx, size_t base, rr__step *by) {
-    enum { LIMIT = 1 << 24 };
+   and so there is always an end, also of rings. */
+static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
+    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
     while (self->path.count > base && self->path.count - base < LIMIT) {
         rr__step step = self->path.steps[self->path.count - 1];
         uint64_t word = rr__load_acquire(&step.object->word);
@@ -97,10 +85,7 @@ static rr__object *rr__path_claim(rr__local *self, rr__context *cx, size_t base,
             continue; /* or somebody else's now */
         }
         rr__object *next = rr__load_acquire(&step.object->waits_on);
-        rr__fiber *fiber = rr__linked_fiber(next);
-        if (fiber && !self->fiber && fiber->runtime == cx->runtime)
-            return rr__woken_claim(cx, fiber, step.object);
-        if (!next || fiber) return NULL;
+        if (!next || rr__linked_fiber(next)) return NULL;
         uint64_t id = rr__load_acquire(&next->id);
         /* Over, but still linked: another thread is about to send this link on. */
         if (!id || rr__is_complete(next)) return NULL;
@@ -119,7 +104,7 @@ static void rr__help_along(rr__local *self, rr__context *cx, rr__object *goal) {
     if (!rr__path_push(self, goal, rr__load_relaxed(&goal->id))) return; /* the caller counts it */
     bool began = rr__serve_begin(cx);
     while (!rr__is_complete(goal) && !rr__must_stop(cx) && rr__can_run(self, cx) &&
-           (claimed = rr__path_claim(self, cx, base, &by))) {
+           (claimed = rr__path_claim(self, base, &by))) {
         rr__help(self, cx, claimed, &by, goal);
         cx = rr__here_of(self, cx);
     }

@@ -136,8 +136,6 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
     if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
     rr_status status = rr__yield_item(rr__frame_context(frame), task, type, value, site);
-    const rr__context *carrier = frame->self->carrier;
-    if (status == RR_OK && carrier && !carrier->is_worker) rr__fiber_step_aside(frame->self, task);
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
     return rr__yield_fail(frame, status, site,

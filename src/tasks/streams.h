@@ -1,7 +1,5 @@
 /* Streams: what a body yields while it runs, and its readers. The reader's end is an object of
    its own, which counts the task; when nobody counts that any more the body is cancelled.
-   A thread from outside that reads carries the body itself, and those whose items that reads, as
-   long as no worker does: a body that it carries steps aside after each item.
    Locks: the shard lock of the task. */
 #pragma once
 #include "functions.h"
@@ -88,78 +86,11 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     return status;
 }
 
-/* ---- a thread from outside that reads ---- */
-
-/* May be gone on with for a reader: a stream that has no time limit of its own, at which the reader
-   would have to go on. The caller counts it. */
-static bool rr__stream_is_bound(const rr__object *task) {
-    const rr__control *control = rr__control_of(task);
-    return control && control->stream && !control->has_limit;
-}
-
-/* What a body that sleeps reads from, counted; or NULL. */
-static rr__object *rr__stream_source(rr__context *cx, rr__fiber *fiber) {
-    rr__object *next = rr__load_acquire(&fiber->token.waits_on);
-    uint64_t id = next ? rr__load_acquire(&next->id) : 0;
-    if (!id || !rr__try_retain(cx, next, id)) return NULL;
-    bool is_source = next->kind == RR__FUNCTION && rr__stream_is_bound(next);
-    if (is_source) return next;
-    rr__drop(cx, next);
-    return NULL;
-}
-
-/* What brings the next item nearer, claimed: the body, or one whose items that reads, if it has not
-   begun, or was woken. */
-static rr__object *rr__stream_claim(rr__context *cx, rr__object *task) {
-    enum { FAR = 16 };
-    rr__object *claimed = NULL, *at = rr__stream_is_bound(task) ? task : NULL;
-    if (at) rr__share(at);
-    for (int i = 0; at && !claimed && i < FAR; i++) {
-        rr__fiber *fiber = rr__linked_fiber(rr__load_acquire(&at->waits_on));
-        rr__object *next = NULL;
-        if (fiber && fiber->runtime != cx->runtime) fiber = NULL;
-        if (rr__is_claimable(at) && rr__claim(at)) claimed = at;
-        else if (fiber && !(claimed = rr__woken_claim(cx, fiber, at)))
-            next = rr__stream_source(cx, fiber);
-        rr__drop(cx, at);
-        at = next;
-    }
-    if (at) rr__drop(cx, at);
-    return claimed;
-}
-
-static bool rr__stream_has_item(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_lock(cx->runtime, task);
-    bool has = stream->count > 0;
-    rr__unlock(&shard->lock);
-    return has;
-}
-
-/* Carries those bodies itself, which step aside after each item, instead of being woken for each:
-   to sleep and be woken takes longer than most items do. While workers carry them it looks on for
-   a moment. */
-static void rr__stream_help(rr__local *self, rr__context *cx, rr__object *task) {
-    double end = 0;
-    bool began = rr__serve_begin(cx);
-    for (int round = 0; !rr__stream_has_item(cx, task) && !rr__is_complete(task); round++) {
-        bool may_run = rr__can_run(self, cx) && !rr__must_stop(cx);
-        rr__object *claimed = may_run ? rr__stream_claim(cx, task) : NULL;
-        if (claimed) rr__run_on(self, cx, claimed, NULL), round = 0;
-        else if (!rr__pause(round, &end, RR__SPIN_TIME)) break;
-    }
-    rr__serve_end(cx, began);
-}
-
-/* ---- reading ---- */
-
 /* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
 static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
                                  rr__object **item) {
-    rr__local *self = rr__self();
     double deadline = rr__deadline(milliseconds);
     if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
-    if (milliseconds < 0 && !self->fiber) rr__stream_help(self, cx, task);
     for (rr_status status = RR_OK; status == RR_OK; cx = rr__here(cx)) {
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
         RR__STRESS_POINT();
