@@ -3012,8 +3012,11 @@ struct rr__object {
 enum rr__flags {
     RR__IS_TOLD = 1,    /* a message whose result nobody wants */
     RR__IS_PENDING = 2, /* it has not begun, and is counted as that: rr__pending_end */
-    RR__IS_RECIPE = 4,  /* it is never submitted, see rr__recipe_of */
-    RR__IS_HELD = 8     /* a message that went through a lane */
+    RR__IS_MORE = 4,    /* a reader of a stream waits for it; internal, as the next one */
+    RR__IS_SPACE = 8,   /* the body of a stream waits for it */
+    RR__IS_RECIPE = 16, /* it is never submitted, see rr__recipe_of */
+    RR__IS_HELD = 32,   /* a message that went through a lane */
+    RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE | RR__IS_RECIPE
 };
 
 _Static_assert(offsetof(rr__object, dependents) == 64 || sizeof(void *) != 8,
@@ -6323,7 +6326,8 @@ static rr__node **rr__sleepers_of(rr__shard *shard, const rr__object *o) {
 
 /* Lists a node. False if the object is complete. Setting the flag and completing change the
    same word: so the one that comes second sees the other. */
-static bool rr__node_add_locked(rr__shard *shard, rr__node *node) {
+static bool rr__node_add(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_lock(rt, node->object);
     uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
     bool waits = rr__state_of(word) < RR__READY;
     if (waits) {
@@ -6332,11 +6336,6 @@ static bool rr__node_add_locked(rr__shard *shard, rr__node *node) {
         if (*list) (*list)->previous = node;
         *list = node, node->is_linked = true;
     }
-    return waits;
-}
-static bool rr__node_add(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_lock(rt, node->object);
-    bool waits = rr__node_add_locked(shard, node);
     rr__unlock(&shard->lock);
     return waits;
 }
@@ -6512,11 +6511,10 @@ static void rr__line_add(rr__line *line, rr__sleeper *s) {
     line->last = s;
 }
 
-/* It goes without a sign, unless it had that. Linear. */
+/* It goes without a sign. Linear. */
 static void rr__line_remove(rr__line *line, rr__sleeper *s) {
     rr__sleeper *before = NULL, *at = line->first;
-    while (at && at != s) before = at, at = at->next;
-    if (!at) return;
+    while (at != s) before = at, at = at->next;
     if (before) before->next = s->next;
     else line->first = s->next;
     if (line->last == s) line->last = before;
@@ -10980,23 +10978,21 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
 // >>tasks/stream_queue
 
 /* The queue of a stream: between a body that yields and its readers, in the control block of the
-   body's task. Each side waits in a line, for a sign that the other one gives.
-   Rules  Y1  Who puts something in, or takes it out, gives the sign to one that waits for that; who
-              got one and leaves without taking anything passes it on.
-          Y2  A reader looks whether the body has ended, and waits for that, too, under the lock
-              under which those that wait for the end of the task are told.
+   body's task. Its two sides sleep on objects that the other side completes, so that there is
+   one way to wait.
    Locks: the shard lock of the task. */
 
-/* Under the shard lock of the task. The reader's end, an object, counts the task; what is unread is
-   counted here. */
+/* Between a body that yields and its readers: a queue that grows, in the control of the body's
+   task. Under the shard lock of that. The reader's end, an object, counts the task; what is unread
+   is counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body
+   that finds the queue full on `space`: objects that the other side completes. */
 struct rr__stream {
     rr__object **items;
     size_t first, count, room; /* a ring; room: 0 or a power of two */
     size_t max_unread;         /* SIZE_MAX: no limit */
     uint64_t made, now;        /* so far: by all attempts, by this one; body only */
     bool is_closed;            /* nobody reads any more */
-    bool is_given_up;          /* nor will anybody: the runtime ends */
-    rr__line readers, writers; /* who waits; of the second kind there is but the body */
+    rr__object *more, *space;  /* NULL: nobody sleeps */
 };
 
 /* A queue that grows; NULL without memory. max_unread 0: no limit. */
@@ -11017,6 +11013,34 @@ static rr__stream *rr__stream_of(const rr__object *task) {
     return control ? control->stream : NULL;
 }
 
+/* ---- signals ---- */
+
+/* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
+static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
+    rr__object *o = rr__object_new(cx, RR__VALUE, site);
+    if (!o) return NULL;
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->flags, (uint8_t)what);
+    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
+    rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
+    return o;
+}
+
+/* Takes over a count. */
+static void rr__signal_fire(rr__context *cx, rr__object *signal) {
+    if (!signal) return;
+    if (rr__unseal(signal)) rr__complete(cx, signal, RR__READY);
+    else rr__drop(cx, signal);
+}
+
+/* The signal in *place, for the caller to wait for, counted: the one that is there, or the
+   caller's, which it gives away. Under the lock. */
+static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
+    if (!*place) *place = *own, *own = NULL;
+    rr__share(*place);
+    return *place;
+}
+
 /* ---- the queue ---- */
 
 static bool rr__stream_grow_locked(rr__stream *stream) {
@@ -11034,49 +11058,56 @@ static bool rr__stream_grow_locked(rr__stream *stream) {
 static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
     rr__stream *stream = rr__stream_of(task);
     rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__parker *reader = NULL;
+    rr__object *more = NULL;
     rr__lock(&shard->lock);
     rr_status status = stream->is_closed ? RR_ERR_CANCELLED : RR_OK;
     if (status == RR_OK && stream->count == stream->room && !rr__stream_grow_locked(stream))
         status = RR_ERR_NO_MEMORY;
     if (status == RR_OK) {
         stream->items[(stream->first + stream->count++) & (stream->room - 1)] = item;
-        stream->made++;
-        if (stream->readers.first) reader = rr__line_pop(&stream->readers);
+        more = stream->more, stream->more = NULL, stream->made++;
     }
     rr__unlock(&shard->lock);
-    if (reader) rr__wake(cx, reader);
+    rr__signal_fire(cx, more);
     return status;
 }
 
-/* The next object, which the caller then counts; or NULL. */
-static rr__object *rr__stream_pop(rr__context *cx, rr__object *task) {
+/* A signal to wait for, counted, if the queue is full; made when it is needed first. */
+static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object **space) {
     rr__stream *stream = rr__stream_of(task);
     rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *item = NULL;
-    rr__parker *writer = NULL;
+    rr__object *own = NULL;
+    *space = NULL;
+    for (bool is_full = true; is_full && !*space;) {
+        rr__lock(&shard->lock);
+        is_full = stream->count >= stream->max_unread && !stream->is_closed;
+        if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
+        rr__unlock(&shard->lock);
+        if (is_full && !*space && !(own = rr__signal_new(cx, task->site, RR__IS_SPACE)))
+            return RR_ERR_NO_MEMORY;
+    }
+    if (own) rr__drop(cx, own);
+    return RR_OK;
+}
+
+/* The next object, which the caller then counts; or NULL, and then a signal to wait for, if the
+   caller has brought one. */
+static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object **own,
+                                  rr__object **more) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *item = NULL, *space = NULL;
     rr__lock(&shard->lock);
     if (stream->count) {
         item = stream->items[stream->first];
         stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
-        if (stream->writers.first) writer = rr__line_pop(&stream->writers);
+        space = stream->space, stream->space = NULL;
+    } else if (*own && !stream->is_closed) {
+        *more = rr__signal_share_locked(&stream->more, own);
     }
     rr__unlock(&shard->lock);
-    if (writer) rr__wake(cx, writer);
+    rr__signal_fire(cx, space);
     return item;
-}
-
-/* Gives the sign to all that wait. */
-static void rr__stream_wake_all(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    for (rr__parker *parker;; rr__wake(cx, parker)) {
-        rr__lock(&shard->lock);
-        rr__line *line = stream->readers.first ? &stream->readers : &stream->writers;
-        parker = line->first ? rr__line_pop(line) : NULL;
-        rr__unlock(&shard->lock);
-        if (!parker) return;
-    }
 }
 
 static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
@@ -11085,78 +11116,6 @@ static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
     bool is_closed = stream && stream->is_closed;
     rr__unlock(&shard->lock);
     return is_closed;
-}
-
-/* The runtime ends, and the body waits for space that nobody will make. */
-static void rr__stream_give_up(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    if (!stream) return;
-    rr__lock(&shard->lock);
-    rr__parker *writer = stream->writers.first ? rr__line_pop(&stream->writers) : NULL;
-    if (writer) stream->is_given_up = true;
-    rr__unlock(&shard->lock);
-    if (writer) rr__wake(cx, writer);
-}
-
-/* ---- waiting ---- */
-
-/* The body waits until there is space. RR_ERR_CANCELLED: there will be none. */
-static rr_status rr__stream_wait_space(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr_status status = RR_OK;
-    for (bool is_full = true; is_full && status == RR_OK;) {
-        rr__sleeper s = rr__sleeper_of(rr__here(cx));
-        s.may_starve = true;
-        rr__lock(&shard->lock);
-        bool is_given_up = stream->is_given_up;
-        is_full = stream->count >= stream->max_unread && !stream->is_closed;
-        if (is_full && !is_given_up) rr__line_add(&stream->writers, &s);
-        rr__unlock(&shard->lock);
-        if (!is_full) break;
-        if (is_given_up) return RR_ERR_CANCELLED;
-        rr__linked_wait(&s, NULL, -1);
-        rr__lock(&shard->lock);
-        rr__line_remove(&stream->writers, &s);
-        rr__unlock(&shard->lock);
-        status = rr__wait_outcome(&s, RR__NULL_REF);
-    }
-    return status;
-}
-
-/* A reader leaves without an item (rule Y1). */
-static void rr__stream_pass_on(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_lock(cx->runtime, task);
-    bool has = stream->count && stream->readers.first;
-    rr__parker *next = has ? rr__line_pop(&stream->readers) : NULL;
-    rr__unlock(&shard->lock);
-    if (next) rr__wake(cx, next);
-}
-
-/* A reader waits until there may be something, or the body has ended (rule Y2). */
-static rr_status rr__stream_wait_item(rr__context *cx, rr__object *task, double deadline) {
-    char ring[RR__RING_TEXT];
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__sleeper s = rr__sleeper_of(cx);
-    rr__node node = {.object = task, .sleeper = &s};
-    rr__wait wait = {.objects = &task, .nodes = &node, .n = 1, .need = 1};
-    s.has_limit = deadline >= 0, s.may_starve = true, s.ring = ring, s.wait = &wait;
-    rr__lock(&shard->lock);
-    bool waits = !stream->count && !stream->is_closed && rr__node_add_locked(shard, &node);
-    if (waits) rr__line_add(&stream->readers, &s);
-    rr__unlock(&shard->lock);
-    if (!waits) return RR_OK;
-    rr__linked_wait(&s, task, deadline);
-    rr__lock(&shard->lock); /* nobody gives it a sign after this */
-    if (node.is_linked) rr__node_unlink(shard, &node);
-    rr__line_remove(&stream->readers, &s);
-    rr__unlock(&shard->lock);
-    rr_status status = rr__wait_outcome(&s, RR__NULL_REF);
-    if (status != RR_OK) rr__stream_pass_on(rr__here(cx), task);
-    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
 }
 
 // >>tasks/functions
@@ -13177,20 +13136,32 @@ static void rr__stream_close(rr__context *cx, rr__object *reader) {
         return;
     }
     rr__lock(&shard->lock);
+    rr__object *space = stream->space, *more = stream->more;
     size_t first = stream->first, count = stream->count;
-    stream->is_closed = true, stream->count = 0;
+    stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
     rr__unlock(&shard->lock);
     for (size_t i = 0; i < count; i++) /* nobody else touches them now */
         rr__drop(cx, stream->items[(first + i) & (stream->room - 1)]);
-    rr__stream_wake_all(cx, task);
+    rr__signal_fire(cx, space);
+    rr__signal_fire(cx, more);
     rr__drop(cx, task);
 }
 
-/* Waits until there is space; shut down, there will be none: then the task is cancelled. */
+/* Waits until there is space. */
 static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
+    rr__object *space;
     if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
-    rr_status status = rr__stream_wait_space(cx, task);
-    if (status == RR_ERR_CANCELLED) rr__cancel_tree(rr__here(cx), task, RR__IS_CANCELLED);
+    rr_status status = rr__stream_full(cx, task, &space);
+    while (status == RR_OK && space) {
+        status = rr__await(cx, space, RR__NULL_REF, -1);
+        cx = rr__here(cx);
+        if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
+            rr__cancel_tree(cx, task, RR__IS_CANCELLED);
+            status = RR_ERR_CANCELLED;
+        }
+        rr__drop(cx, space);
+        if (status == RR_OK) status = rr__stream_full(cx, task, &space);
+    }
     return status;
 }
 
@@ -13232,6 +13203,16 @@ static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char
 
 /* ---- reading ---- */
 
+/* Sleeps until there is more, or the body has ended. */
+static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
+                                  double deadline) {
+    rr__object *objects[2] = {task, more};
+    rr__node nodes[2];
+    rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
+    rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
+    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
+}
+
 /* It has ended and nothing is unread. */
 static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     if (rr__stream_is_closed(cx, task)) /* while the caller was here */
@@ -13250,17 +13231,33 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
 static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
                                  rr__object **item) {
     double deadline = rr__deadline(milliseconds);
+    rr__object *more = NULL, *own = NULL;
     if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
-    for (rr_status status = RR_OK; status == RR_OK; cx = rr__here(cx)) {
+    for (;;) {
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
         RR__STRESS_POINT();
-        if ((*item = rr__stream_pop(cx, task))) return RR_OK;
-        if (has_ended) return rr__stream_end(cx, task);
-        if (!milliseconds) return rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
-        status = rr__stream_wait_item(cx, task, deadline);
+        if ((*item = rr__stream_pop(cx, task, &own, &more)) || has_ended || !milliseconds) {
+            if (own) rr__drop(cx, own);
+            if (more) rr__drop(cx, more);
+            return *item       ? RR_OK
+                   : has_ended ? rr__stream_end(cx, task)
+                               : rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
+        }
+        if (!more) { /* another look, with a signal to leave there */
+            if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
+                return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+            rr__store_release(&own->waits_on, task);
+            continue;
+        }
+        if (own) rr__drop(cx, own);
+        rr_status status = rr__stream_sleep(cx, task, more, deadline);
+        cx = rr__here(cx);
+        if (status == RR_OK && rr__has_failed(more)) /* shut down */
+            status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
+        rr__drop(cx, more);
+        own = more = NULL;
         if (status != RR_OK) return status;
     }
-    return RR_OK;
 }
 
 // >>insight/stats
@@ -13271,7 +13268,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
 /* Objects of our own the user does not see. */
 static bool rr__is_internal(const rr__object *o) {
     uint8_t flags = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->flags); /* these are fixed */
-    return (flags & RR__IS_RECIPE) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
+    return (flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
 }
 
 static void rr__report_leak(rr__context *cx, rr__object *o) {
@@ -13966,8 +13963,7 @@ static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
     rr__arena_abandon(&rt->arena, o->data.block, o->place);
 }
 
-static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
-    if (!rr__is_unsealed(o)) return;
+static void rr__fail_object(rr__context *cx, rr__object *o) {
     rr__error *error =
         rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
                       "it was never sealed, and the runtime is shut down: call rr_seal before");
@@ -13980,9 +13976,14 @@ static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
     rr__fail_with(cx, o, error);
 }
 
-/* A stream that nobody reads. */
-static void rr__end_stream(rr__context *cx, rr__object *o) {
-    if (o->kind == RR__FUNCTION) rr__stream_give_up(cx, o);
+static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
+    if (rr__is_unsealed(o) && !(rr__load_relaxed(&o->flags) & RR__IS_INTERNAL))
+        rr__fail_object(cx, o);
+}
+
+/* What the body of a stream waits for that nobody reads. */
+static void rr__fail_space(rr__context *cx, rr__object *o) {
+    if (rr__is_unsealed(o) && (rr__load_relaxed(&o->flags) & RR__IS_SPACE)) rr__fail_object(cx, o);
 }
 
 static void rr__end_actor(rr__context *cx, rr__object *o) {
@@ -14010,10 +14011,10 @@ static void rr__cancel_waiting(rr__context *cx, rr__object *o) {
 
 /* All stands still with something left. First that waits for objects that nobody seals; if there is
    none, for the end of an actor, or what one holds; if there is none, for somebody who reads its
-   stream; if there is none, for what bodies hold that wait themselves; and if there is none, for
-   each other in a way that the search for deadlocks does not know (the end of an actor). */
+   stream; if there is none, for what bodies hold that wait themselves; and if there is none, bodies
+   wait for each other, unseen, because waits for some of many and for streams make no links. */
 static void (*const rr__unstick[])(rr__context *, rr__object *) = {
-    rr__fail_unsealed, rr__end_actor, rr__end_stream, rr__refuse_waiting, rr__cancel_waiting};
+    rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting, rr__cancel_waiting};
 enum { RR__UNSTICK_STEPS = sizeof rr__unstick / sizeof *rr__unstick };
 
 static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt) {

@@ -86,7 +86,8 @@ static rr__node **rr__sleepers_of(rr__shard *shard, const rr__object *o) {
 
 /* Lists a node. False if the object is complete. Setting the flag and completing change the
    same word: so the one that comes second sees the other. */
-static bool rr__node_add_locked(rr__shard *shard, rr__node *node) {
+static bool rr__node_add(rr_runtime *rt, rr__node *node) {
+    rr__shard *shard = rr__shard_lock(rt, node->object);
     uint64_t word = rr__or_seq_cst(&node->object->word, RR__HAS_SLEEPERS);
     bool waits = rr__state_of(word) < RR__READY;
     if (waits) {
@@ -95,11 +96,6 @@ static bool rr__node_add_locked(rr__shard *shard, rr__node *node) {
         if (*list) (*list)->previous = node;
         *list = node, node->is_linked = true;
     }
-    return waits;
-}
-static bool rr__node_add(rr_runtime *rt, rr__node *node) {
-    rr__shard *shard = rr__shard_lock(rt, node->object);
-    bool waits = rr__node_add_locked(shard, node);
     rr__unlock(&shard->lock);
     return waits;
 }
@@ -275,11 +271,10 @@ static void rr__line_add(rr__line *line, rr__sleeper *s) {
     line->last = s;
 }
 
-/* It goes without a sign, unless it had that. Linear. */
+/* It goes without a sign. Linear. */
 static void rr__line_remove(rr__line *line, rr__sleeper *s) {
     rr__sleeper *before = NULL, *at = line->first;
-    while (at && at != s) before = at, at = at->next;
-    if (!at) return;
+    while (at != s) before = at, at = at->next;
     if (before) before->next = s->next;
     else line->first = s->next;
     if (line->last == s) line->last = before;

@@ -1,24 +1,21 @@
 /* The queue of a stream: between a body that yields and its readers, in the control block of the
-   body's task. Each side waits in a line, for a sign that the other one gives.
-   Rules  Y1  Who puts something in, or takes it out, gives the sign to one that waits for that; who
-              got one and leaves without taking anything passes it on.
-          Y2  A reader looks whether the body has ended, and waits for that, too, under the lock
-              under which those that wait for the end of the task are told.
+   body's task. Its two sides sleep on objects that the other side completes, so that there is
+   one way to wait.
    Locks: the shard lock of the task. */
 #pragma once
-#include "../core/waiting.h"
 #include "complete.h"
 
-/* Under the shard lock of the task. The reader's end, an object, counts the task; what is unread is
-   counted here. */
+/* Between a body that yields and its readers: a queue that grows, in the control of the body's
+   task. Under the shard lock of that. The reader's end, an object, counts the task; what is unread
+   is counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body
+   that finds the queue full on `space`: objects that the other side completes. */
 struct rr__stream {
     rr__object **items;
     size_t first, count, room; /* a ring; room: 0 or a power of two */
     size_t max_unread;         /* SIZE_MAX: no limit */
     uint64_t made, now;        /* so far: by all attempts, by this one; body only */
     bool is_closed;            /* nobody reads any more */
-    bool is_given_up;          /* nor will anybody: the runtime ends */
-    rr__line readers, writers; /* who waits; of the second kind there is but the body */
+    rr__object *more, *space;  /* NULL: nobody sleeps */
 };
 
 /* A queue that grows; NULL without memory. max_unread 0: no limit. */
@@ -39,6 +36,34 @@ static rr__stream *rr__stream_of(const rr__object *task) {
     return control ? control->stream : NULL;
 }
 
+/* ---- signals ---- */
+
+/* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
+static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
+    rr__object *o = rr__object_new(cx, RR__VALUE, site);
+    if (!o) return NULL;
+    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
+    rr__store_relaxed(&o->flags, (uint8_t)what);
+    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
+    rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
+    return o;
+}
+
+/* Takes over a count. */
+static void rr__signal_fire(rr__context *cx, rr__object *signal) {
+    if (!signal) return;
+    if (rr__unseal(signal)) rr__complete(cx, signal, RR__READY);
+    else rr__drop(cx, signal);
+}
+
+/* The signal in *place, for the caller to wait for, counted: the one that is there, or the
+   caller's, which it gives away. Under the lock. */
+static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
+    if (!*place) *place = *own, *own = NULL;
+    rr__share(*place);
+    return *place;
+}
+
 /* ---- the queue ---- */
 
 static bool rr__stream_grow_locked(rr__stream *stream) {
@@ -56,49 +81,56 @@ static bool rr__stream_grow_locked(rr__stream *stream) {
 static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
     rr__stream *stream = rr__stream_of(task);
     rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__parker *reader = NULL;
+    rr__object *more = NULL;
     rr__lock(&shard->lock);
     rr_status status = stream->is_closed ? RR_ERR_CANCELLED : RR_OK;
     if (status == RR_OK && stream->count == stream->room && !rr__stream_grow_locked(stream))
         status = RR_ERR_NO_MEMORY;
     if (status == RR_OK) {
         stream->items[(stream->first + stream->count++) & (stream->room - 1)] = item;
-        stream->made++;
-        if (stream->readers.first) reader = rr__line_pop(&stream->readers);
+        more = stream->more, stream->more = NULL, stream->made++;
     }
     rr__unlock(&shard->lock);
-    if (reader) rr__wake(cx, reader);
+    rr__signal_fire(cx, more);
     return status;
 }
 
-/* The next object, which the caller then counts; or NULL. */
-static rr__object *rr__stream_pop(rr__context *cx, rr__object *task) {
+/* A signal to wait for, counted, if the queue is full; made when it is needed first. */
+static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object **space) {
     rr__stream *stream = rr__stream_of(task);
     rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *item = NULL;
-    rr__parker *writer = NULL;
+    rr__object *own = NULL;
+    *space = NULL;
+    for (bool is_full = true; is_full && !*space;) {
+        rr__lock(&shard->lock);
+        is_full = stream->count >= stream->max_unread && !stream->is_closed;
+        if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
+        rr__unlock(&shard->lock);
+        if (is_full && !*space && !(own = rr__signal_new(cx, task->site, RR__IS_SPACE)))
+            return RR_ERR_NO_MEMORY;
+    }
+    if (own) rr__drop(cx, own);
+    return RR_OK;
+}
+
+/* The next object, which the caller then counts; or NULL, and then a signal to wait for, if the
+   caller has brought one. */
+static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object **own,
+                                  rr__object **more) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__object *item = NULL, *space = NULL;
     rr__lock(&shard->lock);
     if (stream->count) {
         item = stream->items[stream->first];
         stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
-        if (stream->writers.first) writer = rr__line_pop(&stream->writers);
+        space = stream->space, stream->space = NULL;
+    } else if (*own && !stream->is_closed) {
+        *more = rr__signal_share_locked(&stream->more, own);
     }
     rr__unlock(&shard->lock);
-    if (writer) rr__wake(cx, writer);
+    rr__signal_fire(cx, space);
     return item;
-}
-
-/* Gives the sign to all that wait. */
-static void rr__stream_wake_all(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    for (rr__parker *parker;; rr__wake(cx, parker)) {
-        rr__lock(&shard->lock);
-        rr__line *line = stream->readers.first ? &stream->readers : &stream->writers;
-        parker = line->first ? rr__line_pop(line) : NULL;
-        rr__unlock(&shard->lock);
-        if (!parker) return;
-    }
 }
 
 static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
@@ -107,76 +139,4 @@ static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
     bool is_closed = stream && stream->is_closed;
     rr__unlock(&shard->lock);
     return is_closed;
-}
-
-/* The runtime ends, and the body waits for space that nobody will make. */
-static void rr__stream_give_up(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    if (!stream) return;
-    rr__lock(&shard->lock);
-    rr__parker *writer = stream->writers.first ? rr__line_pop(&stream->writers) : NULL;
-    if (writer) stream->is_given_up = true;
-    rr__unlock(&shard->lock);
-    if (writer) rr__wake(cx, writer);
-}
-
-/* ---- waiting ---- */
-
-/* The body waits until there is space. RR_ERR_CANCELLED: there will be none. */
-static rr_status rr__stream_wait_space(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr_status status = RR_OK;
-    for (bool is_full = true; is_full && status == RR_OK;) {
-        rr__sleeper s = rr__sleeper_of(rr__here(cx));
-        s.may_starve = true;
-        rr__lock(&shard->lock);
-        bool is_given_up = stream->is_given_up;
-        is_full = stream->count >= stream->max_unread && !stream->is_closed;
-        if (is_full && !is_given_up) rr__line_add(&stream->writers, &s);
-        rr__unlock(&shard->lock);
-        if (!is_full) break;
-        if (is_given_up) return RR_ERR_CANCELLED;
-        rr__linked_wait(&s, NULL, -1);
-        rr__lock(&shard->lock);
-        rr__line_remove(&stream->writers, &s);
-        rr__unlock(&shard->lock);
-        status = rr__wait_outcome(&s, RR__NULL_REF);
-    }
-    return status;
-}
-
-/* A reader leaves without an item (rule Y1). */
-static void rr__stream_pass_on(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_lock(cx->runtime, task);
-    bool has = stream->count && stream->readers.first;
-    rr__parker *next = has ? rr__line_pop(&stream->readers) : NULL;
-    rr__unlock(&shard->lock);
-    if (next) rr__wake(cx, next);
-}
-
-/* A reader waits until there may be something, or the body has ended (rule Y2). */
-static rr_status rr__stream_wait_item(rr__context *cx, rr__object *task, double deadline) {
-    char ring[RR__RING_TEXT];
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__sleeper s = rr__sleeper_of(cx);
-    rr__node node = {.object = task, .sleeper = &s};
-    rr__wait wait = {.objects = &task, .nodes = &node, .n = 1, .need = 1};
-    s.has_limit = deadline >= 0, s.may_starve = true, s.ring = ring, s.wait = &wait;
-    rr__lock(&shard->lock);
-    bool waits = !stream->count && !stream->is_closed && rr__node_add_locked(shard, &node);
-    if (waits) rr__line_add(&stream->readers, &s);
-    rr__unlock(&shard->lock);
-    if (!waits) return RR_OK;
-    rr__linked_wait(&s, task, deadline);
-    rr__lock(&shard->lock); /* nobody gives it a sign after this */
-    if (node.is_linked) rr__node_unlink(shard, &node);
-    rr__line_remove(&stream->readers, &s);
-    rr__unlock(&shard->lock);
-    rr_status status = rr__wait_outcome(&s, RR__NULL_REF);
-    if (status != RR_OK) rr__stream_pass_on(rr__here(cx), task);
-    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
 }
