@@ -40,9 +40,10 @@ static rr_status cause(rr_ref ref, rr_status status) {
 static bool may_be(const world *w, rr_status status) {
     bool is_any = status == RR_OK || status == RR_ERR_TASK; /* rr_next does not tell the code */
     if (w->flavour == SMALL_STORE) return is_any || status == RR_ERR_STORE_FULL;
-    if (w->flavour == ROUGH)
-        return is_any || status == RR_ERR_CANCELLED || status == RR_ERR_ACTOR_DEAD;
-    return status == RR_OK;
+    if (w->flavour != ROUGH) return status == RR_OK;
+    /* A cancelled body may go on when those who called it have let go of the actors. */
+    return is_any || status == RR_ERR_CANCELLED || status == RR_ERR_ACTOR_DEAD ||
+           status == RR_ERR_STALE;
 }
 static void fail_as(rr_status status) {
     rr_fail(CODE + (int)status, "%s: %.300s", rr_status_name(status),
