@@ -168,7 +168,7 @@ THREADS AND BLOCKING
   goes on with it when what it waits for is there. So a body that waits takes no thread, but for
   memory (see MEMORY), and there may be as many as there is memory for: an actor with
   .max_concurrency = 10000 has so many methods that wait at once. A wait with a time limit runs
-  nothing itself.
+  nothing itself, and no waiter runs a task that has one.
 
   If bodies wait for each other in a ring, the waits in it return RR_ERR_DEADLOCK, and
   rr_error_message names the ring: also where it leads by way of arguments, mailboxes, all methods
@@ -14011,8 +14011,8 @@ static void rr__cancel_waiting(rr__context *cx, rr__object *o) {
 
 /* All stands still with something left. First that waits for objects that nobody seals; if there is
    none, for the end of an actor, or what one holds; if there is none, for somebody who reads its
-   stream; if there is none, for what bodies hold that wait themselves; and if there is none, bodies
-   wait for each other, unseen, because waits for some of many and for streams make no links. */
+   stream; if there is none, for what bodies hold that wait themselves; and if there is none, for
+   each other in a way that the search for deadlocks does not know (the end of an actor). */
 static void (*const rr__unstick[])(rr__context *, rr__object *) = {
     rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting, rr__cancel_waiting};
 enum { RR__UNSTICK_STEPS = sizeof rr__unstick / sizeof *rr__unstick };

@@ -168,7 +168,7 @@ THREADS AND BLOCKING
   goes on with it when what it waits for is there. So a body that waits takes no thread, but for
   memory (see MEMORY), and there may be as many as there is memory for: an actor with
   .max_concurrency = 10000 has so many methods that wait at once. A wait with a time limit runs
-  nothing itself.
+  nothing itself, and no waiter runs a task that has one.
 
   If bodies wait for each other in a ring, the waits in it return RR_ERR_DEADLOCK, and
   rr_error_message names the ring: also where it leads by way of arguments, mailboxes, all methods

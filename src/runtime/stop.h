@@ -77,8 +77,8 @@ static void rr__cancel_waiting(rr__context *cx, rr__object *o) {
 
 /* All stands still with something left. First that waits for objects that nobody seals; if there is
    none, for the end of an actor, or what one holds; if there is none, for somebody who reads its
-   stream; if there is none, for what bodies hold that wait themselves; and if there is none, bodies
-   wait for each other, unseen, because waits for some of many and for streams make no links. */
+   stream; if there is none, for what bodies hold that wait themselves; and if there is none, for
+   each other in a way that the search for deadlocks does not know (the end of an actor). */
 static void (*const rr__unstick[])(rr__context *, rr__object *) = {
     rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting, rr__cancel_waiting};
 enum { RR__UNSTICK_STEPS = sizeof rr__unstick / sizeof *rr__unstick };
