@@ -45,10 +45,8 @@ static bool may_be(const world *w, rr_status status) {
     return is_any || status == RR_ERR_CANCELLED || status == RR_ERR_ACTOR_DEAD ||
            status == RR_ERR_STALE;
 }
-static void fail_as(rr_status status) {
-    rr_fail(CODE + (int)status, "%s: %.300s", rr_status_name(status),
-            rr_error_message((rr_ref){0}));
-}
+/* Without the message, which goes with an object that may be nobody's any more. */
+static void fail_as(rr_status status) { rr_fail(CODE + (int)status, "%s", rr_status_name(status)); }
 
 /* ---- what a body does ---- */
 
