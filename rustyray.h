@@ -708,7 +708,7 @@ rr_runtime *rr_runtime_use(rr_runtime *runtime);
 /* Seconds of a clock that never goes back. Threads: any. */
 double rr_now(void);
 
-/* Sleeps. A body that sleeps keeps its worker busy; if its task is cancelled it wakes at once.
+/* Sleeps: in a body without a worker, and if its task is cancelled it wakes at once.
    Threads: any. In tasks: yes. */
 void rr_sleep_ms(int64_t milliseconds);
 
