@@ -6202,6 +6202,14 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     return ok;
 }
 
+/* One of the runtime's own, after so many seconds. False: there is no memory for it, or no thread,
+   or the runtime has stopped. */
+static bool rr__own_timer_set(rr_runtime *rt, rr__entry *timer, double seconds) {
+    if (!rr__timers_promise(rt, 0)) return false;
+    rr__timer_set(rt, timer, rr_now() + seconds);
+    return true;
+}
+
 /* Of a pool: much is free. Without memory or a thread for the timer the pools stay as they are. */
 static RR__NOINLINE void rr__sweep_later(void *runtime) {
     rr_runtime *rt = runtime;
@@ -6209,9 +6217,8 @@ static RR__NOINLINE void rr__sweep_later(void *runtime) {
     if (rr__load_relaxed(&rt->phase) != RR__OPEN) return;
     if (rr__load_relaxed(&rt->timers->sweep_is_set)) return;
     if (!rr__cas_seq_cst(&rt->timers->sweep_is_set, &none, 1)) return;
-    if (rr__timers_promise(rt, 0))
-        rr__timer_set(rt, &rt->timers->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
-    else rr__store_release(&rt->timers->sweep_is_set, 0);
+    if (!rr__own_timer_set(rt, &rt->timers->sweep, RUSTYRAY_KEEP_SECONDS))
+        rr__store_release(&rt->timers->sweep_is_set, 0);
 }
 
 /* A body sleeps without a limit: whether it waits for itself is looked at soon (rule K4 in
@@ -6221,8 +6228,8 @@ static RR__NOINLINE void rr__look_set(rr_runtime *rt) {
     int none = RR__LOOKS_NOT, looks = RR__LOOKS;
     if (rr__cas_seq_cst(&timers->looking, &looks, (int)RR__WILL_LOOK)) return; /* it goes on */
     if (!rr__cas_seq_cst(&timers->looking, &none, (int)RR__WILL_LOOK)) return;
-    if (rr__timers_promise(rt, 0)) rr__timer_set(rt, &timers->look, rr_now() + 1e-3);
-    else rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
+    if (!rr__own_timer_set(rt, &timers->look, 1e-3))
+        rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
 }
 static RR__INLINE void rr__look_later(rr_runtime *rt) {
     if (RR__UNLIKELY(rr__load_relaxed(&rt->timers->looking) != RR__WILL_LOOK)) rr__look_set(rt);
@@ -6520,16 +6527,20 @@ static void rr__line_remove(rr__line *line, rr__sleeper *s) {
     if (line->last == s) line->last = before;
 }
 
-/* Gives the sign to the first. Returns who is to be woken; it may be gone already, but for its
-   parker. */
-static rr__parker *rr__line_pop(rr__line *line) {
-    rr__sleeper *s = line->first;
+/* Gives a sleeper a sign. Returns who is to be woken: it may be gone already, its parker is not. */
+static rr__parker *rr__sleeper_sign(rr__sleeper *s) {
     rr__parker *parker = s->parker;
-    line->first = s->next;
     rr__lock(&parker->lock);
     s->fired++;
     rr__unlock(&parker->lock);
     return parker;
+}
+
+/* The same, to the first. */
+static rr__parker *rr__line_pop(rr__line *line) {
+    rr__sleeper *s = line->first;
+    line->first = s->next;
+    return rr__sleeper_sign(s);
 }
 
 /* Waits in a line, under its lock, for a sign from `giver`; without the lock meanwhile. */
@@ -6725,10 +6736,10 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
-   there is nothing to run. A body that sleeps, in its fiber, is the end: it has looked for itself;
-   and so there is always an end, also of rings. */
+   there is nothing to run. A body that sleeps, in its fiber, is the end: it has looked for itself,
+   and a ring leads round no more than to there. */
 static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
-    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
+    enum { LIMIT = 1 << 24 }; /* a ring of recipes, which sleep on threads, has no such end */
     while (self->path.count > base && self->path.count - base < LIMIT) {
         rr__step step = self->path.steps[self->path.count - 1];
         uint64_t word = rr__load_acquire(&step.object->word);
@@ -7383,8 +7394,6 @@ typedef struct rr__graph {
     bool is_lost; /* no memory, or it changed too much meanwhile */
 } rr__graph;
 
-static rr__vertex *rr__vertex_at(rr__graph *g, uint32_t index) { return &g->vertices[index]; }
-
 /* An array with a place for one more, or, without memory, as it was. */
 static void *rr__grown(rr__graph *g, void *array, size_t count, size_t *room, size_t size) {
     if (count < *room) return array;
@@ -7479,12 +7488,13 @@ static void rr__user_add(rr__graph *g, uint32_t body) {
 /* What the innermost body waits for: room in a mailbox or in the store, a sign, for which see
    rr__giver_explore, or objects, for which see rr__wait_add. */
 static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
-    uint32_t to = 0;
-    rr__vertex_at(g, body)->giver = s->giver;
-    if (s->wants_room) to = rr__store_vertex(g);
-    else if (s->edge && !s->wait) to = rr__mailbox_vertex(g, s->edge);
+    bool is_sender = s->edge && !s->wait, has_one = s->wants_room || is_sender;
+    g->vertices[body].giver = s->giver;
+    uint32_t to = s->wants_room ? rr__store_vertex(g)
+                  : is_sender   ? rr__mailbox_vertex(g, s->edge)
+                                : 0;
     rr__edges_begin(g, body, 1);
-    if (!s->wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
+    if (has_one) rr__edge_add(g, body, to);
 }
 
 /* It works for an actor, which keeps its resources as long as that goes on. */
@@ -7492,11 +7502,11 @@ static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
     uint32_t v = rr__vertex_of(g, actor, rr__load_relaxed(&actor->id));
     if (g->is_lost) return;
     rr__control *control = rr__options_of(actor);
-    bool is_first = !rr__vertex_at(g, v)->member;
-    rr__vertex_at(g, body)->member = rr__vertex_at(g, v)->member;
-    rr__vertex_at(g, v)->member = body + 1;
+    bool is_first = !g->vertices[v].member;
+    g->vertices[body].member = g->vertices[v].member;
+    g->vertices[v].member = body + 1;
     if (!is_first || !control || !control->shape) return;
-    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
+    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, g->vertices[v].id);
     rr__held_add(g, life, control->shape, true);
     if (!g->is_lost) g->vertices[life].member = v; /* until it is explored */
 }
@@ -7510,7 +7520,7 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
     uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
     if (g->is_lost) return 0;
-    rr__vertex *b = rr__vertex_at(g, body), *o = rr__vertex_at(g, v);
+    rr__vertex *b = &g->vertices[body], *o = &g->vertices[v];
     if (o->body) g->vertices[o->body - 1].has_changed = true; /* it has begun anew since */
     o->body = body + 1;
     b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
@@ -7556,7 +7566,7 @@ static bool rr__sleeps_on_locked(const rr_runtime *rt, const rr__vertex *v) {
 static void rr__wait_add(rr__graph *g, rr__parker *parker) {
     enum { PIECE = 1024 };
     size_t i = 0, n = 1, need = 0, done = 0;
-    rr__vertex *v = rr__vertex_at(g, parker->vertex - 1);
+    rr__vertex *v = &g->vertices[parker->vertex - 1];
     uint32_t body = parker->vertex - 1;
     for (rr__edges_begin(g, body, 1); i < n && !g->is_lost && !v->has_changed;) {
         rr__lock(&parker->lock);
@@ -7569,7 +7579,7 @@ static void rr__wait_add(rr__graph *g, rr__parker *parker) {
             else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
         }
         rr__unlock(&parker->lock);
-        v = rr__vertex_at(g, body);
+        v = &g->vertices[body];
     }
     v->need = (uint32_t)(need - done);
 }
@@ -7600,7 +7610,7 @@ static bool rr__bodies_add(rr__graph *g) {
     for (; fiber; fiber = fiber->all) rr__parker_add(g, &fiber->parker);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         rr__parker_add(g, &cx->parker);
-    return g->count > 0 && !g->is_lost;
+    return !g->is_lost;
 }
 
 /* ---- what they wait for ---- */
@@ -7637,15 +7647,11 @@ static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bo
     if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
     sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
     if (link && (rr__load_acquire(&o->waits_on) != link || !sight.link_id)) return alive;
-    if (!(word & (RR__HAS_CONTROL | RR__HAS_CARE))) {
-        sight.goes_on = !has_body && !link;
-        if (sight.goes_on) sight.is_outside = rr__is_for_outside(cx, o, id);
-        return sight;
-    }
-    if (!rr__try_retain(cx, o, id)) return alive;
-    rr__options_look(cx, o, &sight);
-    if (!has_body && !link && !sight.shape && !sight.inside) sight.goes_on = true;
-    rr__drop(cx, o);
+    bool has_options = (word & (RR__HAS_CONTROL | RR__HAS_CARE)) != 0;
+    if (has_options && !rr__try_retain(cx, o, id)) return alive;
+    if (has_options) rr__options_look(cx, o, &sight), rr__drop(cx, o);
+    if (sight.goes_on || has_body || link || sight.shape || sight.inside) return sight;
+    sight.goes_on = true, sight.is_outside = rr__is_for_outside(cx, o, id);
     return sight;
 }
 
@@ -7669,7 +7675,7 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
     if (g->is_lost) return 0;
     rr__portion *portion = &g->wanted[g->wanted_count++];
     *portion = (rr__portion){.vertex = v, .shape = shape};
-    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_are_there */
+    g->vertices[v].need = 1; /* of nothing: see rr__needs_are_there */
     rr__lock(&resources->lock);
     rr__shape *known = resources->shapes;
     while (known && known != shape) known = known->next;
@@ -7683,7 +7689,7 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
 /* Edges to the bodies that work for an actor, from the first one on. Returns how many there are. */
 static int rr__members_explore(rr__graph *g, uint32_t v, uint32_t first) {
     int n = 0;
-    for (uint32_t m = first; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++)
+    for (uint32_t m = first; m && !g->is_lost; m = g->vertices[m - 1].member, n++)
         rr__edge_add(g, v, m - 1);
     return n;
 }
@@ -7697,7 +7703,7 @@ static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
 }
 
 static void rr__object_explore(rr__graph *g, uint32_t v) {
-    rr__vertex *vertex = rr__vertex_at(g, v);
+    rr__vertex *vertex = &g->vertices[v];
     uint32_t body = vertex->body;
     rr__sight sight = rr__object_look(g->cx, vertex->object, vertex->id, body > 0);
     vertex->sight = sight, vertex->goes_on = sight.goes_on;
@@ -7706,7 +7712,7 @@ static void rr__object_explore(rr__graph *g, uint32_t v) {
     else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
     else if (sight.link) rr__link_explore(g, v, &sight);
     else if (rr__members_explore(g, v, vertex->member) != sight.inside && !g->is_lost)
-        rr__vertex_at(g, v)->goes_on = true; /* one of them runs */
+        g->vertices[v].goes_on = true; /* one of them runs */
 }
 
 /* Who explores the room in a mailbox, and from where. */
@@ -7723,42 +7729,42 @@ static void rr__room_message(void *arg, rr__object *message) {
 }
 
 static void rr__room_explore(rr__graph *g, uint32_t v) {
-    rr__vertex room = *rr__vertex_at(g, v);
+    rr__vertex room = g->vertices[v];
     rr__sight sight = rr__room_look(g->cx, &room, rr__room_message, &(rr__room_visit){g, v});
-    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->goes_on = sight.goes_on;
+    g->vertices[v].sight = sight, g->vertices[v].goes_on = sight.goes_on;
     if (!sight.goes_on && sight.hope.queued)
         rr__edge_add(g, v, rr__vertex_of(g, room.object, room.id));
 }
 
 /* One that has values, and does not sleep, or not for ever, may give room. */
 static void rr__store_explore(rr__graph *g, uint32_t v) {
-    int users = rr__vertex_at(g, v)->sight.inside = rr__above.users(g->cx->runtime);
-    rr__vertex_at(g, v)->goes_on = users != (int)g->users_count;
+    int users = g->vertices[v].sight.inside = rr__above.users(g->cx->runtime);
+    g->vertices[v].goes_on = users != (int)g->users_count;
     for (size_t i = 0; i < g->users_count; i++) rr__edge_add(g, v, g->users[i]);
 }
 
 /* Who sleeps until another one has done something for it: that is all its parker does. */
 static void rr__giver_explore(rr__graph *g, uint32_t v) {
-    uint32_t giver = rr__vertex_at(g, v)->giver->vertex;
+    uint32_t giver = g->vertices[v].giver->vertex;
     rr__edges_begin(g, v, 1);
     if (giver) rr__edge_add(g, v, giver - 1);
-    else rr__vertex_at(g, v)->goes_on = true;
+    else g->vertices[v].goes_on = true;
 }
 
 static void rr__vertex_explore(rr__graph *g, uint32_t v) {
-    enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
-    if (kind == RR__OF_BODY && rr__vertex_at(g, v)->giver) rr__giver_explore(g, v);
+    enum rr__vertex_kind kind = g->vertices[v].kind;
+    if (kind == RR__OF_BODY && g->vertices[v].giver) rr__giver_explore(g, v);
     if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
-    if (rr__vertex_at(g, v)->has_changed) return;
+    if (g->vertices[v].has_changed) return;
     rr__edges_begin(g, v, 1);
     if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
     if (kind == RR__OF_ROOM) rr__room_explore(g, v);
     if (kind == RR__OF_STORE) rr__store_explore(g, v);
     if (kind != RR__OF_LIFE) return;
-    rr__vertex *life = rr__vertex_at(g, v);
+    rr__vertex *life = &g->vertices[v];
     life->member = g->vertices[life->member].member;
     int n = rr__members_explore(g, v, life->member);
-    rr__vertex_at(g, v)->need = (uint32_t)n;
+    g->vertices[v].need = (uint32_t)n;
 }
 
 // >>core/deadlock
@@ -8117,7 +8123,7 @@ static bool rr__deadlocks_look(rr__context *cx, bool *has_told) {
    may complete is waited for. */
 static bool rr__room_is_stuck(rr__context *cx, bool outside) {
     rr__graph g;
-    bool ok = rr__graph_begin(&g, cx) && (rr__bodies_add(&g), !g.is_lost);
+    bool ok = rr__graph_begin(&g, cx) && rr__bodies_add(&g);
     uint32_t store = ok ? rr__store_vertex(&g) : 0;
     ok = ok && rr__graph_look(&g, outside) && !g.vertices[store].is_alive;
     rr__graph_end(&g);
@@ -8403,22 +8409,18 @@ static RR__INLINE void rr__store_copied(rr__context *cx) {
     if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
 }
 
-/* Others than this one copy a value just now: it will be over soon. */
-static bool rr__others_copy(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->copying) > (rr__self()->copies == cx->runtime);
-}
-
-/* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
-   counts all of them for a moment. */
-static bool rr__others_use_store(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->users) > (rr__self()->uses_store == cx->runtime) ||
-           rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
-}
-
-/* All of those. */
+/* Bodies that have values in use, threads outside of bodies that copy one, and rr_write_memory,
+   which counts all of them for a moment. */
 static int rr__store_users(rr_runtime *rt) {
     return rr__load_seq_cst(&rt->store->users) + rr__load_seq_cst(&rt->store->copying) +
            rr__load_seq_cst(&rt->store->has_census);
+}
+
+/* Others than this one are among them. */
+static bool rr__others_use_store(rr__context *cx) {
+    const rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    return rr__store_users(rt) > (self->uses_store == rt) + (self->copies == rt);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
@@ -8495,12 +8497,8 @@ static void rr__patience_look(rr_runtime *rt, rr__patience *p) {
 
 static void rr__patience_wake_locked(rr__context *cx, rr__patience *p) {
     rr__sleeper *s = p->sleeper;
-    rr__parker *parker = s->parker;
     p->sleeper = NULL;
-    rr__lock(&parker->lock);
-    s->fired++;
-    rr__unlock(&parker->lock);
-    rr__wake(cx, parker);
+    rr__wake(cx, rr__sleeper_sign(s));
 }
 
 /* What those that wait for room have in common. */
@@ -8608,13 +8606,6 @@ static bool rr__patience_sleeps(rr_runtime *rt, rr__patience *p, rr__sleeper *s)
     return begins;
 }
 
-/* False: there is no memory for a timer, or no thread, or the runtime has stopped. */
-static bool rr__clock_for_room(rr_runtime *rt) {
-    bool ok = rr__timers_promise(rt, 0);
-    if (ok) rr__timer_set(rt, &rt->timers->room, rr_now() + 250e-6);
-    return ok;
-}
-
 /* Sleeps. RR_OK: time to look again. Without memory, for a timer or for a stack on which others go
    on meanwhile, not for ever: they may be what it waits for. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
@@ -8625,7 +8616,8 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *loads_for = s.self->loads_for;
     s.wants_room = s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
     if (copies) rr__store_copies(cx, false);                      /* it waits itself */
-    if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
+    if (rr__patience_sleeps(rt, p, &s))
+        s.has_limit = !rr__own_timer_set(rt, &rt->timers->room, 250e-6);
     rr__linked_wait(&s, NULL, rr_now() + 1e-3);
     cx = rr__here(cx);
     if (s.has_limit) { /* it was the clock itself */

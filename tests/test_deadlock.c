@@ -50,36 +50,29 @@ REMOTE_FN(int, deadlock_ring, uint64_t, at, int, next) {
     return status == RR_ERR_DEADLOCK ? 100 : v;
 }
 
+/* Two wait for so many of n, of which they are the first; what both of them come to. */
+static void two_wait(meeting *m, int n, int need, int *first, int *second) {
+    m->open = 0;
+    for (int i = 0; i < 2; i++) m->refs[i] = rr_call(deadlock_any, AT(m), 0, n, need);
+    if (n > 2) m->refs[2] = rr_call(deadlock_later, NOBODY);
+    m->open = 1;
+    *first = value_of(m->refs[0]), *second = value_of(m->refs[1]);
+    for (int i = 0; i < n; i++) rr_release(m->refs[i]);
+}
 static void some_of_many(int workers) {
     fixture f;
     meeting m;
+    int first, second;
     memset(&m, 0, sizeof m);
     START(&f, .workers = workers);
-    /* Both wait for one of two, which are they themselves. */
-    for (int i = 0; i < 2; i++) m.refs[i] = rr_call(deadlock_any, AT(&m), 0, 2, 1);
-    m.open = 1;
-    int first = value_of(m.refs[0]), second = value_of(m.refs[1]);
+    two_wait(&m, 2, 1, &first, &second); /* for themselves */
     CHECK(first == 100 || second == 100);
     CHECK((first == 100 || first == 1) && (second == 100 || second == 1));
-    for (int i = 0; i < 2; i++) rr_release(m.refs[i]);
-
-    /* Two of three, of which one will be there. */
-    m.open = 0;
-    for (int i = 0; i < 2; i++) m.refs[i] = rr_call(deadlock_any, AT(&m), 0, 3, 2);
-    m.refs[2] = rr_call(deadlock_later, NOBODY);
-    m.open = 1;
-    first = value_of(m.refs[0]), second = value_of(m.refs[1]);
+    two_wait(&m, 3, 2, &first, &second); /* one of the three will be there */
     CHECK(first == 100 || second == 100);
     CHECK((first == 100 || first == 2) && (second == 100 || second == 2));
-    for (int i = 0; i < 3; i++) rr_release(m.refs[i]);
-
-    /* One of three is enough: nobody is told. */
-    m.open = 0;
-    for (int i = 0; i < 2; i++) m.refs[i] = rr_call(deadlock_any, AT(&m), 0, 3, 1);
-    m.refs[2] = rr_call(deadlock_later, NOBODY);
-    m.open = 1;
-    CHECK(value_of(m.refs[0]) == 1 && value_of(m.refs[1]) == 1);
-    for (int i = 0; i < 3; i++) rr_release(m.refs[i]);
+    two_wait(&m, 3, 1, &first, &second); /* it is enough: nobody is told */
+    CHECK(first == 1 && second == 1);
     fixture_stop(&f);
 }
 TEST(waits_for_some_of_many) {

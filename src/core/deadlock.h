@@ -354,7 +354,7 @@ static bool rr__deadlocks_look(rr__context *cx, bool *has_told) {
    may complete is waited for. */
 static bool rr__room_is_stuck(rr__context *cx, bool outside) {
     rr__graph g;
-    bool ok = rr__graph_begin(&g, cx) && (rr__bodies_add(&g), !g.is_lost);
+    bool ok = rr__graph_begin(&g, cx) && rr__bodies_add(&g);
     uint32_t store = ok ? rr__store_vertex(&g) : 0;
     ok = ok && rr__graph_look(&g, outside) && !g.vertices[store].is_alive;
     rr__graph_end(&g);

@@ -81,8 +81,6 @@ typedef struct rr__graph {
     bool is_lost; /* no memory, or it changed too much meanwhile */
 } rr__graph;
 
-static rr__vertex *rr__vertex_at(rr__graph *g, uint32_t index) { return &g->vertices[index]; }
-
 /* An array with a place for one more, or, without memory, as it was. */
 static void *rr__grown(rr__graph *g, void *array, size_t count, size_t *room, size_t size) {
     if (count < *room) return array;
@@ -177,12 +175,13 @@ static void rr__user_add(rr__graph *g, uint32_t body) {
 /* What the innermost body waits for: room in a mailbox or in the store, a sign, for which see
    rr__giver_explore, or objects, for which see rr__wait_add. */
 static void rr__body_edges(rr__graph *g, uint32_t body, const rr__sleeper *s) {
-    uint32_t to = 0;
-    rr__vertex_at(g, body)->giver = s->giver;
-    if (s->wants_room) to = rr__store_vertex(g);
-    else if (s->edge && !s->wait) to = rr__mailbox_vertex(g, s->edge);
+    bool is_sender = s->edge && !s->wait, has_one = s->wants_room || is_sender;
+    g->vertices[body].giver = s->giver;
+    uint32_t to = s->wants_room ? rr__store_vertex(g)
+                  : is_sender   ? rr__mailbox_vertex(g, s->edge)
+                                : 0;
     rr__edges_begin(g, body, 1);
-    if (!s->wait && (s->wants_room || s->edge)) rr__edge_add(g, body, to);
+    if (has_one) rr__edge_add(g, body, to);
 }
 
 /* It works for an actor, which keeps its resources as long as that goes on. */
@@ -190,11 +189,11 @@ static void rr__member_add(rr__graph *g, uint32_t body, rr__object *actor) {
     uint32_t v = rr__vertex_of(g, actor, rr__load_relaxed(&actor->id));
     if (g->is_lost) return;
     rr__control *control = rr__options_of(actor);
-    bool is_first = !rr__vertex_at(g, v)->member;
-    rr__vertex_at(g, body)->member = rr__vertex_at(g, v)->member;
-    rr__vertex_at(g, v)->member = body + 1;
+    bool is_first = !g->vertices[v].member;
+    g->vertices[body].member = g->vertices[v].member;
+    g->vertices[v].member = body + 1;
     if (!is_first || !control || !control->shape) return;
-    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, rr__vertex_at(g, v)->id);
+    uint32_t life = rr__vertex_new(g, RR__OF_LIFE, actor, g->vertices[v].id);
     rr__held_add(g, life, control->shape, true);
     if (!g->is_lost) g->vertices[life].member = v; /* until it is explored */
 }
@@ -208,7 +207,7 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     uint64_t id = rr__load_relaxed(&task->id); /* it counts itself */
     uint32_t body = rr__vertex_new(g, RR__OF_BODY, task, id), v = rr__vertex_of(g, task, id);
     if (g->is_lost) return 0;
-    rr__vertex *b = rr__vertex_at(g, body), *o = rr__vertex_at(g, v);
+    rr__vertex *b = &g->vertices[body], *o = &g->vertices[v];
     if (o->body) g->vertices[o->body - 1].has_changed = true; /* it has begun anew since */
     o->body = body + 1;
     b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
@@ -254,7 +253,7 @@ static bool rr__sleeps_on_locked(const rr_runtime *rt, const rr__vertex *v) {
 static void rr__wait_add(rr__graph *g, rr__parker *parker) {
     enum { PIECE = 1024 };
     size_t i = 0, n = 1, need = 0, done = 0;
-    rr__vertex *v = rr__vertex_at(g, parker->vertex - 1);
+    rr__vertex *v = &g->vertices[parker->vertex - 1];
     uint32_t body = parker->vertex - 1;
     for (rr__edges_begin(g, body, 1); i < n && !g->is_lost && !v->has_changed;) {
         rr__lock(&parker->lock);
@@ -267,7 +266,7 @@ static void rr__wait_add(rr__graph *g, rr__parker *parker) {
             else if (o) rr__edge_add(g, body, rr__vertex_of(g, o, rr__load_relaxed(&o->id)));
         }
         rr__unlock(&parker->lock);
-        v = rr__vertex_at(g, body);
+        v = &g->vertices[body];
     }
     v->need = (uint32_t)(need - done);
 }
@@ -298,7 +297,7 @@ static bool rr__bodies_add(rr__graph *g) {
     for (; fiber; fiber = fiber->all) rr__parker_add(g, &fiber->parker);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         rr__parker_add(g, &cx->parker);
-    return g->count > 0 && !g->is_lost;
+    return !g->is_lost;
 }
 
 /* ---- what they wait for ---- */
@@ -335,15 +334,11 @@ static rr__sight rr__object_look(rr__context *cx, rr__object *o, uint64_t id, bo
     if (rr__load_acquire(&o->id) != id || (word & RR__IS_DOOMED)) return alive;
     sight.link = link, sight.link_id = link ? rr__load_acquire(&link->id) : 0;
     if (link && (rr__load_acquire(&o->waits_on) != link || !sight.link_id)) return alive;
-    if (!(word & (RR__HAS_CONTROL | RR__HAS_CARE))) {
-        sight.goes_on = !has_body && !link;
-        if (sight.goes_on) sight.is_outside = rr__is_for_outside(cx, o, id);
-        return sight;
-    }
-    if (!rr__try_retain(cx, o, id)) return alive;
-    rr__options_look(cx, o, &sight);
-    if (!has_body && !link && !sight.shape && !sight.inside) sight.goes_on = true;
-    rr__drop(cx, o);
+    bool has_options = (word & (RR__HAS_CONTROL | RR__HAS_CARE)) != 0;
+    if (has_options && !rr__try_retain(cx, o, id)) return alive;
+    if (has_options) rr__options_look(cx, o, &sight), rr__drop(cx, o);
+    if (sight.goes_on || has_body || link || sight.shape || sight.inside) return sight;
+    sight.goes_on = true, sight.is_outside = rr__is_for_outside(cx, o, id);
     return sight;
 }
 
@@ -367,7 +362,7 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
     if (g->is_lost) return 0;
     rr__portion *portion = &g->wanted[g->wanted_count++];
     *portion = (rr__portion){.vertex = v, .shape = shape};
-    rr__vertex_at(g, v)->need = 1; /* of nothing: see rr__needs_are_there */
+    g->vertices[v].need = 1; /* of nothing: see rr__needs_are_there */
     rr__lock(&resources->lock);
     rr__shape *known = resources->shapes;
     while (known && known != shape) known = known->next;
@@ -381,7 +376,7 @@ static uint32_t rr__wanted_vertex(rr__graph *g, rr__shape *shape) {
 /* Edges to the bodies that work for an actor, from the first one on. Returns how many there are. */
 static int rr__members_explore(rr__graph *g, uint32_t v, uint32_t first) {
     int n = 0;
-    for (uint32_t m = first; m && !g->is_lost; m = rr__vertex_at(g, m - 1)->member, n++)
+    for (uint32_t m = first; m && !g->is_lost; m = g->vertices[m - 1].member, n++)
         rr__edge_add(g, v, m - 1);
     return n;
 }
@@ -395,7 +390,7 @@ static void rr__link_explore(rr__graph *g, uint32_t v, const rr__sight *sight) {
 }
 
 static void rr__object_explore(rr__graph *g, uint32_t v) {
-    rr__vertex *vertex = rr__vertex_at(g, v);
+    rr__vertex *vertex = &g->vertices[v];
     uint32_t body = vertex->body;
     rr__sight sight = rr__object_look(g->cx, vertex->object, vertex->id, body > 0);
     vertex->sight = sight, vertex->goes_on = sight.goes_on;
@@ -404,7 +399,7 @@ static void rr__object_explore(rr__graph *g, uint32_t v) {
     else if (sight.shape) rr__edge_add(g, v, rr__wanted_vertex(g, sight.shape));
     else if (sight.link) rr__link_explore(g, v, &sight);
     else if (rr__members_explore(g, v, vertex->member) != sight.inside && !g->is_lost)
-        rr__vertex_at(g, v)->goes_on = true; /* one of them runs */
+        g->vertices[v].goes_on = true; /* one of them runs */
 }
 
 /* Who explores the room in a mailbox, and from where. */
@@ -421,40 +416,40 @@ static void rr__room_message(void *arg, rr__object *message) {
 }
 
 static void rr__room_explore(rr__graph *g, uint32_t v) {
-    rr__vertex room = *rr__vertex_at(g, v);
+    rr__vertex room = g->vertices[v];
     rr__sight sight = rr__room_look(g->cx, &room, rr__room_message, &(rr__room_visit){g, v});
-    rr__vertex_at(g, v)->sight = sight, rr__vertex_at(g, v)->goes_on = sight.goes_on;
+    g->vertices[v].sight = sight, g->vertices[v].goes_on = sight.goes_on;
     if (!sight.goes_on && sight.hope.queued)
         rr__edge_add(g, v, rr__vertex_of(g, room.object, room.id));
 }
 
 /* One that has values, and does not sleep, or not for ever, may give room. */
 static void rr__store_explore(rr__graph *g, uint32_t v) {
-    int users = rr__vertex_at(g, v)->sight.inside = rr__above.users(g->cx->runtime);
-    rr__vertex_at(g, v)->goes_on = users != (int)g->users_count;
+    int users = g->vertices[v].sight.inside = rr__above.users(g->cx->runtime);
+    g->vertices[v].goes_on = users != (int)g->users_count;
     for (size_t i = 0; i < g->users_count; i++) rr__edge_add(g, v, g->users[i]);
 }
 
 /* Who sleeps until another one has done something for it: that is all its parker does. */
 static void rr__giver_explore(rr__graph *g, uint32_t v) {
-    uint32_t giver = rr__vertex_at(g, v)->giver->vertex;
+    uint32_t giver = g->vertices[v].giver->vertex;
     rr__edges_begin(g, v, 1);
     if (giver) rr__edge_add(g, v, giver - 1);
-    else rr__vertex_at(g, v)->goes_on = true;
+    else g->vertices[v].goes_on = true;
 }
 
 static void rr__vertex_explore(rr__graph *g, uint32_t v) {
-    enum rr__vertex_kind kind = rr__vertex_at(g, v)->kind;
-    if (kind == RR__OF_BODY && rr__vertex_at(g, v)->giver) rr__giver_explore(g, v);
+    enum rr__vertex_kind kind = g->vertices[v].kind;
+    if (kind == RR__OF_BODY && g->vertices[v].giver) rr__giver_explore(g, v);
     if (kind == RR__OF_BODY || kind == RR__OF_NEEDS) return; /* known */
-    if (rr__vertex_at(g, v)->has_changed) return;
+    if (g->vertices[v].has_changed) return;
     rr__edges_begin(g, v, 1);
     if (kind == RR__OF_OBJECT) rr__object_explore(g, v);
     if (kind == RR__OF_ROOM) rr__room_explore(g, v);
     if (kind == RR__OF_STORE) rr__store_explore(g, v);
     if (kind != RR__OF_LIFE) return;
-    rr__vertex *life = rr__vertex_at(g, v);
+    rr__vertex *life = &g->vertices[v];
     life->member = g->vertices[life->member].member;
     int n = rr__members_explore(g, v, life->member);
-    rr__vertex_at(g, v)->need = (uint32_t)n;
+    g->vertices[v].need = (uint32_t)n;
 }

@@ -64,10 +64,10 @@ static bool rr__path_push(rr__local *self, rr__object *o, uint64_t id) {
 
 /* Walks on from the end of the path, or, where that is over, from the link before: so a long chain
    is walked once, not once for each task of it. Returns what was claimed, an actor by what; NULL if
-   there is nothing to run. A body that sleeps, in its fiber, is the end: it has looked for itself;
-   and so there is always an end, also of rings. */
+   there is nothing to run. A body that sleeps, in its fiber, is the end: it has looked for itself,
+   and a ring leads round no more than to there. */
 static rr__object *rr__path_claim(rr__local *self, size_t base, rr__step *by) {
-    enum { LIMIT = 1 << 24 }; /* in somebody else's ring there is no end; its members find it */
+    enum { LIMIT = 1 << 24 }; /* a ring of recipes, which sleep on threads, has no such end */
     while (self->path.count > base && self->path.count - base < LIMIT) {
         rr__step step = self->path.steps[self->path.count - 1];
         uint64_t word = rr__load_acquire(&step.object->word);

@@ -280,16 +280,20 @@ static void rr__line_remove(rr__line *line, rr__sleeper *s) {
     if (line->last == s) line->last = before;
 }
 
-/* Gives the sign to the first. Returns who is to be woken; it may be gone already, but for its
-   parker. */
-static rr__parker *rr__line_pop(rr__line *line) {
-    rr__sleeper *s = line->first;
+/* Gives a sleeper a sign. Returns who is to be woken: it may be gone already, its parker is not. */
+static rr__parker *rr__sleeper_sign(rr__sleeper *s) {
     rr__parker *parker = s->parker;
-    line->first = s->next;
     rr__lock(&parker->lock);
     s->fired++;
     rr__unlock(&parker->lock);
     return parker;
+}
+
+/* The same, to the first. */
+static rr__parker *rr__line_pop(rr__line *line) {
+    rr__sleeper *s = line->first;
+    line->first = s->next;
+    return rr__sleeper_sign(s);
 }
 
 /* Waits in a line, under its lock, for a sign from `giver`; without the lock meanwhile. */

@@ -124,6 +124,14 @@ static bool rr__timers_promise(rr_runtime *rt, size_t more) {
     return ok;
 }
 
+/* One of the runtime's own, after so many seconds. False: there is no memory for it, or no thread,
+   or the runtime has stopped. */
+static bool rr__own_timer_set(rr_runtime *rt, rr__entry *timer, double seconds) {
+    if (!rr__timers_promise(rt, 0)) return false;
+    rr__timer_set(rt, timer, rr_now() + seconds);
+    return true;
+}
+
 /* Of a pool: much is free. Without memory or a thread for the timer the pools stay as they are. */
 static RR__NOINLINE void rr__sweep_later(void *runtime) {
     rr_runtime *rt = runtime;
@@ -131,9 +139,8 @@ static RR__NOINLINE void rr__sweep_later(void *runtime) {
     if (rr__load_relaxed(&rt->phase) != RR__OPEN) return;
     if (rr__load_relaxed(&rt->timers->sweep_is_set)) return;
     if (!rr__cas_seq_cst(&rt->timers->sweep_is_set, &none, 1)) return;
-    if (rr__timers_promise(rt, 0))
-        rr__timer_set(rt, &rt->timers->sweep, rr_now() + RUSTYRAY_KEEP_SECONDS);
-    else rr__store_release(&rt->timers->sweep_is_set, 0);
+    if (!rr__own_timer_set(rt, &rt->timers->sweep, RUSTYRAY_KEEP_SECONDS))
+        rr__store_release(&rt->timers->sweep_is_set, 0);
 }
 
 /* A body sleeps without a limit: whether it waits for itself is looked at soon (rule K4 in
@@ -143,8 +150,8 @@ static RR__NOINLINE void rr__look_set(rr_runtime *rt) {
     int none = RR__LOOKS_NOT, looks = RR__LOOKS;
     if (rr__cas_seq_cst(&timers->looking, &looks, (int)RR__WILL_LOOK)) return; /* it goes on */
     if (!rr__cas_seq_cst(&timers->looking, &none, (int)RR__WILL_LOOK)) return;
-    if (rr__timers_promise(rt, 0)) rr__timer_set(rt, &timers->look, rr_now() + 1e-3);
-    else rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
+    if (!rr__own_timer_set(rt, &timers->look, 1e-3))
+        rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
 }
 static RR__INLINE void rr__look_later(rr_runtime *rt) {
     if (RR__UNLIKELY(rr__load_relaxed(&rt->timers->looking) != RR__WILL_LOOK)) rr__look_set(rt);

@@ -61,12 +61,8 @@ static void rr__patience_look(rr_runtime *rt, rr__patience *p) {
 
 static void rr__patience_wake_locked(rr__context *cx, rr__patience *p) {
     rr__sleeper *s = p->sleeper;
-    rr__parker *parker = s->parker;
     p->sleeper = NULL;
-    rr__lock(&parker->lock);
-    s->fired++;
-    rr__unlock(&parker->lock);
-    rr__wake(cx, parker);
+    rr__wake(cx, rr__sleeper_sign(s));
 }
 
 /* What those that wait for room have in common. */
@@ -174,13 +170,6 @@ static bool rr__patience_sleeps(rr_runtime *rt, rr__patience *p, rr__sleeper *s)
     return begins;
 }
 
-/* False: there is no memory for a timer, or no thread, or the runtime has stopped. */
-static bool rr__clock_for_room(rr_runtime *rt) {
-    bool ok = rr__timers_promise(rt, 0);
-    if (ok) rr__timer_set(rt, &rt->timers->room, rr_now() + 250e-6);
-    return ok;
-}
-
 /* Sleeps. RR_OK: time to look again. Without memory, for a timer or for a stack on which others go
    on meanwhile, not for ever: they may be what it waits for. */
 static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
@@ -191,7 +180,8 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
     rr_runtime *loads_for = s.self->loads_for;
     s.wants_room = s.may_starve = true, s.self->loads_for = NULL; /* it keeps the turn */
     if (copies) rr__store_copies(cx, false);                      /* it waits itself */
-    if (rr__patience_sleeps(rt, p, &s)) s.has_limit = !rr__clock_for_room(rt);
+    if (rr__patience_sleeps(rt, p, &s))
+        s.has_limit = !rr__own_timer_set(rt, &rt->timers->room, 250e-6);
     rr__linked_wait(&s, NULL, rr_now() + 1e-3);
     cx = rr__here(cx);
     if (s.has_limit) { /* it was the clock itself */

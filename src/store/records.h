@@ -257,22 +257,18 @@ static RR__INLINE void rr__store_copied(rr__context *cx) {
     if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
 }
 
-/* Others than this one copy a value just now: it will be over soon. */
-static bool rr__others_copy(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->copying) > (rr__self()->copies == cx->runtime);
-}
-
-/* Another body has values in use, or a thread outside of bodies copies one, or rr_write_memory
-   counts all of them for a moment. */
-static bool rr__others_use_store(rr__context *cx) {
-    return rr__load_seq_cst(&cx->runtime->store->users) > (rr__self()->uses_store == cx->runtime) ||
-           rr__others_copy(cx) || rr__load_seq_cst(&cx->runtime->store->has_census);
-}
-
-/* All of those. */
+/* Bodies that have values in use, threads outside of bodies that copy one, and rr_write_memory,
+   which counts all of them for a moment. */
 static int rr__store_users(rr_runtime *rt) {
     return rr__load_seq_cst(&rt->store->users) + rr__load_seq_cst(&rt->store->copying) +
            rr__load_seq_cst(&rt->store->has_census);
+}
+
+/* Others than this one are among them. */
+static bool rr__others_use_store(rr__context *cx) {
+    const rr__local *self = rr__self();
+    rr_runtime *rt = cx->runtime;
+    return rr__store_users(rt) > (self->uses_store == rt) + (self->copies == rt);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
