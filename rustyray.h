@@ -3833,7 +3833,6 @@ struct rr__context {
     rr__fiber *idle;  /* fibers with nothing on them */
     int idle_count;
     rr__fiber *left;   /* that it has left just now */
-    bool left_sleeps;  /* or is idle */
     rr__object *first; /* claimed: what the next fiber begins with, found by first_by */
     rr__step first_by;
 
@@ -3920,6 +3919,7 @@ typedef struct rr__hooks {
     rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
     int (*users)(rr_runtime *rt);                         /* of values in the store: rule E5 */
     void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
+    void (*sleep_due)(rr__context *cx, rr__fiber *);      /* it has slept long enough */
     void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
     void (*turn_over)(rr__local *self);                   /* who has the turn for that waits */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s); /* makes a dropped value again */
@@ -4844,6 +4844,14 @@ static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
     else rr__shelve(cx, o);
 }
 
+/* The newest of its own, claimed. */
+static rr__object *rr__pop(rr__context *cx) {
+    rr__object *o;
+    while ((o = rr__deque_pop(&cx->deque)))
+        if (rr__claim(o)) return o;
+    return NULL;
+}
+
 static bool rr__has_work(rr_runtime *rt) {
     if (rr__load_seq_cst(&rt->has_inbox) || rr__load_seq_cst(&rt->has_ready)) return true;
     for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)
@@ -5714,6 +5722,127 @@ static void rr__registry_suggest(const char *name, char *out, size_t size) {
     if (best[0] && used < size) snprintf(out + used, size - used, "?");
 }
 
+// >>core/parking
+
+/* Parking: what sleeps, what it sleeps for, and how that is ended. A thread sleeps on its own
+   condition variable; a fiber has left its thread, and is queued (core/fibers.h).
+   Rules  S1  A parker says what it sleeps for from when it sleeps until somebody has ended that:
+              both under its lock, under which is looked, too, whether it is over already. So no
+              end is missed, and of those that come to end it one alone wakes it.
+          S2  What ends a sleep is noted in the sleeper, under the parker's lock: by who finds it
+              in a line or a list, where it stands from before it sleeps until after; or, by way of
+              the parker, by who finds it asleep. What these change, a task that was decided or a
+              time that has come, is looked at once more when the sleep begins.
+   Locks: a parker's, a leaf. */
+
+/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
+typedef struct rr__wait {
+    rr__object **objects;
+    rr__node *nodes; /* n of them */
+    size_t n, need;
+    bool all;        /* all of them are needed and there is no limit: help */
+    double deadline; /* negative: none */
+    size_t *order;
+} rr__wait;
+
+/* What sleeps, and what for: one is made for each sleep. */
+struct rr__sleeper {
+    rr__parker *parker;
+    rr__local *self;
+    rr__context *context; /* where it waits; for a fiber in its own runtime: where it began to */
+    rr__object *task;     /* whose body waits; NULL outside */
+    size_t fired, need;   /* under the parker's lock */
+    const rr__wait *wait; /* the objects; NULL: a sign, or a time */
+    rr__object *edge;     /* without those, who gives the sign; or: */
+    rr__parker *giver;
+    double deadline;
+    bool has_limit;
+    bool is_late;        /* the deadline has come */
+    bool is_cancelled;   /* the task was, meanwhile */
+    bool is_ring;        /* it is in one, which `ring` describes */
+    bool wants_room;     /* in the store: store/patience.h */
+    bool is_for_outside; /* a thread from outside may give the sign, and nobody that is known */
+    bool may_starve;     /* it may end for want of memory */
+    bool is_starved;     /* for the stack of what goes on meanwhile: it has */
+    char *ring;          /* RR__RING_TEXT bytes, if it may be found in one */
+    size_t *order;       /* indices in order of completion; may be NULL */
+    rr__sleeper *next;   /* in a line: who waits for a sign */
+};
+enum { RR__RING_TEXT = 320 };
+
+/* The actor that a body works for was ended by rr_kill. */
+static RR__INLINE bool rr__is_killed(const rr__frame *frame) {
+    if (RR__LIKELY(!frame->actor) || frame->is_end) return false;
+    return (rr__load_seq_cst(&frame->actor->word) & RR__IS_KILLED) != 0;
+}
+
+/* Nobody needs what the body does any more: its task was decided, or its actor killed. */
+static RR__INLINE bool rr__frame_must_stop(const rr__frame *frame) {
+    return rr__is_decided(frame->task) || rr__is_killed(frame);
+}
+
+/* ---- under the parker's lock ---- */
+
+/* Its sleep ends, or, asked by itself after that, has ended, before enough has fired. */
+static RR__INLINE bool rr__sleeper_was_stopped(const rr__sleeper *s) {
+    return s->is_late || s->is_ring || s->is_cancelled || s->is_starved;
+}
+static RR__INLINE bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
+    return s->fired >= s->need || rr__sleeper_was_stopped(s);
+}
+
+/* The same, after a look at what nobody notes who does not find it asleep (S2). */
+static RR__INLINE bool rr__sleeper_look_locked(rr__sleeper *s) {
+    s->is_cancelled |= s->task && rr__frame_must_stop(s->self->frame);
+    s->is_late |= s->has_limit && rr_now() >= s->deadline;
+    return rr__sleeper_is_over_locked(s);
+}
+
+/* It sleeps from now on; false: it is over already. */
+static RR__INLINE bool rr__parker_begins_locked(rr__parker *parker, rr__sleeper *s) {
+    if (rr__sleeper_look_locked(s)) return false;
+    parker->sleeper = s, parker->sleeps++;
+    return true;
+}
+
+/* The end was noted: returns whom the caller is to wake, or NULL: it does not sleep for this. */
+static rr__parker *rr__parker_ends_locked(rr__sleeper *s) {
+    if (s->parker->sleeper != s) return NULL;
+    s->parker->sleeper = NULL;
+    return s->parker;
+}
+
+/* ---- the ends ---- */
+
+/* Asked by itself, awake. */
+static bool rr__sleeper_is_over(rr__sleeper *s) {
+    rr__lock(&s->parker->lock);
+    bool is_over = rr__sleeper_look_locked(s);
+    rr__unlock(&s->parker->lock);
+    return is_over;
+}
+
+/* Gives a sleeper a sign. Returns who is to be woken, or NULL; the sleeper may be gone already. */
+static rr__parker *rr__sleeper_sign(rr__sleeper *s) {
+    rr__parker *parker = s->parker; /* never freed before the runtime */
+    rr__lock(&parker->lock);
+    s->fired++;
+    rr__parker *woken = s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
+    rr__unlock(&parker->lock);
+    return woken;
+}
+
+/* The same for a time that has come. */
+static rr__parker *rr__parker_is_late(rr__parker *parker) {
+    rr__lock(&parker->lock);
+    rr__sleeper *s = parker->sleeper; /* it may be a later one */
+    bool is_late = s && s->has_limit && rr_now() >= s->deadline;
+    if (is_late) s->is_late = true;
+    rr__parker *woken = is_late ? rr__parker_ends_locked(s) : NULL;
+    rr__unlock(&parker->lock);
+    return woken;
+}
+
 // >>core/roles
 
 /* Roles on their way: given up by who blocks, taken back, handed in for tasks that need other than
@@ -5759,6 +5888,184 @@ static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
     rr__stock_unlock(cx);
 }
 
+// >>core/timers
+
+/* Timers: time limits, retries, restarts, and the runtime's own sweep of free memory. One
+   thread, made with the first timer, sleeps until the next one is due and tells its object's
+   class. Room in the heap is promised when a task is made, so that setting a timer cannot fail.
+   Locks: rr__timers.lock, a leaf. */
+
+struct rr__timers {
+    rr__mutex lock; /* of all below; a leaf */
+    rr__cond wake;  /* a timer is due before the thread looks again */
+    rr__heap heap;
+    double looks_at;              /* when it does; 0: it is awake */
+    size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
+    size_t sleeps;                /* bodies that wait with a limit of their own */
+    size_t reserved;              /* of the promised: those of fibers, for good */
+    rr__entry sweep, room, look;  /* beside those that are promised */
+    RR__ATOMIC(int) looking;      /* enum rr__looking: for deadlocks */
+    double look_delay;            /* since the last time; the clock's own */
+    RR__ATOMIC(int) sweep_is_set; /* or firing */
+    rr__context *context;         /* of the thread; made when it is needed first */
+};
+
+/* Nobody waits; somebody may, and the timer is set; it fires just now. */
+enum rr__looking { RR__LOOKS_NOT, RR__WILL_LOOK, RR__LOOKS };
+
+static bool rr__timers_init(rr__timers *timers) {
+    return rr__mutex_init(&timers->lock) && rr__cond_init(&timers->wake);
+}
+
+static void rr__timers_free(rr__timers *timers) {
+    RR_FREE(timers->heap.entries);
+    rr__cond_destroy(&timers->wake);
+    rr__mutex_destroy(&timers->lock);
+}
+
+static bool rr__timer_is_retry(const rr__entry *timer) {
+    return timer->control && timer == &timer->control->retry;
+}
+
+/* There is room: it was promised. The thread is not woken for what it will see by itself in time:
+   it sleeps on until the first timer that there was, also when that is unset. */
+static void rr__timer_set(rr_runtime *rt, rr__entry *timer, double when) {
+    rr__timers *timers = rt->timers;
+    rr__lock(&timers->lock);
+    rr__heap_add(&timers->heap, timer, when);
+    timers->retries += rr__timer_is_retry(timer);
+    timers->sleeps += timer->fiber != NULL;
+    bool is_earlier = when < timers->looks_at;
+    if (is_earlier) timers->looks_at = when; /* it has been told */
+    rr__unlock(&timers->lock);
+    if (is_earlier) rr__cond_signal(&timers->wake);
+}
+
+static bool rr__timer_unset_locked(rr_runtime *rt, rr__entry *timer) {
+    if (!timer->at) return false;
+    rr__heap_remove(&rt->timers->heap, timer);
+    rt->timers->retries -= rr__timer_is_retry(timer);
+    return true;
+}
+
+/* When what was free a while ago may still be. */
+static void rr__sweep(rr__context *cx) {
+    rr__store_release(&cx->runtime->timers->sweep_is_set, 0); /* from now on it may be set again */
+    rr__pool_sweep(&cx->runtime->slots.pool, &cx->slots);
+    rr__arena_sweep(&cx->runtime->arena, cx->blocks);
+}
+
+/* The first timer is due. The lock is given up meanwhile. */
+static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
+    rr__timers *timers = cx->runtime->timers;
+    /* Its task is not over, because the timer is still set. */
+    rr__object *task = timer->control ? timer->control->task : NULL;
+    bool is_retry = rr__timer_is_retry(timer);
+    rr__timer_unset_locked(cx->runtime, timer);
+    timers->firing++;
+    if (task) rr__share(task);
+    rr__unlock(&timers->lock);
+    if (task) {
+        rr__ops_of(task)->due(cx, task, is_retry);
+        rr__drop(cx, task);
+    } else if (timer->fiber) {
+        rr__above.sleep_due(cx, timer->fiber);
+    } else if (timer == &timers->room) {
+        rr__above.room_due(cx);
+    } else if (timer == &timers->look) {
+        rr__above.deadlocks_due(cx);
+    } else {
+        rr__sweep(cx);
+    }
+    rr__lock(&timers->lock);
+    timers->firing--;
+    rr__unlock(&timers->lock);
+    rr__signal_if_stopping(cx->runtime);
+    rr__lock(&timers->lock);
+}
+
+static void rr__timers_serve(rr__context *cx) {
+    const double never = 1e300;
+    rr_runtime *rt = cx->runtime;
+    rr__timers *timers = rt->timers;
+    rr__lock(&timers->lock);
+    while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
+        rr__entry *next = rr__heap_first(&timers->heap);
+        double left = next ? next->when - rr_now() : 0;
+        timers->looks_at = next ? next->when : never;
+        if (!next) rr__cond_wait(&timers->wake, &timers->lock);
+        else if (left > 0) rr__cond_wait_for(&timers->wake, &timers->lock, left);
+        timers->looks_at = 0;
+        if (next && left <= 0) rr__timer_fire_locked(cx, next);
+    }
+    rr__unlock(&timers->lock);
+    rr__above.room_due(cx); /* threads outside that wait look after themselves now */
+}
+
+static bool rr__timers_start_locked(rr_runtime *rt) {
+    if (rr__load_relaxed(&rt->phase) == RR__STOPPED) return false; /* set under this lock */
+    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timers_serve);
+    return rt->timers->context != NULL;
+}
+
+/* Sees to it that so many more timers can be set at any time, and the runtime's own. */
+static bool rr__timers_promise(rr_runtime *rt, size_t more) {
+    rr__lock(&rt->lock);
+    bool ok = rr__timers_start_locked(rt);
+    rr__unlock(&rt->lock);
+    if (!ok) return false;
+    rr__lock(&rt->timers->lock);
+    enum { OWN = 3 };
+    ok = rr__heap_promise(&rt->timers->heap, more + OWN);
+    if (ok) rt->timers->heap.promised -= OWN;
+    rr__unlock(&rt->timers->lock);
+    return ok;
+}
+
+/* One of the runtime's own, after so many seconds. False: there is no memory for it, or no thread,
+   or the runtime has stopped. */
+static bool rr__own_timer_set(rr_runtime *rt, rr__entry *timer, double seconds) {
+    if (!rr__timers_promise(rt, 0)) return false;
+    rr__timer_set(rt, timer, rr_now() + seconds);
+    return true;
+}
+
+/* Of a pool: much is free. Without memory or a thread for the timer the pools stay as they are. */
+static RR__NOINLINE void rr__sweep_later(void *runtime) {
+    rr_runtime *rt = runtime;
+    int none = 0;
+    if (rr__load_relaxed(&rt->phase) != RR__OPEN) return;
+    if (rr__load_relaxed(&rt->timers->sweep_is_set)) return;
+    if (!rr__cas_seq_cst(&rt->timers->sweep_is_set, &none, 1)) return;
+    if (!rr__own_timer_set(rt, &rt->timers->sweep, RUSTYRAY_KEEP_SECONDS))
+        rr__store_release(&rt->timers->sweep_is_set, 0);
+}
+
+/* A body sleeps without a limit: whether it waits for itself is looked at soon (rule K4 in
+   core/deadlock.h). */
+static RR__NOINLINE void rr__look_set(rr_runtime *rt) {
+    rr__timers *timers = rt->timers;
+    int none = RR__LOOKS_NOT, looks = RR__LOOKS;
+    if (rr__cas_seq_cst(&timers->looking, &looks, (int)RR__WILL_LOOK)) return; /* it goes on */
+    if (!rr__cas_seq_cst(&timers->looking, &none, (int)RR__WILL_LOOK)) return;
+    if (!rr__own_timer_set(rt, &timers->look, 1e-3))
+        rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
+}
+static RR__INLINE void rr__look_later(rr_runtime *rt) {
+    if (RR__UNLIKELY(rr__load_relaxed(&rt->timers->looking) != RR__WILL_LOOK)) rr__look_set(rt);
+}
+
+/* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
+   the caller's. */
+static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tried) {
+    rr__lock(&rt->timers->lock);
+    rr__timer_unset_locked(rt, &control->limit);
+    bool is_ours = rr__timer_unset_locked(rt, &control->retry);
+    *was_tried = control->attempt > 0;
+    rr__unlock(&rt->timers->lock);
+    return is_ours;
+}
+
 // >>core/fibers
 
 /* Fibers: bodies run on stacks of their own, which threads carry. A body that has to wait leaves
@@ -5773,31 +6080,26 @@ static RR__NOINLINE void rr__role_hand_in(rr__context *cx) {
    at hand. Threads from outside run bodies too, those that they wait for, but on fibers, never on
    their own stacks: they go back to theirs when the body has ended, or waits.
 
-   In queues and links a fiber is stood for by an object, its token: RUNNING while it is carried,
-   WAITING while it sleeps, QUEUED when it can go on; who claims it goes on with it.
+   In queues and links a fiber is stood for by an object, its token: QUEUED when it can go on, and
+   RUNNING else; who claims it goes on with it.
    Rules  F1  Who leaves a stack may not be gone on with before its registers are saved: so what
               becomes of it is done on the stack that was gone to (rr__arrive).
-          F2  `parking` says whether it may be woken: AWAKE is set by the fiber before it looks for
-              the last time at what it waits for; ASLEEP, from AWAKE, by who has arrived elsewhere;
-              and a waker sets NOTIFIED after the change that ends the wait (all seq_cst). Of these
-              two the second sees the first, and queues the token.
-          F3  A waker may come late, when the fiber waits for something else already: so fibers stay
-              where they are until the runtime ends, and who is woken looks whether it is over.
+          F2  It sleeps (core/parking.h) when its stack has been left: so who ends that queues it.
+          F3  Fibers stay where they are until the runtime ends: of their tokens there are old hints
+              in deques, and a timer may come late.
           F4  What a context has is used by what it carries alone. Over a wait a fiber keeps no
               context, but asks again (rr__here).
    Locks: rr_runtime.fibers_lock, a leaf. */
 
-enum rr__parking { RR__AWAKE, RR__ASLEEP, RR__NOTIFIED };
-
 struct rr__fiber {
     rr__object token; /* first */
     rr_runtime *runtime;
-    RR__ATOMIC(int) parking; /* enum rr__parking */
     rr__parker parker;
-    rr__entry timer; /* of a wait with a limit */
-    bool has_guard;  /* its end cannot be overstepped */
-    bool has_timer;  /* it was promised */
-    bool goes_last;  /* it is queued where all have their turn; its own */
+    rr__sleeper *sleeper; /* left: what it sleeps for; or NULL */
+    rr__entry timer;      /* of a wait with a limit */
+    bool has_guard;       /* its end cannot be overstepped */
+    bool has_timer;       /* it was promised */
+    bool goes_last;       /* left: it is queued where all have their turn */
     rr__stack stack;
     rr__local *local; /* at the top of its memory */
     char *memory;
@@ -5967,26 +6269,35 @@ static rr__fiber *rr__fiber_take(rr__context *cx) {
 static void rr__fiber_queue(rr__context *by, rr__fiber *fiber) {
     bool goes_last = fiber->goes_last;
     fiber->goes_last = false;
-    (void)rr__try_state(&fiber->token, RR__WAITING, RR__QUEUED); /* nobody decides a fiber */
+    rr__store_release(&fiber->token.word, RR__STATE(RR__QUEUED) | 1); /* nobody decides a fiber */
     if (by->runtime == fiber->runtime && !goes_last) rr__push(by, &fiber->token);
     else rr__inbox_put(fiber->runtime, &fiber->token, false);
 }
 
-/* After the change that ends its wait. */
+/* After its end was noted, without locks: it needs the parker's at once. NULL: nobody. */
 static void rr__wake(rr__context *by, rr__parker *parker) {
-    rr__fiber *fiber = parker->fiber;
-    if (!fiber) rr__cond_signal(&parker->thread->wake);
-    else if (rr__swap_seq_cst(&fiber->parking, (int)RR__NOTIFIED) == RR__ASLEEP)
-        rr__fiber_queue(by, fiber);
+    if (!parker) return;
+    if (parker->fiber) rr__fiber_queue(by, parker->fiber);
+    else rr__cond_signal(&parker->thread->wake);
+}
+
+/* Its timer is due. */
+static void rr__sleep_due(rr__context *cx, rr__fiber *fiber) {
+    rr__wake(cx, rr__parker_is_late(&fiber->parker));
 }
 
 /* ---- going ---- */
 
-/* The one that was left sleeps, or has been woken already. */
+/* The one that was left sleeps, unless that is over already, or only lets others go first. */
 static RR__NOINLINE void rr__left_to_sleep(rr__context *cx, rr__fiber *left) {
-    int awake = RR__AWAKE;
-    rr__add_seq_cst(&left->token.word, RR__STATE(RR__WAITING) - RR__STATE(RR__RUNNING));
-    if (!rr__cas_seq_cst(&left->parking, &awake, (int)RR__ASLEEP)) rr__fiber_queue(cx, left);
+    rr__sleeper *s = left->sleeper;
+    left->sleeper = NULL;
+    rr__lock(&left->parker.lock);
+    bool sleeps = s && rr__parker_begins_locked(&left->parker, s);
+    bool is_seen = sleeps && s->ring && !s->has_limit; /* it may go on after the unlock */
+    rr__unlock(&left->parker.lock);
+    if (!sleeps) rr__fiber_queue(cx, left);
+    else if (is_seen) rr__look_later(cx->runtime);
 }
 
 /* On the stack that was gone to: what becomes of the one that was left (F1). */
@@ -5994,8 +6305,9 @@ static RR__INLINE void rr__arrive(rr__local *self, rr__context *cx) {
     rr__fiber *left = cx->left;
     rr__self_set(self);
     cx->left = NULL;
-    if (left && cx->left_sleeps) rr__left_to_sleep(cx, left);
-    else if (left) rr__fiber_give(cx, left);
+    if (!left) return;
+    if (left->sleeper || left->goes_last) rr__left_to_sleep(cx, left);
+    else rr__fiber_give(cx, left);
 }
 
 /* The fiber's thread is that of `cx` from now on. */
@@ -6006,11 +6318,11 @@ static void rr__carry(rr__context *cx, rr__fiber *fiber) {
     rr__store_release(&cx->frame, to->frame);
 }
 
-/* The running fiber goes to another one, or, NULL, to where its thread came from. It is idle, or
-   sleeps. Returns when somebody goes on with it. */
-static RR__INLINE void rr__fiber_leave(rr__local *self, rr__fiber *to, bool sleeps) {
+/* The running fiber goes to another one, or, NULL, to where its thread came from. Returns when
+   somebody goes on with it. */
+static RR__INLINE void rr__fiber_leave(rr__local *self, rr__fiber *to) {
     rr__context *cx = self->carrier;
-    cx->left = self->fiber, cx->left_sleeps = sleeps;
+    cx->left = self->fiber;
     if (to) rr__carry(cx, to);
     else rr__store_release(&cx->frame, (rr__frame *)NULL);
     rr__stack_switch(&self->fiber->stack, to ? &to->stack : cx->home);
@@ -6028,20 +6340,33 @@ static RR__INLINE void rr__fiber_visit(rr__local *self, rr__context *cx, rr__fib
     rr__store_release(&cx->frame, frame);
 }
 
-/* The running fiber sleeps until it is woken. After rr__fiber_ready_to_go. */
-static RR__NOINLINE void rr__fiber_sleep(rr__local *self) {
+/* Where a worker goes from a body that sleeps: on with the newest of its own work, or to an idle
+   fiber, which takes that or looks further. */
+static RR__INLINE rr__fiber *rr__fiber_next(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    bool is_first = cx->has_role && !rr__load_relaxed(&rt->has_ready) && /* hints, as there */
+                    !rr__load_relaxed(&rt->resources->roles_wanted);
+    rr__object *next = is_first ? rr__pop(cx) : NULL;
+    if (next && next->kind == RR__FIBER) return (rr__fiber *)(void *)next;
+    cx->first = next, cx->first_by = (rr__step){NULL, 0};
+    return rr__fiber_take(cx);
+}
+
+/* The running fiber sleeps until that is over; NULL: it lets others go first. After
+   rr__fiber_ready_to_go. */
+static RR__NOINLINE void rr__fiber_sleep(rr__local *self, rr__sleeper *s) {
     rr__context *cx = self->carrier;
+    self->fiber->sleeper = s;
     if (RR__UNLIKELY(self->granted)) rr__grants_lend(self, true);
-    rr__fiber_leave(self, cx->is_worker ? rr__fiber_take(cx) : NULL, true);
+    rr__fiber_leave(self, cx->is_worker ? rr__fiber_next(cx) : NULL);
     if (RR__UNLIKELY(self->apart)) rr__role_give(self->carrier);
     if (RR__UNLIKELY(self->granted)) rr__grants_lend(self, false);
 }
 
 /* Lets others go first: it is queued behind them. After rr__fiber_ready_to_go. */
 static void rr__fiber_yield(rr__local *self) {
-    rr__store_seq_cst(&self->fiber->parking, (int)RR__NOTIFIED);
     self->fiber->goes_last = true;
-    rr__fiber_sleep(self);
+    rr__fiber_sleep(self, NULL);
 }
 
 /* It was claimed, by a worker that has nothing on its stack, or a thread from outside. */
@@ -6049,7 +6374,7 @@ static void rr__fiber_run(rr__context *cx, rr__object *token, const rr__step *un
     rr__fiber *fiber = (rr__fiber *)(void *)token;
     rr__local *self = rr__self();
     (void)until;
-    if (self->carrier == cx) rr__fiber_leave(self, fiber, false);
+    if (self->carrier == cx) rr__fiber_leave(self, fiber);
     else rr__fiber_visit(self, cx, fiber);
 }
 
@@ -6076,176 +6401,6 @@ static RR__INLINE bool rr__can_run(rr__local *self, rr__context *cx) {
     return RR__LIKELY(self->carrier == cx) ? rr__has_stack(self) : rr__fiber_ready_to_go(cx);
 }
 
-// >>core/timers
-
-/* Timers: time limits, retries, restarts, and the runtime's own sweep of free memory. One
-   thread, made with the first timer, sleeps until the next one is due and tells its object's
-   class. Room in the heap is promised when a task is made, so that setting a timer cannot fail.
-   Locks: rr__timers.lock, a leaf. */
-
-struct rr__timers {
-    rr__mutex lock; /* of all below; a leaf */
-    rr__cond wake;  /* the first timer has changed */
-    rr__heap heap;
-    size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
-    size_t sleeps;                /* bodies that wait with a limit of their own */
-    size_t reserved;              /* of the promised: those of fibers, for good */
-    rr__entry sweep, room, look;  /* beside those that are promised */
-    RR__ATOMIC(int) looking;      /* enum rr__looking: for deadlocks */
-    double look_delay;            /* since the last time; the clock's own */
-    RR__ATOMIC(int) sweep_is_set; /* or firing */
-    rr__context *context;         /* of the thread; made when it is needed first */
-};
-
-/* Nobody waits; somebody may, and the timer is set; it fires just now. */
-enum rr__looking { RR__LOOKS_NOT, RR__WILL_LOOK, RR__LOOKS };
-
-static bool rr__timers_init(rr__timers *timers) {
-    return rr__mutex_init(&timers->lock) && rr__cond_init(&timers->wake);
-}
-
-static void rr__timers_free(rr__timers *timers) {
-    RR_FREE(timers->heap.entries);
-    rr__cond_destroy(&timers->wake);
-    rr__mutex_destroy(&timers->lock);
-}
-
-static bool rr__timer_is_retry(const rr__entry *timer) {
-    return timer->control && timer == &timer->control->retry;
-}
-
-/* There is room: it was promised. */
-static void rr__timer_set(rr_runtime *rt, rr__entry *timer, double when) {
-    rr__lock(&rt->timers->lock);
-    rr__heap_add(&rt->timers->heap, timer, when);
-    rt->timers->retries += rr__timer_is_retry(timer);
-    bool is_first = timer->at == 1;
-    rr__unlock(&rt->timers->lock);
-    if (is_first) rr__cond_signal(&rt->timers->wake);
-}
-
-static bool rr__timer_unset_locked(rr_runtime *rt, rr__entry *timer) {
-    if (!timer->at) return false;
-    rr__heap_remove(&rt->timers->heap, timer);
-    rt->timers->retries -= rr__timer_is_retry(timer);
-    return true;
-}
-
-/* When what was free a while ago may still be. */
-static void rr__sweep(rr__context *cx) {
-    rr__store_release(&cx->runtime->timers->sweep_is_set, 0); /* from now on it may be set again */
-    rr__pool_sweep(&cx->runtime->slots.pool, &cx->slots);
-    rr__arena_sweep(&cx->runtime->arena, cx->blocks);
-}
-
-/* The first timer is due. The lock is given up meanwhile. */
-static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
-    rr__timers *timers = cx->runtime->timers;
-    /* Its task is not over, because the timer is still set. */
-    rr__object *task = timer->control ? timer->control->task : NULL;
-    bool is_retry = rr__timer_is_retry(timer);
-    rr__timer_unset_locked(cx->runtime, timer);
-    timers->firing++;
-    if (task) rr__share(task);
-    rr__unlock(&timers->lock);
-    if (task) {
-        rr__ops_of(task)->due(cx, task, is_retry);
-        rr__drop(cx, task);
-    } else if (timer->fiber) {
-        rr__wake(cx, &timer->fiber->parker);
-    } else if (timer == &timers->room) {
-        rr__above.room_due(cx);
-    } else if (timer == &timers->look) {
-        rr__above.deadlocks_due(cx);
-    } else {
-        rr__sweep(cx);
-    }
-    rr__lock(&timers->lock);
-    timers->firing--;
-    rr__unlock(&timers->lock);
-    rr__signal_if_stopping(cx->runtime);
-    rr__lock(&timers->lock);
-}
-
-static void rr__timers_serve(rr__context *cx) {
-    rr_runtime *rt = cx->runtime;
-    rr__timers *timers = rt->timers;
-    rr__lock(&timers->lock);
-    while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
-        rr__entry *next = rr__heap_first(&timers->heap);
-        double left = next ? next->when - rr_now() : 0;
-        if (!next) rr__cond_wait(&timers->wake, &timers->lock);
-        else if (left > 0) rr__cond_wait_for(&timers->wake, &timers->lock, left);
-        else rr__timer_fire_locked(cx, next);
-    }
-    rr__unlock(&timers->lock);
-    rr__above.room_due(cx); /* threads outside that wait look after themselves now */
-}
-
-static bool rr__timers_start_locked(rr_runtime *rt) {
-    if (rr__load_relaxed(&rt->phase) == RR__STOPPED) return false; /* set under this lock */
-    if (!rt->timers->context) rt->timers->context = rr__service_start_locked(rt, rr__timers_serve);
-    return rt->timers->context != NULL;
-}
-
-/* Sees to it that so many more timers can be set at any time, and the runtime's own. */
-static bool rr__timers_promise(rr_runtime *rt, size_t more) {
-    rr__lock(&rt->lock);
-    bool ok = rr__timers_start_locked(rt);
-    rr__unlock(&rt->lock);
-    if (!ok) return false;
-    rr__lock(&rt->timers->lock);
-    enum { OWN = 3 };
-    ok = rr__heap_promise(&rt->timers->heap, more + OWN);
-    if (ok) rt->timers->heap.promised -= OWN;
-    rr__unlock(&rt->timers->lock);
-    return ok;
-}
-
-/* One of the runtime's own, after so many seconds. False: there is no memory for it, or no thread,
-   or the runtime has stopped. */
-static bool rr__own_timer_set(rr_runtime *rt, rr__entry *timer, double seconds) {
-    if (!rr__timers_promise(rt, 0)) return false;
-    rr__timer_set(rt, timer, rr_now() + seconds);
-    return true;
-}
-
-/* Of a pool: much is free. Without memory or a thread for the timer the pools stay as they are. */
-static RR__NOINLINE void rr__sweep_later(void *runtime) {
-    rr_runtime *rt = runtime;
-    int none = 0;
-    if (rr__load_relaxed(&rt->phase) != RR__OPEN) return;
-    if (rr__load_relaxed(&rt->timers->sweep_is_set)) return;
-    if (!rr__cas_seq_cst(&rt->timers->sweep_is_set, &none, 1)) return;
-    if (!rr__own_timer_set(rt, &rt->timers->sweep, RUSTYRAY_KEEP_SECONDS))
-        rr__store_release(&rt->timers->sweep_is_set, 0);
-}
-
-/* A body sleeps without a limit: whether it waits for itself is looked at soon (rule K4 in
-   core/deadlock.h). */
-static RR__NOINLINE void rr__look_set(rr_runtime *rt) {
-    rr__timers *timers = rt->timers;
-    int none = RR__LOOKS_NOT, looks = RR__LOOKS;
-    if (rr__cas_seq_cst(&timers->looking, &looks, (int)RR__WILL_LOOK)) return; /* it goes on */
-    if (!rr__cas_seq_cst(&timers->looking, &none, (int)RR__WILL_LOOK)) return;
-    if (!rr__own_timer_set(rt, &timers->look, 1e-3))
-        rr__store_seq_cst(&timers->looking, (int)RR__LOOKS_NOT);
-}
-static RR__INLINE void rr__look_later(rr_runtime *rt) {
-    if (RR__UNLIKELY(rr__load_relaxed(&rt->timers->looking) != RR__WILL_LOOK)) rr__look_set(rt);
-}
-
-/* Unsets the timers of what was decided or doomed. True: it waited for its next attempt and is now
-   the caller's. */
-static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tried) {
-    rr__lock(&rt->timers->lock);
-    rr__timer_unset_locked(rt, &control->limit);
-    bool is_ours = rr__timer_unset_locked(rt, &control->retry);
-    *was_tried = control->attempt > 0;
-    rr__unlock(&rt->timers->lock);
-    return is_ours;
-}
-
 // >>core/sleepers
 
 /* Sleeping until objects are complete, until somebody gives a sign, or for a time. A sleeper hangs
@@ -6256,38 +6411,7 @@ static bool rr__timers_revoke(rr_runtime *rt, rr__control *control, bool *was_tr
    live as long as the runtime.)
    Locks: a shard's, then a parker's. */
 
-/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
-typedef struct rr__wait {
-    rr__object **objects;
-    rr__node *nodes; /* n of them */
-    size_t n, need;
-    bool all;        /* all of them are needed and there is no limit: help */
-    double deadline; /* negative: none */
-    size_t *order;
-} rr__wait;
-
-/* What sleeps, and one node of it in a shard for each object that it waits for. */
-struct rr__sleeper {
-    rr__parker *parker;
-    rr__local *self;
-    rr__context *context; /* where it waits; for a fiber in its own runtime: where it began to */
-    rr__object *task;     /* whose body waits; NULL outside */
-    size_t fired, need;   /* under the parker's lock */
-    const rr__wait *wait; /* the objects; NULL: a sign, or a time */
-    rr__object *edge;     /* without those, who gives the sign; or: */
-    rr__parker *giver;
-    bool has_limit;
-    bool is_cancelled; /* the task was, meanwhile */
-    bool is_ring;      /* it is in one, which `ring` describes */
-    bool wants_room;   /* in the store: store/patience.h */
-    bool may_starve;   /* it may end for want of memory */
-    bool is_starved;   /* for the stack of what goes on meanwhile: it has */
-    char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
-    size_t *order;     /* indices in order of completion; may be NULL */
-    rr__sleeper *next; /* in a line: who waits for a sign */
-};
-enum { RR__RING_TEXT = 320 };
-
+/* A node in a shard for each object that it waits for. */
 struct rr__node {
     struct rr__node *next, *previous;
     rr__object *object;
@@ -6296,18 +6420,7 @@ struct rr__node {
     bool is_linked;
 };
 
-/* The actor that a body works for was ended by rr_kill. */
-static RR__INLINE bool rr__is_killed(const rr__frame *frame) {
-    if (RR__LIKELY(!frame->actor) || frame->is_end) return false;
-    return (rr__load_seq_cst(&frame->actor->word) & RR__IS_KILLED) != 0;
-}
-
-/* Nobody needs what the body does any more: its task was decided, or its actor killed. */
-static RR__INLINE bool rr__frame_must_stop(const rr__frame *frame) {
-    return rr__is_decided(frame->task) || rr__is_killed(frame);
-}
-
-/* The same for the body that is running. */
+/* Nobody needs what the body does that is running. */
 static bool rr__must_stop(rr__context *cx) {
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     return frame && rr__frame_must_stop(frame);
@@ -6368,9 +6481,9 @@ static rr__parker *rr__node_fire(rr__node *node) {
     rr__lock(&parker->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
     s->fired++;
-    bool is_enough = s->fired >= s->need;
+    rr__parker *woken = s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
     rr__unlock(&parker->lock);
-    return is_enough ? parker : NULL;
+    return woken;
 }
 
 /* Fires some of those that wait for an object, at most `room`; returns how many are to be woken. */
@@ -6400,43 +6513,40 @@ static void rr__wake_sleepers(rr__context *cx, rr__object *o) {
 
 /* ---- the sleep ---- */
 
-/* Enough has fired, or something else has happened that ends its sleep. */
-static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
-    return s->fired >= s->need || s->is_ring || s->is_cancelled || s->is_starved;
-}
-
-static bool rr__sleeper_is_over(rr__sleeper *s) {
-    rr__lock(&s->parker->lock);
-    bool is_over = rr__sleeper_is_over_locked(s);
-    rr__unlock(&s->parker->lock);
-    return is_over;
-}
-
-/* A thread, until it is over or late. */
-static void rr__thread_sleeps(rr__sleeper *s, double deadline) {
-    rr__context *cx = s->parker->thread;
-    rr__lock(&s->parker->lock);
-    while (!rr__sleeper_is_over_locked(s)) {
-        double left = s->has_limit ? deadline - rr_now() : 0;
-        if (!s->has_limit) rr__cond_wait(&cx->wake, &s->parker->lock);
-        else if (left > 0) rr__cond_wait_for(&cx->wake, &s->parker->lock, left);
-        else break;
+/* A thread, until it is over. */
+static void rr__thread_sleeps(rr__sleeper *s) {
+    rr__parker *parker = s->parker;
+    rr__cond *wake = &parker->thread->wake;
+    rr__lock(&parker->lock);
+    bool sleeps = rr__parker_begins_locked(parker, s);
+    if (sleeps && s->ring && s->task && !s->has_limit) {
+        rr__unlock(&parker->lock);
+        rr__look_later(s->context->runtime);
+        rr__lock(&parker->lock);
     }
-    rr__unlock(&s->parker->lock);
+    while (sleeps && !rr__sleeper_is_over_locked(s)) {
+        double left = s->has_limit ? s->deadline - rr_now() : 0;
+        if (!s->has_limit) rr__cond_wait(wake, &parker->lock);
+        else if (left > 0) rr__cond_wait_for(wake, &parker->lock, left);
+        else s->is_late = true;
+    }
+    parker->sleeper = NULL;
+    rr__unlock(&parker->lock);
 }
 
 /* Its timer, before and after. False without memory for it. */
-static bool rr__sleep_timer_set(rr__sleeper *s, double deadline) {
+static bool rr__sleep_timer_set(rr__sleeper *s) {
     rr__fiber *fiber = s->parker->fiber;
     rr_runtime *rt = fiber->runtime;
     if (!s->has_limit) return true;
-    bool is_new = !fiber->has_timer;
-    if (is_new && !rr__timers_promise(rt, 1)) return false;
-    fiber->has_timer = true;
-    rr__lock(&rt->timers->lock);
-    rt->timers->sleeps++, rt->timers->reserved += is_new;
-    rr__unlock(&rt->timers->lock);
-    rr__timer_set(rt, &fiber->timer, deadline);
+    if (RR__UNLIKELY(!fiber->has_timer)) {
+        if (!rr__timers_promise(rt, 1)) return false;
+        rr__lock(&rt->timers->lock);
+        rt->timers->reserved++;
+        rr__unlock(&rt->timers->lock);
+        fiber->has_timer = true;
+    }
+    rr__timer_set(rt, &fiber->timer, s->deadline);
     return true;
 }
 static void rr__sleep_timer_unset(rr__sleeper *s) {
@@ -6450,9 +6560,9 @@ static void rr__sleep_timer_unset(rr__sleeper *s) {
 }
 
 /* Without a timer, for which there is no memory or no thread: lets others run, and looks again. */
-static void rr__fiber_looks(rr__sleeper *s, double deadline) {
+static void rr__fiber_looks(rr__sleeper *s) {
     rr__local *self = s->self;
-    while (!rr__sleeper_is_over(s) && rr_now() < deadline) {
+    while (!rr__sleeper_is_over(s)) {
         rr__context *cx = self->carrier;
         bool can_go = cx->is_worker && rr__has_work(cx->runtime) && rr__fiber_ready_to_go(cx);
         if (can_go) rr__fiber_yield(self);
@@ -6462,50 +6572,30 @@ static void rr__fiber_looks(rr__sleeper *s, double deadline) {
 
 /* Without memory for another stack: the wait fails, or, if it may not, the thread waits, and nobody
    goes on meanwhile. */
-static void rr__fiber_starves(rr__sleeper *s, double deadline) {
+static void rr__fiber_starves(rr__sleeper *s) {
     rr__lock(&s->parker->lock);
     s->is_starved = s->may_starve;
     rr__unlock(&s->parker->lock);
-    while (!rr__sleeper_is_over(s) && (!s->has_limit || rr_now() < deadline)) rr__sleep(1e-4);
+    while (!rr__sleeper_is_over(s)) rr__sleep(1e-4);
 }
 
-static void rr__parker_set(rr__parker *parker, rr__sleeper *s) {
-    rr__lock(&parker->lock);
-    parker->sleeper = s;
-    rr__unlock(&parker->lock);
-}
-
-/* A fiber, until it is over or late. */
-static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
-    rr__local *self = s->self;
-    rr__fiber *fiber = self->fiber;
-    if (!rr__sleep_timer_set(s, deadline)) {
-        rr__fiber_looks(s, deadline);
+/* A fiber, until it is over. */
+static void rr__fiber_sleeps(rr__sleeper *s) {
+    rr__context *cx = s->self->carrier;
+    if (!rr__sleep_timer_set(s)) {
+        rr__fiber_looks(s);
         return;
     }
-    for (;;) {
-        rr__store_seq_cst(&fiber->parking, (int)RR__AWAKE); /* rule F2: before the last look */
-        bool is_late = s->has_limit && rr_now() >= deadline;
-        if (is_late || rr__sleeper_is_over(s)) break;
-        bool can_go = !self->carrier->is_worker || rr__fiber_ready_to_go(self->carrier);
-        if (can_go) rr__fiber_sleep(self);
-        else rr__fiber_starves(s, deadline);
-    }
+    if (RR__LIKELY(!cx->is_worker || rr__fiber_ready_to_go(cx))) rr__fiber_sleep(s->self, s);
+    else rr__fiber_starves(s);
     rr__sleep_timer_unset(s);
 }
 
 /* Sleeps until enough has fired, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
-    rr__lock(&s->parker->lock);
-    s->parker->sleeper = s;
-    s->parker->sleeps++;
-    /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
-    s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
-    rr__unlock(&s->parker->lock);
-    if (s->ring && s->task && !s->has_limit) rr__look_later(s->context->runtime);
-    if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
-    else rr__thread_sleeps(s, deadline);
-    rr__parker_set(s->parker, NULL);
+    s->deadline = deadline;
+    if (s->parker->fiber) rr__fiber_sleeps(s);
+    else rr__thread_sleeps(s);
 }
 
 /* ---- signs ---- */
@@ -6518,25 +6608,17 @@ static void rr__line_add(rr__line *line, rr__sleeper *s) {
     line->last = s;
 }
 
-/* It goes without a sign. Linear. */
+/* It goes without a sign, unless it had that. Linear. */
 static void rr__line_remove(rr__line *line, rr__sleeper *s) {
     rr__sleeper *before = NULL, *at = line->first;
-    while (at != s) before = at, at = at->next;
+    while (at && at != s) before = at, at = at->next;
+    if (!at) return;
     if (before) before->next = s->next;
     else line->first = s->next;
     if (line->last == s) line->last = before;
 }
 
-/* Gives a sleeper a sign. Returns who is to be woken: it may be gone already, its parker is not. */
-static rr__parker *rr__sleeper_sign(rr__sleeper *s) {
-    rr__parker *parker = s->parker;
-    rr__lock(&parker->lock);
-    s->fired++;
-    rr__unlock(&parker->lock);
-    return parker;
-}
-
-/* The same, to the first. */
+/* Gives the first one a sign. Returns who is to be woken, or NULL. */
 static rr__parker *rr__line_pop(rr__line *line) {
     rr__sleeper *s = line->first;
     line->first = s->next;
@@ -6620,9 +6702,11 @@ static void rr__body_wake(rr__context *cx, rr__object *task) {
     if (!fiber) return;
     rr__lock(&fiber->parker.lock);
     rr__sleeper *s = fiber->parker.sleeper;
-    if (s && s->task == task) s->is_cancelled = true;
+    bool is_told = s && s->task == task;
+    if (is_told) s->is_cancelled = true;
+    rr__parker *woken = is_told ? rr__parker_ends_locked(s) : NULL;
     rr__unlock(&fiber->parker.lock);
-    rr__wake(cx, &fiber->parker);
+    rr__wake(cx, woken);
 }
 
 /* Nor those of an actor that was killed: RR__IS_KILLED is set. */
@@ -6637,8 +6721,9 @@ static void rr__bodies_wake(rr__context *cx, const rr__object *actor) {
         rr__frame *frame = s && s->task ? s->self->frame : NULL; /* while it sleeps */
         bool is_told = frame && frame->actor == actor && !frame->is_end;
         if (is_told) s->is_cancelled = true;
+        rr__parker *woken = is_told ? rr__parker_ends_locked(s) : NULL;
         rr__unlock(&fiber->parker.lock);
-        if (is_told) rr__wake(cx, &fiber->parker);
+        rr__wake(cx, woken);
     }
 }
 
@@ -6852,13 +6937,6 @@ static rr__object *rr__steal(rr__context *cx) {
     return NULL;
 }
 
-static rr__object *rr__pop(rr__context *cx) {
-    rr__object *o;
-    while ((o = rr__deque_pop(&cx->deque)))
-        if (rr__claim(o)) return o;
-    return NULL;
-}
-
 /* ---- searching ---- */
 
 static void rr__search_begin(rr__context *cx) {
@@ -7051,7 +7129,7 @@ static void rr__work(void *taken) {
             cx->first = NULL;
             rr__run(cx, first, by.object ? &by : NULL);
         } else if (!cx->is_worker || !rr__work_turn(cx)) {
-            rr__fiber_leave(self, NULL, false);
+            rr__fiber_leave(self, NULL);
         }
     }
 }
@@ -7130,7 +7208,8 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
     size_t pending = rr__wait_list(wait, &s);
     if (rr__must_stop(cx)) s.is_cancelled = pending > 0;
     else if (pending) rr__linked_wait(&s, wait->all ? rr__wait_edge(wait) : NULL, wait->deadline);
-    for (size_t i = 0; i < wait->n; i++)
+    bool all_have_fired = wait->need == wait->n && !rr__sleeper_was_stopped(&s);
+    for (size_t i = all_have_fired ? wait->n : 0; i < wait->n; i++)
         if (wait->objects[i] && wait->nodes[i].object)
             rr__node_remove(cx->runtime, &wait->nodes[i]);
     wait->need = s.fired < wait->need ? s.fired : wait->need;
@@ -7337,7 +7416,7 @@ enum rr__vertex_kind {
     RR__OF_STORE   /* room in the store: when one of the bodies does that have values in use */
 };
 
-/* How a vertex that is no body was when it was looked at. */
+/* How a vertex was when it was looked at; of a body but whether it is for outside. */
 typedef struct rr__sight {
     bool goes_on;    /* it is over, is queued, or can end by itself */
     bool is_outside; /* only because a thread from outside may complete it */
@@ -7526,7 +7605,8 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
     if (is_innermost) {
         s->parker->vertex = body + 1;
-        b->goes_on = control && rr__has_timer(rt, control);
+        bool has_timer = control && rr__has_timer(rt, control);
+        b->goes_on = has_timer || s->is_for_outside, b->sight.is_outside = !has_timer;
         if (s->self->uses_store == rt) rr__user_add(g, body);
         rr__body_edges(g, body, s);
     } else {
@@ -7541,7 +7621,8 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
 /* Does it sleep, in this runtime alone, for something that the graph can tell? Under its lock. */
 static bool rr__sleeper_may_be_stuck(const rr_runtime *rt, const rr__sleeper *s) {
     if (!s || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
-    if ((!s->ring && !s->wants_room && !s->giver) || s->context->runtime != rt) return false;
+    if (!s->ring && !s->wants_room && !s->giver && !s->is_for_outside) return false;
+    if (s->context->runtime != rt) return false;
     for (const rr__frame *frame = s->self->frame; frame; frame = frame->outer)
         if (frame->runner->runtime != rt) return false;
     return s->self->frame || s->wants_room || s->giver;
@@ -7627,7 +7708,7 @@ static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
     if (sight->is_actor) sight->inside = rr__above.inside(cx, o);
 }
 
-/* It waits for nobody that the graph knows: rr_create made it, or a stream waits for a reader. */
+/* It waits for nobody that the graph knows: rr_create made it. */
 static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
     if (!rr__try_retain(cx, o, id)) return false;
     bool is = rr__is_unsealed(o);
@@ -7999,8 +8080,9 @@ static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *tex
         s->is_ring = true;
         snprintf(s->ring, RR__RING_TEXT, "%s", text);
     }
+    rr__parker *woken = is_told ? rr__parker_ends_locked(s) : NULL;
     rr__unlock(&parker->lock);
-    if (is_told) rr__wake(cx, parker);
+    rr__wake(cx, woken);
 }
 
 /* Tells the bodies of the ring that one comes to from here, and cannot leave. False: there are
@@ -14122,6 +14204,7 @@ static const rr__hooks rr__above = {
     .hope = rr__mailbox_hope,
     .users = rr__store_users,
     .deadlocks_due = rr__deadlocks_due,
+    .sleep_due = rr__sleep_due,
     .room_due = rr__room_due,
     .turn_over = rr__loader_end,
     .rebuild = rr__rebuild,

@@ -167,7 +167,6 @@ struct rr__context {
     rr__fiber *idle;  /* fibers with nothing on them */
     int idle_count;
     rr__fiber *left;   /* that it has left just now */
-    bool left_sleeps;  /* or is idle */
     rr__object *first; /* claimed: what the next fiber begins with, found by first_by */
     rr__step first_by;
 
@@ -254,6 +253,7 @@ typedef struct rr__hooks {
     rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
     int (*users)(rr_runtime *rt);                         /* of values in the store: rule E5 */
     void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
+    void (*sleep_due)(rr__context *cx, rr__fiber *);      /* it has slept long enough */
     void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
     void (*turn_over)(rr__local *self);                   /* who has the turn for that waits */
     rr_status (*rebuild)(rr__context *cx, rr__stored *s); /* makes a dropped value again */

@@ -230,8 +230,9 @@ static void rr__stuck_tell(rr__context *cx, const rr__vertex *v, const char *tex
         s->is_ring = true;
         snprintf(s->ring, RR__RING_TEXT, "%s", text);
     }
+    rr__parker *woken = is_told ? rr__parker_ends_locked(s) : NULL;
     rr__unlock(&parker->lock);
-    if (is_told) rr__wake(cx, parker);
+    rr__wake(cx, woken);
 }
 
 /* Tells the bodies of the ring that one comes to from here, and cannot leave. False: there are

@@ -10,33 +10,30 @@
    at hand. Threads from outside run bodies too, those that they wait for, but on fibers, never on
    their own stacks: they go back to theirs when the body has ended, or waits.
 
-   In queues and links a fiber is stood for by an object, its token: RUNNING while it is carried,
-   WAITING while it sleeps, QUEUED when it can go on; who claims it goes on with it.
+   In queues and links a fiber is stood for by an object, its token: QUEUED when it can go on, and
+   RUNNING else; who claims it goes on with it.
    Rules  F1  Who leaves a stack may not be gone on with before its registers are saved: so what
               becomes of it is done on the stack that was gone to (rr__arrive).
-          F2  `parking` says whether it may be woken: AWAKE is set by the fiber before it looks for
-              the last time at what it waits for; ASLEEP, from AWAKE, by who has arrived elsewhere;
-              and a waker sets NOTIFIED after the change that ends the wait (all seq_cst). Of these
-              two the second sees the first, and queues the token.
-          F3  A waker may come late, when the fiber waits for something else already: so fibers stay
-              where they are until the runtime ends, and who is woken looks whether it is over.
+          F2  It sleeps (core/parking.h) when its stack has been left: so who ends that queues it.
+          F3  Fibers stay where they are until the runtime ends: of their tokens there are old hints
+              in deques, and a timer may come late.
           F4  What a context has is used by what it carries alone. Over a wait a fiber keeps no
               context, but asks again (rr__here).
    Locks: rr_runtime.fibers_lock, a leaf. */
 #pragma once
+#include "parking.h"
 #include "roles.h"
-
-enum rr__parking { RR__AWAKE, RR__ASLEEP, RR__NOTIFIED };
+#include "timers.h"
 
 struct rr__fiber {
     rr__object token; /* first */
     rr_runtime *runtime;
-    RR__ATOMIC(int) parking; /* enum rr__parking */
     rr__parker parker;
-    rr__entry timer; /* of a wait with a limit */
-    bool has_guard;  /* its end cannot be overstepped */
-    bool has_timer;  /* it was promised */
-    bool goes_last;  /* it is queued where all have their turn; its own */
+    rr__sleeper *sleeper; /* left: what it sleeps for; or NULL */
+    rr__entry timer;      /* of a wait with a limit */
+    bool has_guard;       /* its end cannot be overstepped */
+    bool has_timer;       /* it was promised */
+    bool goes_last;       /* left: it is queued where all have their turn */
     rr__stack stack;
     rr__local *local; /* at the top of its memory */
     char *memory;
@@ -206,26 +203,35 @@ static rr__fiber *rr__fiber_take(rr__context *cx) {
 static void rr__fiber_queue(rr__context *by, rr__fiber *fiber) {
     bool goes_last = fiber->goes_last;
     fiber->goes_last = false;
-    (void)rr__try_state(&fiber->token, RR__WAITING, RR__QUEUED); /* nobody decides a fiber */
+    rr__store_release(&fiber->token.word, RR__STATE(RR__QUEUED) | 1); /* nobody decides a fiber */
     if (by->runtime == fiber->runtime && !goes_last) rr__push(by, &fiber->token);
     else rr__inbox_put(fiber->runtime, &fiber->token, false);
 }
 
-/* After the change that ends its wait. */
+/* After its end was noted, without locks: it needs the parker's at once. NULL: nobody. */
 static void rr__wake(rr__context *by, rr__parker *parker) {
-    rr__fiber *fiber = parker->fiber;
-    if (!fiber) rr__cond_signal(&parker->thread->wake);
-    else if (rr__swap_seq_cst(&fiber->parking, (int)RR__NOTIFIED) == RR__ASLEEP)
-        rr__fiber_queue(by, fiber);
+    if (!parker) return;
+    if (parker->fiber) rr__fiber_queue(by, parker->fiber);
+    else rr__cond_signal(&parker->thread->wake);
+}
+
+/* Its timer is due. */
+static void rr__sleep_due(rr__context *cx, rr__fiber *fiber) {
+    rr__wake(cx, rr__parker_is_late(&fiber->parker));
 }
 
 /* ---- going ---- */
 
-/* The one that was left sleeps, or has been woken already. */
+/* The one that was left sleeps, unless that is over already, or only lets others go first. */
 static RR__NOINLINE void rr__left_to_sleep(rr__context *cx, rr__fiber *left) {
-    int awake = RR__AWAKE;
-    rr__add_seq_cst(&left->token.word, RR__STATE(RR__WAITING) - RR__STATE(RR__RUNNING));
-    if (!rr__cas_seq_cst(&left->parking, &awake, (int)RR__ASLEEP)) rr__fiber_queue(cx, left);
+    rr__sleeper *s = left->sleeper;
+    left->sleeper = NULL;
+    rr__lock(&left->parker.lock);
+    bool sleeps = s && rr__parker_begins_locked(&left->parker, s);
+    bool is_seen = sleeps && s->ring && !s->has_limit; /* it may go on after the unlock */
+    rr__unlock(&left->parker.lock);
+    if (!sleeps) rr__fiber_queue(cx, left);
+    else if (is_seen) rr__look_later(cx->runtime);
 }
 
 /* On the stack that was gone to: what becomes of the one that was left (F1). */
@@ -233,8 +239,9 @@ static RR__INLINE void rr__arrive(rr__local *self, rr__context *cx) {
     rr__fiber *left = cx->left;
     rr__self_set(self);
     cx->left = NULL;
-    if (left && cx->left_sleeps) rr__left_to_sleep(cx, left);
-    else if (left) rr__fiber_give(cx, left);
+    if (!left) return;
+    if (left->sleeper || left->goes_last) rr__left_to_sleep(cx, left);
+    else rr__fiber_give(cx, left);
 }
 
 /* The fiber's thread is that of `cx` from now on. */
@@ -245,11 +252,11 @@ static void rr__carry(rr__context *cx, rr__fiber *fiber) {
     rr__store_release(&cx->frame, to->frame);
 }
 
-/* The running fiber goes to another one, or, NULL, to where its thread came from. It is idle, or
-   sleeps. Returns when somebody goes on with it. */
-static RR__INLINE void rr__fiber_leave(rr__local *self, rr__fiber *to, bool sleeps) {
+/* The running fiber goes to another one, or, NULL, to where its thread came from. Returns when
+   somebody goes on with it. */
+static RR__INLINE void rr__fiber_leave(rr__local *self, rr__fiber *to) {
     rr__context *cx = self->carrier;
-    cx->left = self->fiber, cx->left_sleeps = sleeps;
+    cx->left = self->fiber;
     if (to) rr__carry(cx, to);
     else rr__store_release(&cx->frame, (rr__frame *)NULL);
     rr__stack_switch(&self->fiber->stack, to ? &to->stack : cx->home);
@@ -267,20 +274,33 @@ static RR__INLINE void rr__fiber_visit(rr__local *self, rr__context *cx, rr__fib
     rr__store_release(&cx->frame, frame);
 }
 
-/* The running fiber sleeps until it is woken. After rr__fiber_ready_to_go. */
-static RR__NOINLINE void rr__fiber_sleep(rr__local *self) {
+/* Where a worker goes from a body that sleeps: on with the newest of its own work, or to an idle
+   fiber, which takes that or looks further. */
+static RR__INLINE rr__fiber *rr__fiber_next(rr__context *cx) {
+    rr_runtime *rt = cx->runtime;
+    bool is_first = cx->has_role && !rr__load_relaxed(&rt->has_ready) && /* hints, as there */
+                    !rr__load_relaxed(&rt->resources->roles_wanted);
+    rr__object *next = is_first ? rr__pop(cx) : NULL;
+    if (next && next->kind == RR__FIBER) return (rr__fiber *)(void *)next;
+    cx->first = next, cx->first_by = (rr__step){NULL, 0};
+    return rr__fiber_take(cx);
+}
+
+/* The running fiber sleeps until that is over; NULL: it lets others go first. After
+   rr__fiber_ready_to_go. */
+static RR__NOINLINE void rr__fiber_sleep(rr__local *self, rr__sleeper *s) {
     rr__context *cx = self->carrier;
+    self->fiber->sleeper = s;
     if (RR__UNLIKELY(self->granted)) rr__grants_lend(self, true);
-    rr__fiber_leave(self, cx->is_worker ? rr__fiber_take(cx) : NULL, true);
+    rr__fiber_leave(self, cx->is_worker ? rr__fiber_next(cx) : NULL);
     if (RR__UNLIKELY(self->apart)) rr__role_give(self->carrier);
     if (RR__UNLIKELY(self->granted)) rr__grants_lend(self, false);
 }
 
 /* Lets others go first: it is queued behind them. After rr__fiber_ready_to_go. */
 static void rr__fiber_yield(rr__local *self) {
-    rr__store_seq_cst(&self->fiber->parking, (int)RR__NOTIFIED);
     self->fiber->goes_last = true;
-    rr__fiber_sleep(self);
+    rr__fiber_sleep(self, NULL);
 }
 
 /* It was claimed, by a worker that has nothing on its stack, or a thread from outside. */
@@ -288,7 +308,7 @@ static void rr__fiber_run(rr__context *cx, rr__object *token, const rr__step *un
     rr__fiber *fiber = (rr__fiber *)(void *)token;
     rr__local *self = rr__self();
     (void)until;
-    if (self->carrier == cx) rr__fiber_leave(self, fiber, false);
+    if (self->carrier == cx) rr__fiber_leave(self, fiber);
     else rr__fiber_visit(self, cx, fiber);
 }
 

@@ -24,7 +24,7 @@ enum rr__vertex_kind {
     RR__OF_STORE   /* room in the store: when one of the bodies does that have values in use */
 };
 
-/* How a vertex that is no body was when it was looked at. */
+/* How a vertex was when it was looked at; of a body but whether it is for outside. */
 typedef struct rr__sight {
     bool goes_on;    /* it is over, is queued, or can end by itself */
     bool is_outside; /* only because a thread from outside may complete it */
@@ -213,7 +213,8 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     b->parker = s->parker, b->sleeps = s->parker->sleeps, b->is_innermost = is_innermost;
     if (is_innermost) {
         s->parker->vertex = body + 1;
-        b->goes_on = control && rr__has_timer(rt, control);
+        bool has_timer = control && rr__has_timer(rt, control);
+        b->goes_on = has_timer || s->is_for_outside, b->sight.is_outside = !has_timer;
         if (s->self->uses_store == rt) rr__user_add(g, body);
         rr__body_edges(g, body, s);
     } else {
@@ -228,7 +229,8 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
 /* Does it sleep, in this runtime alone, for something that the graph can tell? Under its lock. */
 static bool rr__sleeper_may_be_stuck(const rr_runtime *rt, const rr__sleeper *s) {
     if (!s || s->has_limit || rr__sleeper_is_over_locked(s)) return false;
-    if ((!s->ring && !s->wants_room && !s->giver) || s->context->runtime != rt) return false;
+    if (!s->ring && !s->wants_room && !s->giver && !s->is_for_outside) return false;
+    if (s->context->runtime != rt) return false;
     for (const rr__frame *frame = s->self->frame; frame; frame = frame->outer)
         if (frame->runner->runtime != rt) return false;
     return s->self->frame || s->wants_room || s->giver;
@@ -314,7 +316,7 @@ static void rr__options_look(rr__context *cx, rr__object *o, rr__sight *sight) {
     if (sight->is_actor) sight->inside = rr__above.inside(cx, o);
 }
 
-/* It waits for nobody that the graph knows: rr_create made it, or a stream waits for a reader. */
+/* It waits for nobody that the graph knows: rr_create made it. */
 static bool rr__is_for_outside(rr__context *cx, rr__object *o, uint64_t id) {
     if (!rr__try_retain(cx, o, id)) return false;
     bool is = rr__is_unsealed(o);

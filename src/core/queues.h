@@ -230,6 +230,14 @@ static RR__INLINE void rr__push(rr__context *cx, rr__object *o) {
     else rr__shelve(cx, o);
 }
 
+/* The newest of its own, claimed. */
+static rr__object *rr__pop(rr__context *cx) {
+    rr__object *o;
+    while ((o = rr__deque_pop(&cx->deque)))
+        if (rr__claim(o)) return o;
+    return NULL;
+}
+
 static bool rr__has_work(rr_runtime *rt) {
     if (rr__load_seq_cst(&rt->has_inbox) || rr__load_seq_cst(&rt->has_ready)) return true;
     for (rr__context *cx = rr__load_seq_cst(&rt->contexts); cx; cx = cx->next)

@@ -6,41 +6,9 @@
    live as long as the runtime.)
    Locks: a shard's, then a parker's. */
 #pragma once
-#include "objects.h"
-#include "timers.h"
+#include "fibers.h"
 
-/* What a wait is for: `need` of n objects (NULL: known to be complete, not counted). */
-typedef struct rr__wait {
-    rr__object **objects;
-    rr__node *nodes; /* n of them */
-    size_t n, need;
-    bool all;        /* all of them are needed and there is no limit: help */
-    double deadline; /* negative: none */
-    size_t *order;
-} rr__wait;
-
-/* What sleeps, and one node of it in a shard for each object that it waits for. */
-struct rr__sleeper {
-    rr__parker *parker;
-    rr__local *self;
-    rr__context *context; /* where it waits; for a fiber in its own runtime: where it began to */
-    rr__object *task;     /* whose body waits; NULL outside */
-    size_t fired, need;   /* under the parker's lock */
-    const rr__wait *wait; /* the objects; NULL: a sign, or a time */
-    rr__object *edge;     /* without those, who gives the sign; or: */
-    rr__parker *giver;
-    bool has_limit;
-    bool is_cancelled; /* the task was, meanwhile */
-    bool is_ring;      /* it is in one, which `ring` describes */
-    bool wants_room;   /* in the store: store/patience.h */
-    bool may_starve;   /* it may end for want of memory */
-    bool is_starved;   /* for the stack of what goes on meanwhile: it has */
-    char *ring;        /* RR__RING_TEXT bytes, if it may be found in one */
-    size_t *order;     /* indices in order of completion; may be NULL */
-    rr__sleeper *next; /* in a line: who waits for a sign */
-};
-enum { RR__RING_TEXT = 320 };
-
+/* A node in a shard for each object that it waits for. */
 struct rr__node {
     struct rr__node *next, *previous;
     rr__object *object;
@@ -49,18 +17,7 @@ struct rr__node {
     bool is_linked;
 };
 
-/* The actor that a body works for was ended by rr_kill. */
-static RR__INLINE bool rr__is_killed(const rr__frame *frame) {
-    if (RR__LIKELY(!frame->actor) || frame->is_end) return false;
-    return (rr__load_seq_cst(&frame->actor->word) & RR__IS_KILLED) != 0;
-}
-
-/* Nobody needs what the body does any more: its task was decided, or its actor killed. */
-static RR__INLINE bool rr__frame_must_stop(const rr__frame *frame) {
-    return rr__is_decided(frame->task) || rr__is_killed(frame);
-}
-
-/* The same for the body that is running. */
+/* Nobody needs what the body does that is running. */
 static bool rr__must_stop(rr__context *cx) {
     rr__frame *frame = rr__load_relaxed(&cx->frame); /* the owner's own */
     return frame && rr__frame_must_stop(frame);
@@ -121,9 +78,9 @@ static rr__parker *rr__node_fire(rr__node *node) {
     rr__lock(&parker->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
     s->fired++;
-    bool is_enough = s->fired >= s->need;
+    rr__parker *woken = s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
     rr__unlock(&parker->lock);
-    return is_enough ? parker : NULL;
+    return woken;
 }
 
 /* Fires some of those that wait for an object, at most `room`; returns how many are to be woken. */
@@ -153,43 +110,40 @@ static void rr__wake_sleepers(rr__context *cx, rr__object *o) {
 
 /* ---- the sleep ---- */
 
-/* Enough has fired, or something else has happened that ends its sleep. */
-static bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
-    return s->fired >= s->need || s->is_ring || s->is_cancelled || s->is_starved;
-}
-
-static bool rr__sleeper_is_over(rr__sleeper *s) {
-    rr__lock(&s->parker->lock);
-    bool is_over = rr__sleeper_is_over_locked(s);
-    rr__unlock(&s->parker->lock);
-    return is_over;
-}
-
-/* A thread, until it is over or late. */
-static void rr__thread_sleeps(rr__sleeper *s, double deadline) {
-    rr__context *cx = s->parker->thread;
-    rr__lock(&s->parker->lock);
-    while (!rr__sleeper_is_over_locked(s)) {
-        double left = s->has_limit ? deadline - rr_now() : 0;
-        if (!s->has_limit) rr__cond_wait(&cx->wake, &s->parker->lock);
-        else if (left > 0) rr__cond_wait_for(&cx->wake, &s->parker->lock, left);
-        else break;
+/* A thread, until it is over. */
+static void rr__thread_sleeps(rr__sleeper *s) {
+    rr__parker *parker = s->parker;
+    rr__cond *wake = &parker->thread->wake;
+    rr__lock(&parker->lock);
+    bool sleeps = rr__parker_begins_locked(parker, s);
+    if (sleeps && s->ring && s->task && !s->has_limit) {
+        rr__unlock(&parker->lock);
+        rr__look_later(s->context->runtime);
+        rr__lock(&parker->lock);
     }
-    rr__unlock(&s->parker->lock);
+    while (sleeps && !rr__sleeper_is_over_locked(s)) {
+        double left = s->has_limit ? s->deadline - rr_now() : 0;
+        if (!s->has_limit) rr__cond_wait(wake, &parker->lock);
+        else if (left > 0) rr__cond_wait_for(wake, &parker->lock, left);
+        else s->is_late = true;
+    }
+    parker->sleeper = NULL;
+    rr__unlock(&parker->lock);
 }
 
 /* Its timer, before and after. False without memory for it. */
-static bool rr__sleep_timer_set(rr__sleeper *s, double deadline) {
+static bool rr__sleep_timer_set(rr__sleeper *s) {
     rr__fiber *fiber = s->parker->fiber;
     rr_runtime *rt = fiber->runtime;
     if (!s->has_limit) return true;
-    bool is_new = !fiber->has_timer;
-    if (is_new && !rr__timers_promise(rt, 1)) return false;
-    fiber->has_timer = true;
-    rr__lock(&rt->timers->lock);
-    rt->timers->sleeps++, rt->timers->reserved += is_new;
-    rr__unlock(&rt->timers->lock);
-    rr__timer_set(rt, &fiber->timer, deadline);
+    if (RR__UNLIKELY(!fiber->has_timer)) {
+        if (!rr__timers_promise(rt, 1)) return false;
+        rr__lock(&rt->timers->lock);
+        rt->timers->reserved++;
+        rr__unlock(&rt->timers->lock);
+        fiber->has_timer = true;
+    }
+    rr__timer_set(rt, &fiber->timer, s->deadline);
     return true;
 }
 static void rr__sleep_timer_unset(rr__sleeper *s) {
@@ -203,9 +157,9 @@ static void rr__sleep_timer_unset(rr__sleeper *s) {
 }
 
 /* Without a timer, for which there is no memory or no thread: lets others run, and looks again. */
-static void rr__fiber_looks(rr__sleeper *s, double deadline) {
+static void rr__fiber_looks(rr__sleeper *s) {
     rr__local *self = s->self;
-    while (!rr__sleeper_is_over(s) && rr_now() < deadline) {
+    while (!rr__sleeper_is_over(s)) {
         rr__context *cx = self->carrier;
         bool can_go = cx->is_worker && rr__has_work(cx->runtime) && rr__fiber_ready_to_go(cx);
         if (can_go) rr__fiber_yield(self);
@@ -215,50 +169,30 @@ static void rr__fiber_looks(rr__sleeper *s, double deadline) {
 
 /* Without memory for another stack: the wait fails, or, if it may not, the thread waits, and nobody
    goes on meanwhile. */
-static void rr__fiber_starves(rr__sleeper *s, double deadline) {
+static void rr__fiber_starves(rr__sleeper *s) {
     rr__lock(&s->parker->lock);
     s->is_starved = s->may_starve;
     rr__unlock(&s->parker->lock);
-    while (!rr__sleeper_is_over(s) && (!s->has_limit || rr_now() < deadline)) rr__sleep(1e-4);
+    while (!rr__sleeper_is_over(s)) rr__sleep(1e-4);
 }
 
-static void rr__parker_set(rr__parker *parker, rr__sleeper *s) {
-    rr__lock(&parker->lock);
-    parker->sleeper = s;
-    rr__unlock(&parker->lock);
-}
-
-/* A fiber, until it is over or late. */
-static void rr__fiber_sleeps(rr__sleeper *s, double deadline) {
-    rr__local *self = s->self;
-    rr__fiber *fiber = self->fiber;
-    if (!rr__sleep_timer_set(s, deadline)) {
-        rr__fiber_looks(s, deadline);
+/* A fiber, until it is over. */
+static void rr__fiber_sleeps(rr__sleeper *s) {
+    rr__context *cx = s->self->carrier;
+    if (!rr__sleep_timer_set(s)) {
+        rr__fiber_looks(s);
         return;
     }
-    for (;;) {
-        rr__store_seq_cst(&fiber->parking, (int)RR__AWAKE); /* rule F2: before the last look */
-        bool is_late = s->has_limit && rr_now() >= deadline;
-        if (is_late || rr__sleeper_is_over(s)) break;
-        bool can_go = !self->carrier->is_worker || rr__fiber_ready_to_go(self->carrier);
-        if (can_go) rr__fiber_sleep(self);
-        else rr__fiber_starves(s, deadline);
-    }
+    if (RR__LIKELY(!cx->is_worker || rr__fiber_ready_to_go(cx))) rr__fiber_sleep(s->self, s);
+    else rr__fiber_starves(s);
     rr__sleep_timer_unset(s);
 }
 
 /* Sleeps until enough has fired, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
-    rr__lock(&s->parker->lock);
-    s->parker->sleeper = s;
-    s->parker->sleeps++;
-    /* Before, or rr__body_wake, or rr__bodies_wake, tells. */
-    s->is_cancelled = s->task && rr__frame_must_stop(s->self->frame);
-    rr__unlock(&s->parker->lock);
-    if (s->ring && s->task && !s->has_limit) rr__look_later(s->context->runtime);
-    if (s->parker->fiber) rr__fiber_sleeps(s, deadline);
-    else rr__thread_sleeps(s, deadline);
-    rr__parker_set(s->parker, NULL);
+    s->deadline = deadline;
+    if (s->parker->fiber) rr__fiber_sleeps(s);
+    else rr__thread_sleeps(s);
 }
 
 /* ---- signs ---- */
@@ -271,25 +205,17 @@ static void rr__line_add(rr__line *line, rr__sleeper *s) {
     line->last = s;
 }
 
-/* It goes without a sign. Linear. */
+/* It goes without a sign, unless it had that. Linear. */
 static void rr__line_remove(rr__line *line, rr__sleeper *s) {
     rr__sleeper *before = NULL, *at = line->first;
-    while (at != s) before = at, at = at->next;
+    while (at && at != s) before = at, at = at->next;
+    if (!at) return;
     if (before) before->next = s->next;
     else line->first = s->next;
     if (line->last == s) line->last = before;
 }
 
-/* Gives a sleeper a sign. Returns who is to be woken: it may be gone already, its parker is not. */
-static rr__parker *rr__sleeper_sign(rr__sleeper *s) {
-    rr__parker *parker = s->parker;
-    rr__lock(&parker->lock);
-    s->fired++;
-    rr__unlock(&parker->lock);
-    return parker;
-}
-
-/* The same, to the first. */
+/* Gives the first one a sign. Returns who is to be woken, or NULL. */
 static rr__parker *rr__line_pop(rr__line *line) {
     rr__sleeper *s = line->first;
     line->first = s->next;
@@ -373,9 +299,11 @@ static void rr__body_wake(rr__context *cx, rr__object *task) {
     if (!fiber) return;
     rr__lock(&fiber->parker.lock);
     rr__sleeper *s = fiber->parker.sleeper;
-    if (s && s->task == task) s->is_cancelled = true;
+    bool is_told = s && s->task == task;
+    if (is_told) s->is_cancelled = true;
+    rr__parker *woken = is_told ? rr__parker_ends_locked(s) : NULL;
     rr__unlock(&fiber->parker.lock);
-    rr__wake(cx, &fiber->parker);
+    rr__wake(cx, woken);
 }
 
 /* Nor those of an actor that was killed: RR__IS_KILLED is set. */
@@ -390,7 +318,8 @@ static void rr__bodies_wake(rr__context *cx, const rr__object *actor) {
         rr__frame *frame = s && s->task ? s->self->frame : NULL; /* while it sleeps */
         bool is_told = frame && frame->actor == actor && !frame->is_end;
         if (is_told) s->is_cancelled = true;
+        rr__parker *woken = is_told ? rr__parker_ends_locked(s) : NULL;
         rr__unlock(&fiber->parker.lock);
-        if (is_told) rr__wake(cx, &fiber->parker);
+        rr__wake(cx, woken);
     }
 }

@@ -3,12 +3,13 @@
    class. Room in the heap is promised when a task is made, so that setting a timer cannot fail.
    Locks: rr__timers.lock, a leaf. */
 #pragma once
-#include "fibers.h"
+#include "queues.h"
 
 struct rr__timers {
     rr__mutex lock; /* of all below; a leaf */
-    rr__cond wake;  /* the first timer has changed */
+    rr__cond wake;  /* a timer is due before the thread looks again */
     rr__heap heap;
+    double looks_at;              /* when it does; 0: it is awake */
     size_t retries, firing;       /* between attempts or restarts; timers between unset and done */
     size_t sleeps;                /* bodies that wait with a limit of their own */
     size_t reserved;              /* of the promised: those of fibers, for good */
@@ -36,14 +37,18 @@ static bool rr__timer_is_retry(const rr__entry *timer) {
     return timer->control && timer == &timer->control->retry;
 }
 
-/* There is room: it was promised. */
+/* There is room: it was promised. The thread is not woken for what it will see by itself in time:
+   it sleeps on until the first timer that there was, also when that is unset. */
 static void rr__timer_set(rr_runtime *rt, rr__entry *timer, double when) {
-    rr__lock(&rt->timers->lock);
-    rr__heap_add(&rt->timers->heap, timer, when);
-    rt->timers->retries += rr__timer_is_retry(timer);
-    bool is_first = timer->at == 1;
-    rr__unlock(&rt->timers->lock);
-    if (is_first) rr__cond_signal(&rt->timers->wake);
+    rr__timers *timers = rt->timers;
+    rr__lock(&timers->lock);
+    rr__heap_add(&timers->heap, timer, when);
+    timers->retries += rr__timer_is_retry(timer);
+    timers->sleeps += timer->fiber != NULL;
+    bool is_earlier = when < timers->looks_at;
+    if (is_earlier) timers->looks_at = when; /* it has been told */
+    rr__unlock(&timers->lock);
+    if (is_earlier) rr__cond_signal(&timers->wake);
 }
 
 static bool rr__timer_unset_locked(rr_runtime *rt, rr__entry *timer) {
@@ -74,7 +79,7 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
         rr__ops_of(task)->due(cx, task, is_retry);
         rr__drop(cx, task);
     } else if (timer->fiber) {
-        rr__wake(cx, &timer->fiber->parker);
+        rr__above.sleep_due(cx, timer->fiber);
     } else if (timer == &timers->room) {
         rr__above.room_due(cx);
     } else if (timer == &timers->look) {
@@ -90,15 +95,18 @@ static void rr__timer_fire_locked(rr__context *cx, rr__entry *timer) {
 }
 
 static void rr__timers_serve(rr__context *cx) {
+    const double never = 1e300;
     rr_runtime *rt = cx->runtime;
     rr__timers *timers = rt->timers;
     rr__lock(&timers->lock);
     while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
         rr__entry *next = rr__heap_first(&timers->heap);
         double left = next ? next->when - rr_now() : 0;
+        timers->looks_at = next ? next->when : never;
         if (!next) rr__cond_wait(&timers->wake, &timers->lock);
         else if (left > 0) rr__cond_wait_for(&timers->wake, &timers->lock, left);
-        else rr__timer_fire_locked(cx, next);
+        timers->looks_at = 0;
+        if (next && left <= 0) rr__timer_fire_locked(cx, next);
     }
     rr__unlock(&timers->lock);
     rr__above.room_due(cx); /* threads outside that wait look after themselves now */

@@ -65,7 +65,8 @@ static rr_status rr__wait_asleep(rr__context *cx, rr__wait *wait, rr_ref ref) {
     size_t pending = rr__wait_list(wait, &s);
     if (rr__must_stop(cx)) s.is_cancelled = pending > 0;
     else if (pending) rr__linked_wait(&s, wait->all ? rr__wait_edge(wait) : NULL, wait->deadline);
-    for (size_t i = 0; i < wait->n; i++)
+    bool all_have_fired = wait->need == wait->n && !rr__sleeper_was_stopped(&s);
+    for (size_t i = all_have_fired ? wait->n : 0; i < wait->n; i++)
         if (wait->objects[i] && wait->nodes[i].object)
             rr__node_remove(cx->runtime, &wait->nodes[i]);
     wait->need = s.fired < wait->need ? s.fired : wait->need;

@@ -3,7 +3,7 @@
    a bounded time, and then parks, its role asleep. P1 to P3 stand in core/queues.h.
    Locks: rr_runtime.lock while it parks; that of the resources where roles are handed in. */
 #pragma once
-#include "timers.h"
+#include "fibers.h"
 
 /* Has it one entry, of which its owner is likely to think next? Hints, all of them. */
 static bool rr__has_single(rr__context *cx) {
@@ -63,13 +63,6 @@ static rr__object *rr__steal(rr__context *cx) {
         }
         victim = victim->next ? victim->next : rr__load_acquire(&cx->runtime->contexts);
     } while (victim != start);
-    return NULL;
-}
-
-static rr__object *rr__pop(rr__context *cx) {
-    rr__object *o;
-    while ((o = rr__deque_pop(&cx->deque)))
-        if (rr__claim(o)) return o;
     return NULL;
 }
 
@@ -265,7 +258,7 @@ static void rr__work(void *taken) {
             cx->first = NULL;
             rr__run(cx, first, by.object ? &by : NULL);
         } else if (!cx->is_worker || !rr__work_turn(cx)) {
-            rr__fiber_leave(self, NULL, false);
+            rr__fiber_leave(self, NULL);
         }
     }
 }

@@ -53,6 +53,7 @@ static const rr__hooks rr__above = {
     .hope = rr__mailbox_hope,
     .users = rr__store_users,
     .deadlocks_due = rr__deadlocks_due,
+    .sleep_due = rr__sleep_due,
     .room_due = rr__room_due,
     .turn_over = rr__loader_end,
     .rebuild = rr__rebuild,
