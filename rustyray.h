@@ -3012,11 +3012,8 @@ struct rr__object {
 enum rr__flags {
     RR__IS_TOLD = 1,    /* a message whose result nobody wants */
     RR__IS_PENDING = 2, /* it has not begun, and is counted as that: rr__pending_end */
-    RR__IS_MORE = 4,    /* a reader of a stream waits for it; internal, as the next one */
-    RR__IS_SPACE = 8,   /* the body of a stream waits for it */
-    RR__IS_RECIPE = 16, /* it is never submitted, see rr__recipe_of */
-    RR__IS_HELD = 32,   /* a message that went through a lane */
-    RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE | RR__IS_RECIPE
+    RR__IS_RECIPE = 4,  /* it is never submitted, see rr__recipe_of */
+    RR__IS_HELD = 8     /* a message that went through a lane */
 };
 
 _Static_assert(offsetof(rr__object, dependents) == 64 || sizeof(void *) != 8,
@@ -10177,6 +10174,263 @@ static RR__INLINE rr__error *rr__args_unpack(rr__context *cx, rr__object *task, 
     return NULL;
 }
 
+// >>tasks/stream_queue
+
+/* The queue of a stream: between a body that yields and its readers, in the control block of the
+   body's task. Two counters, each written by one side alone: the body puts in without a lock, and
+   readers share one (after the queue with two locks of Michael and Scott, 1996). Each side waits
+   in a line, for a sign that the other one gives.
+   Rules  Y1  Who puts something in, or takes it out, gives the sign to one that waits for that; who
+              got one and leaves without taking anything passes it on.
+          Y2  A reader says that it waits before it looks for the last time; and the body looks
+              whether somebody does after it has put something in (both seq_cst). The body stands in
+              its line, and is looked for there, under the lock.
+          Y3  A reader marks the task as watched before it looks whether that has ended, under the
+              lock under which who ends it then gives the sign to all readers (rr__stream_over).
+          Y4  What comes after the last reader has gone is dropped: by him, who says first that he
+              goes, or by the body, which looks for that as in Y2.
+   Locks: the shard lock of the task. */
+
+/* Something that the body has to see to when it has put something in. */
+enum rr__stream_calls { RR__IS_AWAITED = 1, RR__IS_CLOSED = 2 };
+
+/* The reader's end, an object, counts the task; what is unread is counted here. */
+struct rr__stream {
+    /* Written by the body. */
+    RR__ATOMIC(size_t) put; /* so many so far, by all attempts */
+    size_t taken_seen;      /* of these so many at least were taken out */
+    size_t now;             /* yielded by this attempt */
+    size_t max_unread;      /* SIZE_MAX: no limit; fixed */
+    rr__object **items;     /* a ring; it changes under the lock */
+    size_t room;            /* there; 0 or a power of two */
+    char apart[64];         /* what one side writes often lies not beside what the other does */
+
+    /* Written by readers, under the lock. */
+    RR__ATOMIC(size_t) taken;
+    RR__ATOMIC(size_t) put_seen;
+    char apart_too[64];
+
+    /* Seldom; under the lock. */
+    RR__ATOMIC(int) calls;     /* enum rr__stream_calls */
+    bool is_given_up;          /* nobody will read: the runtime ends */
+    rr__line readers, writers; /* who waits; of the second kind there is but the body */
+};
+
+/* A queue that grows; NULL without memory. max_unread 0: no limit. */
+static rr__stream *rr__stream_new(int max_unread) {
+    rr__stream *stream = RR_CALLOC(1, sizeof *stream);
+    if (stream) stream->max_unread = max_unread ? (size_t)max_unread : SIZE_MAX;
+    return stream;
+}
+
+/* With the slot of its task; what is unread went with the reader's end. */
+static void rr__stream_free(rr__stream *stream) {
+    if (stream) RR_FREE(stream->items);
+    RR_FREE(stream);
+}
+
+/* Of any task: what it yields into, or NULL. */
+static rr__stream *rr__stream_of(const rr__object *task) {
+    const rr__control *control = rr__control_of(task);
+    return control ? control->stream : NULL;
+}
+
+/* Of one that does. */
+static rr__stream *rr__stream_in(const rr__object *task) { return task->extra.control->stream; }
+
+/* ---- the queue ---- */
+
+/* For readers, and, without the lock, for a look. */
+static bool rr__stream_has_item(rr__stream *stream) {
+    size_t taken = rr__load_relaxed(&stream->taken);
+    return taken != rr__load_relaxed(&stream->put_seen) || taken != rr__load_seq_cst(&stream->put);
+}
+
+/* For the body: are there fewer than so many unread? */
+static bool rr__stream_is_below(rr__stream *stream, size_t limit) {
+    size_t put = rr__load_relaxed(&stream->put); /* its own */
+    if (RR__LIKELY(put - stream->taken_seen < limit)) return true;
+    stream->taken_seen = rr__load_acquire(&stream->taken);
+    return put - stream->taken_seen < limit;
+}
+static bool rr__stream_has_space(rr__stream *stream) {
+    return rr__stream_is_below(stream, stream->max_unread);
+}
+
+static bool rr__stream_grow(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    size_t room = stream->room ? 2 * stream->room : 8, put = rr__load_relaxed(&stream->put);
+    rr__object **items = RR_MALLOC(room * sizeof *items), **old = stream->items;
+    if (!items) return false;
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    for (size_t i = rr__load_relaxed(&stream->taken); i != put; i++)
+        items[i & (room - 1)] = old[i & (stream->room - 1)];
+    stream->items = items, stream->room = room;
+    rr__unlock(&shard->lock);
+    RR_FREE(old);
+    return true;
+}
+
+/* The next object, which the caller then counts; or NULL. */
+static rr__object *rr__stream_pop(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__object *item = NULL;
+    rr__parker *writer = NULL;
+    if (!rr__stream_has_item(stream)) return NULL;
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    size_t taken = rr__load_relaxed(&stream->taken);
+    if (taken == rr__load_relaxed(&stream->put_seen))
+        rr__store_relaxed(&stream->put_seen, rr__load_acquire(&stream->put));
+    if (taken != rr__load_relaxed(&stream->put_seen)) {
+        item = stream->items[taken & (stream->room - 1)];
+        if (RR__UNLIKELY(stream->is_given_up)) stream->is_given_up = false;
+        rr__store_release(&stream->taken, taken + 1);
+        if (stream->writers.first) writer = rr__line_pop(&stream->writers);
+    }
+    rr__unlock(&shard->lock);
+    rr__wake(cx, writer);
+    return item;
+}
+
+static void rr__stream_clear(rr__context *cx, rr__object *task) {
+    for (rr__object *item; (item = rr__stream_pop(cx, task));) rr__drop(cx, item);
+}
+
+/* Gives the first reader a sign. Returns who is to be woken. Under the lock. */
+static rr__parker *rr__stream_sign_locked(rr__stream *stream) {
+    rr__parker *reader = stream->readers.first ? rr__line_pop(&stream->readers) : NULL;
+    if (!stream->readers.first) (void)rr__and_seq_cst(&stream->calls, RR__IS_CLOSED);
+    return reader;
+}
+
+/* The body is called, and has put something in (Y2, Y4). */
+static RR__NOINLINE void rr__stream_answer(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    rr__parker *reader = rr__stream_sign_locked(stream);
+    bool is_closed = rr__load_relaxed(&stream->calls) & RR__IS_CLOSED;
+    rr__unlock(&shard->lock);
+    rr__wake(cx, reader);
+    if (is_closed) rr__stream_clear(cx, task);
+}
+
+/* Puts an object into the queue; takes over its count if it returns RR_OK. */
+static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
+    rr__stream *stream = rr__stream_in(task);
+    size_t put = rr__load_relaxed(&stream->put);                                   /* the body's */
+    if (rr__load_relaxed(&stream->calls) & RR__IS_CLOSED) return RR_ERR_CANCELLED; /* or see Y4 */
+    bool has_room = rr__stream_is_below(stream, stream->room) || rr__stream_grow(cx, task);
+    if (!has_room) return RR_ERR_NO_MEMORY;
+    stream->items[put & (stream->room - 1)] = item;
+    rr__store_seq_cst(&stream->put, put + 1);
+    if (RR__UNLIKELY(rr__load_seq_cst(&stream->calls))) rr__stream_answer(cx, task);
+    return RR_OK;
+}
+
+/* The task has ended, and was watched. */
+static void rr__stream_over(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_of(task);
+    for (bool goes_on = stream != NULL; goes_on;) {
+        rr__shard *shard = rr__shard_lock(cx->runtime, task);
+        rr__parker *reader = rr__stream_sign_locked(stream);
+        goes_on = stream->readers.first != NULL;
+        rr__unlock(&shard->lock);
+        rr__wake(cx, reader);
+    }
+}
+
+/* Nobody reads any more; the task has been cancelled, if it had not ended. */
+static void rr__stream_shut(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    (void)rr__or_seq_cst(&stream->calls, RR__IS_CLOSED);
+    rr__stream_clear(cx, task);
+}
+
+static bool rr__stream_is_closed(rr__object *task) {
+    rr__stream *stream = rr__stream_of(task);
+    return stream && (rr__load_acquire(&stream->calls) & RR__IS_CLOSED);
+}
+
+/* The runtime ends, and the body waits for space that nobody will make. */
+static void rr__stream_give_up(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__parker *writer = NULL;
+    if (!stream) return;
+    rr__lock(&shard->lock);
+    if (stream->writers.first) stream->is_given_up = true, writer = rr__line_pop(&stream->writers);
+    rr__unlock(&shard->lock);
+    rr__wake(cx, writer);
+}
+
+/* ---- waiting ---- */
+
+/* The body waits until there is space. RR_ERR_CANCELLED: there will be none. */
+static RR__NOINLINE rr_status rr__stream_wait_space(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr_status status = RR_OK;
+    while (status == RR_OK && !rr__stream_has_space(stream)) {
+        rr__sleeper s = rr__sleeper_of(rr__here(cx));
+        s.may_starve = s.is_for_outside = true;
+        rr__lock(&shard->lock);
+        bool is_given_up = stream->is_given_up,
+             waits = !is_given_up && !rr__stream_has_space(stream);
+        if (waits) rr__line_add(&stream->writers, &s);
+        rr__unlock(&shard->lock);
+        if (is_given_up) return RR_ERR_CANCELLED;
+        if (!waits) break;
+        rr__linked_wait(&s, NULL, -1);
+        status = rr__wait_outcome(&s, RR__NULL_REF);
+        if (status == RR_OK) continue; /* by the sign it has left the line */
+        rr__lock(&shard->lock);
+        rr__line_remove(&stream->writers, &s);
+        rr__unlock(&shard->lock);
+    }
+    return status;
+}
+
+/* A reader leaves without an item (rule Y1). */
+static void rr__stream_leave(rr__context *cx, rr__object *task, rr__sleeper *s) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    rr__line_remove(&stream->readers, s);
+    bool goes_on = stream->readers.first && !rr__stream_has_item(stream);
+    rr__parker *next = goes_on ? NULL : rr__stream_sign_locked(stream);
+    rr__unlock(&shard->lock);
+    rr__wake(cx, next);
+}
+
+/* Has it ended? If not, its end is told to those that wait (rule Y3). */
+static bool rr__stream_watch(rr__object *task) {
+    uint64_t word = rr__load_acquire(&task->word);
+    if (!(word & RR__HAS_SLEEPERS)) word = rr__or_seq_cst(&task->word, RR__HAS_SLEEPERS);
+    return rr__state_of(word) >= RR__READY;
+}
+
+/* A reader waits until there may be something, or the body has ended. */
+static RR__NOINLINE rr_status rr__stream_wait_item(rr__context *cx, rr__object *task,
+                                                   double deadline) {
+    char ring[RR__RING_TEXT];
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__sleeper s = rr__sleeper_of(cx);
+    rr__node node = {.object = task};
+    const rr__wait wait = {.objects = &task, .nodes = &node, .n = 1, .need = 1};
+    s.has_limit = deadline >= 0, s.may_starve = true, s.ring = ring, s.wait = &wait;
+    rr__lock(&shard->lock);
+    rr__line_add(&stream->readers, &s);
+    (void)rr__or_seq_cst(&stream->calls, RR__IS_AWAITED);
+    bool waits = !rr__stream_has_item(stream) && !rr__stream_watch(task);
+    if (!waits) rr__line_remove(&stream->readers, &s);
+    rr__unlock(&shard->lock);
+    if (!waits) return RR_OK; /* who is called in vain finds nobody */
+    rr__linked_wait(&s, s.has_limit ? NULL : task, deadline);
+    rr_status status = rr__wait_outcome(&s, RR__NULL_REF);
+    if (status != RR_OK) rr__stream_leave(rr__here(cx), task, &s);
+    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
+}
+
 // >>tasks/complete
 
 /* Completing: an object gets its value or error, once, and whoever waits for it goes on. What
@@ -10243,6 +10497,12 @@ static RR__NOINLINE void rr__control_end(rr__context *cx, rr__control *control) 
     if (control->has_turn) rr__turn_end(cx, control);
 }
 
+/* It is complete, and was watched: whoever waited for it goes on. */
+static void rr__tell_end(rr__context *cx, rr__object *o, uint64_t word) {
+    if (word & RR__HAS_SLEEPERS) rr__stream_over(cx, o);
+    rr__notify(cx, o, word);
+}
+
 static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
     rr__settled_push(cx, o, state);
     if (cx->tasks->settled.is_running) return; /* a failure passes down a chain as a loop */
@@ -10250,7 +10510,7 @@ static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__sta
     while ((o = cx->tasks->settled.first)) {
         uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
         cx->tasks->settled.first = rr__settled_next(o, rr__state_of(settled));
-        rr__notify(cx, o, settled);
+        rr__tell_end(cx, o, settled);
         rr__drop(cx, o);
     }
     cx->tasks->settled.is_running = false;
@@ -10404,7 +10664,7 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     rr__count(cx, RR__ERRORS);
     enum rr__state now = state == RR__QUEUED ? RR__RUNNING : state;
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
-    rr__notify(cx, o, word);
+    rr__tell_end(cx, o, word);
     bool was_tried = false, is_ours = false;
     RR__STRESS_POINT();
     if (is_bare) rr__task_unload(cx, o);
@@ -11047,149 +11307,6 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
     if (rr__is_decided(task) && rr__timers_revoke(rt, control, &unused)) rr__abandon(cx, task);
     rr__drop(cx, task);
     return true;
-}
-
-// >>tasks/stream_queue
-
-/* The queue of a stream: between a body that yields and its readers, in the control block of the
-   body's task. Its two sides sleep on objects that the other side completes, so that there is
-   one way to wait.
-   Locks: the shard lock of the task. */
-
-/* Between a body that yields and its readers: a queue that grows, in the control of the body's
-   task. Under the shard lock of that. The reader's end, an object, counts the task; what is unread
-   is counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body
-   that finds the queue full on `space`: objects that the other side completes. */
-struct rr__stream {
-    rr__object **items;
-    size_t first, count, room; /* a ring; room: 0 or a power of two */
-    size_t max_unread;         /* SIZE_MAX: no limit */
-    uint64_t made, now;        /* so far: by all attempts, by this one; body only */
-    bool is_closed;            /* nobody reads any more */
-    rr__object *more, *space;  /* NULL: nobody sleeps */
-};
-
-/* A queue that grows; NULL without memory. max_unread 0: no limit. */
-static rr__stream *rr__stream_new(int max_unread) {
-    rr__stream *stream = RR_CALLOC(1, sizeof *stream);
-    if (stream) stream->max_unread = max_unread ? (size_t)max_unread : SIZE_MAX;
-    return stream;
-}
-
-/* With the slot of its task; what is unread went with the reader's end. */
-static void rr__stream_free(rr__stream *stream) {
-    if (stream) RR_FREE(stream->items);
-    RR_FREE(stream);
-}
-
-static rr__stream *rr__stream_of(const rr__object *task) {
-    const rr__control *control = rr__control_of(task);
-    return control ? control->stream : NULL;
-}
-
-/* ---- signals ---- */
-
-/* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
-static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
-    rr__object *o = rr__object_new(cx, RR__VALUE, site);
-    if (!o) return NULL;
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
-    rr__store_relaxed(&o->flags, (uint8_t)what);
-    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
-    rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
-    return o;
-}
-
-/* Takes over a count. */
-static void rr__signal_fire(rr__context *cx, rr__object *signal) {
-    if (!signal) return;
-    if (rr__unseal(signal)) rr__complete(cx, signal, RR__READY);
-    else rr__drop(cx, signal);
-}
-
-/* The signal in *place, for the caller to wait for, counted: the one that is there, or the
-   caller's, which it gives away. Under the lock. */
-static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
-    if (!*place) *place = *own, *own = NULL;
-    rr__share(*place);
-    return *place;
-}
-
-/* ---- the queue ---- */
-
-static bool rr__stream_grow_locked(rr__stream *stream) {
-    size_t room = stream->room ? 2 * stream->room : 8;
-    rr__object **items = RR_MALLOC(room * sizeof *items);
-    if (!items) return false;
-    for (size_t i = 0; i < stream->count; i++)
-        items[i] = stream->items[(stream->first + i) & (stream->room - 1)];
-    RR_FREE(stream->items);
-    stream->items = items, stream->room = room, stream->first = 0;
-    return true;
-}
-
-/* Puts an object into the queue; takes over its count if it returns RR_OK. */
-static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *more = NULL;
-    rr__lock(&shard->lock);
-    rr_status status = stream->is_closed ? RR_ERR_CANCELLED : RR_OK;
-    if (status == RR_OK && stream->count == stream->room && !rr__stream_grow_locked(stream))
-        status = RR_ERR_NO_MEMORY;
-    if (status == RR_OK) {
-        stream->items[(stream->first + stream->count++) & (stream->room - 1)] = item;
-        more = stream->more, stream->more = NULL, stream->made++;
-    }
-    rr__unlock(&shard->lock);
-    rr__signal_fire(cx, more);
-    return status;
-}
-
-/* A signal to wait for, counted, if the queue is full; made when it is needed first. */
-static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object **space) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *own = NULL;
-    *space = NULL;
-    for (bool is_full = true; is_full && !*space;) {
-        rr__lock(&shard->lock);
-        is_full = stream->count >= stream->max_unread && !stream->is_closed;
-        if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
-        rr__unlock(&shard->lock);
-        if (is_full && !*space && !(own = rr__signal_new(cx, task->site, RR__IS_SPACE)))
-            return RR_ERR_NO_MEMORY;
-    }
-    if (own) rr__drop(cx, own);
-    return RR_OK;
-}
-
-/* The next object, which the caller then counts; or NULL, and then a signal to wait for, if the
-   caller has brought one. */
-static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object **own,
-                                  rr__object **more) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *item = NULL, *space = NULL;
-    rr__lock(&shard->lock);
-    if (stream->count) {
-        item = stream->items[stream->first];
-        stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
-        space = stream->space, stream->space = NULL;
-    } else if (*own && !stream->is_closed) {
-        *more = rr__signal_share_locked(&stream->more, own);
-    }
-    rr__unlock(&shard->lock);
-    rr__signal_fire(cx, space);
-    return item;
-}
-
-static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_lock(cx->runtime, task);
-    bool is_closed = stream && stream->is_closed;
-    rr__unlock(&shard->lock);
-    return is_closed;
 }
 
 // >>tasks/functions
@@ -13201,41 +13318,17 @@ static rr_ref rr__field_new(rr__context *cx, rr_ref ref, const rr_type *whole, r
 /* The last handle of the reader's end went. */
 static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__object *task = reader->extra.producer;
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
     rr__cancel_tree(cx, task, RR__IS_CANCELLED); /* first: rr_yield says what rr_cancelled does */
     RR__STRESS_POINT();
-    if (!stream) { /* it could not be submitted */
-        rr__drop(cx, task);
-        return;
-    }
-    rr__lock(&shard->lock);
-    rr__object *space = stream->space, *more = stream->more;
-    size_t first = stream->first, count = stream->count;
-    stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
-    rr__unlock(&shard->lock);
-    for (size_t i = 0; i < count; i++) /* nobody else touches them now */
-        rr__drop(cx, stream->items[(first + i) & (stream->room - 1)]);
-    rr__signal_fire(cx, space);
-    rr__signal_fire(cx, more);
+    if (rr__stream_of(task)) rr__stream_shut(cx, task); /* or it could not be submitted */
     rr__drop(cx, task);
 }
 
-/* Waits until there is space. */
+/* Waits until there is space; shut down, there will be none: then the task is cancelled. */
 static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
-    rr__object *space;
-    if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
-    rr_status status = rr__stream_full(cx, task, &space);
-    while (status == RR_OK && space) {
-        status = rr__await(cx, space, RR__NULL_REF, -1);
-        cx = rr__here(cx);
-        if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
-            rr__cancel_tree(cx, task, RR__IS_CANCELLED);
-            status = RR_ERR_CANCELLED;
-        }
-        rr__drop(cx, space);
-        if (status == RR_OK) status = rr__stream_full(cx, task, &space);
-    }
+    if (RR__LIKELY(rr__stream_has_space(rr__stream_in(task)))) return RR_OK;
+    rr_status status = rr__stream_wait_space(cx, task);
+    if (status == RR_ERR_CANCELLED) rr__cancel_tree(rr__here(cx), task, RR__IS_CANCELLED);
     return status;
 }
 
@@ -13277,19 +13370,9 @@ static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char
 
 /* ---- reading ---- */
 
-/* Sleeps until there is more, or the body has ended. */
-static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
-                                  double deadline) {
-    rr__object *objects[2] = {task, more};
-    rr__node nodes[2];
-    rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
-    rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
-}
-
 /* It has ended and nothing is unread. */
 static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
-    if (rr__stream_is_closed(cx, task)) /* while the caller was here */
+    if (rr__stream_is_closed(task)) /* while the caller was here */
         return rr__note(RR__NULL_REF, RR_ERR_STALE,
                         "the stream was released while this thread was reading it");
     if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
@@ -13301,37 +13384,30 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     return status;
 }
 
+/* A thread from outside looks on for a moment: to be woken takes longer than most items do. */
+static bool rr__stream_spin(rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    double end = 0;
+    for (int round = 0; !rr__stream_has_item(stream) && !rr__is_complete(task); round++)
+        if (!rr__pause(round, &end, RR__SPIN_TIME)) return false;
+    return true;
+}
+
 /* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
 static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
                                  rr__object **item) {
     double deadline = rr__deadline(milliseconds);
-    rr__object *more = NULL, *own = NULL;
-    if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
-    for (;;) {
+    for (rr_status status = RR_OK; status == RR_OK; cx = rr__here(cx)) {
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
         RR__STRESS_POINT();
-        if ((*item = rr__stream_pop(cx, task, &own, &more)) || has_ended || !milliseconds) {
-            if (own) rr__drop(cx, own);
-            if (more) rr__drop(cx, more);
-            return *item       ? RR_OK
-                   : has_ended ? rr__stream_end(cx, task)
-                               : rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
-        }
-        if (!more) { /* another look, with a signal to leave there */
-            if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
-                return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
-            rr__store_release(&own->waits_on, task);
-            continue;
-        }
-        if (own) rr__drop(cx, own);
-        rr_status status = rr__stream_sleep(cx, task, more, deadline);
-        cx = rr__here(cx);
-        if (status == RR_OK && rr__has_failed(more)) /* shut down */
-            status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
-        rr__drop(cx, more);
-        own = more = NULL;
+        if ((*item = rr__stream_pop(cx, task))) return RR_OK;
+        if (has_ended) return rr__stream_end(cx, task);
+        if (!milliseconds) return rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
+        if (!rr__self()->fiber && rr__stream_spin(task)) continue;
+        status = rr__stream_wait_item(cx, task, deadline);
         if (status != RR_OK) return status;
     }
+    return RR_OK;
 }
 
 // >>insight/stats
@@ -13342,7 +13418,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
 /* Objects of our own the user does not see. */
 static bool rr__is_internal(const rr__object *o) {
     uint8_t flags = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->flags); /* these are fixed */
-    return (flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
+    return (flags & RR__IS_RECIPE) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
 }
 
 static void rr__report_leak(rr__context *cx, rr__object *o) {
@@ -14037,7 +14113,8 @@ static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
     rr__arena_abandon(&rt->arena, o->data.block, o->place);
 }
 
-static void rr__fail_object(rr__context *cx, rr__object *o) {
+static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
+    if (!rr__is_unsealed(o)) return;
     rr__error *error =
         rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
                       "it was never sealed, and the runtime is shut down: call rr_seal before");
@@ -14050,14 +14127,9 @@ static void rr__fail_object(rr__context *cx, rr__object *o) {
     rr__fail_with(cx, o, error);
 }
 
-static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
-    if (rr__is_unsealed(o) && !(rr__load_relaxed(&o->flags) & RR__IS_INTERNAL))
-        rr__fail_object(cx, o);
-}
-
-/* What the body of a stream waits for that nobody reads. */
-static void rr__fail_space(rr__context *cx, rr__object *o) {
-    if (rr__is_unsealed(o) && (rr__load_relaxed(&o->flags) & RR__IS_SPACE)) rr__fail_object(cx, o);
+/* A stream that nobody reads. */
+static void rr__end_stream(rr__context *cx, rr__object *o) {
+    if (o->kind == RR__FUNCTION) rr__stream_give_up(cx, o);
 }
 
 static void rr__end_actor(rr__context *cx, rr__object *o) {
@@ -14088,7 +14160,7 @@ static void rr__cancel_waiting(rr__context *cx, rr__object *o) {
    stream; if there is none, for what bodies hold that wait themselves; and if there is none, for
    each other in a way that the search for deadlocks does not know (the end of an actor). */
 static void (*const rr__unstick[])(rr__context *, rr__object *) = {
-    rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting, rr__cancel_waiting};
+    rr__fail_unsealed, rr__end_actor, rr__end_stream, rr__refuse_waiting, rr__cancel_waiting};
 enum { RR__UNSTICK_STEPS = sizeof rr__unstick / sizeof *rr__unstick };
 
 static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt) {
@@ -15000,7 +15072,7 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (rr__frame_must_stop(frame)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
     if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
-    if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
+    if (stream->now++ < rr__load_relaxed(&stream->put)) return RR_OK; /* an earlier attempt did */
     rr_status status = rr__yield_item(rr__frame_context(frame), task, type, value, site);
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
@@ -15032,29 +15104,48 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
     return (rr_stream){ref.id, ref.slot, ref.home};
 }
 
+/* What comes next of a stream whose reader's end is pinned. A wait counts the task instead, so that
+   it ends when that end goes. */
+static rr_status rr__stream_read(rr__context *cx, rr__object *reader, int64_t milliseconds,
+                                 rr__object **item) {
+    rr__object *task = reader->extra.producer;
+    bool has_stream = rr__stream_of(task); /* or it could not be submitted */
+    if (RR__LIKELY(has_stream && (*item = rr__stream_pop(cx, task)))) {
+        rr__drop(cx, reader);
+        return RR_OK;
+    }
+    rr__share(task);
+    rr__drop(cx, reader);
+    rr_status status =
+        has_stream ? rr__stream_next(cx, task, milliseconds, item) : rr__stream_end(cx, task);
+    rr__drop(rr__here(cx), task);
+    return status;
+}
+
 rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
+    rr__local *self = rr__self();
     if (out) *out = RR__NULL_REF;
     if (!cx) return status;
     if (!out)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID,
                         "rr_next: a place is needed to put the reference");
     rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
-    bool is_stream = reader && reader->kind == RR__STREAM;
-    rr__object *task = is_stream ? reader->extra.producer : NULL;
-    if (task) rr__share(task);
-    if (reader) rr__drop(cx, reader);
-    if (!task) return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
-    if (rr__scope_ready(rr__self())) status = rr__stream_next(cx, task, milliseconds, &item);
-    else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
-    cx = rr__here(cx);
-    if (item) {
-        *out = rr__ref_to(cx, item);
-        rr__scope_hold(rr__self(), cx, item, false);
+    if (!reader || reader->kind != RR__STREAM) {
+        if (reader) rr__drop(cx, reader);
+        return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
     }
-    rr__drop(cx, task);
-    return status;
+    if (!rr__scope_ready(self)) {
+        rr__drop(cx, reader);
+        return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+    }
+    status = rr__stream_read(cx, reader, milliseconds, &item);
+    if (!item) return status;
+    cx = rr__here(cx);
+    *out = rr__ref_to(cx, item);
+    rr__scope_hold(self, cx, item, false);
+    return RR_OK;
 }
 
 rr_status rr_next(rr_stream stream, rr_ref *out) { return rr_next_timeout(stream, -1, out); }

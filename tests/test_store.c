@@ -459,6 +459,38 @@ TEST_ALONE(room_that_bodies_hold_while_something_unrelated_runs) {
     }
 }
 
+/* A body holds room, and waits for the reader of its stream, a thread from outside, which wants room
+   itself: nobody else will give any, whatever goes on beside them. */
+REMOTE_STREAM(int, store_yields_with_room, uint64_t, at, size_t, size) {
+    desk *d = desk_at(at);
+    void *room;
+    rr_ref open = rr_create(size, &room);
+    for (int i = 0; i < 3; i++) d->runs++, rr_yield(int, i);
+    if (room) rr_seal(open);
+}
+TEST_ALONE(reader_outside_wants_room_that_the_body_of_its_stream_has) {
+    for (int how = 0; how < 3; how++) {
+        fixture f;
+        desk d = {.runs = 0};
+        START(&f, .workers = 2, .store_bytes = MIB);
+        rr_scope scope = rr_scope_begin();
+        unrelated_ends = how == 2;
+        rr_ref other = rr_call(store_unrelated, how), r;
+        rr_stream s = rr_call_stream_with(RR_OPTIONS(.max_unread = 1), store_yields_with_room,
+                                          AT(&d), (size_t)700 * KIB);
+        CHECK(reaches(&d.runs, 2)); /* it waits for space, or will */
+        CHECK(is_refused(put(700 * KIB, 1)));
+        for (int i = 0, x = -1; i < 3; i++)
+            CHECK(rr_next(s, &r) == RR_OK && rr_get(int, r, &x) == RR_OK && x == i);
+        CHECK(rr_next(s, &r) == RR_ERR_END);
+        CHECK(rr_get_void(put(700 * KIB, 1)) == RR_OK);
+        unrelated_ends = 1;
+        CHECK(rr_get_void(other) == RR_OK);
+        rr_scope_end(scope);
+        fixture_stop(&f);
+    }
+}
+
 TEST_SCOPE(full_of_pinned_objects_fails_at_once, .workers = 2, .store_bytes = MIB) {
     rr_ref pinned = put(300 * KIB, 1), viewed = put(300 * KIB, 2);
     CHECK(rr_pin(pinned) == RR_OK);

@@ -126,11 +126,8 @@ struct rr__object {
 enum rr__flags {
     RR__IS_TOLD = 1,    /* a message whose result nobody wants */
     RR__IS_PENDING = 2, /* it has not begun, and is counted as that: rr__pending_end */
-    RR__IS_MORE = 4,    /* a reader of a stream waits for it; internal, as the next one */
-    RR__IS_SPACE = 8,   /* the body of a stream waits for it */
-    RR__IS_RECIPE = 16, /* it is never submitted, see rr__recipe_of */
-    RR__IS_HELD = 32,   /* a message that went through a lane */
-    RR__IS_INTERNAL = RR__IS_MORE | RR__IS_SPACE | RR__IS_RECIPE
+    RR__IS_RECIPE = 4,  /* it is never submitted, see rr__recipe_of */
+    RR__IS_HELD = 8     /* a message that went through a lane */
 };
 
 _Static_assert(offsetof(rr__object, dependents) == 64 || sizeof(void *) != 8,

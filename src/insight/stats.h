@@ -6,7 +6,7 @@
 /* Objects of our own the user does not see. */
 static bool rr__is_internal(const rr__object *o) {
     uint8_t flags = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->flags); /* these are fixed */
-    return (flags & RR__IS_INTERNAL) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
+    return (flags & RR__IS_RECIPE) || (o->kind == RR__FUNCTION && o->of.fn->item.size);
 }
 
 static void rr__report_leak(rr__context *cx, rr__object *o) {

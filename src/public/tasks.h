@@ -134,7 +134,7 @@ rr_status rr__yield(rr_type type, const void *value, const char *site) {
     if (rr__frame_must_stop(frame)) return rr__note_status(RR__NULL_REF, RR_ERR_CANCELLED);
     if (frame->error) return rr__note_status(RR__NULL_REF, frame->error->status);
     if (!rr__type_equal(type, task->of.fn->item)) return rr__yield_type_error(frame, type, site);
-    if (stream->now++ < stream->made) return RR_OK; /* an attempt before this one did */
+    if (stream->now++ < rr__load_relaxed(&stream->put)) return RR_OK; /* an earlier attempt did */
     rr_status status = rr__yield_item(rr__frame_context(frame), task, type, value, site);
     if (status == RR_OK) return RR_OK;
     if (status == RR_ERR_CANCELLED) return rr__note_status(RR__NULL_REF, status);
@@ -166,29 +166,48 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
     return (rr_stream){ref.id, ref.slot, ref.home};
 }
 
+/* What comes next of a stream whose reader's end is pinned. A wait counts the task instead, so that
+   it ends when that end goes. */
+static rr_status rr__stream_read(rr__context *cx, rr__object *reader, int64_t milliseconds,
+                                 rr__object **item) {
+    rr__object *task = reader->extra.producer;
+    bool has_stream = rr__stream_of(task); /* or it could not be submitted */
+    if (RR__LIKELY(has_stream && (*item = rr__stream_pop(cx, task)))) {
+        rr__drop(cx, reader);
+        return RR_OK;
+    }
+    rr__share(task);
+    rr__drop(cx, reader);
+    rr_status status =
+        has_stream ? rr__stream_next(cx, task, milliseconds, item) : rr__stream_end(cx, task);
+    rr__drop(rr__here(cx), task);
+    return status;
+}
+
 rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     rr_status status;
     rr__context *cx = rr__enter(&status);
+    rr__local *self = rr__self();
     if (out) *out = RR__NULL_REF;
     if (!cx) return status;
     if (!out)
         return rr__note(RR__NULL_REF, RR_ERR_INVALID,
                         "rr_next: a place is needed to put the reference");
     rr__object *reader = rr__pin(cx, rr__ref_of(handle), false), *item = NULL;
-    bool is_stream = reader && reader->kind == RR__STREAM;
-    rr__object *task = is_stream ? reader->extra.producer : NULL;
-    if (task) rr__share(task);
-    if (reader) rr__drop(cx, reader);
-    if (!task) return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
-    if (rr__scope_ready(rr__self())) status = rr__stream_next(cx, task, milliseconds, &item);
-    else status = rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
-    cx = rr__here(cx);
-    if (item) {
-        *out = rr__ref_to(cx, item);
-        rr__scope_hold(rr__self(), cx, item, false);
+    if (!reader || reader->kind != RR__STREAM) {
+        if (reader) rr__drop(cx, reader);
+        return rr__refuse_handle(cx->runtime, rr__ref_of(handle));
     }
-    rr__drop(cx, task);
-    return status;
+    if (!rr__scope_ready(self)) {
+        rr__drop(cx, reader);
+        return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
+    }
+    status = rr__stream_read(cx, reader, milliseconds, &item);
+    if (!item) return status;
+    cx = rr__here(cx);
+    *out = rr__ref_to(cx, item);
+    rr__scope_hold(self, cx, item, false);
+    return RR_OK;
 }
 
 rr_status rr_next(rr_stream stream, rr_ref *out) { return rr_next_timeout(stream, -1, out); }

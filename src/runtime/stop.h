@@ -29,7 +29,8 @@ static void rr__room_abandon(rr_runtime *rt, rr__object *o) {
     rr__arena_abandon(&rt->arena, o->data.block, o->place);
 }
 
-static void rr__fail_object(rr__context *cx, rr__object *o) {
+static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
+    if (!rr__is_unsealed(o)) return;
     rr__error *error =
         rr__error_new(cx->runtime, RR_ERR_NOT_RUNNING, o,
                       "it was never sealed, and the runtime is shut down: call rr_seal before");
@@ -42,14 +43,9 @@ static void rr__fail_object(rr__context *cx, rr__object *o) {
     rr__fail_with(cx, o, error);
 }
 
-static void rr__fail_unsealed(rr__context *cx, rr__object *o) {
-    if (rr__is_unsealed(o) && !(rr__load_relaxed(&o->flags) & RR__IS_INTERNAL))
-        rr__fail_object(cx, o);
-}
-
-/* What the body of a stream waits for that nobody reads. */
-static void rr__fail_space(rr__context *cx, rr__object *o) {
-    if (rr__is_unsealed(o) && (rr__load_relaxed(&o->flags) & RR__IS_SPACE)) rr__fail_object(cx, o);
+/* A stream that nobody reads. */
+static void rr__end_stream(rr__context *cx, rr__object *o) {
+    if (o->kind == RR__FUNCTION) rr__stream_give_up(cx, o);
 }
 
 static void rr__end_actor(rr__context *cx, rr__object *o) {
@@ -80,7 +76,7 @@ static void rr__cancel_waiting(rr__context *cx, rr__object *o) {
    stream; if there is none, for what bodies hold that wait themselves; and if there is none, for
    each other in a way that the search for deadlocks does not know (the end of an actor). */
 static void (*const rr__unstick[])(rr__context *, rr__object *) = {
-    rr__fail_unsealed, rr__end_actor, rr__fail_space, rr__refuse_waiting, rr__cancel_waiting};
+    rr__fail_unsealed, rr__end_actor, rr__end_stream, rr__refuse_waiting, rr__cancel_waiting};
 enum { RR__UNSTICK_STEPS = sizeof rr__unstick / sizeof *rr__unstick };
 
 static uint64_t rr__tasks_begun_and_ended(rr_runtime *rt) {

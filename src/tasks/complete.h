@@ -7,6 +7,7 @@
 #include "../core/resources.h"
 #include "../core/timers.h"
 #include "arguments.h"
+#include "stream_queue.h"
 
 struct rr__tasks {
     RR__ATOMIC(int64_t) pending; /* tasks that have not begun; counted only if there is a limit */
@@ -67,6 +68,12 @@ static RR__NOINLINE void rr__control_end(rr__context *cx, rr__control *control) 
     if (control->has_turn) rr__turn_end(cx, control);
 }
 
+/* It is complete, and was watched: whoever waited for it goes on. */
+static void rr__tell_end(rr__context *cx, rr__object *o, uint64_t word) {
+    if (word & RR__HAS_SLEEPERS) rr__stream_over(cx, o);
+    rr__notify(cx, o, word);
+}
+
 static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
     rr__settled_push(cx, o, state);
     if (cx->tasks->settled.is_running) return; /* a failure passes down a chain as a loop */
@@ -74,7 +81,7 @@ static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__sta
     while ((o = cx->tasks->settled.first)) {
         uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
         cx->tasks->settled.first = rr__settled_next(o, rr__state_of(settled));
-        rr__notify(cx, o, settled);
+        rr__tell_end(cx, o, settled);
         rr__drop(cx, o);
     }
     cx->tasks->settled.is_running = false;

@@ -1,21 +1,43 @@
 /* The queue of a stream: between a body that yields and its readers, in the control block of the
-   body's task. Its two sides sleep on objects that the other side completes, so that there is
-   one way to wait.
+   body's task. Two counters, each written by one side alone: the body puts in without a lock, and
+   readers share one (after the queue with two locks of Michael and Scott, 1996). Each side waits
+   in a line, for a sign that the other one gives.
+   Rules  Y1  Who puts something in, or takes it out, gives the sign to one that waits for that; who
+              got one and leaves without taking anything passes it on.
+          Y2  A reader says that it waits before it looks for the last time; and the body looks
+              whether somebody does after it has put something in (both seq_cst). The body stands in
+              its line, and is looked for there, under the lock.
+          Y3  A reader marks the task as watched before it looks whether that has ended, under the
+              lock under which who ends it then gives the sign to all readers (rr__stream_over).
+          Y4  What comes after the last reader has gone is dropped: by him, who says first that he
+              goes, or by the body, which looks for that as in Y2.
    Locks: the shard lock of the task. */
 #pragma once
-#include "complete.h"
+#include "../core/waiting.h"
 
-/* Between a body that yields and its readers: a queue that grows, in the control of the body's
-   task. Under the shard lock of that. The reader's end, an object, counts the task; what is unread
-   is counted here. A reader that finds nothing sleeps on `more`, or until the task ends; a body
-   that finds the queue full on `space`: objects that the other side completes. */
+/* Something that the body has to see to when it has put something in. */
+enum rr__stream_calls { RR__IS_AWAITED = 1, RR__IS_CLOSED = 2 };
+
+/* The reader's end, an object, counts the task; what is unread is counted here. */
 struct rr__stream {
-    rr__object **items;
-    size_t first, count, room; /* a ring; room: 0 or a power of two */
-    size_t max_unread;         /* SIZE_MAX: no limit */
-    uint64_t made, now;        /* so far: by all attempts, by this one; body only */
-    bool is_closed;            /* nobody reads any more */
-    rr__object *more, *space;  /* NULL: nobody sleeps */
+    /* Written by the body. */
+    RR__ATOMIC(size_t) put; /* so many so far, by all attempts */
+    size_t taken_seen;      /* of these so many at least were taken out */
+    size_t now;             /* yielded by this attempt */
+    size_t max_unread;      /* SIZE_MAX: no limit; fixed */
+    rr__object **items;     /* a ring; it changes under the lock */
+    size_t room;            /* there; 0 or a power of two */
+    char apart[64];         /* what one side writes often lies not beside what the other does */
+
+    /* Written by readers, under the lock. */
+    RR__ATOMIC(size_t) taken;
+    RR__ATOMIC(size_t) put_seen;
+    char apart_too[64];
+
+    /* Seldom; under the lock. */
+    RR__ATOMIC(int) calls;     /* enum rr__stream_calls */
+    bool is_given_up;          /* nobody will read: the runtime ends */
+    rr__line readers, writers; /* who waits; of the second kind there is but the body */
 };
 
 /* A queue that grows; NULL without memory. max_unread 0: no limit. */
@@ -31,112 +53,204 @@ static void rr__stream_free(rr__stream *stream) {
     RR_FREE(stream);
 }
 
+/* Of any task: what it yields into, or NULL. */
 static rr__stream *rr__stream_of(const rr__object *task) {
     const rr__control *control = rr__control_of(task);
     return control ? control->stream : NULL;
 }
 
-/* ---- signals ---- */
-
-/* What sleepers of a stream wait for: completed by the other side, or by the end of the runtime. */
-static rr__object *rr__signal_new(rr__context *cx, const char *site, enum rr__flags what) {
-    rr__object *o = rr__object_new(cx, RR__VALUE, site);
-    if (!o) return NULL;
-    o->place = RR__ON_ITS_OWN, o->of.type_name = "rr_bytes";
-    rr__store_relaxed(&o->flags, (uint8_t)what);
-    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record: see rr__stored_of */
-    rr__publish(o, RR__WAITING, 1, RR__KIND_BYTES);
-    return o;
-}
-
-/* Takes over a count. */
-static void rr__signal_fire(rr__context *cx, rr__object *signal) {
-    if (!signal) return;
-    if (rr__unseal(signal)) rr__complete(cx, signal, RR__READY);
-    else rr__drop(cx, signal);
-}
-
-/* The signal in *place, for the caller to wait for, counted: the one that is there, or the
-   caller's, which it gives away. Under the lock. */
-static rr__object *rr__signal_share_locked(rr__object **place, rr__object **own) {
-    if (!*place) *place = *own, *own = NULL;
-    rr__share(*place);
-    return *place;
-}
+/* Of one that does. */
+static rr__stream *rr__stream_in(const rr__object *task) { return task->extra.control->stream; }
 
 /* ---- the queue ---- */
 
-static bool rr__stream_grow_locked(rr__stream *stream) {
-    size_t room = stream->room ? 2 * stream->room : 8;
-    rr__object **items = RR_MALLOC(room * sizeof *items);
+/* For readers, and, without the lock, for a look. */
+static bool rr__stream_has_item(rr__stream *stream) {
+    size_t taken = rr__load_relaxed(&stream->taken);
+    return taken != rr__load_relaxed(&stream->put_seen) || taken != rr__load_seq_cst(&stream->put);
+}
+
+/* For the body: are there fewer than so many unread? */
+static bool rr__stream_is_below(rr__stream *stream, size_t limit) {
+    size_t put = rr__load_relaxed(&stream->put); /* its own */
+    if (RR__LIKELY(put - stream->taken_seen < limit)) return true;
+    stream->taken_seen = rr__load_acquire(&stream->taken);
+    return put - stream->taken_seen < limit;
+}
+static bool rr__stream_has_space(rr__stream *stream) {
+    return rr__stream_is_below(stream, stream->max_unread);
+}
+
+static bool rr__stream_grow(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    size_t room = stream->room ? 2 * stream->room : 8, put = rr__load_relaxed(&stream->put);
+    rr__object **items = RR_MALLOC(room * sizeof *items), **old = stream->items;
     if (!items) return false;
-    for (size_t i = 0; i < stream->count; i++)
-        items[i] = stream->items[(stream->first + i) & (stream->room - 1)];
-    RR_FREE(stream->items);
-    stream->items = items, stream->room = room, stream->first = 0;
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    for (size_t i = rr__load_relaxed(&stream->taken); i != put; i++)
+        items[i & (room - 1)] = old[i & (stream->room - 1)];
+    stream->items = items, stream->room = room;
+    rr__unlock(&shard->lock);
+    RR_FREE(old);
     return true;
+}
+
+/* The next object, which the caller then counts; or NULL. */
+static rr__object *rr__stream_pop(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__object *item = NULL;
+    rr__parker *writer = NULL;
+    if (!rr__stream_has_item(stream)) return NULL;
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    size_t taken = rr__load_relaxed(&stream->taken);
+    if (taken == rr__load_relaxed(&stream->put_seen))
+        rr__store_relaxed(&stream->put_seen, rr__load_acquire(&stream->put));
+    if (taken != rr__load_relaxed(&stream->put_seen)) {
+        item = stream->items[taken & (stream->room - 1)];
+        if (RR__UNLIKELY(stream->is_given_up)) stream->is_given_up = false;
+        rr__store_release(&stream->taken, taken + 1);
+        if (stream->writers.first) writer = rr__line_pop(&stream->writers);
+    }
+    rr__unlock(&shard->lock);
+    rr__wake(cx, writer);
+    return item;
+}
+
+static void rr__stream_clear(rr__context *cx, rr__object *task) {
+    for (rr__object *item; (item = rr__stream_pop(cx, task));) rr__drop(cx, item);
+}
+
+/* Gives the first reader a sign. Returns who is to be woken. Under the lock. */
+static rr__parker *rr__stream_sign_locked(rr__stream *stream) {
+    rr__parker *reader = stream->readers.first ? rr__line_pop(&stream->readers) : NULL;
+    if (!stream->readers.first) (void)rr__and_seq_cst(&stream->calls, RR__IS_CLOSED);
+    return reader;
+}
+
+/* The body is called, and has put something in (Y2, Y4). */
+static RR__NOINLINE void rr__stream_answer(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    rr__parker *reader = rr__stream_sign_locked(stream);
+    bool is_closed = rr__load_relaxed(&stream->calls) & RR__IS_CLOSED;
+    rr__unlock(&shard->lock);
+    rr__wake(cx, reader);
+    if (is_closed) rr__stream_clear(cx, task);
 }
 
 /* Puts an object into the queue; takes over its count if it returns RR_OK. */
 static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *item) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *more = NULL;
-    rr__lock(&shard->lock);
-    rr_status status = stream->is_closed ? RR_ERR_CANCELLED : RR_OK;
-    if (status == RR_OK && stream->count == stream->room && !rr__stream_grow_locked(stream))
-        status = RR_ERR_NO_MEMORY;
-    if (status == RR_OK) {
-        stream->items[(stream->first + stream->count++) & (stream->room - 1)] = item;
-        more = stream->more, stream->more = NULL, stream->made++;
-    }
-    rr__unlock(&shard->lock);
-    rr__signal_fire(cx, more);
-    return status;
-}
-
-/* A signal to wait for, counted, if the queue is full; made when it is needed first. */
-static rr_status rr__stream_full(rr__context *cx, rr__object *task, rr__object **space) {
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *own = NULL;
-    *space = NULL;
-    for (bool is_full = true; is_full && !*space;) {
-        rr__lock(&shard->lock);
-        is_full = stream->count >= stream->max_unread && !stream->is_closed;
-        if (is_full && own) *space = rr__signal_share_locked(&stream->space, &own);
-        rr__unlock(&shard->lock);
-        if (is_full && !*space && !(own = rr__signal_new(cx, task->site, RR__IS_SPACE)))
-            return RR_ERR_NO_MEMORY;
-    }
-    if (own) rr__drop(cx, own);
+    rr__stream *stream = rr__stream_in(task);
+    size_t put = rr__load_relaxed(&stream->put);                                   /* the body's */
+    if (rr__load_relaxed(&stream->calls) & RR__IS_CLOSED) return RR_ERR_CANCELLED; /* or see Y4 */
+    bool has_room = rr__stream_is_below(stream, stream->room) || rr__stream_grow(cx, task);
+    if (!has_room) return RR_ERR_NO_MEMORY;
+    stream->items[put & (stream->room - 1)] = item;
+    rr__store_seq_cst(&stream->put, put + 1);
+    if (RR__UNLIKELY(rr__load_seq_cst(&stream->calls))) rr__stream_answer(cx, task);
     return RR_OK;
 }
 
-/* The next object, which the caller then counts; or NULL, and then a signal to wait for, if the
-   caller has brought one. */
-static rr__object *rr__stream_pop(rr__context *cx, rr__object *task, rr__object **own,
-                                  rr__object **more) {
+/* The task has ended, and was watched. */
+static void rr__stream_over(rr__context *cx, rr__object *task) {
     rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
-    rr__object *item = NULL, *space = NULL;
-    rr__lock(&shard->lock);
-    if (stream->count) {
-        item = stream->items[stream->first];
-        stream->first = (stream->first + 1) & (stream->room - 1), stream->count--;
-        space = stream->space, stream->space = NULL;
-    } else if (*own && !stream->is_closed) {
-        *more = rr__signal_share_locked(&stream->more, own);
+    for (bool goes_on = stream != NULL; goes_on;) {
+        rr__shard *shard = rr__shard_lock(cx->runtime, task);
+        rr__parker *reader = rr__stream_sign_locked(stream);
+        goes_on = stream->readers.first != NULL;
+        rr__unlock(&shard->lock);
+        rr__wake(cx, reader);
     }
-    rr__unlock(&shard->lock);
-    rr__signal_fire(cx, space);
-    return item;
 }
 
-static bool rr__stream_is_closed(rr__context *cx, rr__object *task) {
+/* Nobody reads any more; the task has been cancelled, if it had not ended. */
+static void rr__stream_shut(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    (void)rr__or_seq_cst(&stream->calls, RR__IS_CLOSED);
+    rr__stream_clear(cx, task);
+}
+
+static bool rr__stream_is_closed(rr__object *task) {
     rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_lock(cx->runtime, task);
-    bool is_closed = stream && stream->is_closed;
+    return stream && (rr__load_acquire(&stream->calls) & RR__IS_CLOSED);
+}
+
+/* The runtime ends, and the body waits for space that nobody will make. */
+static void rr__stream_give_up(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_of(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__parker *writer = NULL;
+    if (!stream) return;
+    rr__lock(&shard->lock);
+    if (stream->writers.first) stream->is_given_up = true, writer = rr__line_pop(&stream->writers);
     rr__unlock(&shard->lock);
-    return is_closed;
+    rr__wake(cx, writer);
+}
+
+/* ---- waiting ---- */
+
+/* The body waits until there is space. RR_ERR_CANCELLED: there will be none. */
+static RR__NOINLINE rr_status rr__stream_wait_space(rr__context *cx, rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr_status status = RR_OK;
+    while (status == RR_OK && !rr__stream_has_space(stream)) {
+        rr__sleeper s = rr__sleeper_of(rr__here(cx));
+        s.may_starve = s.is_for_outside = true;
+        rr__lock(&shard->lock);
+        bool is_given_up = stream->is_given_up,
+             waits = !is_given_up && !rr__stream_has_space(stream);
+        if (waits) rr__line_add(&stream->writers, &s);
+        rr__unlock(&shard->lock);
+        if (is_given_up) return RR_ERR_CANCELLED;
+        if (!waits) break;
+        rr__linked_wait(&s, NULL, -1);
+        status = rr__wait_outcome(&s, RR__NULL_REF);
+        if (status == RR_OK) continue; /* by the sign it has left the line */
+        rr__lock(&shard->lock);
+        rr__line_remove(&stream->writers, &s);
+        rr__unlock(&shard->lock);
+    }
+    return status;
+}
+
+/* A reader leaves without an item (rule Y1). */
+static void rr__stream_leave(rr__context *cx, rr__object *task, rr__sleeper *s) {
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_lock(cx->runtime, task);
+    rr__line_remove(&stream->readers, s);
+    bool goes_on = stream->readers.first && !rr__stream_has_item(stream);
+    rr__parker *next = goes_on ? NULL : rr__stream_sign_locked(stream);
+    rr__unlock(&shard->lock);
+    rr__wake(cx, next);
+}
+
+/* Has it ended? If not, its end is told to those that wait (rule Y3). */
+static bool rr__stream_watch(rr__object *task) {
+    uint64_t word = rr__load_acquire(&task->word);
+    if (!(word & RR__HAS_SLEEPERS)) word = rr__or_seq_cst(&task->word, RR__HAS_SLEEPERS);
+    return rr__state_of(word) >= RR__READY;
+}
+
+/* A reader waits until there may be something, or the body has ended. */
+static RR__NOINLINE rr_status rr__stream_wait_item(rr__context *cx, rr__object *task,
+                                                   double deadline) {
+    char ring[RR__RING_TEXT];
+    rr__stream *stream = rr__stream_in(task);
+    rr__shard *shard = rr__shard_of(cx->runtime, task);
+    rr__sleeper s = rr__sleeper_of(cx);
+    rr__node node = {.object = task};
+    const rr__wait wait = {.objects = &task, .nodes = &node, .n = 1, .need = 1};
+    s.has_limit = deadline >= 0, s.may_starve = true, s.ring = ring, s.wait = &wait;
+    rr__lock(&shard->lock);
+    rr__line_add(&stream->readers, &s);
+    (void)rr__or_seq_cst(&stream->calls, RR__IS_AWAITED);
+    bool waits = !rr__stream_has_item(stream) && !rr__stream_watch(task);
+    if (!waits) rr__line_remove(&stream->readers, &s);
+    rr__unlock(&shard->lock);
+    if (!waits) return RR_OK; /* who is called in vain finds nobody */
+    rr__linked_wait(&s, s.has_limit ? NULL : task, deadline);
+    rr_status status = rr__wait_outcome(&s, RR__NULL_REF);
+    if (status != RR_OK) rr__stream_leave(rr__here(cx), task, &s);
+    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
 }

@@ -8,41 +8,17 @@
 /* The last handle of the reader's end went. */
 static void rr__stream_close(rr__context *cx, rr__object *reader) {
     rr__object *task = reader->extra.producer;
-    rr__stream *stream = rr__stream_of(task);
-    rr__shard *shard = rr__shard_of(cx->runtime, task);
     rr__cancel_tree(cx, task, RR__IS_CANCELLED); /* first: rr_yield says what rr_cancelled does */
     RR__STRESS_POINT();
-    if (!stream) { /* it could not be submitted */
-        rr__drop(cx, task);
-        return;
-    }
-    rr__lock(&shard->lock);
-    rr__object *space = stream->space, *more = stream->more;
-    size_t first = stream->first, count = stream->count;
-    stream->is_closed = true, stream->space = stream->more = NULL, stream->count = 0;
-    rr__unlock(&shard->lock);
-    for (size_t i = 0; i < count; i++) /* nobody else touches them now */
-        rr__drop(cx, stream->items[(first + i) & (stream->room - 1)]);
-    rr__signal_fire(cx, space);
-    rr__signal_fire(cx, more);
+    if (rr__stream_of(task)) rr__stream_shut(cx, task); /* or it could not be submitted */
     rr__drop(cx, task);
 }
 
-/* Waits until there is space. */
+/* Waits until there is space; shut down, there will be none: then the task is cancelled. */
 static rr_status rr__stream_space(rr__context *cx, rr__object *task) {
-    rr__object *space;
-    if (rr__stream_of(task)->max_unread == SIZE_MAX) return RR_OK; /* fixed */
-    rr_status status = rr__stream_full(cx, task, &space);
-    while (status == RR_OK && space) {
-        status = rr__await(cx, space, RR__NULL_REF, -1);
-        cx = rr__here(cx);
-        if (status == RR_OK && rr__has_failed(space)) { /* shut down: nobody will read any more */
-            rr__cancel_tree(cx, task, RR__IS_CANCELLED);
-            status = RR_ERR_CANCELLED;
-        }
-        rr__drop(cx, space);
-        if (status == RR_OK) status = rr__stream_full(cx, task, &space);
-    }
+    if (RR__LIKELY(rr__stream_has_space(rr__stream_in(task)))) return RR_OK;
+    rr_status status = rr__stream_wait_space(cx, task);
+    if (status == RR_ERR_CANCELLED) rr__cancel_tree(rr__here(cx), task, RR__IS_CANCELLED);
     return status;
 }
 
@@ -84,19 +60,9 @@ static rr_status rr__yield_type_error(rr__frame *frame, rr_type type, const char
 
 /* ---- reading ---- */
 
-/* Sleeps until there is more, or the body has ended. */
-static rr_status rr__stream_sleep(rr__context *cx, rr__object *task, rr__object *more,
-                                  double deadline) {
-    rr__object *objects[2] = {task, more};
-    rr__node nodes[2];
-    rr__wait wait = {.objects = objects, .nodes = nodes, .n = 2, .need = 1, .deadline = deadline};
-    rr_status status = rr__wait_asleep(cx, &wait, RR__NULL_REF);
-    return status == RR_ERR_TIMEOUT ? rr__note_status(RR__NULL_REF, status) : status;
-}
-
 /* It has ended and nothing is unread. */
 static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
-    if (rr__stream_is_closed(cx, task)) /* while the caller was here */
+    if (rr__stream_is_closed(task)) /* while the caller was here */
         return rr__note(RR__NULL_REF, RR_ERR_STALE,
                         "the stream was released while this thread was reading it");
     if (!rr__has_failed(task)) return rr__note_status(RR__NULL_REF, RR_ERR_END);
@@ -108,35 +74,28 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     return status;
 }
 
+/* A thread from outside looks on for a moment: to be woken takes longer than most items do. */
+static bool rr__stream_spin(rr__object *task) {
+    rr__stream *stream = rr__stream_in(task);
+    double end = 0;
+    for (int round = 0; !rr__stream_has_item(stream) && !rr__is_complete(task); round++)
+        if (!rr__pause(round, &end, RR__SPIN_TIME)) return false;
+    return true;
+}
+
 /* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
 static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t milliseconds,
                                  rr__object **item) {
     double deadline = rr__deadline(milliseconds);
-    rr__object *more = NULL, *own = NULL;
-    if (!rr__stream_of(task)) return rr__stream_end(cx, task); /* it could not be submitted */
-    for (;;) {
+    for (rr_status status = RR_OK; status == RR_OK; cx = rr__here(cx)) {
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
         RR__STRESS_POINT();
-        if ((*item = rr__stream_pop(cx, task, &own, &more)) || has_ended || !milliseconds) {
-            if (own) rr__drop(cx, own);
-            if (more) rr__drop(cx, more);
-            return *item       ? RR_OK
-                   : has_ended ? rr__stream_end(cx, task)
-                               : rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
-        }
-        if (!more) { /* another look, with a signal to leave there */
-            if (!own && !(own = rr__signal_new(cx, task->site, RR__IS_MORE)))
-                return rr__note_status(RR__NULL_REF, RR_ERR_NO_MEMORY);
-            rr__store_release(&own->waits_on, task);
-            continue;
-        }
-        if (own) rr__drop(cx, own);
-        rr_status status = rr__stream_sleep(cx, task, more, deadline);
-        cx = rr__here(cx);
-        if (status == RR_OK && rr__has_failed(more)) /* shut down */
-            status = rr__note_status(RR__NULL_REF, RR_ERR_NOT_RUNNING);
-        rr__drop(cx, more);
-        own = more = NULL;
+        if ((*item = rr__stream_pop(cx, task))) return RR_OK;
+        if (has_ended) return rr__stream_end(cx, task);
+        if (!milliseconds) return rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
+        if (!rr__self()->fiber && rr__stream_spin(task)) continue;
+        status = rr__stream_wait_item(cx, task, deadline);
         if (status != RR_OK) return status;
     }
+    return RR_OK;
 }
