@@ -3390,12 +3390,13 @@ typedef struct rr__deque {
     RR__ATOMIC(int64_t) top;
     RR__ATOMIC(int64_t) thieves; /* between their CAS and their second look (rule Q4) */
     char apart_2[48];
-    RR__ATOMIC(int64_t) bottom;
-    RR__ATOMIC(rr__ring *) ring;
-    rr__ring *rings[RR__RINGS];  /* owner: one of each size, made when it is needed first */
-    int64_t seen, high;          /* owner: what top was once; the highest bottom (rule Q3) */
+    RR__ATOMIC(int64_t)
+    bottom; /* here what the owner writes, and a thief who looks reads: a line */
     RR__ATOMIC(uint64_t) pushes; /* so far; tells thieves how long the last entry has been there */
-    RR__ATOMIC(int) is_served;   /* the owner runs bodies and comes back for its entries */
+    RR__ATOMIC(rr__ring *) ring;
+    RR__ATOMIC(int) is_served;  /* the owner runs bodies and comes back for its entries */
+    int64_t seen, high;         /* owner: what top was once; the highest bottom (rule Q3) */
+    rr__ring *rings[RR__RINGS]; /* owner: one of each size, made when it is needed first */
     char apart_3[64];
 } rr__deque;
 
@@ -7055,11 +7056,19 @@ static bool rr__pause(int round, double *end, double seconds) {
     return now < *end;
 }
 
+/* A look at others' deques takes their cache lines away from them: so some time passes between
+   two, in seconds. */
+static void rr__look_away(void) {
+    const double between = 1e-6;
+    for (double start = rr_now(); rr_now() - start < between;) RR__PAUSE();
+}
+
 static RR__NOINLINE rr__object *rr__search(rr__context *cx) {
     double end = 0;
     for (int round = 0;; round++) {
         rr__search_begin(cx);
         if (!rr__pause(round, &end, RR__SEARCH_TIME)) return NULL;
+        if (end > 0) rr__look_away();
         rr__object *o = rr__find_work(cx);
         if (o || rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return o;
     }

@@ -37,12 +37,13 @@ typedef struct rr__deque {
     RR__ATOMIC(int64_t) top;
     RR__ATOMIC(int64_t) thieves; /* between their CAS and their second look (rule Q4) */
     char apart_2[48];
-    RR__ATOMIC(int64_t) bottom;
-    RR__ATOMIC(rr__ring *) ring;
-    rr__ring *rings[RR__RINGS];  /* owner: one of each size, made when it is needed first */
-    int64_t seen, high;          /* owner: what top was once; the highest bottom (rule Q3) */
+    RR__ATOMIC(int64_t)
+    bottom; /* here what the owner writes, and a thief who looks reads: a line */
     RR__ATOMIC(uint64_t) pushes; /* so far; tells thieves how long the last entry has been there */
-    RR__ATOMIC(int) is_served;   /* the owner runs bodies and comes back for its entries */
+    RR__ATOMIC(rr__ring *) ring;
+    RR__ATOMIC(int) is_served;  /* the owner runs bodies and comes back for its entries */
+    int64_t seen, high;         /* owner: what top was once; the highest bottom (rule Q3) */
+    rr__ring *rings[RR__RINGS]; /* owner: one of each size, made when it is needed first */
     char apart_3[64];
 } rr__deque;
 

@@ -187,11 +187,19 @@ static bool rr__pause(int round, double *end, double seconds) {
     return now < *end;
 }
 
+/* A look at others' deques takes their cache lines away from them: so some time passes between
+   two, in seconds. */
+static void rr__look_away(void) {
+    const double between = 1e-6;
+    for (double start = rr_now(); rr_now() - start < between;) RR__PAUSE();
+}
+
 static RR__NOINLINE rr__object *rr__search(rr__context *cx) {
     double end = 0;
     for (int round = 0;; round++) {
         rr__search_begin(cx);
         if (!rr__pause(round, &end, RR__SEARCH_TIME)) return NULL;
+        if (end > 0) rr__look_away();
         rr__object *o = rr__find_work(cx);
         if (o || rr__load_relaxed(&cx->runtime->phase) == RR__STOPPED) return o;
     }
