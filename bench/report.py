@@ -32,6 +32,7 @@ AIMS = {
     "W6 ping-pong": (100, None, "fetch-add"), "W6 ring": (100, None, "fetch-add"),
     "W6 fan-in": (50, None, "fetch-add-contended"), "W6 create": (300, None, "malloc-free"),
     "W6 bytes": (256, None, None),
+    "W8 suspend": (60, None, "fetch-add"),
     "W7 put-64B": (80, None, "malloc-free"), "W7 get-64B": (15, None, "fetch-add"),
     "W7 put-4KiB": (None, None, "memcpy-4KiB"), "W7 get-4KiB": (15, None, "fetch-add"),
     "W7 put-1MiB": (10, None, "memcpy-1MiB"), "W7 get-1MiB": (15, None, "fetch-add"),
@@ -49,7 +50,7 @@ AIMS = {
     "memory idle-runtime-cpu": (0.05, None, 0)}
 
 GROUPS = [("Tasks", "W1 W2 W3 W4 W5"), ("Recursive programs", "recursive"), ("Actors", "W6"),
-          ("Objects", "W7"), ("Store", "store"), ("Memory", "memory"),
+          ("Objects", "W7"), ("Waiting", "W8"), ("Store", "store"), ("Memory", "memory"),
           ("Growth, and more workers than cores", "growth"),
           ("Workers, and the length of a task", "scaling"), ("Threads outside that call", "submit"),
           ("Waiting and wide graphs", "wait")]

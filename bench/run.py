@@ -31,11 +31,12 @@ RESULTS = os.path.join(HERE, "results")
 PYTHON = os.path.join(os.path.dirname(BUILD), "venv", "bin", "python")
 
 OURS = {"w1": "w1_spawn", "w2": "w2_fib", "w3": "w3_chain", "w4": "w4_wavefront",
-        "w5": "w5_roundtrip", "w6": "w6_actors", "w7": "w7_objects", "recursive": "recursive"}
+        "w5": "w5_roundtrip", "w6": "w6_actors", "w7": "w7_objects", "w8": "w8_waiting",
+        "recursive": "recursive"}
 ALONE = ["store", "growth", "scaling", "memory", "submit", "wait"]
 TASKS = "w1 w2 w3 w4 w5 recursive"
 PEERS = {"tbb": TASKS, "libgomp": TASKS, "libomp": TASKS, "pool": "w1 w3 w5 w7", "async": "w1 w5",
-         "go": "w1 w2 w3 w4 w5 w6 w7", "erlang": "w1 w2 w3 w5 w6", "caf": "w6",
+         "go": "w1 w2 w3 w4 w5 w6 w7 w8", "erlang": "w1 w2 w3 w5 w6", "caf": "w6",
          "ray": "w1 w3 w5 w6 w7"}
 COMMANDS = {"erlang": ["erl", "+P", "2000000", "-noshell", "-pa", BUILD, "-run", "workloads",
                        "main"],

@@ -1,10 +1,11 @@
-/* w6_actors: ping-pong (a ring of two), a ring of 503, four actors that send to one, and many
-   actors that are made and answer one message; `bytes` is what such an actor takes afterwards. */
+/* w6_actors: ping-pong (a ring of two), a ring of 503, four actors that send to one, whose mailbox
+   has no bound, or waits when 1024 are pending, and many actors that are made and answer one
+   message; `bytes` is what such an actor takes afterwards. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "bench.h"
 
-enum { RING = 503, SENDERS = 4, ROUND = 1000 };
+enum { RING = 503, SENDERS = 4, ROUND = 1000, PENDING = 1024 };
 
 typedef struct Player {
     rr_actor next;
@@ -93,10 +94,9 @@ static double ring_run(void *context) {
     return (bench_now() - start) / (double)r->passes;
 }
 
-static double fan_in(void *context) {
-    long each = *(long *)context;
+static double fan_in_to(rr_actor sink, long each) {
     rr_ref done = signal_new();
-    rr_actor sink = rr_spawn(Sink_create), senders[SENDERS];
+    rr_actor senders[SENDERS];
     for (int i = 0; i < SENDERS; i++) senders[i] = rr_spawn(Sender_create);
     double start = bench_now();
     rr_tell(sink, Sink_arm, SENDERS * each, done);
@@ -108,6 +108,13 @@ static double fan_in(void *context) {
     rr_release(sum), rr_release(sink);
     for (int i = 0; i < SENDERS; i++) rr_release(senders[i]);
     return time / (double)(SENDERS * each);
+}
+
+static double fan_in(void *each) { return fan_in_to(rr_spawn(Sink_create), *(long *)each); }
+static double fan_in_bounded(void *each) {
+    rr_actor sink =
+        rr_spawn_with(RR_ACTOR_OPTIONS(.max_pending = PENDING, .when_full = RR_WAIT), Sink_create);
+    return fan_in_to(sink, *(long *)each);
 }
 
 typedef struct crowd {
@@ -155,6 +162,7 @@ int main(int argc, char **argv) {
     bench_run("W6", "ring", "ns", ring_run, &r);
     ring_end(&r);
     bench_run("W6", "fan-in", "ns", fan_in, &each);
+    bench_run("W6", "fan-in-bounded", "ns", fan_in_bounded, &each);
     free(c.actors);
     return rr_shutdown() != RR_OK;
 }

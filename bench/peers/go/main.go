@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"bytes"
 	"runtime"
 	"sync"
@@ -206,6 +207,44 @@ func fanIn() float64 {
 	return (now() - start) / float64(senders*each)
 }
 
+func calls() float64 {
+	n, sum := amount(100000), 0
+	start := now()
+	for i := 0; i < n; i++ {
+		sum += <-call(i)
+	}
+	check(sum == n*(n-1)/2, "calls")
+	return (now() - start) / float64(n)
+}
+
+func stage(in <-chan int, out chan<- int) {
+	for x := range in {
+		out <- x + 1
+	}
+	close(out)
+}
+
+func pipeline(ahead int) func() float64 {
+	return func() float64 {
+		n, sum := amount(100000), 0
+		numbers, first, second := make(chan int, ahead), make(chan int, ahead), make(chan int, ahead)
+		start := now()
+		go func() {
+			for i := 0; i < n; i++ {
+				numbers <- i
+			}
+			close(numbers)
+		}()
+		go stage(numbers, first)
+		go stage(first, second)
+		for x := range second {
+			sum += x
+		}
+		check(sum == n*(n+3)/2, "pipeline")
+		return (now() - start) / float64(n)
+	}
+}
+
 type message struct{ reply chan int }
 
 var bytesEach float64
@@ -312,11 +351,18 @@ func main() {
 		run("W6", "ping-pong", "ns", ring(2, amount(500000)))
 		run("W6", "ring", "ns", ring(503, amount(500000)+503))
 		run("W6", "fan-in", "ns", fanIn)
+		run("W6", "fan-in-bounded", "ns", fanIn)
 	}
 	if wants("w7") {
 		putGet("64B", 64, amount(300000))
 		putGet("4KiB", 4096, amount(100000))
 		putGet("1MiB", 1<<20, amount(300))
 		putGet("64MiB", 64<<20, 4)
+	}
+	if wants("w8") {
+		run("W8", "call", "ns", calls)
+		for _, ahead := range []int{1, 4, 64, 1000} {
+			run("W8", fmt.Sprintf("stream-%d", ahead), "ns", pipeline(ahead))
+		}
 	}
 }
