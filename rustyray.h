@@ -4782,14 +4782,16 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
     if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
 }
 
-/* FIFO. Three kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
-   claimable all the time, so that a waiter need not wait for the inbox; tasks for which a deque
-   had no memory, WAITING, that is, claimable by nobody until they are taken out; and fibers,
-   QUEUED, that let others go first. */
+/* FIFO. Three kinds of things lie in it: actors that had their turn, with a count, and fibers that
+   let others go first, both QUEUED, so that who finds an old hint of one, or waits for it, may claim
+   it all the time: it may come here again before it is taken out; and tasks for which a deque had
+   no memory, WAITING, that is, claimable by nobody until they are taken out. */
 static void rr__inbox_put(rr_runtime *rt, rr__object *o, bool is_actor) {
+    bool may_be_there = is_actor || o->kind == RR__FIBER;
     rr__lock(&rt->lock);
-    if (!is_actor || !o->is_listed) {
-        if (is_actor) o->is_listed = true, rr__share(o);
+    if (!may_be_there || !o->is_listed) {
+        if (may_be_there) o->is_listed = true;
+        if (is_actor) rr__share(o);
         rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
         rr__store_seq_cst(&rt->has_inbox, 1);
     }
@@ -4803,7 +4805,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     rr__lock(&rt->lock);
     rr__object *o = rt->inbox_first;
     bool is_actor = o && o->kind == RR__CONSTRUCTOR;
-    if (is_actor) o->is_listed = false;
+    if (is_actor || (o && o->kind == RR__FIBER)) o->is_listed = false;
     if (o && !(rt->inbox_first = o->next)) {
         rt->inbox_last = NULL;
         rr__store_seq_cst(&rt->has_inbox, 0);
@@ -5789,11 +5791,15 @@ static RR__INLINE bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
     return s->fired >= s->need || rr__sleeper_was_stopped(s);
 }
 
-/* The same, after a look at what nobody notes who does not find it asleep (S2). */
-static RR__INLINE bool rr__sleeper_look_locked(rr__sleeper *s) {
+/* Looks at what nobody notes who does not find it asleep (S2). By itself while it does not sleep,
+   or under the lock. */
+static RR__INLINE bool rr__sleeper_must_stop(rr__sleeper *s) {
     s->is_cancelled |= s->task && rr__frame_must_stop(s->self->frame);
     s->is_late |= s->has_limit && rr_now() >= s->deadline;
-    return rr__sleeper_is_over_locked(s);
+    return rr__sleeper_was_stopped(s);
+}
+static RR__INLINE bool rr__sleeper_look_locked(rr__sleeper *s) {
+    return rr__sleeper_must_stop(s) || rr__sleeper_is_over_locked(s);
 }
 
 /* It sleeps from now on; false: it is over already. */
@@ -6172,8 +6178,13 @@ static RR__NOINLINE rr__fiber *rr__fiber_new(rr_runtime *rt) {
     return NULL;
 }
 
+/* Threads that queue a fiber of a runtime which is not theirs, and may end as soon as that goes on:
+   they are waited for. */
+static RR__ATOMIC(int) rr__strangers;
+
 /* With the runtime's memory, not before: a thread from outside may be about to leave one. */
 static void rr__fibers_free(rr_runtime *rt) {
+    while (rr__load_seq_cst(&rr__strangers) > 0) rr__thread_yield();
     for (rr__fiber *fiber = rt->fibers, *next; fiber; fiber = next) {
         next = fiber->all;
         if (fiber->local) rr__fiber_empty(fiber);
@@ -6265,11 +6276,14 @@ static rr__fiber *rr__fiber_take(rr__context *cx) {
 
 /* It can go on: whoever claims it does. */
 static void rr__fiber_queue(rr__context *by, rr__fiber *fiber) {
-    bool goes_last = fiber->goes_last;
+    rr_runtime *rt = fiber->runtime;
+    bool goes_last = fiber->goes_last, is_strange = by->runtime != rt;
     fiber->goes_last = false;
+    if (is_strange) rr__add_seq_cst(&rr__strangers, 1);
     rr__store_release(&fiber->token.word, RR__STATE(RR__QUEUED) | 1); /* nobody decides a fiber */
-    if (by->runtime == fiber->runtime && !goes_last) rr__push(by, &fiber->token);
-    else rr__inbox_put(fiber->runtime, &fiber->token, false);
+    if (is_strange || goes_last) rr__inbox_put(rt, &fiber->token, false);
+    else rr__push(by, &fiber->token);
+    if (is_strange) rr__sub_seq_cst(&rr__strangers, 1);
 }
 
 /* After its end was noted, without locks: it needs the parker's at once. NULL: nobody. */
@@ -6592,6 +6606,7 @@ static void rr__fiber_sleeps(rr__sleeper *s) {
 /* Sleeps until enough has fired, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     s->deadline = deadline;
+    if (rr__sleeper_must_stop(s)) return; /* before other work goes on in its place */
     if (s->parker->fiber) rr__fiber_sleeps(s);
     else rr__thread_sleeps(s);
 }
@@ -7043,7 +7058,18 @@ static RR__INLINE rr__object *rr__find_work(rr__context *cx) {
 #define RR__SEARCH_TIME 50e-6
 #define RR__SPIN_TIME 10e-6
 
-/* One round of waiting for other cores: the first ones keep the core, the others offer it. */
+/* One round of a short wait for another core. It keeps its own: whoever was given that might keep
+   it for milliseconds, where who sleeps is woken at once. */
+static bool rr__spin_round(int round, double *end, double seconds) {
+    enum { BETWEEN = 16 };
+    RR__PAUSE();
+    if (round % BETWEEN) return true;
+    double now = rr_now();
+    if (!round) *end = now + seconds;
+    return now < *end;
+}
+
+/* One round of a search: the first ones keep the core, the others offer it. */
 static bool rr__pause(int round, double *end, double seconds) {
     enum { QUICK = 32 };
     if (round < QUICK) {
@@ -7172,10 +7198,16 @@ static rr_status rr__note_cancelled(rr_ref ref) {
                     "the task that waits was cancelled, or is too late, or its actor was killed");
 }
 
+/* Enough may have fired just now: then who did so is done with the sleeper when this has had the
+   lock; if not, it must be taken from where it is found before it goes. */
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_ring) return rr__note(ref, RR_ERR_DEADLOCK, "%s", s->ring);
     if (s->is_cancelled) return rr__note_cancelled(ref);
-    if (s->fired >= s->need) return RR_OK;
+    if (!rr__sleeper_was_stopped(s)) return RR_OK;
+    rr__lock(&s->parker->lock);
+    bool has_fired = s->fired >= s->need;
+    rr__unlock(&s->parker->lock);
+    if (has_fired) return RR_OK;
     return s->is_starved ? rr__note_starved(ref) : RR_ERR_TIMEOUT;
 }
 
@@ -7232,7 +7264,7 @@ static bool rr__has_queued(rr__context *cx) {
 static bool rr__spin(rr__context *cx, rr__object *o) {
     double end = 0, seconds = rr__has_queued(cx) ? RR__SPIN_TIME / 10 : RR__SPIN_TIME;
     for (int round = 0; !rr__is_complete(o); round++)
-        if (!rr__pause(round, &end, seconds)) break;
+        if (!rr__spin_round(round, &end, seconds)) break;
     return rr__is_complete(o);
 }
 
@@ -7612,7 +7644,8 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     if (is_innermost) {
         s->parker->vertex = body + 1;
         bool has_timer = control && rr__has_timer(rt, control);
-        b->goes_on = has_timer || s->is_for_outside, b->sight.is_outside = !has_timer;
+        b->goes_on = has_timer || s->is_for_outside,
+        b->sight.is_outside = s->is_for_outside && !has_timer;
         if (s->self->uses_store == rt) rr__user_add(g, body);
         rr__body_edges(g, body, s);
     } else {
@@ -13398,7 +13431,7 @@ static bool rr__stream_spin(rr__object *task) {
     rr__stream *stream = rr__stream_in(task);
     double end = 0;
     for (int round = 0; !rr__stream_has_item(stream) && !rr__is_complete(task); round++)
-        if (!rr__pause(round, &end, RR__SPIN_TIME)) return false;
+        if (!rr__spin_round(round, &end, RR__SPIN_TIME)) return false;
     return true;
 }
 

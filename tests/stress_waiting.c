@@ -1,6 +1,8 @@
 /* Guards waiting: random trees of bodies that wait for one another, for any or all of many, with
-   and without limits, on few threads and through actors, in bursts with pauses in between so that
-   workers park: nothing hangs and no wake-up is lost. The alarm tells the seed of a hang.
+   and without limits, on few threads and through actors, beside bodies that poll and such that wake
+   each other for each object of a stream, in bursts with pauses in between so that workers park:
+   nothing hangs, no wake-up is lost, and what lies in a queue is not put there again. The alarm
+   tells the seed of a hang.
    stress_waiting [threads] [rounds] [seed] */
 #define _GNU_SOURCE
 static void stress_point(void);
@@ -29,7 +31,7 @@ REMOTE_METHOD(long, Relay, pass, long, v) {
 /* Waits until at least one, then until all are there, in one of many ways. */
 static bool wait_somehow(const rr_ref *refs, size_t n, uint64_t *random) {
     size_t ready[WIDTH], found;
-    switch (test_below(random, 6)) {
+    switch (test_below(random, 7)) {
     case 0:
         return rr_wait(refs, n, n, -1, ready) == n;
     case 1:
@@ -45,6 +47,9 @@ static bool wait_somehow(const rr_ref *refs, size_t n, uint64_t *random) {
             while (rr_get_timeout(long, refs[i], &(long){0}, 1) == RR_ERR_TIMEOUT) continue;
         return true;
     case 4:
+        while (rr_wait(refs, n, n, 0, NULL) < n) continue;
+        return true;
+    case 5:
         return rr_get_void(rr_gather(refs, n)) == RR_OK;
     default:
         return true;
@@ -103,6 +108,44 @@ REMOTE_FN(long, waiting_gates, uint64_t, seed, int, n) {
     return sum;
 }
 
+/* Bodies that poll, and so let others go first, beside such that wake each other all the time. */
+REMOTE_FN(long, waiting_poller, int, n) {
+    long sum = 0, v = 0;
+    for (int i = 0; i < n; i++) {
+        rr_ref r = rr_call(waiting_leaf, 1L);
+        while (!rr_wait(&r, 1, 1, 0, NULL)) continue;
+        if (rr_get(long, r, &v) == RR_OK) sum += v;
+        rr_release(r);
+        if (i % 7 == 0) rr_sleep_ms(0);
+    }
+    return sum;
+}
+REMOTE_STREAM(long, waiting_numbers, int, n) {
+    for (int i = 0; i < n; i++)
+        if (rr_yield(long, 1L) != RR_OK) return;
+}
+REMOTE_FN(long, waiting_reader, int, n) {
+    rr_stream in = rr_call_stream_with(RR_OPTIONS(.max_unread = 1), waiting_numbers, n);
+    rr_ref item;
+    long sum = 0, v = 0;
+    while (rr_next(in, &item) == RR_OK) {
+        rr_ref r = rr_call(waiting_leaf, 1L);
+        if (rr_get(long, item, &v) == RR_OK) sum += v;
+        rr_wait(&r, 1, 1, 0, NULL);
+        rr_release(r), rr_release(item);
+    }
+    rr_release(in);
+    return sum;
+}
+static void poll_and_read(void) {
+    enum { N = 40, PAIRS = 6 };
+    rr_ref refs[2 * PAIRS];
+    long v = 0;
+    for (int i = 0; i < 2 * PAIRS; i++)
+        refs[i] = i % 2 ? rr_call(waiting_poller, N) : rr_call(waiting_reader, N);
+    for (int i = 0; i < 2 * PAIRS; i++) CHECK(rr_get(long, refs[i], &v) == RR_OK && v == N);
+}
+
 typedef struct visitor {
     uint64_t seed;
     rr_actor relay;
@@ -122,6 +165,7 @@ static void visit(void *data) {
         if (!CHECK(status == RR_OK && v == tree_value(seed, depth)))
             fprintf(stderr, "%.1000s\n", rr_error_message(tree));
         CHECK(rr_get(long, gates, &v) == RR_OK && v == 40);
+        if (test_below(&random, 3) == 0) poll_and_read();
         rr_scope_end(scope);
         if (test_below(&random, 3) == 0) rr_sleep_ms((int64_t)test_below(&random, 3)); /* park */
     }

@@ -270,6 +270,47 @@ REMOTE_FN(int, fibers_blocks, uint64_t, at) {
     d->inside--;
     return 1;
 }
+/* A wait that is over as it begins takes no turn of other work. */
+static atomic_int others;
+REMOTE_FN(int, fibers_other, int, v) { return others++, v; }
+REMOTE_FN(int, fibers_waits_that_are_over, uint64_t, at, rr_stream, endless) {
+    desk *d = desk_at(at);
+    rr_ref r;
+    int before;
+    for (int i = 0; i < 3; i++) d->refs[i] = rr_keep(rr_call(fibers_other, i));
+    before = others;
+    rr_sleep_ms(0);
+    d->begun = 1;
+    while (!rr_cancelled()) nap();
+    double start = rr_now();
+    rr_sleep_ms(30000);
+    d->inside = rr_next(endless, &r) == RR_ERR_CANCELLED && rr_now() - start < 20;
+    d->most = others - before;
+    d->over = 1;
+    return 0;
+}
+REMOTE_STREAM(int, fibers_endless, int, v) {
+    while (!rr_cancelled()) rr_sleep_ms(5);
+    (void)v;
+}
+TEST(waits_that_are_over_keep_their_worker) {
+    fixture f;
+    static desk d;
+    d = (desk){.begun = 0}, others = 0;
+    START(&f, .workers = 1);
+    rr_stream endless = rr_call_stream(fibers_endless, 0);
+    rr_ref r = rr_call(fibers_waits_that_are_over, AT(&d), endless);
+    while (!d.begun) nap();
+    CHECK(rr_cancel_alone(r) == RR_OK);
+    while (!d.over) nap();
+    for (int i = 0; i < 3; i++) CHECK(rr_get_void(d.refs[i]) == RR_OK);
+    CHECK(d.most == 0 && d.inside);
+    for (int i = 0; i < 3; i++) rr_release(d.refs[i]);
+    rr_release(r), rr_release(endless);
+    CHECK(objects_settle_at(0));
+    fixture_stop(&f);
+}
+
 TEST(no_more_run_than_workers_when_they_blocked) {
     enum { MANY = 12 };
     fixture f;

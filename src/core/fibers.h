@@ -108,8 +108,13 @@ static RR__NOINLINE rr__fiber *rr__fiber_new(rr_runtime *rt) {
     return NULL;
 }
 
+/* Threads that queue a fiber of a runtime which is not theirs, and may end as soon as that goes on:
+   they are waited for. */
+static RR__ATOMIC(int) rr__strangers;
+
 /* With the runtime's memory, not before: a thread from outside may be about to leave one. */
 static void rr__fibers_free(rr_runtime *rt) {
+    while (rr__load_seq_cst(&rr__strangers) > 0) rr__thread_yield();
     for (rr__fiber *fiber = rt->fibers, *next; fiber; fiber = next) {
         next = fiber->all;
         if (fiber->local) rr__fiber_empty(fiber);
@@ -201,11 +206,14 @@ static rr__fiber *rr__fiber_take(rr__context *cx) {
 
 /* It can go on: whoever claims it does. */
 static void rr__fiber_queue(rr__context *by, rr__fiber *fiber) {
-    bool goes_last = fiber->goes_last;
+    rr_runtime *rt = fiber->runtime;
+    bool goes_last = fiber->goes_last, is_strange = by->runtime != rt;
     fiber->goes_last = false;
+    if (is_strange) rr__add_seq_cst(&rr__strangers, 1);
     rr__store_release(&fiber->token.word, RR__STATE(RR__QUEUED) | 1); /* nobody decides a fiber */
-    if (by->runtime == fiber->runtime && !goes_last) rr__push(by, &fiber->token);
-    else rr__inbox_put(fiber->runtime, &fiber->token, false);
+    if (is_strange || goes_last) rr__inbox_put(rt, &fiber->token, false);
+    else rr__push(by, &fiber->token);
+    if (is_strange) rr__sub_seq_cst(&rr__strangers, 1);
 }
 
 /* After its end was noted, without locks: it needs the parker's at once. NULL: nobody. */

@@ -214,7 +214,8 @@ static uint32_t rr__body_add(rr__graph *g, rr__sleeper *s, rr__frame *frame, uin
     if (is_innermost) {
         s->parker->vertex = body + 1;
         bool has_timer = control && rr__has_timer(rt, control);
-        b->goes_on = has_timer || s->is_for_outside, b->sight.is_outside = !has_timer;
+        b->goes_on = has_timer || s->is_for_outside,
+        b->sight.is_outside = s->is_for_outside && !has_timer;
         if (s->self->uses_store == rt) rr__user_add(g, body);
         rr__body_edges(g, body, s);
     } else {

@@ -67,11 +67,15 @@ static RR__INLINE bool rr__sleeper_is_over_locked(const rr__sleeper *s) {
     return s->fired >= s->need || rr__sleeper_was_stopped(s);
 }
 
-/* The same, after a look at what nobody notes who does not find it asleep (S2). */
-static RR__INLINE bool rr__sleeper_look_locked(rr__sleeper *s) {
+/* Looks at what nobody notes who does not find it asleep (S2). By itself while it does not sleep,
+   or under the lock. */
+static RR__INLINE bool rr__sleeper_must_stop(rr__sleeper *s) {
     s->is_cancelled |= s->task && rr__frame_must_stop(s->self->frame);
     s->is_late |= s->has_limit && rr_now() >= s->deadline;
-    return rr__sleeper_is_over_locked(s);
+    return rr__sleeper_was_stopped(s);
+}
+static RR__INLINE bool rr__sleeper_look_locked(rr__sleeper *s) {
+    return rr__sleeper_must_stop(s) || rr__sleeper_is_over_locked(s);
 }
 
 /* It sleeps from now on; false: it is over already. */

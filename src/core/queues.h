@@ -170,14 +170,16 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
     if (RR__UNLIKELY(RR__SLEEPING(idle) && !RR__SEARCHING(idle))) rr__wake_one(rt);
 }
 
-/* FIFO. Three kinds of things lie in it: actors that had their turn, QUEUED, with a count, and
-   claimable all the time, so that a waiter need not wait for the inbox; tasks for which a deque
-   had no memory, WAITING, that is, claimable by nobody until they are taken out; and fibers,
-   QUEUED, that let others go first. */
+/* FIFO. Three kinds of things lie in it: actors that had their turn, with a count, and fibers that
+   let others go first, both QUEUED, so that who finds an old hint of one, or waits for it, may claim
+   it all the time: it may come here again before it is taken out; and tasks for which a deque had
+   no memory, WAITING, that is, claimable by nobody until they are taken out. */
 static void rr__inbox_put(rr_runtime *rt, rr__object *o, bool is_actor) {
+    bool may_be_there = is_actor || o->kind == RR__FIBER;
     rr__lock(&rt->lock);
-    if (!is_actor || !o->is_listed) {
-        if (is_actor) o->is_listed = true, rr__share(o);
+    if (!may_be_there || !o->is_listed) {
+        if (may_be_there) o->is_listed = true;
+        if (is_actor) rr__share(o);
         rr__list_add(&rt->inbox_first, &rt->inbox_last, o);
         rr__store_seq_cst(&rt->has_inbox, 1);
     }
@@ -191,7 +193,7 @@ static rr__object *rr__inbox_take(rr__context *cx) {
     rr__lock(&rt->lock);
     rr__object *o = rt->inbox_first;
     bool is_actor = o && o->kind == RR__CONSTRUCTOR;
-    if (is_actor) o->is_listed = false;
+    if (is_actor || (o && o->kind == RR__FIBER)) o->is_listed = false;
     if (o && !(rt->inbox_first = o->next)) {
         rt->inbox_last = NULL;
         rr__store_seq_cst(&rt->has_inbox, 0);

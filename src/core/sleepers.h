@@ -191,6 +191,7 @@ static void rr__fiber_sleeps(rr__sleeper *s) {
 /* Sleeps until enough has fired, a ring was found, or the time is over. */
 static void rr__sleeper_wait(rr__sleeper *s, double deadline) {
     s->deadline = deadline;
+    if (rr__sleeper_must_stop(s)) return; /* before other work goes on in its place */
     if (s->parker->fiber) rr__fiber_sleeps(s);
     else rr__thread_sleeps(s);
 }

@@ -23,10 +23,16 @@ static rr_status rr__note_cancelled(rr_ref ref) {
                     "the task that waits was cancelled, or is too late, or its actor was killed");
 }
 
+/* Enough may have fired just now: then who did so is done with the sleeper when this has had the
+   lock; if not, it must be taken from where it is found before it goes. */
 static rr_status rr__wait_outcome(rr__sleeper *s, rr_ref ref) {
     if (s->is_ring) return rr__note(ref, RR_ERR_DEADLOCK, "%s", s->ring);
     if (s->is_cancelled) return rr__note_cancelled(ref);
-    if (s->fired >= s->need) return RR_OK;
+    if (!rr__sleeper_was_stopped(s)) return RR_OK;
+    rr__lock(&s->parker->lock);
+    bool has_fired = s->fired >= s->need;
+    rr__unlock(&s->parker->lock);
+    if (has_fired) return RR_OK;
     return s->is_starved ? rr__note_starved(ref) : RR_ERR_TIMEOUT;
 }
 
@@ -83,7 +89,7 @@ static bool rr__has_queued(rr__context *cx) {
 static bool rr__spin(rr__context *cx, rr__object *o) {
     double end = 0, seconds = rr__has_queued(cx) ? RR__SPIN_TIME / 10 : RR__SPIN_TIME;
     for (int round = 0; !rr__is_complete(o); round++)
-        if (!rr__pause(round, &end, seconds)) break;
+        if (!rr__spin_round(round, &end, seconds)) break;
     return rr__is_complete(o);
 }
 

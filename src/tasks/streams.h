@@ -79,7 +79,7 @@ static bool rr__stream_spin(rr__object *task) {
     rr__stream *stream = rr__stream_in(task);
     double end = 0;
     for (int round = 0; !rr__stream_has_item(stream) && !rr__is_complete(task); round++)
-        if (!rr__pause(round, &end, RR__SPIN_TIME)) return false;
+        if (!rr__spin_round(round, &end, RR__SPIN_TIME)) return false;
     return true;
 }
 
