@@ -232,7 +232,7 @@ MEMORY
   A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; options of a
   call some 200 bytes until its result is released; an actor a slot and a block for 56 bytes and its
   state, and some 230 bytes more with options; a gather 24 bytes for each part; a stream two slots,
-  350 bytes, and 8 for each unread object beside that itself.
+  500 bytes, and 8 for each unread object beside that itself.
   A body that waits keeps its stack: of memory the pages that it has touched, mostly one or two of 4
   KiB, and some 600 bytes; of addresses rr_config.stack_bytes and 304 KiB more. 100,000 that wait,
   each for an object of its own, took 560 MB. Up to 1,024 stacks are kept for reuse, and up to 32
@@ -336,7 +336,8 @@ INTERNALS (in short; the rules that are named stand at the parts)
   the object's shard; the completer, which sees the sleeper's flag in the same operation that
   completes, finds it there. So nothing of the object is touched after its last user may have gone.
   A thread from outside sleeps on its own condition variable; a body is left with its stack
-  (core/fibers, F1 to F4; base/stacks), which is queued like a task when it can go on.
+  (core/fibers, F1 to F4; base/stacks), which is queued like a task when it can go on. Of all that
+  may end a sleep, one alone does (core/parking, S1 and S2).
 
   Actors (actors/mailbox, A1 to A4; actors/crew, C1 and C2). The mailbox is one word in the slot: a
   stack of messages that the runner takes whole and reverses, or the mark IDLE, whose change
@@ -348,7 +349,8 @@ INTERNALS (in short; the rules that are named stand at the parts)
   wakes who waits; whoever has the task finds the flag with its next change of the state. Priorities
   and resources (core/resources, G1 to G3) are heaps, one for each set of needs that is waited for.
   The store under pressure (store/, E1 to E7) has a record beside the slot of each value that may
-  leave memory. Streams (tasks/streams) are queues whose two sides sleep on objects.
+  leave memory. Streams (tasks/stream_queue, Y1 to Y4) are queues into which the body puts without a
+  lock; readers share one. Who waits stands in a line, and gets a sign from the other side.
 
   Ending (runtime/stop). rr_shutdown adds up what the threads submitted and finished, each in
   counters of its own, until both are the same; then actors are ended, and threads joined. The
@@ -4783,9 +4785,9 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
 }
 
 /* FIFO. Three kinds of things lie in it: actors that had their turn, with a count, and fibers that
-   let others go first, both QUEUED, so that who finds an old hint of one, or waits for it, may claim
-   it all the time: it may come here again before it is taken out; and tasks for which a deque had
-   no memory, WAITING, that is, claimable by nobody until they are taken out. */
+   let others go first, both QUEUED, so that who finds an old hint of one, or waits for it, may
+   claim it all the time: it may come here again before it is taken out; and tasks for which a deque
+   had no memory, WAITING, that is, claimable by nobody until they are taken out. */
 static void rr__inbox_put(rr_runtime *rt, rr__object *o, bool is_actor) {
     bool may_be_there = is_actor || o->kind == RR__FIBER;
     rr__lock(&rt->lock);
@@ -11648,7 +11650,7 @@ struct rr__care {
     int max_pending;         /* 0: no limit */
     RR__ATOMIC(int) pending; /* messages that have not begun, if there is a limit */
     bool senders_wait;       /* for room: .when_full, see actors/admission.h; fixed */
-    RR__ATOMIC(int) waiting; /* those that do */
+    RR__ATOMIC(int) waiting; /* those that do: in `senders`, or about to be */
     rr__line senders;        /* and in which order; shard lock */
     int max_concurrency;     /* at least 1; with more: see rr__crew_run */
     int inside;              /* methods that were handed out and have not left; shard lock */
@@ -11812,8 +11814,10 @@ static RR__NOINLINE void rr__mailbox_watch(rr__context *cx, rr__object *actor, u
    Rules  M1  Who makes `pending` less looks at `waiting` after that, and who waits adds itself to
               `waiting` before it looks for room a last time (all seq_cst): so one sees the
               other.
-          M2  Room goes to the first in line, from who makes it, under the shard lock; while
-              somebody waits others line up behind: nobody overtakes.
+          M2  Room goes to the first in line, from who makes it, under the shard lock, by which he
+              waits no more. While somebody does others line up behind; but not behind those that
+              have room and have not gone on yet: or, the mailbox once full, each message would
+              change from one sender to the next for ever (a convoy: Blasgen and others, 1979).
           M3  Who ends the actor closes its queue, and then gives all in line the sign, both under
               the shard lock: so nobody waits for a mailbox that is closed.
    Locks: the shard lock of the actor. */
@@ -11833,7 +11837,7 @@ static RR__NOINLINE void rr__senders_wake(rr__context *cx, rr__object *actor, bo
     for (rr__parker *parker = NULL;; rr__wake(cx, parker)) {
         rr__lock(&shard->lock);
         bool goes_on = care->senders.first && (ends || rr__mailbox_has_room(care));
-        if (goes_on) parker = rr__line_pop(&care->senders);
+        if (goes_on) parker = rr__line_pop(&care->senders), rr__sub_seq_cst(&care->waiting, 1);
         rr__unlock(&shard->lock);
         if (!goes_on) return;
     }
@@ -11854,6 +11858,7 @@ static bool rr__senders_join(rr__object *actor, rr__shard *shard, rr__sleeper *s
     rr__add_seq_cst(&care->waiting, 1); /* rule M1 */
     bool waits = !*ends && (care->senders.first || !rr__mailbox_has_room(care));
     if (waits) rr__line_add(&care->senders, s);
+    else rr__sub_seq_cst(&care->waiting, 1);
     rr__unlock(&shard->lock);
     return waits;
 }
@@ -11872,9 +11877,8 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     *at = cx = rr__here_of(s.self, cx);
     rr__lock(&shard->lock);
     bool has_room = !waits || s.fired > 0;
-    if (!has_room) rr__line_remove(&care->senders, &s);
+    if (!has_room) rr__line_remove(&care->senders, &s), rr__sub_seq_cst(&care->waiting, 1);
     ends = ends || actor->extra.own->is_doomed;
-    rr__sub_seq_cst(&care->waiting, 1);
     rr__unlock(&shard->lock);
     rr__serve_end(cx, began);
     if (ends) return RR_ERR_ACTOR_DEAD;

@@ -232,7 +232,7 @@ MEMORY
   A pending task with two arguments of 8 bytes takes 128 bytes and 8 to 16 in a queue; options of a
   call some 200 bytes until its result is released; an actor a slot and a block for 56 bytes and its
   state, and some 230 bytes more with options; a gather 24 bytes for each part; a stream two slots,
-  350 bytes, and 8 for each unread object beside that itself.
+  500 bytes, and 8 for each unread object beside that itself.
   A body that waits keeps its stack: of memory the pages that it has touched, mostly one or two of 4
   KiB, and some 600 bytes; of addresses rr_config.stack_bytes and 304 KiB more. 100,000 that wait,
   each for an object of its own, took 560 MB. Up to 1,024 stacks are kept for reuse, and up to 32
@@ -336,7 +336,8 @@ INTERNALS (in short; the rules that are named stand at the parts)
   the object's shard; the completer, which sees the sleeper's flag in the same operation that
   completes, finds it there. So nothing of the object is touched after its last user may have gone.
   A thread from outside sleeps on its own condition variable; a body is left with its stack
-  (core/fibers, F1 to F4; base/stacks), which is queued like a task when it can go on.
+  (core/fibers, F1 to F4; base/stacks), which is queued like a task when it can go on. Of all that
+  may end a sleep, one alone does (core/parking, S1 and S2).
 
   Actors (actors/mailbox, A1 to A4; actors/crew, C1 and C2). The mailbox is one word in the slot: a
   stack of messages that the runner takes whole and reverses, or the mark IDLE, whose change
@@ -348,7 +349,8 @@ INTERNALS (in short; the rules that are named stand at the parts)
   wakes who waits; whoever has the task finds the flag with its next change of the state. Priorities
   and resources (core/resources, G1 to G3) are heaps, one for each set of needs that is waited for.
   The store under pressure (store/, E1 to E7) has a record beside the slot of each value that may
-  leave memory. Streams (tasks/streams) are queues whose two sides sleep on objects.
+  leave memory. Streams (tasks/stream_queue, Y1 to Y4) are queues into which the body puts without a
+  lock; readers share one. Who waits stands in a line, and gets a sign from the other side.
 
   Ending (runtime/stop). rr_shutdown adds up what the threads submitted and finished, each in
   counters of its own, until both are the same; then actors are ended, and threads joined. The

@@ -459,8 +459,8 @@ TEST_ALONE(room_that_bodies_hold_while_something_unrelated_runs) {
     }
 }
 
-/* A body holds room, and waits for the reader of its stream, a thread from outside, which wants room
-   itself: nobody else will give any, whatever goes on beside them. */
+/* A body holds room, and waits for the reader of its stream, a thread from outside, which wants
+   room itself: nobody else will give any, whatever goes on beside them. */
 REMOTE_STREAM(int, store_yields_with_room, uint64_t, at, size_t, size) {
     desk *d = desk_at(at);
     void *room;

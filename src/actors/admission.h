@@ -3,8 +3,10 @@
    Rules  M1  Who makes `pending` less looks at `waiting` after that, and who waits adds itself to
               `waiting` before it looks for room a last time (all seq_cst): so one sees the
               other.
-          M2  Room goes to the first in line, from who makes it, under the shard lock; while
-              somebody waits others line up behind: nobody overtakes.
+          M2  Room goes to the first in line, from who makes it, under the shard lock, by which he
+              waits no more. While somebody does others line up behind; but not behind those that
+              have room and have not gone on yet: or, the mailbox once full, each message would
+              change from one sender to the next for ever (a convoy: Blasgen and others, 1979).
           M3  Who ends the actor closes its queue, and then gives all in line the sign, both under
               the shard lock: so nobody waits for a mailbox that is closed.
    Locks: the shard lock of the actor. */
@@ -27,7 +29,7 @@ static RR__NOINLINE void rr__senders_wake(rr__context *cx, rr__object *actor, bo
     for (rr__parker *parker = NULL;; rr__wake(cx, parker)) {
         rr__lock(&shard->lock);
         bool goes_on = care->senders.first && (ends || rr__mailbox_has_room(care));
-        if (goes_on) parker = rr__line_pop(&care->senders);
+        if (goes_on) parker = rr__line_pop(&care->senders), rr__sub_seq_cst(&care->waiting, 1);
         rr__unlock(&shard->lock);
         if (!goes_on) return;
     }
@@ -48,6 +50,7 @@ static bool rr__senders_join(rr__object *actor, rr__shard *shard, rr__sleeper *s
     rr__add_seq_cst(&care->waiting, 1); /* rule M1 */
     bool waits = !*ends && (care->senders.first || !rr__mailbox_has_room(care));
     if (waits) rr__line_add(&care->senders, s);
+    else rr__sub_seq_cst(&care->waiting, 1);
     rr__unlock(&shard->lock);
     return waits;
 }
@@ -66,9 +69,8 @@ static rr_status rr__sender_wait(rr__context **at, rr__object *actor) {
     *at = cx = rr__here_of(s.self, cx);
     rr__lock(&shard->lock);
     bool has_room = !waits || s.fired > 0;
-    if (!has_room) rr__line_remove(&care->senders, &s);
+    if (!has_room) rr__line_remove(&care->senders, &s), rr__sub_seq_cst(&care->waiting, 1);
     ends = ends || actor->extra.own->is_doomed;
-    rr__sub_seq_cst(&care->waiting, 1);
     rr__unlock(&shard->lock);
     rr__serve_end(cx, began);
     if (ends) return RR_ERR_ACTOR_DEAD;

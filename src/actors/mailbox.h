@@ -55,7 +55,7 @@ struct rr__care {
     int max_pending;         /* 0: no limit */
     RR__ATOMIC(int) pending; /* messages that have not begun, if there is a limit */
     bool senders_wait;       /* for room: .when_full, see actors/admission.h; fixed */
-    RR__ATOMIC(int) waiting; /* those that do */
+    RR__ATOMIC(int) waiting; /* those that do: in `senders`, or about to be */
     rr__line senders;        /* and in which order; shard lock */
     int max_concurrency;     /* at least 1; with more: see rr__crew_run */
     int inside;              /* methods that were handed out and have not left; shard lock */

@@ -171,9 +171,9 @@ static RR__INLINE void rr__announce(rr_runtime *rt) { /* after a push: rule P1 *
 }
 
 /* FIFO. Three kinds of things lie in it: actors that had their turn, with a count, and fibers that
-   let others go first, both QUEUED, so that who finds an old hint of one, or waits for it, may claim
-   it all the time: it may come here again before it is taken out; and tasks for which a deque had
-   no memory, WAITING, that is, claimable by nobody until they are taken out. */
+   let others go first, both QUEUED, so that who finds an old hint of one, or waits for it, may
+   claim it all the time: it may come here again before it is taken out; and tasks for which a deque
+   had no memory, WAITING, that is, claimable by nobody until they are taken out. */
 static void rr__inbox_put(rr_runtime *rt, rr__object *o, bool is_actor) {
     bool may_be_there = is_actor || o->kind == RR__FIBER;
     rr__lock(&rt->lock);
