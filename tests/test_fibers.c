@@ -272,7 +272,10 @@ REMOTE_FN(int, fibers_blocks, uint64_t, at) {
 }
 /* A wait that is over as it begins takes no turn of other work. */
 static atomic_int others;
-REMOTE_FN(int, fibers_other, int, v) { return others++, v; }
+REMOTE_FN(int, fibers_other, int, v) {
+    others++;
+    return v;
+}
 REMOTE_FN(int, fibers_waits_that_are_over, uint64_t, at, rr_stream, endless) {
     desk *d = desk_at(at);
     rr_ref r;
