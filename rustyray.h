@@ -2004,6 +2004,14 @@ static int rr__cpu_count(void) {
 #endif
 }
 
+/* Then nothing comes of waiting awake for what another one does. */
+static bool rr__has_one_cpu(void) {
+    static RR__ATOMIC(int) known;
+    int count = rr__load_relaxed(&known); /* whoever looks finds the same */
+    if (!count) rr__store_relaxed(&known, count = rr__cpu_count());
+    return count == 1;
+}
+
 // >>base/stacks
 
 /* Stacks of their own, for what has to wait while its thread goes on: made, switched to, freed.
@@ -7068,7 +7076,7 @@ static bool rr__spin_round(int round, double *end, double seconds) {
     if (round % BETWEEN) return true;
     double now = rr_now();
     if (!round) *end = now + seconds;
-    return now < *end;
+    return now < *end && !rr__has_one_cpu();
 }
 
 /* One round of a search: the first ones keep the core, the others offer it. */
@@ -13452,8 +13460,27 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         if (!rr__self()->fiber && rr__stream_spin(task)) continue;
         status = rr__stream_wait_item(cx, task, deadline);
         if (status != RR_OK) return status;
+        if (deadline >= 0 && rr_now() >= deadline) milliseconds = 0; /* a last look */
     }
     return RR_OK;
+}
+
+/* What comes next of a stream whose reader's end is pinned. A wait counts the task instead, so that
+   it ends when that end goes. */
+static rr_status rr__stream_read(rr__context *cx, rr__object *reader, int64_t milliseconds,
+                                 rr__object **item) {
+    rr__object *task = reader->extra.producer;
+    bool has_stream = rr__stream_of(task); /* or it could not be submitted */
+    if (RR__LIKELY(has_stream && (*item = rr__stream_pop(cx, task)))) {
+        rr__drop(cx, reader);
+        return RR_OK;
+    }
+    rr__share(task);
+    rr__drop(cx, reader);
+    rr_status status =
+        has_stream ? rr__stream_next(cx, task, milliseconds, item) : rr__stream_end(cx, task);
+    rr__drop(rr__here(cx), task);
+    return status;
 }
 
 // >>insight/stats
@@ -15148,24 +15175,6 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
     ref = rr__ref_to(cx, reader);
     rr__publish_with(reader, RR__READY, 1, RR__KIND_VOID, 0);
     return (rr_stream){ref.id, ref.slot, ref.home};
-}
-
-/* What comes next of a stream whose reader's end is pinned. A wait counts the task instead, so that
-   it ends when that end goes. */
-static rr_status rr__stream_read(rr__context *cx, rr__object *reader, int64_t milliseconds,
-                                 rr__object **item) {
-    rr__object *task = reader->extra.producer;
-    bool has_stream = rr__stream_of(task); /* or it could not be submitted */
-    if (RR__LIKELY(has_stream && (*item = rr__stream_pop(cx, task)))) {
-        rr__drop(cx, reader);
-        return RR_OK;
-    }
-    rr__share(task);
-    rr__drop(cx, reader);
-    rr_status status =
-        has_stream ? rr__stream_next(cx, task, milliseconds, item) : rr__stream_end(cx, task);
-    rr__drop(rr__here(cx), task);
-    return status;
 }
 
 rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {

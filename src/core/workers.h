@@ -182,7 +182,7 @@ static bool rr__spin_round(int round, double *end, double seconds) {
     if (round % BETWEEN) return true;
     double now = rr_now();
     if (!round) *end = now + seconds;
-    return now < *end;
+    return now < *end && !rr__has_one_cpu();
 }
 
 /* One round of a search: the first ones keep the core, the others offer it. */

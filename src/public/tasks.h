@@ -166,24 +166,6 @@ rr_stream rr__call_stream(const rr_options *options, rr_function *fn, const rr__
     return (rr_stream){ref.id, ref.slot, ref.home};
 }
 
-/* What comes next of a stream whose reader's end is pinned. A wait counts the task instead, so that
-   it ends when that end goes. */
-static rr_status rr__stream_read(rr__context *cx, rr__object *reader, int64_t milliseconds,
-                                 rr__object **item) {
-    rr__object *task = reader->extra.producer;
-    bool has_stream = rr__stream_of(task); /* or it could not be submitted */
-    if (RR__LIKELY(has_stream && (*item = rr__stream_pop(cx, task)))) {
-        rr__drop(cx, reader);
-        return RR_OK;
-    }
-    rr__share(task);
-    rr__drop(cx, reader);
-    rr_status status =
-        has_stream ? rr__stream_next(cx, task, milliseconds, item) : rr__stream_end(cx, task);
-    rr__drop(rr__here(cx), task);
-    return status;
-}
-
 rr_status rr_next_timeout(rr_stream handle, int64_t milliseconds, rr_ref *out) {
     rr_status status;
     rr__context *cx = rr__enter(&status);

@@ -96,6 +96,25 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         if (!rr__self()->fiber && rr__stream_spin(task)) continue;
         status = rr__stream_wait_item(cx, task, deadline);
         if (status != RR_OK) return status;
+        if (deadline >= 0 && rr_now() >= deadline) milliseconds = 0; /* a last look */
     }
     return RR_OK;
+}
+
+/* What comes next of a stream whose reader's end is pinned. A wait counts the task instead, so that
+   it ends when that end goes. */
+static rr_status rr__stream_read(rr__context *cx, rr__object *reader, int64_t milliseconds,
+                                 rr__object **item) {
+    rr__object *task = reader->extra.producer;
+    bool has_stream = rr__stream_of(task); /* or it could not be submitted */
+    if (RR__LIKELY(has_stream && (*item = rr__stream_pop(cx, task)))) {
+        rr__drop(cx, reader);
+        return RR_OK;
+    }
+    rr__share(task);
+    rr__drop(cx, reader);
+    rr_status status =
+        has_stream ? rr__stream_next(cx, task, milliseconds, item) : rr__stream_end(cx, task);
+    rr__drop(rr__here(cx), task);
+    return status;
 }
