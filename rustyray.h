@@ -7068,18 +7068,7 @@ static RR__INLINE rr__object *rr__find_work(rr__context *cx) {
 #define RR__SEARCH_TIME 50e-6
 #define RR__SPIN_TIME 10e-6
 
-/* One round of a short wait for another core. It keeps its own: whoever was given that might keep
-   it for milliseconds, where who sleeps is woken at once. */
-static bool rr__spin_round(int round, double *end, double seconds) {
-    enum { BETWEEN = 16 };
-    RR__PAUSE();
-    if (round % BETWEEN) return true;
-    double now = rr_now();
-    if (!round) *end = now + seconds;
-    return now < *end && !rr__has_one_cpu();
-}
-
-/* One round of a search: the first ones keep the core, the others offer it. */
+/* One round of waiting for other cores: the first ones keep the core, the others offer it. */
 static bool rr__pause(int round, double *end, double seconds) {
     enum { QUICK = 32 };
     if (round < QUICK) {
@@ -7274,7 +7263,7 @@ static bool rr__has_queued(rr__context *cx) {
 static bool rr__spin(rr__context *cx, rr__object *o) {
     double end = 0, seconds = rr__has_queued(cx) ? RR__SPIN_TIME / 10 : RR__SPIN_TIME;
     for (int round = 0; !rr__is_complete(o); round++)
-        if (!rr__spin_round(round, &end, seconds)) break;
+        if (!rr__pause(round, &end, seconds)) break;
     return rr__is_complete(o);
 }
 
@@ -13438,13 +13427,18 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     return status;
 }
 
-/* A thread from outside looks on for a moment: to be woken takes longer than most items do. */
+/* A thread from outside looks on for a moment: to be woken takes longer than most items do. It
+   keeps its core meanwhile: whoever was given that might keep it for milliseconds. */
 static bool rr__stream_spin(rr__object *task) {
+    enum { BETWEEN = 16 };
     rr__stream *stream = rr__stream_in(task);
-    double end = 0;
-    for (int round = 0; !rr__stream_has_item(stream) && !rr__is_complete(task); round++)
-        if (!rr__spin_round(round, &end, RR__SPIN_TIME)) return false;
-    return true;
+    if (rr__has_one_cpu()) return false;
+    for (double end = rr_now() + RR__SPIN_TIME; rr_now() < end;)
+        for (int i = 0; i < BETWEEN; i++) {
+            if (rr__stream_has_item(stream) || rr__is_complete(task)) return true;
+            RR__PAUSE();
+        }
+    return false;
 }
 
 /* The caller counts the task, and not the reader's end: so a wait ends when that goes. */

@@ -89,7 +89,7 @@ static bool rr__has_queued(rr__context *cx) {
 static bool rr__spin(rr__context *cx, rr__object *o) {
     double end = 0, seconds = rr__has_queued(cx) ? RR__SPIN_TIME / 10 : RR__SPIN_TIME;
     for (int round = 0; !rr__is_complete(o); round++)
-        if (!rr__spin_round(round, &end, seconds)) break;
+        if (!rr__pause(round, &end, seconds)) break;
     return rr__is_complete(o);
 }
 

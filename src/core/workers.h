@@ -174,18 +174,7 @@ static RR__INLINE rr__object *rr__find_work(rr__context *cx) {
 #define RR__SEARCH_TIME 50e-6
 #define RR__SPIN_TIME 10e-6
 
-/* One round of a short wait for another core. It keeps its own: whoever was given that might keep
-   it for milliseconds, where who sleeps is woken at once. */
-static bool rr__spin_round(int round, double *end, double seconds) {
-    enum { BETWEEN = 16 };
-    RR__PAUSE();
-    if (round % BETWEEN) return true;
-    double now = rr_now();
-    if (!round) *end = now + seconds;
-    return now < *end && !rr__has_one_cpu();
-}
-
-/* One round of a search: the first ones keep the core, the others offer it. */
+/* One round of waiting for other cores: the first ones keep the core, the others offer it. */
 static bool rr__pause(int round, double *end, double seconds) {
     enum { QUICK = 32 };
     if (round < QUICK) {

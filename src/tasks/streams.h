@@ -74,13 +74,18 @@ static rr_status rr__stream_end(rr__context *cx, rr__object *task) {
     return status;
 }
 
-/* A thread from outside looks on for a moment: to be woken takes longer than most items do. */
+/* A thread from outside looks on for a moment: to be woken takes longer than most items do. It
+   keeps its core meanwhile: whoever was given that might keep it for milliseconds. */
 static bool rr__stream_spin(rr__object *task) {
+    enum { BETWEEN = 16 };
     rr__stream *stream = rr__stream_in(task);
-    double end = 0;
-    for (int round = 0; !rr__stream_has_item(stream) && !rr__is_complete(task); round++)
-        if (!rr__spin_round(round, &end, RR__SPIN_TIME)) return false;
-    return true;
+    if (rr__has_one_cpu()) return false;
+    for (double end = rr_now() + RR__SPIN_TIME; rr_now() < end;)
+        for (int i = 0; i < BETWEEN; i++) {
+            if (rr__stream_has_item(stream) || rr__is_complete(task)) return true;
+            RR__PAUSE();
+        }
+    return false;
 }
 
 /* The caller counts the task, and not the reader's end: so a wait ends when that goes. */
