@@ -2054,7 +2054,7 @@ TEST(end_while_senders_wait) {
     stage_start(&s, 2);
     rr_actor kid = HELD_KID(&s, .max_pending = 1, .when_full = RR_WAIT);
     outside thread;
-    teller t = {kid, NOTES, RR_OK};
+    teller t = {rr_keep(kid), NOTES, RR_OK}; /* the scope lets go of its own */
     for (int i = 0; i < 5; i++) rr_keep(rr_call(supervision_sends, kid, 0, 2));
     outside_start(&thread, s.f.runtime, tell_outside, &t);
     s.d.open = true;
