@@ -40,7 +40,7 @@ typedef struct user { /* a thread outside, with its streams */
 } user;
 static user users[MAX_THREADS];
 static int users_count;
-static atomic_int ready, bodies;
+static atomic_int ready, bodies, readers; /* bodies, and those of them that read */
 static atomic_bool ends_early;
 
 static void nap(int us) { nanosleep(&(struct timespec){0, us * 1000}, NULL); }
@@ -209,10 +209,12 @@ REMOTE_FN(int, streams_read, int, who, int, which, int, n, uint64_t, seed) {
     flow *x = &users[who].flows[which];
     int last = -1;
     bodies++;
+    readers++;
     for (int i = 0; i < n && !rr_cancelled(); i++) {
         rr_status status = read_one(x, limit_of(x, &seed), &last);
         if (status != RR_OK && status != RR_ERR_TIMEOUT) break;
     }
+    readers--;
     bodies--;
     return n;
 }
@@ -348,6 +350,8 @@ static void one_round(uint64_t *random, int threads) {
     for (int i = 0; i < n; i++) outside_join(&others[i]);
     CHECK(f.errors == 0);
     if (ends_early) return;
+    CHECK(
+        becomes(&readers, 0)); /* one that was cancelled may have an object that it has not noted */
     for (int i = 0; i < n; i++)
         for (int k = 0; k < FLOWS; k++) check_flow(&users[i].flows[k]);
     for (int i = 0; i < n; i++)
