@@ -3400,8 +3400,8 @@ typedef struct rr__deque {
     RR__ATOMIC(int64_t) top;
     RR__ATOMIC(int64_t) thieves; /* between their CAS and their second look (rule Q4) */
     char apart_2[48];
-    RR__ATOMIC(int64_t)
-    bottom; /* here what the owner writes, and a thief who looks reads: a line */
+    /* What the owner writes and a thief who looks reads: one line. */
+    RR__ATOMIC(int64_t) bottom;
     RR__ATOMIC(uint64_t) pushes; /* so far; tells thieves how long the last entry has been there */
     RR__ATOMIC(rr__ring *) ring;
     RR__ATOMIC(int) is_served;  /* the owner runs bodies and comes back for its entries */
@@ -5813,10 +5813,15 @@ static RR__INLINE bool rr__sleeper_look_locked(rr__sleeper *s) {
 }
 
 /* It sleeps from now on; false: it is over already. */
-static RR__INLINE bool rr__parker_begins_locked(rr__parker *parker, rr__sleeper *s) {
+static RR__INLINE bool rr__parker_begins_locked(rr__sleeper *s) {
     if (rr__sleeper_look_locked(s)) return false;
-    parker->sleeper = s, parker->sleeps++;
+    s->parker->sleeper = s, s->parker->sleeps++;
     return true;
+}
+
+/* Asleep, it may be found in a ring: the clock must look. */
+static RR__INLINE bool rr__sleeper_is_sought(const rr__sleeper *s) {
+    return s->ring && s->task && !s->has_limit;
 }
 
 /* The end was noted: returns whom the caller is to wake, or NULL: it does not sleep for this. */
@@ -5824,6 +5829,11 @@ static rr__parker *rr__parker_ends_locked(rr__sleeper *s) {
     if (s->parker->sleeper != s) return NULL;
     s->parker->sleeper = NULL;
     return s->parker;
+}
+
+/* One more of what it waits for; returns the same. */
+static RR__INLINE rr__parker *rr__sleeper_fire_locked(rr__sleeper *s) {
+    return ++s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
 }
 
 /* ---- the ends ---- */
@@ -5840,8 +5850,7 @@ static bool rr__sleeper_is_over(rr__sleeper *s) {
 static rr__parker *rr__sleeper_sign(rr__sleeper *s) {
     rr__parker *parker = s->parker; /* never freed before the runtime */
     rr__lock(&parker->lock);
-    s->fired++;
-    rr__parker *woken = s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
+    rr__parker *woken = rr__sleeper_fire_locked(s);
     rr__unlock(&parker->lock);
     return woken;
 }
@@ -6315,11 +6324,11 @@ static RR__NOINLINE void rr__left_to_sleep(rr__context *cx, rr__fiber *left) {
     rr__sleeper *s = left->sleeper;
     left->sleeper = NULL;
     rr__lock(&left->parker.lock);
-    bool sleeps = s && rr__parker_begins_locked(&left->parker, s);
-    bool is_seen = sleeps && s->ring && !s->has_limit; /* it may go on after the unlock */
+    bool sleeps = s && rr__parker_begins_locked(s);
+    bool is_sought = sleeps && rr__sleeper_is_sought(s); /* it may go on after the unlock */
     rr__unlock(&left->parker.lock);
     if (!sleeps) rr__fiber_queue(cx, left);
-    else if (is_seen) rr__look_later(cx->runtime);
+    else if (is_sought) rr__look_later(cx->runtime);
 }
 
 /* On the stack that was gone to: what becomes of the one that was left (F1). */
@@ -6502,8 +6511,7 @@ static rr__parker *rr__node_fire(rr__node *node) {
     rr__parker *parker = s->parker; /* never freed before the runtime; the sleeper may go at once */
     rr__lock(&parker->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
-    s->fired++;
-    rr__parker *woken = s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
+    rr__parker *woken = rr__sleeper_fire_locked(s);
     rr__unlock(&parker->lock);
     return woken;
 }
@@ -6540,8 +6548,8 @@ static void rr__thread_sleeps(rr__sleeper *s) {
     rr__parker *parker = s->parker;
     rr__cond *wake = &parker->thread->wake;
     rr__lock(&parker->lock);
-    bool sleeps = rr__parker_begins_locked(parker, s);
-    if (sleeps && s->ring && s->task && !s->has_limit) {
+    bool sleeps = rr__parker_begins_locked(s);
+    if (sleeps && rr__sleeper_is_sought(s)) {
         rr__unlock(&parker->lock);
         rr__look_later(s->context->runtime);
         rr__lock(&parker->lock);

@@ -350,8 +350,8 @@ static void one_round(uint64_t *random, int threads) {
     for (int i = 0; i < n; i++) outside_join(&others[i]);
     CHECK(f.errors == 0);
     if (ends_early) return;
-    CHECK(
-        becomes(&readers, 0)); /* one that was cancelled may have an object that it has not noted */
+    /* One that was cancelled may have an object that it has not noted. */
+    CHECK(becomes(&readers, 0));
     for (int i = 0; i < n; i++)
         for (int k = 0; k < FLOWS; k++) check_flow(&users[i].flows[k]);
     for (int i = 0; i < n; i++)

@@ -270,6 +270,19 @@ REMOTE_FN(int, fibers_blocks, uint64_t, at) {
     d->inside--;
     return 1;
 }
+TEST(no_more_run_than_workers_when_they_blocked) {
+    enum { MANY = 12 };
+    fixture f;
+    desk d = {.begun = 0};
+    rr_ref refs[MANY];
+    fixture_start(&f, (rr_config){.workers = 1});
+    for (int i = 0; i < MANY; i++) refs[i] = rr_call(fibers_blocks, AT(&d));
+    CHECK(rr_wait(refs, MANY, MANY, 60000, NULL) == MANY); /* with a limit: it runs none itself */
+    for (int i = 0; i < MANY; i++) CHECK(value_of(refs[i]) == 1), rr_release(refs[i]);
+    CHECK(d.most == 1);
+    fixture_stop(&f);
+}
+
 /* A wait that is over as it begins takes no turn of other work. */
 static atomic_int others;
 REMOTE_FN(int, fibers_other, int, v) {
@@ -311,19 +324,6 @@ TEST(waits_that_are_over_keep_their_worker) {
     for (int i = 0; i < 3; i++) rr_release(d.refs[i]);
     rr_release(r), rr_release(endless);
     CHECK(objects_settle_at(0));
-    fixture_stop(&f);
-}
-
-TEST(no_more_run_than_workers_when_they_blocked) {
-    enum { MANY = 12 };
-    fixture f;
-    desk d = {.begun = 0};
-    rr_ref refs[MANY];
-    fixture_start(&f, (rr_config){.workers = 1});
-    for (int i = 0; i < MANY; i++) refs[i] = rr_call(fibers_blocks, AT(&d));
-    CHECK(rr_wait(refs, MANY, MANY, 60000, NULL) == MANY); /* with a limit: it runs none itself */
-    for (int i = 0; i < MANY; i++) CHECK(value_of(refs[i]) == 1), rr_release(refs[i]);
-    CHECK(d.most == 1);
     fixture_stop(&f);
 }
 

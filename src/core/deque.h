@@ -37,8 +37,8 @@ typedef struct rr__deque {
     RR__ATOMIC(int64_t) top;
     RR__ATOMIC(int64_t) thieves; /* between their CAS and their second look (rule Q4) */
     char apart_2[48];
-    RR__ATOMIC(int64_t)
-    bottom; /* here what the owner writes, and a thief who looks reads: a line */
+    /* What the owner writes and a thief who looks reads: one line. */
+    RR__ATOMIC(int64_t) bottom;
     RR__ATOMIC(uint64_t) pushes; /* so far; tells thieves how long the last entry has been there */
     RR__ATOMIC(rr__ring *) ring;
     RR__ATOMIC(int) is_served;  /* the owner runs bodies and comes back for its entries */

@@ -235,11 +235,11 @@ static RR__NOINLINE void rr__left_to_sleep(rr__context *cx, rr__fiber *left) {
     rr__sleeper *s = left->sleeper;
     left->sleeper = NULL;
     rr__lock(&left->parker.lock);
-    bool sleeps = s && rr__parker_begins_locked(&left->parker, s);
-    bool is_seen = sleeps && s->ring && !s->has_limit; /* it may go on after the unlock */
+    bool sleeps = s && rr__parker_begins_locked(s);
+    bool is_sought = sleeps && rr__sleeper_is_sought(s); /* it may go on after the unlock */
     rr__unlock(&left->parker.lock);
     if (!sleeps) rr__fiber_queue(cx, left);
-    else if (is_seen) rr__look_later(cx->runtime);
+    else if (is_sought) rr__look_later(cx->runtime);
 }
 
 /* On the stack that was gone to: what becomes of the one that was left (F1). */

@@ -79,10 +79,15 @@ static RR__INLINE bool rr__sleeper_look_locked(rr__sleeper *s) {
 }
 
 /* It sleeps from now on; false: it is over already. */
-static RR__INLINE bool rr__parker_begins_locked(rr__parker *parker, rr__sleeper *s) {
+static RR__INLINE bool rr__parker_begins_locked(rr__sleeper *s) {
     if (rr__sleeper_look_locked(s)) return false;
-    parker->sleeper = s, parker->sleeps++;
+    s->parker->sleeper = s, s->parker->sleeps++;
     return true;
+}
+
+/* Asleep, it may be found in a ring: the clock must look. */
+static RR__INLINE bool rr__sleeper_is_sought(const rr__sleeper *s) {
+    return s->ring && s->task && !s->has_limit;
 }
 
 /* The end was noted: returns whom the caller is to wake, or NULL: it does not sleep for this. */
@@ -90,6 +95,11 @@ static rr__parker *rr__parker_ends_locked(rr__sleeper *s) {
     if (s->parker->sleeper != s) return NULL;
     s->parker->sleeper = NULL;
     return s->parker;
+}
+
+/* One more of what it waits for; returns the same. */
+static RR__INLINE rr__parker *rr__sleeper_fire_locked(rr__sleeper *s) {
+    return ++s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
 }
 
 /* ---- the ends ---- */
@@ -106,8 +116,7 @@ static bool rr__sleeper_is_over(rr__sleeper *s) {
 static rr__parker *rr__sleeper_sign(rr__sleeper *s) {
     rr__parker *parker = s->parker; /* never freed before the runtime */
     rr__lock(&parker->lock);
-    s->fired++;
-    rr__parker *woken = s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
+    rr__parker *woken = rr__sleeper_fire_locked(s);
     rr__unlock(&parker->lock);
     return woken;
 }

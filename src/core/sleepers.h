@@ -77,8 +77,7 @@ static rr__parker *rr__node_fire(rr__node *node) {
     rr__parker *parker = s->parker; /* never freed before the runtime; the sleeper may go at once */
     rr__lock(&parker->lock);
     if (s->order && s->fired < s->need) s->order[s->fired] = node->index;
-    s->fired++;
-    rr__parker *woken = s->fired >= s->need ? rr__parker_ends_locked(s) : NULL;
+    rr__parker *woken = rr__sleeper_fire_locked(s);
     rr__unlock(&parker->lock);
     return woken;
 }
@@ -115,8 +114,8 @@ static void rr__thread_sleeps(rr__sleeper *s) {
     rr__parker *parker = s->parker;
     rr__cond *wake = &parker->thread->wake;
     rr__lock(&parker->lock);
-    bool sleeps = rr__parker_begins_locked(parker, s);
-    if (sleeps && s->ring && s->task && !s->has_limit) {
+    bool sleeps = rr__parker_begins_locked(s);
+    if (sleeps && rr__sleeper_is_sought(s)) {
         rr__unlock(&parker->lock);
         rr__look_later(s->context->runtime);
         rr__lock(&parker->lock);
