@@ -1,9 +1,9 @@
 /* w8_waiting: bodies that wait. suspend: a body leaves its worker, and goes on there when what it
    waits for has come: half of what one item of a stream costs more if the body that yields it and
-   the one that reads it wait for each other than if neither waits; on one worker. call: a body calls
-   and waits with a time limit, which never helps; on all workers. stream-N: one item through three
-   stages of streams that do nothing, each of which may be N items ahead of its reader; the last
-   one is read by the main thread. */
+   the one that reads it wait for each other than if neither waits; on one worker. call: a body
+   calls and waits with a time limit, which never helps; on all workers. stream-N: one item through
+   three stages of streams that do nothing, each of which may be N items ahead of its reader; the
+   last one is read by the main thread. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "bench.h"
@@ -36,23 +36,20 @@ REMOTE_STREAM(long, numbers, long, n, int, ahead) {
     for (long i = 0; i < n; i++)
         if (rr_yield(long, i) != RR_OK) return;
 }
-REMOTE_STREAM(long, first, long, n, int, ahead) {
+/* What the body of a stage does. */
+static void pass_on(rr_stream in) {
     rr_ref ref;
-    rr_stream in = rr_call_stream_with(RR_OPTIONS(.max_unread = ahead), numbers, n, ahead);
     while (rr_next(in, &ref) == RR_OK) {
         long x = rr_unwrap(long, ref);
         rr_release(ref);
         if (rr_yield(long, x + 1) != RR_OK) return;
     }
 }
+REMOTE_STREAM(long, first, long, n, int, ahead) {
+    pass_on(rr_call_stream_with(RR_OPTIONS(.max_unread = ahead), numbers, n, ahead));
+}
 REMOTE_STREAM(long, second, long, n, int, ahead) {
-    rr_ref ref;
-    rr_stream in = rr_call_stream_with(RR_OPTIONS(.max_unread = ahead), first, n, ahead);
-    while (rr_next(in, &ref) == RR_OK) {
-        long x = rr_unwrap(long, ref);
-        rr_release(ref);
-        if (rr_yield(long, x + 1) != RR_OK) return;
-    }
+    pass_on(rr_call_stream_with(RR_OPTIONS(.max_unread = ahead), first, n, ahead));
 }
 
 typedef struct flow {

@@ -2,8 +2,8 @@
 package main
 
 import (
-	"fmt"
 	"bytes"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
