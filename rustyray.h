@@ -10236,8 +10236,9 @@ static RR__INLINE rr__error *rr__args_unpack(rr__context *cx, rr__object *task, 
               its line, and is looked for there, under the lock.
           Y3  A reader marks the task as watched before it looks whether that has ended, under the
               lock under which who ends it then gives the sign to all readers (rr__stream_over).
-          Y4  What comes after the last reader has gone is dropped: by him, who says first that he
-              goes, or by the body, which looks for that as in Y2.
+          Y4  What is there when the last handle goes, or comes after, is dropped, and read by
+              nobody: by who lets go, and says so first, or by the body, which looks for that as in
+              Y2. So who clears finds no reader in the lock that does not see that.
    Locks: the shard lock of the task. */
 
 /* Something that the body has to see to when it has put something in. */
@@ -10320,17 +10321,19 @@ static bool rr__stream_grow(rr__context *cx, rr__object *task) {
     return true;
 }
 
-/* The next object, which the caller then counts; or NULL. */
-static rr__object *rr__stream_pop(rr__context *cx, rr__object *task) {
+/* The next object, which the caller then counts; or NULL. Once the queue is closed only who clears
+   it gets any: a reader that was late would miss what came before. */
+static rr__object *rr__stream_take(rr__context *cx, rr__object *task, bool clears) {
     rr__stream *stream = rr__stream_in(task);
     rr__object *item = NULL;
     rr__parker *writer = NULL;
     if (!rr__stream_has_item(stream)) return NULL;
     rr__shard *shard = rr__shard_lock(cx->runtime, task);
     size_t taken = rr__load_relaxed(&stream->taken);
+    bool may_take = clears || !(rr__load_relaxed(&stream->calls) & RR__IS_CLOSED);
     if (taken == rr__load_relaxed(&stream->put_seen))
         rr__store_relaxed(&stream->put_seen, rr__load_acquire(&stream->put));
-    if (taken != rr__load_relaxed(&stream->put_seen)) {
+    if (may_take && taken != rr__load_relaxed(&stream->put_seen)) {
         item = stream->items[taken & (stream->room - 1)];
         if (RR__UNLIKELY(stream->is_given_up)) stream->is_given_up = false;
         rr__store_release(&stream->taken, taken + 1);
@@ -10340,9 +10343,15 @@ static rr__object *rr__stream_pop(rr__context *cx, rr__object *task) {
     rr__wake(cx, writer);
     return item;
 }
+static rr__object *rr__stream_pop(rr__context *cx, rr__object *task) {
+    return rr__stream_take(cx, task, false);
+}
 
 static void rr__stream_clear(rr__context *cx, rr__object *task) {
-    for (rr__object *item; (item = rr__stream_pop(cx, task));) rr__drop(cx, item);
+    for (rr__object *item; (item = rr__stream_take(cx, task, true));) {
+        rr__drop(cx, item);
+        RR__STRESS_POINT();
+    }
 }
 
 /* Gives the first reader a sign. Returns who is to be woken. Under the lock. */
@@ -13457,7 +13466,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
         RR__STRESS_POINT();
         if ((*item = rr__stream_pop(cx, task))) return RR_OK;
-        if (has_ended) return rr__stream_end(cx, task);
+        if (has_ended || rr__stream_is_closed(task)) return rr__stream_end(cx, task);
         if (!milliseconds) return rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
         if (!rr__self()->fiber && rr__stream_spin(task)) continue;
         status = rr__stream_wait_item(cx, task, deadline);

@@ -96,7 +96,7 @@ static rr_status rr__stream_next(rr__context *cx, rr__object *task, int64_t mill
         bool has_ended = rr__is_complete(task); /* before the look at the queue */
         RR__STRESS_POINT();
         if ((*item = rr__stream_pop(cx, task))) return RR_OK;
-        if (has_ended) return rr__stream_end(cx, task);
+        if (has_ended || rr__stream_is_closed(task)) return rr__stream_end(cx, task);
         if (!milliseconds) return rr__note_status(RR__NULL_REF, RR_ERR_TIMEOUT);
         if (!rr__self()->fiber && rr__stream_spin(task)) continue;
         status = rr__stream_wait_item(cx, task, deadline);
