@@ -4016,7 +4016,15 @@ struct rr_runtime {
     rr__repeat lines[RR__LINES];
 };
 
-/* ---- global state: the default runtime with the list of all, and what each thread has ---- */
+// >>core/self
+
+/* Who calls: what a thread, or the fiber that it carries, has to itself, and the global state under
+   one lock: the default runtime and the list of all. A hook notices the end of a thread that uses a
+   runtime. Here is, too, what a call leaves behind for who asks: notes of errors, lines in the log,
+   counters.
+   Locks: global, log_lock. */
+
+/* ---- global state ---- */
 
 static RR__ATOMIC(rr_runtime *) rr__default;
 static rr_runtime *rr__runtimes; /* all of these under the global lock */
@@ -4025,7 +4033,9 @@ static rr__mutex rr__global_mutex;
 
 static void rr__global_start(void);
 
-/* Who calls: the fiber that the thread carries now, or the thread. A compiler that keeps the
+/* ---- who calls ---- */
+
+/* The fiber that the thread carries now, or the thread. A compiler that keeps the
    address of a thread-local variable in a register over a wait would, after it, have that of
    another thread. So this is never inlined, and not known to be without effects; but for x86-64
    outside of shared libraries, where such a variable is one load relative to %fs. */
@@ -4119,6 +4129,8 @@ static bool rr__local_hook(rr__local *self) {
     return self->is_hooked;
 }
 
+/* ---- the log ---- */
+
 /* How often a line came again after it was logged, if it did. */
 static void rr__log_more(rr_runtime *rt, const rr__repeat *line) {
     if (line->more)
@@ -4168,6 +4180,8 @@ static void rr__log_misuse(const char *text) {
     if (cx) rr__log_again(cx->runtime, RR__LINE_MISUSE, RR_LOG_WARN, text);
     else rr__log_text(NULL, RR_LOG_WARN, text);
 }
+
+/* ---- notes of errors ---- */
 
 /* Keeps what rr_error_message tells about a reference whose object has no error itself. */
 RR__PRINTF(3, 4)
@@ -4230,6 +4244,8 @@ static const char *rr__handle_text(const rr_runtime *rt, rr_ref ref) {
 static rr_status rr__refuse_handle(const rr_runtime *rt, rr_ref ref) {
     return rr__note(ref, rr__handle_status(ref), "%s", rr__handle_text(rt, ref));
 }
+
+/* ---- by thread and by object ---- */
 
 static RR__INLINE void rr__count(rr__context *cx, enum rr__counter counter) {
     uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */

@@ -4,7 +4,7 @@
    Locks: none. */
 #pragma once
 #include "../base/text.h"
-#include "context.h"
+#include "self.h"
 
 /* Why something failed: a chain towards the first cause. Counted, because every
    dependent of a failure points to it. */

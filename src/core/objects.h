@@ -2,7 +2,7 @@
    counts it any more (its class frees what it has). Rule R2 at struct rr__object.
    Locks: none but those of the pools. */
 #pragma once
-#include "context.h"
+#include "self.h"
 
 /* A slot that is used for the first time learns its number. */
 static inline uint32_t rr__slot_number(rr_runtime *rt, rr__object *o) {
