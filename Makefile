@@ -44,7 +44,7 @@ CONTRACT_NAMES = 01 02 03 04 05 06 07 08 09
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo examples test check header parts soak install uninstall deps format clean programs \
+.PHONY: help demo examples test check header parts windows soak install uninstall deps format clean programs \
     all-examples FORCE setup-demo setup-test setup-check bench bench-quick bench-guard \
     bench-programs bench-quick-programs
 
@@ -76,6 +76,10 @@ header: ## makes rustyray.h from src/
 
 parts: setup-test ## compiles each part of src/ alone, and checks that nothing goes upward
 	@tests/compile/parts.sh
+
+windows: header ## builds the examples and many tests with MinGW and runs them with wine
+	@tests/setup.sh $(DEMO_PACKAGES) gcc-mingw-w64-x86-64 wine wine64
+	@tests/windows.sh
 
 soak: setup-test header ## works on ten times what the store has room for, ten minutes (SECONDS=n)
 	@$(MAKE) $(PARALLEL) FLAVOUR=plain build/$(HERE)-plain/soak_store

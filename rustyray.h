@@ -301,8 +301,8 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
   RUSTYRAY_HELP_STACK      bytes of its stack that a waiter has for bodies which it runs on top of
                            its own, beside rr_config.stack_bytes; 256 KiB
   RUSTYRAY_THREAD_STACKS   a thread for each stack, as with compilers and systems that have no other
-                           way (tcc, musl on other machines than x86-64 and aarch64, Windows): the
-                           same, slower
+                           way (tcc, musl on other machines than x86-64 and aarch64): the same,
+                           slower
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB, see MEMORY
   RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
                            that nobody needs; 1.0
@@ -399,6 +399,9 @@ extern "C" {
 
 /* The language that the declarations need, and the few words of it that compilers spell
    differently. */
+#if defined(__MINGW32__) && !defined(__USE_MINGW_ANSI_STDIO)
+#define __USE_MINGW_ANSI_STDIO 1 /* for stdio.h: the formats of C99 */
+#endif
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -409,12 +412,21 @@ extern "C" {
 #error "rustyray.h needs C11 (_Generic): compile with -std=c11 or later"
 #endif
 
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(__MINGW32__) && !defined(_UCRT) && !(__USE_MINGW_ANSI_STDIO + 0)
+#error "rustyray.h: <stdio.h> came before: compile with -D__USE_MINGW_ANSI_STDIO=1"
+#endif
+
+#if defined(__MINGW32__)
+#define RR__PRINTF(text, first) __attribute__((format(__MINGW_PRINTF_FORMAT, text, first)))
+#elif defined(__GNUC__) || defined(__clang__)
 #define RR__PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define RR__PRINTF(text, first)
+#endif
+#if defined(__GNUC__) || defined(__clang__)
 #define RR__UNUSED __attribute__((unused))
 #define RR__AT_START __attribute__((constructor, used))
 #else
-#define RR__PRINTF(text, first)
 #define RR__UNUSED
 /* tcc: glibc's headers define __attribute__ away */
 #define RR__AT_START __attribute((constructor))
@@ -1399,15 +1411,15 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 
 /* `void` is told from every other result type by pasting: RR__IS_void counts as two arguments. */
 #define RR__IS_void void, void
-#define RR__IF_VOID(...) RR__IF_VOID_(__VA_ARGS__, VOID, VALUE, none)
+#define RR__IF_VOID(...) RR__IF_VOID_(__VA_ARGS__, NOTHING, VALUE, none)
 #define RR__IF_VOID_(a, b, which, ...) which
 #define RR__RETURN(R, call) RR__CAT(RR__RETURN_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R, call)
-#define RR__RETURN_VOID(R, call) (void)rr__result, call
+#define RR__RETURN_NOTHING(R, call) (void)rr__result, call
 #define RR__RETURN_VALUE(R, call)                                                                  \
     R rr__value = call;                                                                            \
     memcpy(rr__result, &rr__value, sizeof rr__value)
 #define RR__RESULT(R) RR__CAT(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
-#define RR__RESULT_VOID(R) {RR__VOID_TYPE}
+#define RR__RESULT_NOTHING(R) {RR__VOID_TYPE}
 #define RR__RESULT_VALUE(R) {RR__TYPE(R)}
 #define RR__NO_SELF {"", 0, 1, RR__KIND_VOID}
 #define RR__SELF(Type) {RR__TYPE(Type)}
@@ -1555,6 +1567,36 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 #include <unistd.h>
 #else
 #define RR__UNIX 0
+#endif
+#if defined(_WIN32)
+/* What is needed of windows.h, whose names (SIZE, small, near, ...) are those of programs, too. */
+#if defined(_WIN64)
+typedef unsigned long long rr__win_size;
+#else
+typedef unsigned long rr__win_size;
+#endif
+#define RR__WIN(type) __declspec(dllimport) type __stdcall
+struct _RTL_SRWLOCK;
+struct _RTL_CONDITION_VARIABLE;
+RR__WIN(void) AcquireSRWLockExclusive(struct _RTL_SRWLOCK *);
+RR__WIN(void) ReleaseSRWLockExclusive(struct _RTL_SRWLOCK *);
+RR__WIN(void) WakeConditionVariable(struct _RTL_CONDITION_VARIABLE *);
+RR__WIN(void) WakeAllConditionVariable(struct _RTL_CONDITION_VARIABLE *);
+RR__WIN(int)
+SleepConditionVariableSRW(struct _RTL_CONDITION_VARIABLE *, struct _RTL_SRWLOCK *, unsigned long,
+                          unsigned long);
+RR__WIN(unsigned long) FlsAlloc(void(__stdcall *)(void *));
+RR__WIN(int) FlsSetValue(unsigned long, void *);
+RR__WIN(void *) FlsGetValue(unsigned long);
+RR__WIN(void *)
+CreateFiberEx(rr__win_size, rr__win_size, unsigned long, void(__stdcall *)(void *), void *);
+RR__WIN(void *) ConvertThreadToFiberEx(void *, unsigned long);
+RR__WIN(int) ConvertFiberToThread(void);
+RR__WIN(int) IsThreadAFiber(void);
+RR__WIN(void) SwitchToFiber(void *);
+RR__WIN(void) DeleteFiber(void *);
+RR__WIN(void) Sleep(unsigned long);
+RR__WIN(unsigned long) GetActiveProcessorCount(unsigned short);
 #endif
 
 /* Pages go back to the system but stay mapped, where that can be had; what they held is lost. */
@@ -1837,7 +1879,7 @@ static struct timespec rr__to_timespec(double seconds) {
 }
 
 /* A point of time so many seconds from one that was just read. */
-static struct timespec rr__later(struct timespec now, double seconds) {
+RR__UNUSED static struct timespec rr__later(struct timespec now, double seconds) {
     struct timespec t = rr__to_timespec(seconds);
     t.tv_sec += now.tv_sec, t.tv_nsec += now.tv_nsec;
     if (t.tv_nsec >= 1000000000) t.tv_nsec -= 1000000000, t.tv_sec++;
@@ -1851,7 +1893,7 @@ static double rr__deadline(int64_t milliseconds) {
 
 /* ---- locks ----
    A limit must not follow the wall clock, which may be set: so where a condition can wait on the
-   monotonic clock, which C11's cannot, it does. */
+   monotonic clock, or for a time, which C11's cannot, it does. */
 
 #if RR__UNIX && defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
 #define RR__MONOTONIC 1
@@ -1859,7 +1901,34 @@ static double rr__deadline(int64_t milliseconds) {
 #define RR__MONOTONIC 0
 #endif
 
-#if RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
+#if defined(_WIN32)
+/* One pointer each, which is NULL at first. */
+typedef struct rr__mutex {
+    void *lock;
+} rr__mutex;
+typedef struct rr__cond {
+    void *condition;
+} rr__cond;
+#define RR__WIN_LOCK(m) ((struct _RTL_SRWLOCK *)(void *)(m))
+#define RR__WIN_COND(c) ((struct _RTL_CONDITION_VARIABLE *)(void *)(c))
+static bool rr__mutex_init(rr__mutex *m) { return m->lock = NULL, true; }
+static void rr__mutex_destroy(rr__mutex *m) { (void)m; }
+static void rr__lock(rr__mutex *m) { AcquireSRWLockExclusive(RR__WIN_LOCK(m)); }
+static void rr__unlock(rr__mutex *m) { ReleaseSRWLockExclusive(RR__WIN_LOCK(m)); }
+static bool rr__cond_init(rr__cond *c) { return c->condition = NULL, true; }
+static void rr__cond_destroy(rr__cond *c) { (void)c; }
+static void rr__cond_signal(rr__cond *c) { WakeConditionVariable(RR__WIN_COND(c)); }
+static void rr__cond_broadcast(rr__cond *c) { WakeAllConditionVariable(RR__WIN_COND(c)); }
+static void rr__cond_sleep(rr__cond *c, rr__mutex *m, unsigned long milliseconds) {
+    SleepConditionVariableSRW(RR__WIN_COND(c), RR__WIN_LOCK(m), milliseconds, 0);
+}
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { rr__cond_sleep(c, m, 0xffffffff); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+    double most = 1e6; /* the caller looks, and comes again */
+    double milliseconds = (seconds < most ? seconds : most) * 1e3;
+    rr__cond_sleep(c, m, milliseconds < 1 ? 1 : (unsigned long)milliseconds);
+}
+#elif RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
 typedef pthread_mutex_t rr__mutex;
 typedef pthread_cond_t rr__cond;
 #if RR__MONOTONIC
@@ -1887,10 +1956,15 @@ static void rr__cond_signal(rr__cond *c) { pthread_cond_signal(c); }
 static void rr__cond_broadcast(rr__cond *c) { pthread_cond_broadcast(c); }
 static void rr__cond_wait(rr__cond *c, rr__mutex *m) { pthread_cond_wait(c, m); }
 static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+#if defined(__APPLE__)
+    struct timespec t = rr__to_timespec(seconds);
+    pthread_cond_timedwait_relative_np(c, m, &t);
+#else
     struct timespec now, t;
     RR__WAIT_NOW(&now);
     t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
+#endif
 }
 #else
 #include <threads.h>
@@ -1927,10 +2001,6 @@ RR__UNUSED static void rr__thread_exit(void) { pthread_exit(NULL); }
 static void rr__thread_yield(void) { sched_yield(); }
 static pthread_once_t rr__once_flag = PTHREAD_ONCE_INIT;
 #define RR__ONCE(run) pthread_once(&rr__once_flag, (run))
-static pthread_key_t rr__exit_key;
-#define RR__EXIT_KEY_CREATE(hook) (pthread_key_create(&rr__exit_key, (hook)) == 0)
-#define RR__EXIT_KEY_SET(value) (pthread_setspecific(rr__exit_key, (value)) == 0)
-#define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
 #else
 #include <threads.h>
 typedef thrd_t rr__thread_id;
@@ -1944,6 +2014,27 @@ RR__UNUSED static void rr__thread_exit(void) { thrd_exit(0); }
 static void rr__thread_yield(void) { thrd_yield(); }
 static once_flag rr__once_flag = ONCE_FLAG_INIT;
 #define RR__ONCE(run) call_once(&rr__once_flag, (run))
+#endif
+
+/* ---- what each thread has ----
+   With a hook that is given it at the thread's end. On Windows each fiber has its own, too. */
+
+#if defined(_WIN32)
+static unsigned long rr__exit_key;
+static void (*rr__exit_hook)(void *);
+static void __stdcall rr__exit_call(void *value) {
+    if (value) rr__exit_hook(value);
+}
+#define RR__EXIT_KEY_CREATE(hook)                                                                  \
+    (rr__exit_hook = (hook), (rr__exit_key = FlsAlloc(rr__exit_call)) != 0xffffffff)
+#define RR__EXIT_KEY_SET(value) (FlsSetValue(rr__exit_key, (value)) != 0)
+#define RR__EXIT_KEY_GET() FlsGetValue(rr__exit_key)
+#elif defined(RUSTYRAY_USE_PTHREADS)
+static pthread_key_t rr__exit_key;
+#define RR__EXIT_KEY_CREATE(hook) (pthread_key_create(&rr__exit_key, (hook)) == 0)
+#define RR__EXIT_KEY_SET(value) (pthread_setspecific(rr__exit_key, (value)) == 0)
+#define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
+#else
 static tss_t rr__exit_key;
 #define RR__EXIT_KEY_CREATE(hook) (tss_create(&rr__exit_key, (hook)) == thrd_success)
 #define RR__EXIT_KEY_SET(value) (tss_set(rr__exit_key, (value)) == thrd_success)
@@ -1995,8 +2086,16 @@ static void rr__sleep(double seconds) {
     RR__SLEEP(&t, seconds);
 }
 
+#if RR__UNIX
+#define RR__AT_FORK(prepare, parent, child) pthread_atfork((prepare), (parent), (child))
+#else
+#define RR__AT_FORK(prepare, parent, child) ((void)(prepare), (void)(parent), (void)(child))
+#endif
+
 static int rr__cpu_count(void) {
-#if RR__UNIX && defined(_SC_NPROCESSORS_ONLN)
+#if defined(_WIN32)
+    return (int)GetActiveProcessorCount(0xffff); /* of all groups */
+#elif RR__UNIX && defined(_SC_NPROCESSORS_ONLN)
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 && n < INT_MAX ? (int)n : 1;
 #else
@@ -2019,17 +2118,23 @@ static bool rr__has_one_cpu(void) {
    that belongs to a thread may be kept over a switch: no address of a thread-local variable, no
    mutex.
 
-   Three ways, one meaning. On x86-64 and aarch64 (System V) a switch is some twenty instructions,
-   which keep what a call has to keep; with glibc elsewhere it is swapcontext; and where there is
-   neither (other systems, tcc), or with RUSTYRAY_THREAD_STACKS, each stack is that of a thread of
-   its own, and the threads pass a baton. The sanitizers are told of each switch.
+   Four ways, one meaning. On x86-64 and aarch64 (System V) a switch is some twenty instructions,
+   which keep what a call has to keep; with glibc elsewhere it is swapcontext; on Windows, which
+   wants to know of each stack, its fibers; and where there is none of these (other systems, tcc),
+   or with RUSTYRAY_THREAD_STACKS, each stack is that of a thread of its own, and the threads pass a
+   baton. The sanitizers are told of each switch.
 
    A stack is one mapping, of which only touched pages cost memory, with a page below it that may
    not be touched: by MADV_GUARD_INSTALL where the kernel has it, which needs no mapping of its own,
-   else by mprotect; and without, when the system has no mapping left for that.
+   else by mprotect; and without, when the system has no mapping left for that. Fibers and threads
+   have their stacks from the system.
    Locks: none; with threads, one in each stack, a leaf. */
 
-#if defined(RUSTYRAY_THREAD_STACKS) || defined(__TINYC__) || !RR__UNIX || !defined(MAP_ANONYMOUS)
+#if defined(RUSTYRAY_THREAD_STACKS) || defined(__TINYC__)
+#define RR__STACKS_THREADS 1
+#elif defined(_WIN32)
+#define RR__STACKS_FIBERS 1
+#elif !RR__UNIX || !defined(MAP_ANONYMOUS)
 #define RR__STACKS_THREADS 1
 #elif (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
 #define RR__STACKS_OWN 1
@@ -2050,6 +2155,8 @@ typedef struct rr__stack {
     void *at; /* where it was left */
 #elif defined(RR__STACKS_UCONTEXT)
     ucontext_t at;
+#elif defined(RR__STACKS_FIBERS)
+    void *at;
 #else
     rr__mutex lock; /* of the two below */
     rr__cond wake;
@@ -2064,7 +2171,7 @@ typedef struct rr__stack {
 /* ---- what the sanitizers want to know ----
    Inlined: a function that is entered for one stack and left for another would confuse them. */
 
-#if RR__ASAN && !defined(RR__STACKS_THREADS)
+#if RR__ASAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
 void __sanitizer_start_switch_fiber(void **fake, const void *low, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **low, size_t *size);
 static RR__INLINE void rr__stack_leaves(rr__stack *from, rr__stack *to) {
@@ -2077,7 +2184,7 @@ static void rr__stack_arrives(rr__stack *self) {
 }
 #define rr__stack_is_made(s) ((void)(s))
 #define rr__stack_is_freed(s) ((void)(s))
-#elif RR__TSAN && !defined(RR__STACKS_THREADS)
+#elif RR__TSAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
@@ -2096,9 +2203,9 @@ static void rr__stack_is_freed(rr__stack *s) { __tsan_destroy_fiber(s->fiber); }
 #define rr__stack_is_freed(s) ((void)(s))
 #endif
 
-#if !defined(RR__STACKS_THREADS)
-
 /* ---- memory ---- */
+
+#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
 
 #define RR__STACK_GUARD ((size_t)16384) /* a multiple of every page size but the largest */
 
@@ -2111,8 +2218,9 @@ static bool rr__stack_guard(char *memory) {
     return mprotect(memory, RR__STACK_GUARD, PROT_NONE) == 0;
 }
 
-/* Memory for a stack of so many bytes, zeros; NULL: there is none. */
-static char *rr__stack_map(size_t size, bool *has_guard) {
+/* Memory for a stack of so many bytes, zeros, `kept` of which are for rr__stack_keep; NULL: there
+   is none. */
+static char *rr__stack_map(size_t size, size_t kept, bool *has_guard) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 #if defined(MAP_NORESERVE)
     flags |= MAP_NORESERVE;
@@ -2125,13 +2233,35 @@ static char *rr__stack_map(size_t size, bool *has_guard) {
 #if defined(MADV_NOHUGEPAGE)
     (void)madvise(memory, size + RR__STACK_GUARD, MADV_NOHUGEPAGE); /* one body, one small page */
 #endif
+    (void)kept;
     *has_guard = rr__stack_guard(memory);
     return memory + RR__STACK_GUARD;
+}
+/* What was kept: at the top; the stack is what is below. */
+static void *rr__stack_keep(char *low, size_t *size, size_t kept) {
+    *size = (*size - kept) / 64 * 64;
+    return low + *size;
 }
 static void rr__stack_unmap(char *low, size_t size) {
     RR__UNPOISON(low, size); /* of what never returned from it */
     munmap(low - RR__STACK_GUARD, size + RR__STACK_GUARD);
 }
+#else
+static char *rr__stack_map(size_t size, size_t kept, bool *has_guard) {
+    (void)size;
+    *has_guard = true;
+    return RR_CALLOC(1, kept ? kept : 1);
+}
+static void *rr__stack_keep(char *low, size_t *size, size_t kept) {
+    return (void)size, (void)kept, low;
+}
+static void rr__stack_unmap(char *low, size_t size) {
+    (void)size;
+    RR_FREE(low);
+}
+#endif
+
+#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
 
 /* ---- switching ---- */
 
@@ -2290,18 +2420,52 @@ static void rr__stack_free(rr__stack *s) { rr__stack_is_freed(s); }
 /* How far it goes down. */
 static char *rr__stack_floor(const rr__stack *s, char *now) { return (void)now, s->low; }
 
+#elif defined(RR__STACKS_FIBERS)
+
+/* ---- fibers of Windows ---- */
+
+enum { RR__FIBER_FLOATS = 1 }; /* how floating point rounds is kept, too */
+
+static void __stdcall rr__stack_enter(void *stack) {
+    rr__stack *s = stack;
+    s->run(s->arg);
+}
+/* Windows has this in a header only: a field of what describes the thread. */
+static void *rr__stack_current(void) {
+    char *fiber;
+#if defined(__x86_64__)
+    __asm__ volatile("movq %%gs:0x20, %0" : "=r"(fiber));
+#elif defined(__i386__)
+    __asm__ volatile("movl %%fs:0x10, %0" : "=r"(fiber));
+#else
+    __asm__ volatile("ldr %0, [x18, #0x20]" : "=r"(fiber));
+#endif
+    return fiber;
+}
+/* A thread is a fiber only while it has left its stack, unless the program made it one before. */
+static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
+    bool was_thread = !IsThreadAFiber();
+    if (!was_thread) from->at = rr__stack_current();
+    else /* only memory can be lacking: until there is some */
+        while (!(from->at = ConvertThreadToFiberEx(NULL, RR__FIBER_FLOATS))) Sleep(1);
+    SwitchToFiber(to->at);
+    if (was_thread) ConvertFiberToThread();
+}
+static bool rr__stack_adopt(rr__stack *s) { return memset(s, 0, sizeof *s) != NULL; }
+static void rr__stack_let_go(rr__stack *s) { (void)s; }
+static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
+    memset(s, 0, sizeof *s);
+    s->low = low, s->size = size, s->run = run, s->arg = arg;
+    s->at = CreateFiberEx(0, size, RR__FIBER_FLOATS, rr__stack_enter, s);
+    return s->at != NULL;
+}
+static void rr__stack_free(rr__stack *s) { DeleteFiber(s->at); }
+/* Where it lies is known when it runs: it is as large as what was asked for. */
+static char *rr__stack_floor(const rr__stack *s, char *now) { return now - s->size; }
+
 #else
 
 /* ---- threads that pass a baton ---- */
-
-static char *rr__stack_map(size_t size, bool *has_guard) {
-    *has_guard = true;
-    return RR_CALLOC(1, size);
-}
-static void rr__stack_unmap(char *low, size_t size) {
-    (void)size;
-    RR_FREE(low);
-}
 
 static void rr__stack_wait(rr__stack *s) {
     rr__lock(&s->lock);
@@ -3788,7 +3952,8 @@ struct rr__local {
     rr_runtime *loads_for;           /* it has the turn of this one: rule E6 */
     bool is_hasty;                   /* likewise: it waits for no room */
     rr__path path;
-    bool is_hooked; /* the thread's end will be noticed */
+    bool is_hooked;    /* the thread's end will be noticed */
+    bool is_allocated; /* and this is freed then */
     rr__noted note;
 };
 
@@ -3837,6 +4002,7 @@ struct rr__context {
 
     /* What it carries: core/fibers.h. Owner only. */
     rr__stack native; /* the thread's own stack, where the runtime is its own */
+    rr__local *local; /* of a thread of the pool, where there are no thread-local variables */
     rr__stack *home;  /* what it goes back to */
     rr__fiber *idle;  /* fibers with nothing on them */
     int idle_count;
@@ -4038,20 +4204,31 @@ static void rr__global_start(void);
 /* The fiber that the thread carries now, or the thread. A compiler that keeps the
    address of a thread-local variable in a register over a wait would, after it, have that of
    another thread. So this is never inlined, and not known to be without effects; but for x86-64
-   outside of shared libraries, where such a variable is one load relative to %fs. */
-#if defined(__TINYC__)
-static rr__local *rr__self(void) { /* no thread-local variables: the exit key's value */
-    static rr__local nothing;
+   outside of shared libraries, where such a variable is one load relative to %fs. Where there are
+   none (tcc), or they go before the hook is called (MinGW), it is the exit key's value. */
+#if defined(__TINYC__) || defined(_WIN32)
+static rr__local
+    rr__nobody; /* a thread from outside for which there is no memory: it holds nothing */
+static rr__local *rr__self(void) {
     RR__ONCE(rr__global_start);
     rr__local *self = RR__EXIT_KEY_GET();
-    if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
-    return self ? self : &nothing;
+    if (RR__LIKELY(self != NULL)) return self;
+    if (!(self = RR_CALLOC(1, sizeof *self))) return &rr__nobody;
+    self->is_hooked = self->is_allocated = RR__EXIT_KEY_SET(self);
+    if (self->is_hooked) return self;
+    RR_FREE(self);
+    return &rr__nobody;
 }
 /* The thread carries this one now. (A fiber's thread is its own here: it has no other.) */
 static void rr__self_set(rr__local *self) {
     if (self->fiber && RR__EXIT_KEY_GET() != self) (void)RR__EXIT_KEY_SET(self);
 }
-#define RR__SELF_IS_ALLOCATED 1
+/* A thread of the pool has what lies with its context, and needs no memory. */
+static rr__local *rr__self_begin(rr__context *cx) {
+    (void)RR__EXIT_KEY_SET(cx->local);
+    return cx->local;
+}
+#define RR__CAN_HOLD(self) ((self) != &rr__nobody)
 #else
 static _Thread_local rr__local rr__thread_local;
 static _Thread_local rr__local *rr__current;
@@ -4072,7 +4249,8 @@ static RR__NOINLINE void rr__self_set(rr__local *self) {
     RR__KEEP_CALL();
     rr__current = self;
 }
-#define RR__SELF_IS_ALLOCATED 0
+static rr__local *rr__self_begin(rr__context *cx) { return (void)cx, rr__self(); }
+#define RR__CAN_HOLD(self) true
 #endif
 
 /* The context in which the caller, whose own is `self`, goes on after it may have waited: where it
@@ -4091,7 +4269,7 @@ static void rr__thread_ends(void *local) {
     if (self->fiber) return; /* the runtime's, which ends it */
     rr__above.thread_ends(self);
     self->is_hooked = false;
-    if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
+    if (self->is_allocated) RR_FREE(self);
 }
 
 static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
@@ -4111,9 +4289,7 @@ static void rr__fork_child(void) {
 static void rr__global_start(void) {
     rr__mutex_init(&rr__global_mutex);
     if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
-#if RR__UNIX
-    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
-#endif
+    RR__AT_FORK(rr__fork_prepare, rr__fork_parent, rr__fork_child);
 }
 static void rr__global_lock(void) {
     RR__ONCE(rr__global_start);
@@ -4125,7 +4301,7 @@ static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
 static bool rr__local_hook(rr__local *self) {
     if (self->fiber) return true;
     RR__ONCE(rr__global_start);
-    if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
+    if (!self->is_hooked && RR__CAN_HOLD(self)) self->is_hooked = RR__EXIT_KEY_SET(self);
     return self->is_hooked;
 }
 
@@ -4733,7 +4909,7 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
 
 static void rr__service_main(void *context) {
     rr__context *cx = context;
-    rr__local *self = rr__self();
+    rr__local *self = rr__self_begin(cx);
     self->context = cx;
     cx->serve(cx);
     self->context = NULL;
@@ -5729,15 +5905,15 @@ static size_t rr__distance(const char *a, const char *b) {
 /* Writes up to three names close to the one asked for: "; did you mean 'a', 'b'?" */
 static void rr__registry_suggest(const char *name, char *out, size_t size) {
     const char *best[3] = {NULL, NULL, NULL};
-    size_t far[3] = {SIZE_MAX, SIZE_MAX, SIZE_MAX}, used = 0;
+    size_t distances[3] = {SIZE_MAX, SIZE_MAX, SIZE_MAX}, used = 0;
     for (rr_function *fn = rr__load_acquire(&rr__functions); fn; fn = fn->next) {
         size_t distance = rr__distance(name, fn->name), limit = 2 + strlen(name) / 3;
         const char *candidate = fn->name;
         for (int i = 0; i < 3 && distance <= limit && fn->kind == RR__FUNCTION; i++)
-            if (distance < far[i]) { /* insert, and go on with what was there */
-                size_t d = far[i];
+            if (distance < distances[i]) { /* insert, and go on with what was there */
+                size_t d = distances[i];
                 const char *n = best[i];
-                far[i] = distance, best[i] = candidate, distance = d, candidate = n;
+                distances[i] = distance, best[i] = candidate, distance = d, candidate = n;
                 if (!n) break;
             }
     }
@@ -6140,7 +6316,7 @@ struct rr__fiber {
     bool has_timer;       /* it was promised */
     bool goes_last;       /* left: it is queued where all have their turn */
     rr__stack stack;
-    rr__local *local; /* at the top of its memory */
+    rr__local *local; /* in its memory */
     char *memory;
     rr__fiber *next; /* idle */
     rr__fiber *all;  /* in rr_runtime.fibers */
@@ -6159,10 +6335,10 @@ static rr__fiber *rr__linked_fiber(rr__object *link) {
 static void rr__fiber_main(void *fiber) { rr__above.work(fiber); }
 
 static bool rr__fiber_fill(rr_runtime *rt, rr__fiber *fiber) {
-    fiber->memory = rr__stack_map(rt->stack_bytes, &fiber->has_guard);
+    size_t size = rt->stack_bytes;
+    fiber->memory = rr__stack_map(size, sizeof *fiber->local, &fiber->has_guard);
     if (!fiber->memory) return false;
-    size_t size = (rt->stack_bytes - sizeof *fiber->local) / 64 * 64;
-    fiber->local = (rr__local *)(void *)(fiber->memory + size);
+    fiber->local = rr__stack_keep(fiber->memory, &size, sizeof *fiber->local);
     fiber->local->fiber = fiber;
     if (rr__stack_make(&fiber->stack, fiber->memory, size, rr__fiber_main, fiber)) return true;
     rr__stack_unmap(fiber->memory, rt->stack_bytes);
@@ -7192,7 +7368,7 @@ static void rr__work(void *taken) {
 /* A thread of the pool has nothing on its own stack. */
 static void rr__worker_main(void *context) {
     rr__context *cx = context;
-    rr__local *self = rr__self();
+    rr__local *self = rr__self_begin(cx);
     rr__fiber_visit(self, cx, rr__fiber_take(cx)); /* there is one: rr__worker_add_locked */
     rr__worker_leave(cx);
 }
@@ -9744,7 +9920,7 @@ typedef struct rr__result {
         uint64_t words[4];
         rr_bytes bytes;
         rr_ref ref;
-    } small;
+    } inlined;
     void *block; /* for what does not fit */
     size_t size;
     uint8_t place;
@@ -9753,7 +9929,7 @@ typedef struct rr__result {
 /* Handles that are returned are handed over: the object holds a count of its own. False if the
    handle is stale. */
 static bool rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
-    rr_ref ref = result->small.ref;
+    rr_ref ref = result->inlined.ref;
     return ref.id == 0 || rr__pin(cx, ref, actor);
 }
 
@@ -9812,17 +9988,17 @@ static rr_status rr__bytes_fill(rr__context *cx, rr__object *o, rr_bytes bytes) 
 /* A handle or a large value into a new object. */
 static RR__NOINLINE rr_status rr__value_fill_any(rr__context *cx, rr__object *o, rr_type type,
                                                  const void *value) {
-    rr__result small;
+    rr__result result;
     if (type.kind == RR__KIND_MANY) return RR_ERR_INVALID; /* rr_gather makes one */
     if (type.size > RR__INLINE_BYTES) {
         rr_status status = rr__value_room(cx, type.size, &o->data.block, &o->place);
         if (status == RR_OK) memcpy(o->data.block, value, type.size);
         return status;
     }
-    memcpy(&small.small, value, type.size);
-    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, small.small.bytes);
-    if (!rr__result_handle(cx, &small, type.kind == RR__KIND_ACTOR)) return RR_ERR_STALE;
-    rr__write_words(o, &small.small, type.size);
+    memcpy(&result.inlined, value, type.size);
+    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, result.inlined.bytes);
+    if (!rr__result_handle(cx, &result, type.kind == RR__KIND_ACTOR)) return RR_ERR_STALE;
+    rr__write_words(o, &result.inlined, type.size);
     return RR_OK;
 }
 
@@ -11015,7 +11191,7 @@ static void rr__result_shrink(rr__context *cx, rr__frame *frame, rr__result *res
 
 /* Bytes: what rr_result gave is taken over, everything else copied into the store. */
 static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result *result) {
-    rr_bytes bytes = result->small.bytes;
+    rr_bytes bytes = result->inlined.bytes;
     rr_runtime *rt = cx->runtime;
     result->size = bytes.size, result->place = RR__ON_ITS_OWN;
     bool is_room = bytes.data && bytes.data == frame->room;
@@ -11052,7 +11228,7 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     if (is_handle && !rr__result_handle(cx, result, kind == RR__KIND_ACTOR))
         return rr__error_new(cx->runtime, RR_ERR_STALE, frame->task,
                              "it returned a handle that leads to nothing: %s",
-                             rr__handle_text(cx->runtime, result->small.ref));
+                             rr__handle_text(cx->runtime, result->inlined.ref));
     return NULL;
 }
 
@@ -11157,7 +11333,7 @@ static RR__INLINE rr__error *rr__invoke(rr__context **at, rr__frame *frame, cons
     if (RR__UNLIKELY(error != NULL)) {
         error = rr__result_refuse(rr__here(cx), result, error);
     } else {
-        fn->thunk(state, args, result->block ? result->block : &result->small);
+        fn->thunk(state, args, result->block ? result->block : &result->inlined);
         error = rr__result_take(rr__frame_context(frame), frame, fn, result);
         if (RR__UNLIKELY(is_loaded)) rr__args_unuse(rr__frame_context(frame), task, fn->arity);
     }
@@ -11176,7 +11352,8 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
     if (RR__UNLIKELY(cx->runtime->evicts)) recipe = rr__recipe_of(cx, task, result);
     if (!recipe) rr__args_release(cx, task);
     task->place = result->place;
-    if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
+    if (RR__LIKELY(task->place == RR__IN_SLOT))
+        rr__write_words(task, &result->inlined, result->size);
     else {
         rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
         task->data.block = result->block;
@@ -13656,13 +13833,14 @@ typedef struct rr__whole_runtime {
 
 typedef struct rr__whole_context {
     rr__context context;
+    rr__local local;
     rr__tasks_thread tasks;
 } rr__whole_context;
 
 static rr__context *rr__context_alloc(void) {
     rr__whole_context *whole = RR_CALLOC(1, sizeof *whole);
     if (!whole) return NULL;
-    whole->context.tasks = &whole->tasks;
+    whole->context.tasks = &whole->tasks, whole->context.local = &whole->local;
     return &whole->context;
 }
 
@@ -14172,7 +14350,8 @@ static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_
     rr_runtime *rt = NULL;
     RR__ONCE(rr__global_start);
     if (is_default && rr__load_acquire(&rr__default)) return rr__note_already();
-    rr_status status = rr__registry_refresh();
+    /* Who makes it can end it, also if there is no memory then. */
+    rr_status status = rr__local_hook(rr__self()) ? rr__registry_refresh() : RR_ERR_NO_MEMORY;
     if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
     status = rr__registry_report(config);
     if (status == RR_OK) status = rr__runtime_make(config, &rt);

@@ -301,8 +301,8 @@ COMPILE-TIME OPTIONS (define them before the implementation is included)
   RUSTYRAY_HELP_STACK      bytes of its stack that a waiter has for bodies which it runs on top of
                            its own, beside rr_config.stack_bytes; 256 KiB
   RUSTYRAY_THREAD_STACKS   a thread for each stack, as with compilers and systems that have no other
-                           way (tcc, musl on other machines than x86-64 and aarch64, Windows): the
-                           same, slower
+                           way (tcc, musl on other machines than x86-64 and aarch64): the same,
+                           slower
   RUSTYRAY_KEEP_BYTES      free memory of each size that is kept for reuse; 64 MiB, see MEMORY
   RUSTYRAY_KEEP_SECONDS    how long free memory above that is kept, and threads beyond the workers
                            that nobody needs; 1.0

@@ -17,7 +17,7 @@ static void stress_point(void);
 enum { LEVELS = 4, WIDTH = 4, MOST = 3 * WIDTH, RING = 4, CODE = 1000 };
 
 /* What a program runs in. Its address is what bodies get. */
-typedef enum flavour { STRICT, RINGS, SMALL_STORE, ROUGH, FLAVOURS } flavour;
+typedef enum flavour { ORDERLY, RINGS, SMALL_STORE, ROUGH, FLAVOURS } flavour;
 enum { FIFO, NARROW, CREW, SORTS };
 typedef struct world {
     flavour flavour;

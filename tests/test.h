@@ -50,6 +50,7 @@ static inline uint64_t test_random(uint64_t *state) {
     return z ^ (z >> 31);
 }
 #define test_below(state, limit) (test_random(state) % (uint64_t)(limit))
+#ifndef _WIN32
 static inline void test_alarm(int signal) {
     (void)signal;
     dprintf(2, "hangs, SEED=%llu:", (unsigned long long)test_seed);
@@ -57,9 +58,14 @@ static inline void test_alarm(int signal) {
         if (c->running) dprintf(2, " %s", c->name);
     abort();
 }
+/* From now on it may take so many seconds. */
+static inline void test_limit(unsigned seconds) { signal(SIGALRM, test_alarm), alarm(seconds); }
+#else
+static inline void test_limit(unsigned seconds) { (void)seconds; } /* who runs it sets one */
+#endif
 static inline void test_watch(uint64_t seed, unsigned seconds) {
     test_seed = seed;
-    signal(SIGALRM, test_alarm), alarm(seconds);
+    test_limit(seconds);
     printf("SEED=%llu\n", (unsigned long long)seed);
 }
 static inline void *test_runner(void *alone) {

@@ -22,7 +22,7 @@ static bool talk_begin(talk *t, void (*run)(void *), size_t size) {
     bool has_guard;
     memset(t, 0, sizeof *t);
     t->size = size;
-    return (t->low = rr__stack_map(size, &has_guard)) && rr__stack_adopt(&t->here) &&
+    return (t->low = rr__stack_map(size, 0, &has_guard)) && rr__stack_adopt(&t->here) &&
            rr__stack_make(&t->there, t->low, size, run, t);
 }
 static void talk_end(talk *t) {

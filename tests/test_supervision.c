@@ -9,7 +9,7 @@ static void stress_point(void);
 #include "test.h"
 #include "fixture.h"
 
-enum { NOTES = 64, FAR = 60000, LIMIT = 20 }; /* FAR: ms that no test waits for; LIMIT: seconds */
+enum { NOTES = 64, AGES = 60000, LIMIT = 20 }; /* AGES: ms that no test waits for; LIMIT: seconds */
 
 /* What a test shares with its bodies, which get its address as a number. */
 typedef struct desk {
@@ -701,7 +701,7 @@ TEST(restart_delays_double) {
 /* An actor whose restart is far away; its crash has been told by then. */
 static rr_actor waiting_kid(stage *s, int retries) {
     rr_actor kid =
-        KID(&s->d, .max_restarts = -1, .restart_delay_ms = FAR, .max_method_retries = retries);
+        KID(&s->d, .max_restarts = -1, .restart_delay_ms = AGES, .max_method_retries = retries);
     if (!retries) CHECK(outcome(rr_ask(kid, Kid_crash, 1)) == RR_ERR_ACTOR_CRASHED);
     return kid;
 }
@@ -1685,7 +1685,7 @@ static void crashes_and_a_delay(int retries) {
     stage_start(&s, 3);
     for (int i = 0; i < 100; i++) {
         desk d = {.born = 0};
-        rr_actor kid = KID(&d, .max_restarts = -1, .max_concurrency = 3, .restart_delay_ms = FAR,
+        rr_actor kid = KID(&d, .max_restarts = -1, .max_concurrency = 3, .restart_delay_ms = AGES,
                            .max_method_retries = retries);
         rr_ref watch = rr_watch(kid), refs[3];
         for (int k = 0; k < 3; k++) refs[k] = rr_ask(kid, Kid_meet_and_crash, 3);
@@ -2094,7 +2094,7 @@ REMOTE_METHOD(int, Parent, wait) {
     rr_status status = rr_get(int, child, &v);
     desk_at(self->at)->count += status == RR_ERR_CANCELLED && rr_cancelled();
     desk_at(self->at)->count += rr_get(int, rr_call(supervision_same, 1), &v) == RR_ERR_CANCELLED;
-    rr_sleep_ms(FAR);
+    rr_sleep_ms(AGES);
     return (int)status;
 }
 

@@ -374,7 +374,7 @@ REMOTE_FN(int, ring_with_a_limit, rr_ref, address) {
 REMOTE_FN(int, ring_between, int, a, int, b) { return a + b; }
 
 static rr_ref address_of_a_target(void) { return unsealed(sizeof(rr_ref)); }
-static void tell(rr_ref address, rr_ref target) {
+static void tell_target(rr_ref address, rr_ref target) {
     rr__object *o = rr__slot_at(rr__self()->context->runtime, address.slot);
     memcpy(o->data.block, &target, sizeof target);
     CHECK(rr_seal(address) == RR_OK);
@@ -389,7 +389,7 @@ static void ring_of(int n, int workers) {
         addresses[i] = address_of_a_target();
         tasks[i] = rr_call(ring_of_tasks, addresses[i]);
     }
-    for (int i = 0; i < n; i++) tell(addresses[i], tasks[(i + 1) % n]);
+    for (int i = 0; i < n; i++) tell_target(addresses[i], tasks[(i + 1) % n]);
     for (int i = 0; i < n; i++) CHECK(value_of(tasks[i]) == RR_ERR_DEADLOCK);
     rr_scope_end(scope);
     CHECK(objects_settle_at(0));
@@ -405,7 +405,7 @@ TEST(ring_through_the_argument_of_a_third_task) {
         START(&f, .workers = 1 + round % 2);
         rr_ref address = address_of_a_target(), task = rr_call(ring_of_tasks, address);
         rr_ref between = rr_call(ring_between, rr_put(int, 1), task);
-        tell(address, rr_call(ring_between, between, 1));
+        tell_target(address, rr_call(ring_between, between, 1));
         CHECK(value_of(task) == RR_ERR_DEADLOCK);
         CHECK(value_of(between) == 1 + RR_ERR_DEADLOCK); /* the task went on, and so does this */
         fixture_stop(&f);
@@ -415,7 +415,7 @@ TEST(ring_through_the_argument_of_a_third_task) {
 TEST_RUN(ring_through_a_gathered_object, .workers = 2) {
     rr_ref address = address_of_a_target(), task = rr_call(ring_of_tasks, address);
     rr_ref parts[2] = {rr_put(int, 1), task};
-    tell(address, rr_gather(parts, 2));
+    tell_target(address, rr_gather(parts, 2));
     int v = value_of(task);
     CHECK(v == RR_ERR_DEADLOCK);
 }
@@ -424,7 +424,7 @@ TEST_RUN(wait_with_a_limit_in_a_ring_times_out, .workers = 2) {
     rr_ref addresses[2], tasks[2];
     for (int i = 0; i < 2; i++) addresses[i] = address_of_a_target();
     for (int i = 0; i < 2; i++) tasks[i] = rr_call(ring_with_a_limit, addresses[i]);
-    for (int i = 0; i < 2; i++) tell(addresses[i], tasks[1 - i]);
+    for (int i = 0; i < 2; i++) tell_target(addresses[i], tasks[1 - i]);
     int a = value_of(tasks[0]), b = value_of(tasks[1]);
     CHECK(a == RR_ERR_TIMEOUT || b == RR_ERR_TIMEOUT); /* the other may see the end of the first */
     CHECK((a == RR_ERR_TIMEOUT || a == RR_OK) && (b == RR_ERR_TIMEOUT || b == RR_OK));
@@ -435,7 +435,7 @@ TEST_RUN(one_limit_in_a_ring_lets_the_other_go_on, .workers = 2) {
     for (int i = 0; i < 2; i++) addresses[i] = address_of_a_target();
     rr_ref limited = rr_call(ring_with_a_limit, addresses[0]);
     rr_ref patient = rr_call(ring_of_tasks, addresses[1]);
-    tell(addresses[0], patient), tell(addresses[1], limited);
+    tell_target(addresses[0], patient), tell_target(addresses[1], limited);
     CHECK(value_of(limited) == RR_ERR_TIMEOUT && value_of(patient) == RR_ERR_TIMEOUT);
 }
 
@@ -450,7 +450,7 @@ REMOTE_FN(int, ring_by_wait, rr_ref, address) {
 
 TEST_RUN(rr_wait_on_ones_own_reference_ends, .workers = 2) {
     rr_ref address = address_of_a_target(), task = rr_call(ring_by_wait, address);
-    tell(address, task);
+    tell_target(address, task);
     CHECK(value_of(task) == 7);
 }
 

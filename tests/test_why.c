@@ -549,13 +549,13 @@ TEST(deep_chain_is_cut_short) {
     desk d;
     begin(&d);
     rr_scope scope = rr_scope_begin();
-    rr_ref gate = unsealed(1), last = rr_call(why_size, gate), near = last;
+    rr_ref gate = unsealed(1), last = rr_call(why_size, gate), nearest = last;
     for (int i = 0; i < DEEP; i++) {
         last = rr_call(why_add, last, i);
-        if (i == 14) near = last; /* the longest that is told to its end */
+        if (i == 14) nearest = last; /* the longest that is told to its end */
     }
     char text[TEXT];
-    why(near, text);
+    why(nearest, text);
     CHECK(count(text, "'why_add'") == 15 && strstr(text, "argument 1 " UNSIZED));
     CHECK(is_cut_short(last));
     rr_seal(gate);

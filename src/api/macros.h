@@ -292,15 +292,15 @@ rr_ref rr__field(rr_ref ref, const rr_type *whole, rr_type type, size_t offset, 
 
 /* `void` is told from every other result type by pasting: RR__IS_void counts as two arguments. */
 #define RR__IS_void void, void
-#define RR__IF_VOID(...) RR__IF_VOID_(__VA_ARGS__, VOID, VALUE, none)
+#define RR__IF_VOID(...) RR__IF_VOID_(__VA_ARGS__, NOTHING, VALUE, none)
 #define RR__IF_VOID_(a, b, which, ...) which
 #define RR__RETURN(R, call) RR__CAT(RR__RETURN_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R, call)
-#define RR__RETURN_VOID(R, call) (void)rr__result, call
+#define RR__RETURN_NOTHING(R, call) (void)rr__result, call
 #define RR__RETURN_VALUE(R, call)                                                                  \
     R rr__value = call;                                                                            \
     memcpy(rr__result, &rr__value, sizeof rr__value)
 #define RR__RESULT(R) RR__CAT(RR__RESULT_, RR__IF_VOID(RR__CAT(RR__IS_, R)))(R)
-#define RR__RESULT_VOID(R) {RR__VOID_TYPE}
+#define RR__RESULT_NOTHING(R) {RR__VOID_TYPE}
 #define RR__RESULT_VALUE(R) {RR__TYPE(R)}
 #define RR__NO_SELF {"", 0, 1, RR__KIND_VOID}
 #define RR__SELF(Type) {RR__TYPE(Type)}

@@ -19,6 +19,36 @@
 #else
 #define RR__UNIX 0
 #endif
+#if defined(_WIN32)
+/* What is needed of windows.h, whose names (SIZE, small, near, ...) are those of programs, too. */
+#if defined(_WIN64)
+typedef unsigned long long rr__win_size;
+#else
+typedef unsigned long rr__win_size;
+#endif
+#define RR__WIN(type) __declspec(dllimport) type __stdcall
+struct _RTL_SRWLOCK;
+struct _RTL_CONDITION_VARIABLE;
+RR__WIN(void) AcquireSRWLockExclusive(struct _RTL_SRWLOCK *);
+RR__WIN(void) ReleaseSRWLockExclusive(struct _RTL_SRWLOCK *);
+RR__WIN(void) WakeConditionVariable(struct _RTL_CONDITION_VARIABLE *);
+RR__WIN(void) WakeAllConditionVariable(struct _RTL_CONDITION_VARIABLE *);
+RR__WIN(int)
+SleepConditionVariableSRW(struct _RTL_CONDITION_VARIABLE *, struct _RTL_SRWLOCK *, unsigned long,
+                          unsigned long);
+RR__WIN(unsigned long) FlsAlloc(void(__stdcall *)(void *));
+RR__WIN(int) FlsSetValue(unsigned long, void *);
+RR__WIN(void *) FlsGetValue(unsigned long);
+RR__WIN(void *)
+CreateFiberEx(rr__win_size, rr__win_size, unsigned long, void(__stdcall *)(void *), void *);
+RR__WIN(void *) ConvertThreadToFiberEx(void *, unsigned long);
+RR__WIN(int) ConvertFiberToThread(void);
+RR__WIN(int) IsThreadAFiber(void);
+RR__WIN(void) SwitchToFiber(void *);
+RR__WIN(void) DeleteFiber(void *);
+RR__WIN(void) Sleep(unsigned long);
+RR__WIN(unsigned long) GetActiveProcessorCount(unsigned short);
+#endif
 
 /* Pages go back to the system but stay mapped, where that can be had; what they held is lost. */
 #if RR__UNIX && defined(MADV_DONTNEED)

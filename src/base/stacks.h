@@ -3,19 +3,25 @@
    that belongs to a thread may be kept over a switch: no address of a thread-local variable, no
    mutex.
 
-   Three ways, one meaning. On x86-64 and aarch64 (System V) a switch is some twenty instructions,
-   which keep what a call has to keep; with glibc elsewhere it is swapcontext; and where there is
-   neither (other systems, tcc), or with RUSTYRAY_THREAD_STACKS, each stack is that of a thread of
-   its own, and the threads pass a baton. The sanitizers are told of each switch.
+   Four ways, one meaning. On x86-64 and aarch64 (System V) a switch is some twenty instructions,
+   which keep what a call has to keep; with glibc elsewhere it is swapcontext; on Windows, which
+   wants to know of each stack, its fibers; and where there is none of these (other systems, tcc),
+   or with RUSTYRAY_THREAD_STACKS, each stack is that of a thread of its own, and the threads pass a
+   baton. The sanitizers are told of each switch.
 
    A stack is one mapping, of which only touched pages cost memory, with a page below it that may
    not be touched: by MADV_GUARD_INSTALL where the kernel has it, which needs no mapping of its own,
-   else by mprotect; and without, when the system has no mapping left for that.
+   else by mprotect; and without, when the system has no mapping left for that. Fibers and threads
+   have their stacks from the system.
    Locks: none; with threads, one in each stack, a leaf. */
 #pragma once
 #include "threads.h"
 
-#if defined(RUSTYRAY_THREAD_STACKS) || defined(__TINYC__) || !RR__UNIX || !defined(MAP_ANONYMOUS)
+#if defined(RUSTYRAY_THREAD_STACKS) || defined(__TINYC__)
+#define RR__STACKS_THREADS 1
+#elif defined(_WIN32)
+#define RR__STACKS_FIBERS 1
+#elif !RR__UNIX || !defined(MAP_ANONYMOUS)
 #define RR__STACKS_THREADS 1
 #elif (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
 #define RR__STACKS_OWN 1
@@ -36,6 +42,8 @@ typedef struct rr__stack {
     void *at; /* where it was left */
 #elif defined(RR__STACKS_UCONTEXT)
     ucontext_t at;
+#elif defined(RR__STACKS_FIBERS)
+    void *at;
 #else
     rr__mutex lock; /* of the two below */
     rr__cond wake;
@@ -50,7 +58,7 @@ typedef struct rr__stack {
 /* ---- what the sanitizers want to know ----
    Inlined: a function that is entered for one stack and left for another would confuse them. */
 
-#if RR__ASAN && !defined(RR__STACKS_THREADS)
+#if RR__ASAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
 void __sanitizer_start_switch_fiber(void **fake, const void *low, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **low, size_t *size);
 static RR__INLINE void rr__stack_leaves(rr__stack *from, rr__stack *to) {
@@ -63,7 +71,7 @@ static void rr__stack_arrives(rr__stack *self) {
 }
 #define rr__stack_is_made(s) ((void)(s))
 #define rr__stack_is_freed(s) ((void)(s))
-#elif RR__TSAN && !defined(RR__STACKS_THREADS)
+#elif RR__TSAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
@@ -82,9 +90,9 @@ static void rr__stack_is_freed(rr__stack *s) { __tsan_destroy_fiber(s->fiber); }
 #define rr__stack_is_freed(s) ((void)(s))
 #endif
 
-#if !defined(RR__STACKS_THREADS)
-
 /* ---- memory ---- */
+
+#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
 
 #define RR__STACK_GUARD ((size_t)16384) /* a multiple of every page size but the largest */
 
@@ -97,8 +105,9 @@ static bool rr__stack_guard(char *memory) {
     return mprotect(memory, RR__STACK_GUARD, PROT_NONE) == 0;
 }
 
-/* Memory for a stack of so many bytes, zeros; NULL: there is none. */
-static char *rr__stack_map(size_t size, bool *has_guard) {
+/* Memory for a stack of so many bytes, zeros, `kept` of which are for rr__stack_keep; NULL: there
+   is none. */
+static char *rr__stack_map(size_t size, size_t kept, bool *has_guard) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 #if defined(MAP_NORESERVE)
     flags |= MAP_NORESERVE;
@@ -111,13 +120,35 @@ static char *rr__stack_map(size_t size, bool *has_guard) {
 #if defined(MADV_NOHUGEPAGE)
     (void)madvise(memory, size + RR__STACK_GUARD, MADV_NOHUGEPAGE); /* one body, one small page */
 #endif
+    (void)kept;
     *has_guard = rr__stack_guard(memory);
     return memory + RR__STACK_GUARD;
+}
+/* What was kept: at the top; the stack is what is below. */
+static void *rr__stack_keep(char *low, size_t *size, size_t kept) {
+    *size = (*size - kept) / 64 * 64;
+    return low + *size;
 }
 static void rr__stack_unmap(char *low, size_t size) {
     RR__UNPOISON(low, size); /* of what never returned from it */
     munmap(low - RR__STACK_GUARD, size + RR__STACK_GUARD);
 }
+#else
+static char *rr__stack_map(size_t size, size_t kept, bool *has_guard) {
+    (void)size;
+    *has_guard = true;
+    return RR_CALLOC(1, kept ? kept : 1);
+}
+static void *rr__stack_keep(char *low, size_t *size, size_t kept) {
+    return (void)size, (void)kept, low;
+}
+static void rr__stack_unmap(char *low, size_t size) {
+    (void)size;
+    RR_FREE(low);
+}
+#endif
+
+#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
 
 /* ---- switching ---- */
 
@@ -276,18 +307,52 @@ static void rr__stack_free(rr__stack *s) { rr__stack_is_freed(s); }
 /* How far it goes down. */
 static char *rr__stack_floor(const rr__stack *s, char *now) { return (void)now, s->low; }
 
+#elif defined(RR__STACKS_FIBERS)
+
+/* ---- fibers of Windows ---- */
+
+enum { RR__FIBER_FLOATS = 1 }; /* how floating point rounds is kept, too */
+
+static void __stdcall rr__stack_enter(void *stack) {
+    rr__stack *s = stack;
+    s->run(s->arg);
+}
+/* Windows has this in a header only: a field of what describes the thread. */
+static void *rr__stack_current(void) {
+    char *fiber;
+#if defined(__x86_64__)
+    __asm__ volatile("movq %%gs:0x20, %0" : "=r"(fiber));
+#elif defined(__i386__)
+    __asm__ volatile("movl %%fs:0x10, %0" : "=r"(fiber));
+#else
+    __asm__ volatile("ldr %0, [x18, #0x20]" : "=r"(fiber));
+#endif
+    return fiber;
+}
+/* A thread is a fiber only while it has left its stack, unless the program made it one before. */
+static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
+    bool was_thread = !IsThreadAFiber();
+    if (!was_thread) from->at = rr__stack_current();
+    else /* only memory can be lacking: until there is some */
+        while (!(from->at = ConvertThreadToFiberEx(NULL, RR__FIBER_FLOATS))) Sleep(1);
+    SwitchToFiber(to->at);
+    if (was_thread) ConvertFiberToThread();
+}
+static bool rr__stack_adopt(rr__stack *s) { return memset(s, 0, sizeof *s) != NULL; }
+static void rr__stack_let_go(rr__stack *s) { (void)s; }
+static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
+    memset(s, 0, sizeof *s);
+    s->low = low, s->size = size, s->run = run, s->arg = arg;
+    s->at = CreateFiberEx(0, size, RR__FIBER_FLOATS, rr__stack_enter, s);
+    return s->at != NULL;
+}
+static void rr__stack_free(rr__stack *s) { DeleteFiber(s->at); }
+/* Where it lies is known when it runs: it is as large as what was asked for. */
+static char *rr__stack_floor(const rr__stack *s, char *now) { return now - s->size; }
+
 #else
 
 /* ---- threads that pass a baton ---- */
-
-static char *rr__stack_map(size_t size, bool *has_guard) {
-    *has_guard = true;
-    return RR_CALLOC(1, size);
-}
-static void rr__stack_unmap(char *low, size_t size) {
-    (void)size;
-    RR_FREE(low);
-}
 
 static void rr__stack_wait(rr__stack *s) {
     rr__lock(&s->lock);

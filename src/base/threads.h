@@ -34,7 +34,7 @@ static struct timespec rr__to_timespec(double seconds) {
 }
 
 /* A point of time so many seconds from one that was just read. */
-static struct timespec rr__later(struct timespec now, double seconds) {
+RR__UNUSED static struct timespec rr__later(struct timespec now, double seconds) {
     struct timespec t = rr__to_timespec(seconds);
     t.tv_sec += now.tv_sec, t.tv_nsec += now.tv_nsec;
     if (t.tv_nsec >= 1000000000) t.tv_nsec -= 1000000000, t.tv_sec++;
@@ -48,7 +48,7 @@ static double rr__deadline(int64_t milliseconds) {
 
 /* ---- locks ----
    A limit must not follow the wall clock, which may be set: so where a condition can wait on the
-   monotonic clock, which C11's cannot, it does. */
+   monotonic clock, or for a time, which C11's cannot, it does. */
 
 #if RR__UNIX && defined(CLOCK_MONOTONIC) && !defined(__APPLE__)
 #define RR__MONOTONIC 1
@@ -56,7 +56,34 @@ static double rr__deadline(int64_t milliseconds) {
 #define RR__MONOTONIC 0
 #endif
 
-#if RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
+#if defined(_WIN32)
+/* One pointer each, which is NULL at first. */
+typedef struct rr__mutex {
+    void *lock;
+} rr__mutex;
+typedef struct rr__cond {
+    void *condition;
+} rr__cond;
+#define RR__WIN_LOCK(m) ((struct _RTL_SRWLOCK *)(void *)(m))
+#define RR__WIN_COND(c) ((struct _RTL_CONDITION_VARIABLE *)(void *)(c))
+static bool rr__mutex_init(rr__mutex *m) { return m->lock = NULL, true; }
+static void rr__mutex_destroy(rr__mutex *m) { (void)m; }
+static void rr__lock(rr__mutex *m) { AcquireSRWLockExclusive(RR__WIN_LOCK(m)); }
+static void rr__unlock(rr__mutex *m) { ReleaseSRWLockExclusive(RR__WIN_LOCK(m)); }
+static bool rr__cond_init(rr__cond *c) { return c->condition = NULL, true; }
+static void rr__cond_destroy(rr__cond *c) { (void)c; }
+static void rr__cond_signal(rr__cond *c) { WakeConditionVariable(RR__WIN_COND(c)); }
+static void rr__cond_broadcast(rr__cond *c) { WakeAllConditionVariable(RR__WIN_COND(c)); }
+static void rr__cond_sleep(rr__cond *c, rr__mutex *m, unsigned long milliseconds) {
+    SleepConditionVariableSRW(RR__WIN_COND(c), RR__WIN_LOCK(m), milliseconds, 0);
+}
+static void rr__cond_wait(rr__cond *c, rr__mutex *m) { rr__cond_sleep(c, m, 0xffffffff); }
+static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+    double most = 1e6; /* the caller looks, and comes again */
+    double milliseconds = (seconds < most ? seconds : most) * 1e3;
+    rr__cond_sleep(c, m, milliseconds < 1 ? 1 : (unsigned long)milliseconds);
+}
+#elif RR__MONOTONIC || defined(RUSTYRAY_USE_PTHREADS)
 typedef pthread_mutex_t rr__mutex;
 typedef pthread_cond_t rr__cond;
 #if RR__MONOTONIC
@@ -84,10 +111,15 @@ static void rr__cond_signal(rr__cond *c) { pthread_cond_signal(c); }
 static void rr__cond_broadcast(rr__cond *c) { pthread_cond_broadcast(c); }
 static void rr__cond_wait(rr__cond *c, rr__mutex *m) { pthread_cond_wait(c, m); }
 static void rr__cond_wait_for(rr__cond *c, rr__mutex *m, double seconds) {
+#if defined(__APPLE__)
+    struct timespec t = rr__to_timespec(seconds);
+    pthread_cond_timedwait_relative_np(c, m, &t);
+#else
     struct timespec now, t;
     RR__WAIT_NOW(&now);
     t = rr__later(now, seconds);
     pthread_cond_timedwait(c, m, &t);
+#endif
 }
 #else
 #include <threads.h>
@@ -124,10 +156,6 @@ RR__UNUSED static void rr__thread_exit(void) { pthread_exit(NULL); }
 static void rr__thread_yield(void) { sched_yield(); }
 static pthread_once_t rr__once_flag = PTHREAD_ONCE_INIT;
 #define RR__ONCE(run) pthread_once(&rr__once_flag, (run))
-static pthread_key_t rr__exit_key;
-#define RR__EXIT_KEY_CREATE(hook) (pthread_key_create(&rr__exit_key, (hook)) == 0)
-#define RR__EXIT_KEY_SET(value) (pthread_setspecific(rr__exit_key, (value)) == 0)
-#define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
 #else
 #include <threads.h>
 typedef thrd_t rr__thread_id;
@@ -141,6 +169,27 @@ RR__UNUSED static void rr__thread_exit(void) { thrd_exit(0); }
 static void rr__thread_yield(void) { thrd_yield(); }
 static once_flag rr__once_flag = ONCE_FLAG_INIT;
 #define RR__ONCE(run) call_once(&rr__once_flag, (run))
+#endif
+
+/* ---- what each thread has ----
+   With a hook that is given it at the thread's end. On Windows each fiber has its own, too. */
+
+#if defined(_WIN32)
+static unsigned long rr__exit_key;
+static void (*rr__exit_hook)(void *);
+static void __stdcall rr__exit_call(void *value) {
+    if (value) rr__exit_hook(value);
+}
+#define RR__EXIT_KEY_CREATE(hook)                                                                  \
+    (rr__exit_hook = (hook), (rr__exit_key = FlsAlloc(rr__exit_call)) != 0xffffffff)
+#define RR__EXIT_KEY_SET(value) (FlsSetValue(rr__exit_key, (value)) != 0)
+#define RR__EXIT_KEY_GET() FlsGetValue(rr__exit_key)
+#elif defined(RUSTYRAY_USE_PTHREADS)
+static pthread_key_t rr__exit_key;
+#define RR__EXIT_KEY_CREATE(hook) (pthread_key_create(&rr__exit_key, (hook)) == 0)
+#define RR__EXIT_KEY_SET(value) (pthread_setspecific(rr__exit_key, (value)) == 0)
+#define RR__EXIT_KEY_GET() pthread_getspecific(rr__exit_key)
+#else
 static tss_t rr__exit_key;
 #define RR__EXIT_KEY_CREATE(hook) (tss_create(&rr__exit_key, (hook)) == thrd_success)
 #define RR__EXIT_KEY_SET(value) (tss_set(rr__exit_key, (value)) == thrd_success)
@@ -192,8 +241,16 @@ static void rr__sleep(double seconds) {
     RR__SLEEP(&t, seconds);
 }
 
+#if RR__UNIX
+#define RR__AT_FORK(prepare, parent, child) pthread_atfork((prepare), (parent), (child))
+#else
+#define RR__AT_FORK(prepare, parent, child) ((void)(prepare), (void)(parent), (void)(child))
+#endif
+
 static int rr__cpu_count(void) {
-#if RR__UNIX && defined(_SC_NPROCESSORS_ONLN)
+#if defined(_WIN32)
+    return (int)GetActiveProcessorCount(0xffff); /* of all groups */
+#elif RR__UNIX && defined(_SC_NPROCESSORS_ONLN)
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 && n < INT_MAX ? (int)n : 1;
 #else

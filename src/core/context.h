@@ -114,7 +114,8 @@ struct rr__local {
     rr_runtime *loads_for;           /* it has the turn of this one: rule E6 */
     bool is_hasty;                   /* likewise: it waits for no room */
     rr__path path;
-    bool is_hooked; /* the thread's end will be noticed */
+    bool is_hooked;    /* the thread's end will be noticed */
+    bool is_allocated; /* and this is freed then */
     rr__noted note;
 };
 
@@ -163,6 +164,7 @@ struct rr__context {
 
     /* What it carries: core/fibers.h. Owner only. */
     rr__stack native; /* the thread's own stack, where the runtime is its own */
+    rr__local *local; /* of a thread of the pool, where there are no thread-local variables */
     rr__stack *home;  /* what it goes back to */
     rr__fiber *idle;  /* fibers with nothing on them */
     int idle_count;

@@ -35,7 +35,7 @@ struct rr__fiber {
     bool has_timer;       /* it was promised */
     bool goes_last;       /* left: it is queued where all have their turn */
     rr__stack stack;
-    rr__local *local; /* at the top of its memory */
+    rr__local *local; /* in its memory */
     char *memory;
     rr__fiber *next; /* idle */
     rr__fiber *all;  /* in rr_runtime.fibers */
@@ -54,10 +54,10 @@ static rr__fiber *rr__linked_fiber(rr__object *link) {
 static void rr__fiber_main(void *fiber) { rr__above.work(fiber); }
 
 static bool rr__fiber_fill(rr_runtime *rt, rr__fiber *fiber) {
-    fiber->memory = rr__stack_map(rt->stack_bytes, &fiber->has_guard);
+    size_t size = rt->stack_bytes;
+    fiber->memory = rr__stack_map(size, sizeof *fiber->local, &fiber->has_guard);
     if (!fiber->memory) return false;
-    size_t size = (rt->stack_bytes - sizeof *fiber->local) / 64 * 64;
-    fiber->local = (rr__local *)(void *)(fiber->memory + size);
+    fiber->local = rr__stack_keep(fiber->memory, &size, sizeof *fiber->local);
     fiber->local->fiber = fiber;
     if (rr__stack_make(&fiber->stack, fiber->memory, size, rr__fiber_main, fiber)) return true;
     rr__stack_unmap(fiber->memory, rt->stack_bytes);

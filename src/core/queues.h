@@ -95,7 +95,7 @@ static bool rr__worker_add_locked(rr_runtime *rt, rr__object *task) {
 
 static void rr__service_main(void *context) {
     rr__context *cx = context;
-    rr__local *self = rr__self();
+    rr__local *self = rr__self_begin(cx);
     self->context = cx;
     cx->serve(cx);
     self->context = NULL;

@@ -173,15 +173,15 @@ static size_t rr__distance(const char *a, const char *b) {
 /* Writes up to three names close to the one asked for: "; did you mean 'a', 'b'?" */
 static void rr__registry_suggest(const char *name, char *out, size_t size) {
     const char *best[3] = {NULL, NULL, NULL};
-    size_t far[3] = {SIZE_MAX, SIZE_MAX, SIZE_MAX}, used = 0;
+    size_t distances[3] = {SIZE_MAX, SIZE_MAX, SIZE_MAX}, used = 0;
     for (rr_function *fn = rr__load_acquire(&rr__functions); fn; fn = fn->next) {
         size_t distance = rr__distance(name, fn->name), limit = 2 + strlen(name) / 3;
         const char *candidate = fn->name;
         for (int i = 0; i < 3 && distance <= limit && fn->kind == RR__FUNCTION; i++)
-            if (distance < far[i]) { /* insert, and go on with what was there */
-                size_t d = far[i];
+            if (distance < distances[i]) { /* insert, and go on with what was there */
+                size_t d = distances[i];
                 const char *n = best[i];
-                far[i] = distance, best[i] = candidate, distance = d, candidate = n;
+                distances[i] = distance, best[i] = candidate, distance = d, candidate = n;
                 if (!n) break;
             }
     }

@@ -20,20 +20,31 @@ static void rr__global_start(void);
 /* The fiber that the thread carries now, or the thread. A compiler that keeps the
    address of a thread-local variable in a register over a wait would, after it, have that of
    another thread. So this is never inlined, and not known to be without effects; but for x86-64
-   outside of shared libraries, where such a variable is one load relative to %fs. */
-#if defined(__TINYC__)
-static rr__local *rr__self(void) { /* no thread-local variables: the exit key's value */
-    static rr__local nothing;
+   outside of shared libraries, where such a variable is one load relative to %fs. Where there are
+   none (tcc), or they go before the hook is called (MinGW), it is the exit key's value. */
+#if defined(__TINYC__) || defined(_WIN32)
+static rr__local
+    rr__nobody; /* a thread from outside for which there is no memory: it holds nothing */
+static rr__local *rr__self(void) {
     RR__ONCE(rr__global_start);
     rr__local *self = RR__EXIT_KEY_GET();
-    if (!self && (self = RR_CALLOC(1, sizeof *self))) (void)RR__EXIT_KEY_SET(self);
-    return self ? self : &nothing;
+    if (RR__LIKELY(self != NULL)) return self;
+    if (!(self = RR_CALLOC(1, sizeof *self))) return &rr__nobody;
+    self->is_hooked = self->is_allocated = RR__EXIT_KEY_SET(self);
+    if (self->is_hooked) return self;
+    RR_FREE(self);
+    return &rr__nobody;
 }
 /* The thread carries this one now. (A fiber's thread is its own here: it has no other.) */
 static void rr__self_set(rr__local *self) {
     if (self->fiber && RR__EXIT_KEY_GET() != self) (void)RR__EXIT_KEY_SET(self);
 }
-#define RR__SELF_IS_ALLOCATED 1
+/* A thread of the pool has what lies with its context, and needs no memory. */
+static rr__local *rr__self_begin(rr__context *cx) {
+    (void)RR__EXIT_KEY_SET(cx->local);
+    return cx->local;
+}
+#define RR__CAN_HOLD(self) ((self) != &rr__nobody)
 #else
 static _Thread_local rr__local rr__thread_local;
 static _Thread_local rr__local *rr__current;
@@ -54,7 +65,8 @@ static RR__NOINLINE void rr__self_set(rr__local *self) {
     RR__KEEP_CALL();
     rr__current = self;
 }
-#define RR__SELF_IS_ALLOCATED 0
+static rr__local *rr__self_begin(rr__context *cx) { return (void)cx, rr__self(); }
+#define RR__CAN_HOLD(self) true
 #endif
 
 /* The context in which the caller, whose own is `self`, goes on after it may have waited: where it
@@ -73,7 +85,7 @@ static void rr__thread_ends(void *local) {
     if (self->fiber) return; /* the runtime's, which ends it */
     rr__above.thread_ends(self);
     self->is_hooked = false;
-    if (RR__SELF_IS_ALLOCATED) RR_FREE(self);
+    if (self->is_allocated) RR_FREE(self);
 }
 
 static void rr__fork_prepare(void) { rr__lock(&rr__global_mutex); }
@@ -93,9 +105,7 @@ static void rr__fork_child(void) {
 static void rr__global_start(void) {
     rr__mutex_init(&rr__global_mutex);
     if (!RR__EXIT_KEY_CREATE(rr__thread_ends)) abort();
-#if RR__UNIX
-    pthread_atfork(rr__fork_prepare, rr__fork_parent, rr__fork_child);
-#endif
+    RR__AT_FORK(rr__fork_prepare, rr__fork_parent, rr__fork_child);
 }
 static void rr__global_lock(void) {
     RR__ONCE(rr__global_start);
@@ -107,7 +117,7 @@ static void rr__global_unlock(void) { rr__unlock(&rr__global_mutex); }
 static bool rr__local_hook(rr__local *self) {
     if (self->fiber) return true;
     RR__ONCE(rr__global_start);
-    if (!self->is_hooked) self->is_hooked = RR__EXIT_KEY_SET(self);
+    if (!self->is_hooked && RR__CAN_HOLD(self)) self->is_hooked = RR__EXIT_KEY_SET(self);
     return self->is_hooked;
 }
 

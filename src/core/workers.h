@@ -274,7 +274,7 @@ static void rr__work(void *taken) {
 /* A thread of the pool has nothing on its own stack. */
 static void rr__worker_main(void *context) {
     rr__context *cx = context;
-    rr__local *self = rr__self();
+    rr__local *self = rr__self_begin(cx);
     rr__fiber_visit(self, cx, rr__fiber_take(cx)); /* there is one: rr__worker_add_locked */
     rr__worker_leave(cx);
 }

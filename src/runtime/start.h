@@ -76,7 +76,8 @@ static rr_status rr__runtime_start(const rr_config *config, bool is_default, rr_
     rr_runtime *rt = NULL;
     RR__ONCE(rr__global_start);
     if (is_default && rr__load_acquire(&rr__default)) return rr__note_already();
-    rr_status status = rr__registry_refresh();
+    /* Who makes it can end it, also if there is no memory then. */
+    rr_status status = rr__local_hook(rr__self()) ? rr__registry_refresh() : RR_ERR_NO_MEMORY;
     if (status != RR_OK) return rr__note_status(RR__NULL_REF, status);
     status = rr__registry_report(config);
     if (status == RR_OK) status = rr__runtime_make(config, &rt);

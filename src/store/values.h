@@ -10,7 +10,7 @@ typedef struct rr__result {
         uint64_t words[4];
         rr_bytes bytes;
         rr_ref ref;
-    } small;
+    } inlined;
     void *block; /* for what does not fit */
     size_t size;
     uint8_t place;
@@ -19,7 +19,7 @@ typedef struct rr__result {
 /* Handles that are returned are handed over: the object holds a count of its own. False if the
    handle is stale. */
 static bool rr__result_handle(rr__context *cx, rr__result *result, bool actor) {
-    rr_ref ref = result->small.ref;
+    rr_ref ref = result->inlined.ref;
     return ref.id == 0 || rr__pin(cx, ref, actor);
 }
 
@@ -78,17 +78,17 @@ static rr_status rr__bytes_fill(rr__context *cx, rr__object *o, rr_bytes bytes) 
 /* A handle or a large value into a new object. */
 static RR__NOINLINE rr_status rr__value_fill_any(rr__context *cx, rr__object *o, rr_type type,
                                                  const void *value) {
-    rr__result small;
+    rr__result result;
     if (type.kind == RR__KIND_MANY) return RR_ERR_INVALID; /* rr_gather makes one */
     if (type.size > RR__INLINE_BYTES) {
         rr_status status = rr__value_room(cx, type.size, &o->data.block, &o->place);
         if (status == RR_OK) memcpy(o->data.block, value, type.size);
         return status;
     }
-    memcpy(&small.small, value, type.size);
-    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, small.small.bytes);
-    if (!rr__result_handle(cx, &small, type.kind == RR__KIND_ACTOR)) return RR_ERR_STALE;
-    rr__write_words(o, &small.small, type.size);
+    memcpy(&result.inlined, value, type.size);
+    if (type.kind == RR__KIND_BYTES) return rr__bytes_fill(cx, o, result.inlined.bytes);
+    if (!rr__result_handle(cx, &result, type.kind == RR__KIND_ACTOR)) return RR_ERR_STALE;
+    rr__write_words(o, &result.inlined, type.size);
     return RR_OK;
 }
 

@@ -84,7 +84,7 @@ static void rr__result_shrink(rr__context *cx, rr__frame *frame, rr__result *res
 
 /* Bytes: what rr_result gave is taken over, everything else copied into the store. */
 static rr__error *rr__result_bytes(rr__context *cx, rr__frame *frame, rr__result *result) {
-    rr_bytes bytes = result->small.bytes;
+    rr_bytes bytes = result->inlined.bytes;
     rr_runtime *rt = cx->runtime;
     result->size = bytes.size, result->place = RR__ON_ITS_OWN;
     bool is_room = bytes.data && bytes.data == frame->room;
@@ -121,7 +121,7 @@ static RR__INLINE rr__error *rr__result_take(rr__context *cx, rr__frame *frame,
     if (is_handle && !rr__result_handle(cx, result, kind == RR__KIND_ACTOR))
         return rr__error_new(cx->runtime, RR_ERR_STALE, frame->task,
                              "it returned a handle that leads to nothing: %s",
-                             rr__handle_text(cx->runtime, result->small.ref));
+                             rr__handle_text(cx->runtime, result->inlined.ref));
     return NULL;
 }
 
@@ -226,7 +226,7 @@ static RR__INLINE rr__error *rr__invoke(rr__context **at, rr__frame *frame, cons
     if (RR__UNLIKELY(error != NULL)) {
         error = rr__result_refuse(rr__here(cx), result, error);
     } else {
-        fn->thunk(state, args, result->block ? result->block : &result->small);
+        fn->thunk(state, args, result->block ? result->block : &result->inlined);
         error = rr__result_take(rr__frame_context(frame), frame, fn, result);
         if (RR__UNLIKELY(is_loaded)) rr__args_unuse(rr__frame_context(frame), task, fn->arity);
     }
@@ -245,7 +245,8 @@ static RR__INLINE void rr__finish(rr__context *cx, rr__object *task, rr__error *
     if (RR__UNLIKELY(cx->runtime->evicts)) recipe = rr__recipe_of(cx, task, result);
     if (!recipe) rr__args_release(cx, task);
     task->place = result->place;
-    if (RR__LIKELY(task->place == RR__IN_SLOT)) rr__write_words(task, &result->small, result->size);
+    if (RR__LIKELY(task->place == RR__IN_SLOT))
+        rr__write_words(task, &result->inlined, result->size);
     else {
         rr__store_relaxed(&task->info, (uint64_t)result->size); /* published with word */
         task->data.block = result->block;
