@@ -459,6 +459,52 @@ REMOTE_FN(int, control_error, uint64_t, at) {
     rr_fail(4, "a message that nobody reads");
     return 0;
 }
+/* ---- what was decided while it waits for an object that is never there ---- */
+
+REMOTE_FN(long, looks_at, rr_bytes, b) { return (long)b.size; }
+typedef struct Looker {
+    long looks;
+} Looker;
+REMOTE_ACTOR(Looker, create) { self->looks = 0; }
+REMOTE_METHOD(long, Looker, look, rr_bytes, b) { return ++self->looks + (long)b.size; }
+
+/* In either order: its list goes with the last handle of the object. */
+static void never_there(rr_ref waits, rr_ref gate, rr_status wanted, bool gate_first) {
+    if (gate_first) rr_release(gate);
+    CHECK(rr_get_void(waits) == wanted);
+    rr_release(waits);
+    if (!gate_first) rr_release(gate);
+    CHECK(objects_settle_at(0) && actors_settle_at(0));
+}
+TEST(cancelled_before_its_argument_goes_unsealed) {
+    fixture f;
+    START(&f, .workers = 2);
+    for (int i = 0; i < 2; i++) {
+        void *room;
+        rr_ref gate = rr_create(8, &room), waits = rr_call(looks_at, gate);
+        rr_cancel(waits);
+        never_there(waits, gate, RR_ERR_CANCELLED, i);
+
+        gate = rr_create(8, &room);
+        waits = rr_call_with(RR_OPTIONS(.timeout_ms = 2), looks_at, gate);
+        CHECK(rr_get_void(waits) == RR_ERR_TIMEOUT);
+        never_there(waits, gate, RR_ERR_TIMEOUT, i);
+
+        rr_actor actor = rr_spawn(Looker_create);
+        gate = rr_create(8, &room), waits = rr_ask(actor, Looker_look, gate);
+        rr_release(actor);
+        rr_cancel(waits);
+        never_there(waits, gate, RR_ERR_CANCELLED, i);
+
+        actor = rr_spawn(Looker_create);
+        gate = rr_create(8, &room), waits = rr_ask(actor, Looker_look, gate);
+        rr_kill(actor);
+        rr_release(actor);
+        never_there(waits, gate, RR_ERR_ACTOR_DEAD, i);
+    }
+    fixture_stop(&f);
+}
+
 TEST(cancelled_results_are_dropped) {
     enum { COUNT = 8 };
     desk d;

@@ -7,15 +7,25 @@
        past: so no task is left in a list, and before the push succeeds the task is ours and keeps
        the object.
    D3  From the push on the task belongs to who takes the list.
+   D4  A task that rests may be decided, and then keeps its arguments no more (R5): so who puts it
+       into the list counts the object himself, from before it rests until it is in.
    Locks: none. */
 #pragma once
 #include "links.h"
 
-/* Puts a WAITING task on the list of what it misses. False if that is complete after all: the task
-   is still the caller's. */
+/* Something is about to be put into the list of what it misses: sets the flag, and counts that in
+   the same step (D1, D4). False if it is complete after all. */
+static bool rr__dependents_open(rr__object *on) {
+    uint64_t word = rr__load_relaxed(&on->word); /* the CAS checks it */
+    do {
+        if (rr__state_of(word) >= RR__READY) return false;
+    } while (!rr__cas_seq_cst(&on->word, &word, (word | RR__HAS_DEPENDENTS) + 1));
+    return true;
+}
+
+/* Puts a task, which rests, on the list. False if the object is complete after all: the task is
+   still the caller's, to be picked up. */
 static bool rr__depend(rr__object *task, rr__object *on) {
-    if (rr__state_of(rr__or_seq_cst(&on->word, RR__HAS_DEPENDENTS)) >= RR__READY)
-        return false; /* D1 */
     rr__store_release(&task->waits_on, on);
     rr__object *head = rr__load_acquire(&on->dependents);
     do {
@@ -31,8 +41,12 @@ static void rr__proceed(rr__context *cx, rr__object *o) {
     const rr__ops *ops = rr__ops_of(o);
     rr__object *missing;
     while ((missing = ops->missing(o))) {
+        if (!rr__dependents_open(missing)) continue;
         rr__rest(o); /* R5 */
-        if (rr__depend(o, missing) || !rr__pick_up(cx, o)) return;
+        RR__STRESS_POINT();
+        bool is_listed = rr__depend(o, missing);
+        rr__drop(cx, missing);
+        if (is_listed || !rr__pick_up(cx, o)) return;
     }
     if (rr__load_relaxed(&o->waits_on)) /* the caller's own link */
         rr__store_release(&o->waits_on, (rr__object *)NULL);

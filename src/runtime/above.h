@@ -33,7 +33,7 @@ static const rr__hooks rr__above = {
                                  .due = rr__actor_due,
                                  .unheld = rr__actor_poke,
                                  .end = rr__actor_free},
-            [RR__VALUE] = {.end = rr__outcome_free},
+            [RR__VALUE] = {.end = rr__value_end},
             [RR__GATHER] = {.missing = rr__missing_part,
                             .ready = rr__gather_finish,
                             .end = rr__gather_end},

@@ -1,6 +1,7 @@
 /* Values on their way into objects, and what becomes of them at the end.
    Locks: none of its own. */
 #pragma once
+#include "../core/dependencies.h"
 #include "../core/errors.h"
 #include "scopes.h"
 
@@ -162,4 +163,12 @@ static void rr__outcome_free(rr__context *cx, rr__object *o) {
     bool has_failed = rr__state_of(rr__load_relaxed(&o->word)) == RR__FAILED; /* ours, rule R2 */
     if (!has_failed) rr__value_free(cx, o);
     else if (!rr__is_decided(o)) rr__error_drop(o->data.error);
+}
+
+/* One that was never complete may go before what was decided in its list, and counts it no more
+   (R5): that is found there, and ends. */
+static void rr__value_end(rr__context *cx, rr__object *o) {
+    uint64_t word = rr__load_relaxed(&o->word); /* ours, rule R2 */
+    if (rr__state_of(word) < RR__READY) rr__notify(cx, o, word);
+    rr__outcome_free(cx, o);
 }
