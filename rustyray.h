@@ -5613,8 +5613,10 @@ static bool rr__stock_figures(rr_runtime *rt, const char *name, double *total, d
 /* Tables: stb_ds with its functions and types renamed and its short names off, so that a program
    may use its own copy beside ours; undone at the end of the file (base/tables_end.h).
 
-   stb_ds cannot tell that memory ran out, and makes a table also to look into one: so all of the
-   library goes through the two macros at the end, which ask first. Keys are texts of the caller's.
+   stb_ds cannot tell that memory ran out, and makes a table also to look into one: so it has what
+   is filled in once, the registry, which asks first whether there is memory, and looks through the
+   macro at the end. What grows and shrinks lies in maps (base/map.h). Keys are texts of the
+   caller's.
    Locks: all tables are under the global lock, because stb_ds has one seed for all of them. */
 
 #ifndef INCLUDE_STB_DS_H
@@ -5687,9 +5689,117 @@ static bool rr__has_room_for(size_t entries) {
 
 /* The entry of a key, or NULL; valid until the table changes. */
 #define RR__TABLE_AT(table, k) (stbds_shlen(table) > 0 ? stbds_shgetp_null((table), (k)) : NULL)
-/* Adds an entry or sets its value; false without memory. */
-#define RR__TABLE_PUT(table, k, v)                                                                 \
-    (rr__has_room_for((size_t)stbds_shlen(table)) && (stbds_shput((table), (k), (v)), true))
+
+// >>base/map
+
+/* Maps: from texts or numbers to pointers, as a hash table with open addressing and linear probing;
+   what is deleted leaves no mark, because those behind it move up (Knuth, The Art of Computer
+   Programming 3, 6.4, algorithm R). It doubles when it is three quarters full, so that an entry
+   costs the same in a small and in a large one, and says when there is no memory for that. Keys are
+   the caller's, and stay where they are.
+   Locks: none; the caller's. */
+
+typedef struct rr__map_entry {
+    uint64_t hash;
+    const char *key; /* NULL: free */
+    void *value;
+} rr__map_entry;
+
+/* Zeros: empty. */
+typedef struct rr__map {
+    rr__map_entry *entries;
+    size_t count, room; /* a power of two, or 0 */
+} rr__map;
+
+static uint64_t rr__hash_text(uint64_t hash, const char *text) { /* FNV-1a, Fowler/Noll/Vo */
+    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return hash;
+}
+#define RR__HASH_START 14695981039346656037u
+
+/* Every bit of a number counts for every bit of this, and no two have the same (splitmix64: Steele,
+   Lea, Flood 2014). */
+static uint64_t rr__hash_number(uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* The entry of a key, or the free one where its search ends. There is one. */
+static rr__map_entry *rr__map_slot(const rr__map *map, uint64_t hash, const char *key) {
+    size_t mask = map->room - 1, i = (size_t)hash & mask;
+    for (;; i = (i + 1) & mask) {
+        rr__map_entry *e = &map->entries[i];
+        if (!e->key || (e->hash == hash && !strcmp(e->key, key))) return e;
+    }
+}
+
+/* False without memory. */
+static bool rr__map_resize(rr__map *map, size_t room) {
+    rr__map larger = {.room = room, .count = map->count};
+    larger.entries = RR_CALLOC(room, sizeof *larger.entries);
+    if (!larger.entries) return false;
+    for (size_t i = 0; i < map->room; i++) {
+        rr__map_entry e = map->entries[i];
+        if (e.key) *rr__map_slot(&larger, e.hash, e.key) = e;
+    }
+    RR_FREE(map->entries);
+    *map = larger;
+    return true;
+}
+
+static void rr__map_free(rr__map *map) {
+    RR_FREE(map->entries);
+    *map = (rr__map){NULL, 0, 0};
+}
+
+/* ---- by hash and key ---- */
+
+/* The entry, until the map changes; or NULL. */
+static rr__map_entry *rr__map_find(const rr__map *map, uint64_t hash, const char *key) {
+    rr__map_entry *e = map->room ? rr__map_slot(map, hash, key) : NULL;
+    return e && e->key ? e : NULL;
+}
+
+/* Adds one that is not there. False without memory. */
+static bool rr__map_add(rr__map *map, uint64_t hash, const char *key, void *value) {
+    bool is_full = map->count >= map->room / 4 * 3;
+    if (is_full && !rr__map_resize(map, map->room ? 2 * map->room : 16)) return false;
+    *rr__map_slot(map, hash, key) = (rr__map_entry){hash, key, value};
+    map->count++;
+    return true;
+}
+
+/* Those behind it that are not where their search begins move up. */
+static void rr__map_remove(rr__map *map, rr__map_entry *e) {
+    size_t mask = map->room - 1, gap = (size_t)(e - map->entries);
+    for (size_t i = (gap + 1) & mask; map->entries[i].key; i = (i + 1) & mask) {
+        size_t home = (size_t)map->entries[i].hash & mask;
+        if (((i - home) & mask) < ((i - gap) & mask)) continue;
+        map->entries[gap] = map->entries[i], gap = i;
+    }
+    map->entries[gap].key = NULL;
+    if (!--map->count) rr__map_free(map);
+    else if (map->count < map->room / 8) (void)rr__map_resize(map, map->room / 2); /* or later */
+}
+
+/* ---- by text, by number ---- */
+
+static uint64_t rr__map_hash(const char *text) {
+    return rr__hash_number(rr__hash_text(RR__HASH_START, text));
+}
+static rr__map_entry *rr__map_at(const rr__map *map, const char *text) {
+    return rr__map_find(map, rr__map_hash(text), text);
+}
+static bool rr__map_put(rr__map *map, const char *text, void *value) {
+    return rr__map_add(map, rr__map_hash(text), text, value);
+}
+static rr__map_entry *rr__map_at_number(const rr__map *map, uint64_t number) {
+    return rr__map_find(map, rr__hash_number(number), "");
+}
+static bool rr__map_put_number(rr__map *map, uint64_t number, void *value) {
+    return rr__map_add(map, rr__hash_number(number), "", value);
+}
 
 // >>core/types
 
@@ -5713,11 +5823,6 @@ static bool rr__type_equal(rr_type a, rr_type b) {
            (a.name == b.name || strcmp(rr__bare_name(a.name), rr__bare_name(b.name)) == 0);
 }
 
-static uint64_t rr__hash_text(uint64_t hash, const char *text) { /* FNV-1a, Fowler/Noll/Vo */
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    return hash;
-}
-
 static uint64_t rr__hash_type(uint64_t hash, rr_type type) {
     hash = (hash ^ type.kind) * 1099511628211u;
     hash = (hash ^ type.size) * 1099511628211u;
@@ -5726,7 +5831,7 @@ static uint64_t rr__hash_type(uint64_t hash, rr_type type) {
 
 /* The same in every process that runs the same program, whatever it was loaded with. */
 static uint64_t rr__signature(const rr_function *fn) {
-    uint64_t hash = rr__hash_type(rr__hash_text(14695981039346656037u, fn->name), fn->result);
+    uint64_t hash = rr__hash_type(rr__hash_text(RR__HASH_START, fn->name), fn->result);
     hash = rr__hash_type(rr__hash_type(hash, fn->self), fn->item);
     for (int i = 0; i < fn->arity; i++) hash = rr__hash_type(hash, fn->params[i]);
     return hash;
@@ -8538,16 +8643,6 @@ typedef struct rr__age_list {
 
 enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
 
-/* An object with a name, or that is pinned by hand. */
-typedef struct rr__object_name {
-    char *key;
-    rr__object *value;
-} rr__object_name;
-typedef struct rr__pinned {
-    char *key; /* the id as text, ours; stb_ds needs typeof for others */
-    int64_t value;
-} rr__pinned;
-
 typedef struct rr__patience rr__patience;
 
 struct rr__store {
@@ -8577,8 +8672,8 @@ struct rr__store {
     bool ticks;                                    /* the clock looks after them */
     double tick_length;
     size_t lineage_used;
-    rr__object_name *names; /* under the global lock */
-    rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
+    rr__map names;  /* to objects; under the global lock */
+    rr__map pinned; /* by rr_pin: how often, by id; likewise */
 };
 
 /* ---- counting bytes ---- */
@@ -12437,13 +12532,8 @@ static rr__error *rr__lane_enter(rr__context *cx, rr__object *message, bool is_r
 /* Names of actors.
    Locks: the global one. */
 
-typedef struct rr__name {
-    char *key;
-    rr__object *value;
-} rr__name;
-
 struct rr__actors {
-    rr__name *names; /* of living actors; under the global lock */
+    rr__map names; /* of living actors; under the global lock */
 };
 
 /* Living, for the table: not doomed, and counted; a count that has gone to 0 does not come back. So
@@ -12457,7 +12547,7 @@ static bool rr__is_living(rr__object *actor) {
 /* The living actor of this name, counted; or NULL. */
 static rr__object *rr__name_find(rr__context *cx, const char *name) {
     rr__global_lock();
-    rr__name *entry = RR__TABLE_AT(cx->runtime->actors->names, name);
+    rr__map_entry *entry = rr__map_at(&cx->runtime->actors->names, name);
     rr__object *actor = entry && rr__is_living(entry->value) ? entry->value : NULL;
     if (actor && !rr__try_retain(cx, actor, rr__load_relaxed(&actor->id))) actor = NULL;
     rr__global_unlock();
@@ -12471,8 +12561,8 @@ static void rr__name_remove(rr__context *cx, rr__object *actor) {
     if (!name) return;
     rr__global_lock();
     /* Only its own entry: another actor may bear the name by now. */
-    rr__name *entry = RR__TABLE_AT(rt->actors->names, name);
-    if (entry && entry->value == actor) (void)stbds_shdel(rt->actors->names, name);
+    rr__map_entry *entry = rr__map_at(&rt->actors->names, name);
+    if (entry && entry->value == actor) rr__map_remove(&rt->actors->names, entry);
     rr__global_unlock();
 }
 
@@ -12483,10 +12573,10 @@ static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *n
     char *own = strcpy((char *)(care + 1), name);
     care->control.name = own;
     rr__global_lock();
-    rr__name *entry = RR__TABLE_AT(rt->actors->names, name);
+    rr__map_entry *entry = rr__map_at(&rt->actors->names, name);
     bool is_taken = entry && rr__is_living(entry->value), is_added = false;
     if (entry && !is_taken) entry->key = own, entry->value = actor, is_added = true;
-    else if (!entry) is_added = RR__TABLE_PUT(rt->actors->names, own, actor);
+    else if (!entry) is_added = rr__map_put(&rt->actors->names, own, actor);
     rr__global_unlock();
     if (is_added) return NULL;
     if (!is_taken) return rt->no_memory;
@@ -13751,8 +13841,11 @@ static void rr__stats_fill(rr_runtime *rt, rr_stats *out) {
 
 // >>store/names
 
-/* Names of objects, and pins by hand, in tables of stb_ds.
+/* Names of objects, and pins by hand.
    Locks: the global one. */
+
+/* Ours: a copy. */
+static char *rr__name_text(const rr__map_entry *entry) { return (char *)(uintptr_t)entry->key; }
 
 /* Names an object, which the name then counts, or, if that is NULL, takes the name away. */
 static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
@@ -13760,15 +13853,15 @@ static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *
     char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *unused = copy;
     if (o && !copy) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    rr__object_name *entry = RR__TABLE_AT(store->names, name);
+    rr__map_entry *entry = rr__map_at(&store->names, name);
     rr__object *before = entry ? entry->value : NULL;
     rr_status status = entry ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
     if (entry && o) {
         entry->value = o;
     } else if (entry) {
-        unused = entry->key;
-        (void)stbds_shdel(store->names, name);
-    } else if (o && RR__TABLE_PUT(store->names, strcpy(copy, name), o)) {
+        unused = rr__name_text(entry);
+        rr__map_remove(&store->names, entry);
+    } else if (o && rr__map_put(&store->names, strcpy(copy, name), o)) {
         status = RR_OK, unused = NULL;
     }
     rr__global_unlock();
@@ -13780,41 +13873,45 @@ static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *
 /* The object of this name, counted; or NULL. */
 static rr__object *rr__named_object(rr__context *cx, const char *name) {
     rr__global_lock();
-    rr__object_name *entry = RR__TABLE_AT(cx->runtime->store->names, name);
+    rr__map_entry *entry = rr__map_at(&cx->runtime->store->names, name);
     rr__object *o = entry ? entry->value : NULL;
     if (o) rr__share(o); /* the name counts it */
     rr__global_unlock();
     return o;
 }
 
+static void rr__names_free(rr__map *names) {
+    for (size_t i = 0; i < names->room; i++)
+        if (names->entries[i].key) RR_FREE(rr__name_text(&names->entries[i]));
+    rr__map_free(names);
+}
+
 /* At the end of the runtime. */
 static void rr__object_names_clear(rr__context *cx) {
     rr__global_lock(); /* threads outside may still ask, and give names: see rr__store_free */
-    rr__object_name *names = cx->runtime->store->names;
-    cx->runtime->store->names = NULL;
+    rr__map names = cx->runtime->store->names;
+    cx->runtime->store->names = (rr__map){NULL, 0, 0};
     rr__global_unlock();
-    for (ptrdiff_t i = 0, n = stbds_shlen(names); i < n; i++) {
-        rr__drop(cx, names[i].value);
-        RR_FREE(names[i].key);
-    }
-    stbds_shfree(names);
+    for (size_t i = 0; i < names.room; i++)
+        if (names.entries[i].key) rr__drop(cx, names.entries[i].value);
+    rr__names_free(&names);
 }
 
-/* Counts pins by hand: how many there are now, or -1: no memory, or none to take away. */
-static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
-    char text[24], *unused = NULL;
-    rr__store *store = rt->store;
-    snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-    char *key = by > 0 ? RR_MALLOC(sizeof text) : NULL;
+/* Pins by hand, which the value of an entry is. */
+static intptr_t rr__pins_in(const rr__map_entry *entry) {
+    return entry ? (intptr_t)entry->value : 0;
+}
+
+/* Counts them: how many there are now, or -1: no memory, or none to take away. */
+static intptr_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
+    rr__map *pinned = &rt->store->pinned;
     rr__global_lock();
-    rr__pinned *entry = RR__TABLE_AT(store->pinned, text);
-    int64_t pins = (entry ? entry->value : 0) + by;
-    if (entry) entry->value = pins, unused = pins ? key : entry->key;
-    else if (!key || !RR__TABLE_PUT(store->pinned, strcpy(key, text), pins))
-        pins = -1, unused = key;
-    if (entry && !pins) (void)stbds_shdel(store->pinned, text);
+    rr__map_entry *entry = rr__map_at_number(pinned, id);
+    intptr_t pins = rr__pins_in(entry) + by;
+    if (entry) entry->value = (void *)pins;
+    else if (by < 0 || !rr__map_put_number(pinned, id, (void *)pins)) pins = -1;
+    if (entry && !pins) rr__map_remove(pinned, entry);
     rr__global_unlock();
-    RR_FREE(unused);
     return pins;
 }
 
@@ -13827,10 +13924,8 @@ static bool rr__store_init(rr__store *store) {
 
 static void rr__store_free(rr__store *store) {
     if (store->file) rr__file_close(store->file);
-    for (ptrdiff_t i = 0; i < stbds_shlen(store->pinned); i++) RR_FREE(store->pinned[i].key);
-    stbds_shfree(store->pinned);
-    for (ptrdiff_t i = 0; i < stbds_shlen(store->names); i++) RR_FREE(store->names[i].key);
-    stbds_shfree(store->names);
+    rr__map_free(&store->pinned);
+    rr__names_free(&store->names);
     RR_FREE(store->spill_dir);
     rr__cond_destroy(&store->spill_wake);
     rr__mutex_destroy(&store->census_lock);
@@ -13936,7 +14031,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__resources_free(rt->resources);
     rr__store_free(rt->store);
     rr__global_lock();
-    stbds_shfree(rt->actors->names);
+    rr__map_free(&rt->actors->names);
     rr__global_unlock();
     RR_FREE(rt->no_memory);
     RR_FREE(rt);
@@ -15656,15 +15751,13 @@ static void rr__census_visit(rr__context *cx, rr__census *c, rr__object *o) {
 /* Names, and pins by hand. */
 static void rr__census_marks(rr__census *c) {
     rr_runtime *rt = c->runtime;
-    char text[24];
+    const rr__map *names = &rt->store->names;
     rr__global_lock();
-    for (ptrdiff_t i = 0; i < stbds_shlen(rt->store->names); i++)
-        rr__row_holds(c, rt->store->names[i].value);
+    for (size_t i = 0; i < names->room; i++)
+        if (names->entries[i].key) rr__row_holds(c, names->entries[i].value);
     for (size_t i = 0; i < c->count; i++) {
         uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
-        snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-        const rr__pinned *entry = RR__TABLE_AT(rt->store->pinned, text);
-        if (entry) c->rows[i].pinned = (uint64_t)entry->value;
+        c->rows[i].pinned = (uint64_t)rr__pins_in(rr__map_at_number(&rt->store->pinned, id));
     }
     rr__global_unlock();
 }

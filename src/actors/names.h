@@ -1,16 +1,11 @@
 /* Names of actors.
    Locks: the global one. */
 #pragma once
-#include "../core/registry.h"
+#include "../base/map.h"
 #include "mailbox.h"
 
-typedef struct rr__name {
-    char *key;
-    rr__object *value;
-} rr__name;
-
 struct rr__actors {
-    rr__name *names; /* of living actors; under the global lock */
+    rr__map names; /* of living actors; under the global lock */
 };
 
 /* Living, for the table: not doomed, and counted; a count that has gone to 0 does not come back. So
@@ -24,7 +19,7 @@ static bool rr__is_living(rr__object *actor) {
 /* The living actor of this name, counted; or NULL. */
 static rr__object *rr__name_find(rr__context *cx, const char *name) {
     rr__global_lock();
-    rr__name *entry = RR__TABLE_AT(cx->runtime->actors->names, name);
+    rr__map_entry *entry = rr__map_at(&cx->runtime->actors->names, name);
     rr__object *actor = entry && rr__is_living(entry->value) ? entry->value : NULL;
     if (actor && !rr__try_retain(cx, actor, rr__load_relaxed(&actor->id))) actor = NULL;
     rr__global_unlock();
@@ -38,8 +33,8 @@ static void rr__name_remove(rr__context *cx, rr__object *actor) {
     if (!name) return;
     rr__global_lock();
     /* Only its own entry: another actor may bear the name by now. */
-    rr__name *entry = RR__TABLE_AT(rt->actors->names, name);
-    if (entry && entry->value == actor) (void)stbds_shdel(rt->actors->names, name);
+    rr__map_entry *entry = rr__map_at(&rt->actors->names, name);
+    if (entry && entry->value == actor) rr__map_remove(&rt->actors->names, entry);
     rr__global_unlock();
 }
 
@@ -50,10 +45,10 @@ static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *n
     char *own = strcpy((char *)(care + 1), name);
     care->control.name = own;
     rr__global_lock();
-    rr__name *entry = RR__TABLE_AT(rt->actors->names, name);
+    rr__map_entry *entry = rr__map_at(&rt->actors->names, name);
     bool is_taken = entry && rr__is_living(entry->value), is_added = false;
     if (entry && !is_taken) entry->key = own, entry->value = actor, is_added = true;
-    else if (!entry) is_added = RR__TABLE_PUT(rt->actors->names, own, actor);
+    else if (!entry) is_added = rr__map_put(&rt->actors->names, own, actor);
     rr__global_unlock();
     if (is_added) return NULL;
     if (!is_taken) return rt->no_memory;

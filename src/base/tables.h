@@ -1,8 +1,10 @@
 /* Tables: stb_ds with its functions and types renamed and its short names off, so that a program
    may use its own copy beside ours; undone at the end of the file (base/tables_end.h).
 
-   stb_ds cannot tell that memory ran out, and makes a table also to look into one: so all of the
-   library goes through the two macros at the end, which ask first. Keys are texts of the caller's.
+   stb_ds cannot tell that memory ran out, and makes a table also to look into one: so it has what
+   is filled in once, the registry, which asks first whether there is memory, and looks through the
+   macro at the end. What grows and shrinks lies in maps (base/map.h). Keys are texts of the
+   caller's.
    Locks: all tables are under the global lock, because stb_ds has one seed for all of them. */
 #pragma once
 #include "platform.h"
@@ -77,6 +79,3 @@ static bool rr__has_room_for(size_t entries) {
 
 /* The entry of a key, or NULL; valid until the table changes. */
 #define RR__TABLE_AT(table, k) (stbds_shlen(table) > 0 ? stbds_shgetp_null((table), (k)) : NULL)
-/* Adds an entry or sets its value; false without memory. */
-#define RR__TABLE_PUT(table, k, v)                                                                 \
-    (rr__has_room_for((size_t)stbds_shlen(table)) && (stbds_shput((table), (k), (v)), true))

@@ -2,7 +2,7 @@
    same program agrees on.
    Locks: none. */
 #pragma once
-#include "../base/platform.h"
+#include "../base/map.h"
 
 /* "struct point" and "point" are one name; so are types with and without qualifiers. */
 static const char *rr__bare_name(const char *name) {
@@ -20,11 +20,6 @@ static bool rr__type_equal(rr_type a, rr_type b) {
            (a.name == b.name || strcmp(rr__bare_name(a.name), rr__bare_name(b.name)) == 0);
 }
 
-static uint64_t rr__hash_text(uint64_t hash, const char *text) { /* FNV-1a, Fowler/Noll/Vo */
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    return hash;
-}
-
 static uint64_t rr__hash_type(uint64_t hash, rr_type type) {
     hash = (hash ^ type.kind) * 1099511628211u;
     hash = (hash ^ type.size) * 1099511628211u;
@@ -33,7 +28,7 @@ static uint64_t rr__hash_type(uint64_t hash, rr_type type) {
 
 /* The same in every process that runs the same program, whatever it was loaded with. */
 static uint64_t rr__signature(const rr_function *fn) {
-    uint64_t hash = rr__hash_type(rr__hash_text(14695981039346656037u, fn->name), fn->result);
+    uint64_t hash = rr__hash_type(rr__hash_text(RR__HASH_START, fn->name), fn->result);
     hash = rr__hash_type(rr__hash_type(hash, fn->self), fn->item);
     for (int i = 0; i < fn->arity; i++) hash = rr__hash_type(hash, fn->params[i]);
     return hash;

@@ -104,15 +104,13 @@ static void rr__census_visit(rr__context *cx, rr__census *c, rr__object *o) {
 /* Names, and pins by hand. */
 static void rr__census_marks(rr__census *c) {
     rr_runtime *rt = c->runtime;
-    char text[24];
+    const rr__map *names = &rt->store->names;
     rr__global_lock();
-    for (ptrdiff_t i = 0; i < stbds_shlen(rt->store->names); i++)
-        rr__row_holds(c, rt->store->names[i].value);
+    for (size_t i = 0; i < names->room; i++)
+        if (names->entries[i].key) rr__row_holds(c, names->entries[i].value);
     for (size_t i = 0; i < c->count; i++) {
         uint64_t id = rr__load_relaxed(&c->rows[i].object->id); /* we hold a count */
-        snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-        const rr__pinned *entry = RR__TABLE_AT(rt->store->pinned, text);
-        if (entry) c->rows[i].pinned = (uint64_t)entry->value;
+        c->rows[i].pinned = (uint64_t)rr__pins_in(rr__map_at_number(&rt->store->pinned, id));
     }
     rr__global_unlock();
 }

@@ -100,7 +100,7 @@ static void rr__runtime_free(rr_runtime *rt) {
     rr__resources_free(rt->resources);
     rr__store_free(rt->store);
     rr__global_lock();
-    stbds_shfree(rt->actors->names);
+    rr__map_free(&rt->actors->names);
     rr__global_unlock();
     RR_FREE(rt->no_memory);
     RR_FREE(rt);

@@ -1,8 +1,10 @@
-/* Names of objects, and pins by hand, in tables of stb_ds.
+/* Names of objects, and pins by hand.
    Locks: the global one. */
 #pragma once
-#include "../core/registry.h"
 #include "files.h"
+
+/* Ours: a copy. */
+static char *rr__name_text(const rr__map_entry *entry) { return (char *)(uintptr_t)entry->key; }
 
 /* Names an object, which the name then counts, or, if that is NULL, takes the name away. */
 static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *o) {
@@ -10,15 +12,15 @@ static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *
     char *copy = o ? RR_MALLOC(strlen(name) + 1) : NULL, *unused = copy;
     if (o && !copy) return RR_ERR_NO_MEMORY;
     rr__global_lock();
-    rr__object_name *entry = RR__TABLE_AT(store->names, name);
+    rr__map_entry *entry = rr__map_at(&store->names, name);
     rr__object *before = entry ? entry->value : NULL;
     rr_status status = entry ? RR_OK : o ? RR_ERR_NO_MEMORY : RR_ERR_NOT_FOUND;
     if (entry && o) {
         entry->value = o;
     } else if (entry) {
-        unused = entry->key;
-        (void)stbds_shdel(store->names, name);
-    } else if (o && RR__TABLE_PUT(store->names, strcpy(copy, name), o)) {
+        unused = rr__name_text(entry);
+        rr__map_remove(&store->names, entry);
+    } else if (o && rr__map_put(&store->names, strcpy(copy, name), o)) {
         status = RR_OK, unused = NULL;
     }
     rr__global_unlock();
@@ -30,41 +32,45 @@ static rr_status rr__name_object(rr__context *cx, const char *name, rr__object *
 /* The object of this name, counted; or NULL. */
 static rr__object *rr__named_object(rr__context *cx, const char *name) {
     rr__global_lock();
-    rr__object_name *entry = RR__TABLE_AT(cx->runtime->store->names, name);
+    rr__map_entry *entry = rr__map_at(&cx->runtime->store->names, name);
     rr__object *o = entry ? entry->value : NULL;
     if (o) rr__share(o); /* the name counts it */
     rr__global_unlock();
     return o;
 }
 
+static void rr__names_free(rr__map *names) {
+    for (size_t i = 0; i < names->room; i++)
+        if (names->entries[i].key) RR_FREE(rr__name_text(&names->entries[i]));
+    rr__map_free(names);
+}
+
 /* At the end of the runtime. */
 static void rr__object_names_clear(rr__context *cx) {
     rr__global_lock(); /* threads outside may still ask, and give names: see rr__store_free */
-    rr__object_name *names = cx->runtime->store->names;
-    cx->runtime->store->names = NULL;
+    rr__map names = cx->runtime->store->names;
+    cx->runtime->store->names = (rr__map){NULL, 0, 0};
     rr__global_unlock();
-    for (ptrdiff_t i = 0, n = stbds_shlen(names); i < n; i++) {
-        rr__drop(cx, names[i].value);
-        RR_FREE(names[i].key);
-    }
-    stbds_shfree(names);
+    for (size_t i = 0; i < names.room; i++)
+        if (names.entries[i].key) rr__drop(cx, names.entries[i].value);
+    rr__names_free(&names);
 }
 
-/* Counts pins by hand: how many there are now, or -1: no memory, or none to take away. */
-static int64_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
-    char text[24], *unused = NULL;
-    rr__store *store = rt->store;
-    snprintf(text, sizeof text, "%llx", (unsigned long long)id);
-    char *key = by > 0 ? RR_MALLOC(sizeof text) : NULL;
+/* Pins by hand, which the value of an entry is. */
+static intptr_t rr__pins_in(const rr__map_entry *entry) {
+    return entry ? (intptr_t)entry->value : 0;
+}
+
+/* Counts them: how many there are now, or -1: no memory, or none to take away. */
+static intptr_t rr__pins_change(rr_runtime *rt, uint64_t id, int by) {
+    rr__map *pinned = &rt->store->pinned;
     rr__global_lock();
-    rr__pinned *entry = RR__TABLE_AT(store->pinned, text);
-    int64_t pins = (entry ? entry->value : 0) + by;
-    if (entry) entry->value = pins, unused = pins ? key : entry->key;
-    else if (!key || !RR__TABLE_PUT(store->pinned, strcpy(key, text), pins))
-        pins = -1, unused = key;
-    if (entry && !pins) (void)stbds_shdel(store->pinned, text);
+    rr__map_entry *entry = rr__map_at_number(pinned, id);
+    intptr_t pins = rr__pins_in(entry) + by;
+    if (entry) entry->value = (void *)pins;
+    else if (by < 0 || !rr__map_put_number(pinned, id, (void *)pins)) pins = -1;
+    if (entry && !pins) rr__map_remove(pinned, entry);
     rr__global_unlock();
-    RR_FREE(unused);
     return pins;
 }
 
@@ -77,10 +83,8 @@ static bool rr__store_init(rr__store *store) {
 
 static void rr__store_free(rr__store *store) {
     if (store->file) rr__file_close(store->file);
-    for (ptrdiff_t i = 0; i < stbds_shlen(store->pinned); i++) RR_FREE(store->pinned[i].key);
-    stbds_shfree(store->pinned);
-    for (ptrdiff_t i = 0; i < stbds_shlen(store->names); i++) RR_FREE(store->names[i].key);
-    stbds_shfree(store->names);
+    rr__map_free(&store->pinned);
+    rr__names_free(&store->names);
     RR_FREE(store->spill_dir);
     rr__cond_destroy(&store->spill_wake);
     rr__mutex_destroy(&store->census_lock);

@@ -5,6 +5,7 @@
    a limit none of it exists.
    Locks: rr__store.lock; before rr_runtime.lock and the pools'. */
 #pragma once
+#include "../base/map.h"
 #include "../core/sleepers.h"
 
 typedef struct rr__file rr__file;
@@ -52,16 +53,6 @@ typedef struct rr__age_list {
 
 enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
 
-/* An object with a name, or that is pinned by hand. */
-typedef struct rr__object_name {
-    char *key;
-    rr__object *value;
-} rr__object_name;
-typedef struct rr__pinned {
-    char *key; /* the id as text, ours; stb_ds needs typeof for others */
-    int64_t value;
-} rr__pinned;
-
 typedef struct rr__patience rr__patience;
 
 struct rr__store {
@@ -91,8 +82,8 @@ struct rr__store {
     bool ticks;                                    /* the clock looks after them */
     double tick_length;
     size_t lineage_used;
-    rr__object_name *names; /* under the global lock */
-    rr__pinned *pinned;     /* by rr_pin; likewise: stb_ds has a seed for all its tables */
+    rr__map names;  /* to objects; under the global lock */
+    rr__map pinned; /* by rr_pin: how often, by id; likewise */
 };
 
 /* ---- counting bytes ---- */
