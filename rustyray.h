@@ -796,6 +796,12 @@ rr_status rr_get_void(rr_ref ref);
    answer at once. One load. Blocks: no. */
 bool rr_ready(rr_ref ref);
 
+/* How many bytes the value of a complete object has, in memory or not, which this does not change;
+   of one from rr_create that is not sealed its room; of a gather those of its parts together (of a
+   part that is a gather, of its array of views). 0: it is pending, or failed, or stale, or has
+   none. Blocks: no. */
+size_t rr_size(rr_ref ref);
+
 /* Waits until k of n references are ready (value or error), at most so many
    milliseconds (negative: no limit; 0: poll). Returns how many are, at most k,
    and writes their indices to ready (room for k; may be NULL): those that were
@@ -824,13 +830,15 @@ rr_status rr_unpin(rr_ref ref);
    rr_find finds it, in place of the object that had it before: who holds that keeps it.
    rr_name names any reference, also a pending one, copied; a null reference takes the name away.
    The name counts the object until then, or until the end of the runtime.
-   rr_find: *out is a count of the caller's own, in its scope.
+   rr_find: *out is a count of the caller's own, in its scope. rr_exists: has an object the name
+   now? (Another thread may take it away, or give it, right after.)
    Errors: RR_ERR_NOT_FOUND (rr_find, and rr_name of a null reference: nothing has the name),
    RR_ERR_STALE, RR_ERR_INVALID (no name, no out), RR_ERR_NO_MEMORY,
    RR_ERR_NOT_RUNNING. Blocks: no. */
 #define rr_put_as(name, T, ...) rr__put_as((name), RR_TYPE(T), (T[1]){__VA_ARGS__}, RR__SITE)
 rr_status rr_name(const char *name, rr_ref ref);
 rr_status rr_find(const char *name, rr_ref *out);
+bool rr_exists(const char *name);
 
 /* rr_retain, rr_release, rr_keep, rr_give, rr_take take an rr_ref, an rr_actor or
    an rr_stream. On a stale handle they do nothing.
@@ -15296,6 +15304,35 @@ rr_status rr_find(const char *name, rr_ref *out) {
     rr__scope_hold(self, cx, o, false);
     *out = rr__ref_to(cx, o);
     return RR_OK;
+}
+
+bool rr_exists(const char *name) {
+    rr__context *cx = name ? rr__enter(NULL) : NULL;
+    rr__object *o = cx ? rr__named_object(cx, name) : NULL;
+    if (o) rr__drop(cx, o);
+    return o != NULL;
+}
+
+/* Of a value that is complete, or not sealed. */
+static size_t rr__bytes_of_value(rr__object *o) {
+    size_t sum = 0;
+    if (o->kind != RR__GATHER) return rr__size_of(o);
+    for (size_t i = 0; i < o->extra.parts->count; i++) {
+        rr__object *part = o->extra.parts->objects[i];
+        bool is_gather = part->kind == RR__GATHER;
+        sum += is_gather ? part->extra.parts->count * sizeof(rr_bytes) : rr__size_of(part);
+    }
+    return sum;
+}
+
+size_t rr_size(rr_ref ref) {
+    rr__context *cx = rr__enter(NULL);
+    rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
+    if (!o) return 0;
+    bool is_there = rr__is_complete(o) ? !rr__has_failed(o) : rr__is_unsealed(o);
+    size_t size = is_there ? rr__bytes_of_value(o) : 0;
+    rr__drop(cx, o);
+    return size;
 }
 
 rr_status rr_pin(rr_ref ref) {

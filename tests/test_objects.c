@@ -446,6 +446,52 @@ TEST(end_of_a_runtime_with_values_on_their_way_to_disk) {
     free(bytes);
 }
 
+typedef struct brick { char bytes[700]; } brick;
+REMOTE_FN(brick, size_brick, int, v) { return (brick){{(char)v}}; }
+REMOTE_FN(void, size_nothing, rr_ref, gate) { (void)gate; }
+REMOTE_FN(int, size_fails, int, v) { return rr_fail(1, "%d", v), v; }
+REMOTE_FN(rr_ref, size_handle, int, v) { return rr_put(int, v); }
+REMOTE_FN(int, size_waits, rr_bytes, b) { return (int)b.size; }
+static size_t size_when_ready(rr_ref ref) { return (void)rr_get_void(ref), rr_size(ref); }
+
+TEST_SCOPE(size_without_reading, .workers = 1) {
+    void *room = NULL;
+    rr_ref gate = rr_create(77, &room), waits = rr_call(size_waits, gate);
+    CHECK(rr_size(gate) == 77 && rr_size(waits) == 0); /* not sealed, pending */
+    CHECK(rr_seal(gate) == RR_OK && rr_size(gate) == 77 && size_when_ready(waits) == sizeof(int));
+    rr_ref small = rr_put(double, 1.5), empty = rr_put_bytes(NULL, 0);
+    rr_ref large = rr_call(size_brick, 3), nothing = rr_call(size_nothing, small);
+    CHECK(rr_size(small) == sizeof(double) && rr_size(empty) == 0);
+    CHECK(size_when_ready(large) == sizeof(brick) && size_when_ready(nothing) == 0);
+    CHECK(size_when_ready(rr_call(size_fails, 1)) == 0);
+    CHECK(size_when_ready(rr_call(size_handle, 1)) == sizeof(rr_ref));
+    rr_ref parts = rr_gather((rr_ref[]){small, large, gate}, 3);
+    CHECK(rr_size(parts) == sizeof(double) + sizeof(brick) + 77);
+    CHECK(rr_size(rr_gather((rr_ref[]){parts, small}, 2)) == 3 * sizeof(rr_bytes) + sizeof(double));
+    CHECK(rr_size((rr_ref){0}) == 0);
+}
+TEST(size_of_what_lies_in_a_file_leaves_it_there) {
+    static char block[3 << 20];
+    fixture f;
+    START(&f, .workers = 1, .store_bytes = 4 << 20);
+    rr_ref first = rr_put_bytes(block, sizeof block), second = rr_put_bytes(block, 3000000);
+    CHECK(rr_get_void(first) == RR_OK && rr_get_void(second) == RR_OK);
+    CHECK(rr_size(first) == sizeof block && rr_size(second) == 3000000);
+    rr_stats now;
+    rr_get_stats(&now);
+    CHECK(now.objects_spilled == 1 && now.objects_restored == 0);
+    rr_release(first), rr_release(second);
+    CHECK(rr_size(first) == 0);
+    fixture_stop(&f);
+}
+TEST_SCOPE(exists_as_long_as_the_name_is_given, .workers = 1) {
+    rr_ref one = rr_put_as("exists", int, 1);
+    CHECK(rr_exists("exists") && !rr_exists("exists not") && !rr_exists("") && !rr_exists(NULL));
+    rr_release(one);
+    CHECK(rr_exists("exists"));
+    CHECK(rr_name("exists", (rr_ref){0}) == RR_OK && !rr_exists("exists"));
+}
+
 TEST(put_without_a_runtime_is_an_error) {
     rr_ref r = rr_put(int, 1);
     int n = 1;
@@ -454,6 +500,7 @@ TEST(put_without_a_runtime_is_an_error) {
     CHECK(rr_get_void(rr_create(10, &room)) == RR_ERR_NOT_RUNNING && room == NULL);
     rr_release(r), rr_retain(r);
     CHECK(rr_seal(r) == RR_ERR_NOT_RUNNING);
+    CHECK(rr_size(r) == 0 && !rr_exists("anything"));
 }
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

@@ -140,6 +140,35 @@ rr_status rr_find(const char *name, rr_ref *out) {
     return RR_OK;
 }
 
+bool rr_exists(const char *name) {
+    rr__context *cx = name ? rr__enter(NULL) : NULL;
+    rr__object *o = cx ? rr__named_object(cx, name) : NULL;
+    if (o) rr__drop(cx, o);
+    return o != NULL;
+}
+
+/* Of a value that is complete, or not sealed. */
+static size_t rr__bytes_of_value(rr__object *o) {
+    size_t sum = 0;
+    if (o->kind != RR__GATHER) return rr__size_of(o);
+    for (size_t i = 0; i < o->extra.parts->count; i++) {
+        rr__object *part = o->extra.parts->objects[i];
+        bool is_gather = part->kind == RR__GATHER;
+        sum += is_gather ? part->extra.parts->count * sizeof(rr_bytes) : rr__size_of(part);
+    }
+    return sum;
+}
+
+size_t rr_size(rr_ref ref) {
+    rr__context *cx = rr__enter(NULL);
+    rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;
+    if (!o) return 0;
+    bool is_there = rr__is_complete(o) ? !rr__has_failed(o) : rr__is_unsealed(o);
+    size_t size = is_there ? rr__bytes_of_value(o) : 0;
+    rr__drop(cx, o);
+    return size;
+}
+
 rr_status rr_pin(rr_ref ref) {
     rr_status status = rr_get_void(ref);
     rr__context *cx = status == RR_OK ? rr__enter(&status) : NULL;
