@@ -65,8 +65,8 @@ CAVEATS
   At least once. A function that failed may run again if its call has retries, and one whose result
     left memory without a file (RR_EVICT_REBUILD) when that is needed: see THE STORE.
   Files. With rr_config.store_bytes values may go to files in rr_config.spill_dir, else TMPDIR, else
-    /tmp. Where that is memory itself (tmpfs) this gains nothing: name a folder on a disk, with room
-    for all that is to live beyond the limit.
+    /tmp (Windows: TEMP, else the current folder). Where that is memory itself (tmpfs) this gains
+    nothing: name a folder on a disk, with room for all that is to live beyond the limit.
   Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
     call rr_init for one of its own.
   The body of a task runs on a stack of its own, which threads of the pool, or one that waits for
@@ -593,7 +593,8 @@ typedef struct rr_config {
     size_t store_bytes;    /* limit on the bytes in memory of values that do not fit into their
                             slot, see THE STORE; no limit. RUSTYRAY_STORE_BYTES */
     rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */
-    const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp. RUSTYRAY_SPILL_DIR */
+    const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp; on Windows TEMP.
+                              RUSTYRAY_SPILL_DIR */
     bool no_spill;         /* the same as .evict = RR_EVICT_REBUILD. RUSTYRAY_NO_SPILL=1 */
     size_t lineage_bytes;  /* RR_EVICT_REBUILD: for what it takes to run functions again; 64 MiB.
                             RUSTYRAY_LINEAGE_BYTES */
@@ -1605,6 +1606,19 @@ RR__WIN(void) SwitchToFiber(void *);
 RR__WIN(void) DeleteFiber(void *);
 RR__WIN(void) Sleep(unsigned long);
 RR__WIN(unsigned long) GetActiveProcessorCount(unsigned short);
+struct _OVERLAPPED;
+struct _SECURITY_ATTRIBUTES;
+RR__WIN(int)
+ReadFile(void *, void *, unsigned long, unsigned long *, struct _OVERLAPPED *);
+RR__WIN(int)
+WriteFile(void *, const void *, unsigned long, unsigned long *, struct _OVERLAPPED *);
+RR__WIN(void *)
+CreateFileA(const char *, unsigned long, unsigned long, struct _SECURITY_ATTRIBUTES *,
+            unsigned long, unsigned long, void *);
+RR__WIN(int) CloseHandle(void *);
+RR__WIN(unsigned long) GetFileAttributesA(const char *);
+RR__WIN(unsigned long) GetLastError(void);
+RR__WIN(unsigned long) GetCurrentProcessId(void);
 #endif
 
 /* Pages go back to the system but stay mapped, where that can be had; what they held is lost. */
@@ -9075,33 +9089,188 @@ static rr_status rr__room_wait(rr__context *cx, rr__patience *p) {
                            "let fewer tasks that hold values run at once");
 }
 
+// >>base/files
+
+/* Files without a name: read and written at a place, by any number of threads at once. Nothing of
+   them outlives the process, however that ends: the name goes before the first byte comes, or, on
+   Windows, with the last handle.
+   Locks: none. */
+
+#define RR__FILE_PREFIX ".rustyray-spill-"
+#define RR__FILE_PART ((size_t)1 << 30) /* bytes at a time */
+
+#if defined(_WIN32)
+typedef intptr_t rr__fd; /* a handle */
+
+/* As struct _OVERLAPPED. */
+typedef struct rr__win_place {
+    uintptr_t internal[2];
+    unsigned long low, high;
+    void *event;
+} rr__win_place;
+
+static rr__win_place rr__win_place_of(uint64_t at) {
+    return (rr__win_place){{0, 0}, (unsigned long)at, (unsigned long)(at >> 32), NULL};
+}
+/* The last error, as in errno; 0: the end of the file. */
+static int rr__win_error(void) {
+    switch (GetLastError()) {
+    case 3: /* ERROR_PATH_NOT_FOUND */
+        return ENOENT;
+    case 5: /* ERROR_ACCESS_DENIED */
+        return EACCES;
+    case 38: /* ERROR_HANDLE_EOF */
+        return 0;
+    case 39:  /* ERROR_HANDLE_DISK_FULL */
+    case 112: /* ERROR_DISK_FULL */
+        return ENOSPC;
+    case 80: /* ERROR_FILE_EXISTS */
+        return EEXIST;
+    default:
+        return EIO;
+    }
+}
+static ptrdiff_t rr__win_result(int ok, unsigned long done) {
+    int error = ok ? 0 : rr__win_error();
+    return error ? errno = error, -1 : (ptrdiff_t)done;
+}
+static ptrdiff_t rr__win_write(rr__fd fd, const void *data, size_t size, uint64_t at) {
+    rr__win_place place = rr__win_place_of(at);
+    unsigned long done = 0;
+    int ok = WriteFile((void *)fd, data, (unsigned long)size, &done,
+                       (struct _OVERLAPPED *)(void *)&place);
+    return rr__win_result(ok, done);
+}
+static ptrdiff_t rr__win_read(rr__fd fd, void *data, size_t size, uint64_t at) {
+    rr__win_place place = rr__win_place_of(at);
+    unsigned long done = 0;
+    int ok = ReadFile((void *)fd, data, (unsigned long)size, &done,
+                      (struct _OVERLAPPED *)(void *)&place);
+    return rr__win_result(ok, done);
+}
+static rr__fd rr__win_open(const char *path) {
+    const unsigned long read_write = 0xc0000000, create_new = 1;
+    const unsigned long temporary = 0x100, delete_on_close = 0x04000000;
+    rr__fd fd = (rr__fd)CreateFileA(path, read_write, 0, NULL, create_new,
+                                    temporary | delete_on_close, NULL);
+    if (fd == -1) errno = rr__win_error();
+    return fd;
+}
+#define RR__TEMP_VARIABLE "TEMP"
+#define RR__TEMP_DIR "."
+#define RR__FILE_PROCESS() ((long)GetCurrentProcessId())
+#define RR__FILE_CAN_MAKE(dir) (GetFileAttributesA(dir) != 0xffffffff)
+#define RR__FILE_CLOSE(fd) CloseHandle((void *)(fd))
+#define RR__FILE_UNNAME(fd, path) ((void)(path), true)
+#else
+typedef int rr__fd;
+#if defined(__GLIBC__) && !defined(__USE_XOPEN2K8) && !defined(__USE_UNIX98)
+/* The program has included the system's headers as strict C11 has them. */
+ssize_t pread(int fd, void *data, size_t size, off_t at);
+ssize_t pwrite(int fd, const void *data, size_t size, off_t at);
+#endif
+#define RR__TEMP_VARIABLE "TMPDIR"
+#define RR__TEMP_DIR "/tmp"
+#define RR__FILE_PROCESS() ((long)getpid())
+#define RR__FILE_CAN_MAKE(dir) (access((dir), W_OK | X_OK) == 0)
+#define RR__FILE_CLOSE(fd) close(fd)
+#define RR__FILE_UNNAME(fd, path)                                                                  \
+    (fcntl((fd), F_SETFD, FD_CLOEXEC), unlink(path) == 0 || errno == ENOENT)
+#endif
+
+/* Tests replace them to fail. */
+#if !defined(RR__FILE_WRITE) && defined(_WIN32)
+#define RR__FILE_WRITE(fd, p, n, at) rr__win_write((fd), (p), (n), (at))
+#define RR__FILE_READ(fd, p, n, at) rr__win_read((fd), (p), (n), (at))
+#define RR__FILE_OPEN(path) rr__win_open(path)
+#elif !defined(RR__FILE_WRITE)
+#define RR__FILE_WRITE(fd, p, n, at) pwrite((fd), (p), (n), (off_t)(at))
+#define RR__FILE_READ(fd, p, n, at) pread((fd), (p), (n), (off_t)(at))
+#define RR__FILE_OPEN(path) open((path), O_RDWR | O_CREAT | O_EXCL, 0600)
+#endif
+
+/* Removes what processes left behind that ended between making a file and taking its name away.
+   Others' files the system keeps from us. */
+static void rr__files_sweep(const char *dir) {
+#if RR__UNIX
+    size_t size = strlen(dir) + 300;
+    char *path = RR_MALLOC(size);
+    DIR *folder = path ? opendir(dir) : NULL;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (strncmp(entry->d_name, RR__FILE_PREFIX, sizeof RR__FILE_PREFIX - 1)) continue;
+        int n = snprintf(path, size, "%s/%s", dir, entry->d_name);
+        if (n > 0 && (size_t)n < size) unlink(path);
+    }
+    if (folder) closedir(folder);
+    RR_FREE(path);
+#else
+    (void)dir;
+#endif
+}
+
+/* Its descriptor; or -1 with errno. */
+static rr__fd rr__file_make(const char *dir) {
+    static RR__ATOMIC(uint32_t) serial;
+    size_t size = strlen(dir) + 80;
+    char *path = RR_MALLOC(size);
+    rr__fd fd = -1;
+    if (!path) return errno = ENOMEM, -1;
+    for (int i = 0; i < 100 && fd < 0; i++) {
+        snprintf(path, size, "%s/" RR__FILE_PREFIX "%ld-%lx-%u", dir, RR__FILE_PROCESS(),
+                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u)); /* unique */
+        fd = RR__FILE_OPEN(path);
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    if (fd >= 0 && !RR__FILE_UNNAME(fd, path)) { /* it would stay */
+        int error = errno;
+        RR__FILE_CLOSE(fd);
+        fd = -1, errno = error;
+    }
+    int error = errno;
+    RR_FREE(path);
+    errno = error;
+    return fd;
+}
+
+/* Returns how much of it is in the file now: less than all with errno set, and what lies behind
+   that is not known any more. */
+static size_t rr__file_write(rr__fd fd, const void *data, size_t size, uint64_t at) {
+    size_t done = 0;
+    while (done < size) {
+        size_t left = size - done < RR__FILE_PART ? size - done : RR__FILE_PART;
+        ptrdiff_t n = RR__FILE_WRITE(fd, (const char *)data + done, left, at + done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = EIO; /* nothing else says why */
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+    return done;
+}
+
+/* All of it; or false, with errno. */
+static bool rr__file_read(rr__fd fd, void *data, size_t size, uint64_t at) {
+    size_t done = 0;
+    while (done < size) {
+        size_t left = size - done < RR__FILE_PART ? size - done : RR__FILE_PART;
+        ptrdiff_t n = RR__FILE_READ(fd, (char *)data + done, left, at + done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = EIO; /* it ends too early */
+        if (n <= 0) return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
 // >>store/files
 
-/* Files of spilled values, one value behind the other. They have no names: so nothing of them
-   outlives the process, however that ends. Only the spiller appends; all read.
-   Locks: a file's own, for its place; the store's for its counts. */
+/* Files of spilled values, one value behind the other.
+   Locks: the store's, for their counts. */
 
-/* A file of spilled values, one behind the other. It has no name any more: so it goes with the
-   process, however that ends. */
 typedef struct rr__file {
-    int to, from;        /* descriptors: only appended to by the spiller; read by all */
-    rr__mutex lock;      /* of the place in `from`; a leaf */
+    rr__fd fd;           /* written to by the spiller alone; read by all */
     uint64_t size, live; /* bytes in it; those of values that live, and 1 while it is written to; 0
                             closes it. Under the store's lock */
 } rr__file;
-
-/* Tests replace them to fail. */
-#ifndef RR__FILE_WRITE
-#define RR__FILE_WRITE(fd, p, n) write((fd), (p), (n))
-#define RR__FILE_READ(fd, p, n) read((fd), (p), (n))
-#define RR__FILE_OPEN(path, flags) open((path), (flags), 0600)
-#endif
-
-#if RR__UNIX
-#define RR__CAN_WRITE(dir) (access((dir), W_OK | X_OK) == 0)
-#else
-#define RR__CAN_WRITE(dir) true
-#endif
 
 /* What an error of a file, as in errno, means to who needs room; ECANCELED: the runtime ends. */
 static rr_status rr__spill_status(int error) {
@@ -9128,112 +9297,21 @@ static uint64_t rr__checksum(const void *data, size_t size) {
     return lanes[0] ^ lanes[1] >> 7 ^ lanes[2] >> 17 ^ lanes[3] >> 27;
 }
 
-#if RR__UNIX
-#define RR__SPILL_PREFIX ".rustyray-spill-"
-
 static void rr__file_close(rr__file *file) {
-    if (file->to >= 0) close(file->to);
-    if (file->from >= 0) close(file->from);
-    rr__mutex_destroy(&file->lock);
+    RR__FILE_CLOSE(file->fd);
     RR_FREE(file);
-}
-
-/* Removes what processes left behind that ended between making a file and taking its name away.
-   If one is just doing that it makes another. Others' files the system keeps from us. */
-static void rr__files_sweep(const char *dir) {
-    size_t size = strlen(dir) + 300;
-    char *path = RR_MALLOC(size);
-    DIR *folder = path ? opendir(dir) : NULL;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (strncmp(entry->d_name, RR__SPILL_PREFIX, sizeof RR__SPILL_PREFIX - 1)) continue;
-        int n = snprintf(path, size, "%s/%s", dir, entry->d_name);
-        if (n > 0 && (size_t)n < size) unlink(path);
-    }
-    if (folder) closedir(folder);
-    RR_FREE(path);
-}
-
-/* A file without a name: nothing of it is left when the process ends, however it does. */
-static bool rr__file_open(rr__file *file, const char *dir, char *path, size_t size) {
-    static RR__ATOMIC(uint32_t) serial;
-    for (int i = 0; i < 100 && file->from < 0; i++) {
-        snprintf(path, size, "%s/" RR__SPILL_PREFIX "%ld-%lx-%u", dir, (long)getpid(),
-                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u)); /* unique */
-        if (file->to >= 0) close(file->to);
-        file->to = RR__FILE_OPEN(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
-        if (file->to < 0 && errno == EEXIST) continue;
-        if (file->to < 0) return false;
-        file->from = RR__FILE_OPEN(path, O_RDONLY);
-        int error = errno;
-        unlink(path);
-        errno = error;
-        if (file->from < 0 && errno != ENOENT) return false; /* else another one's sweep took it */
-    }
-    if (file->from < 0) return false;
-    fcntl(file->to, F_SETFD, FD_CLOEXEC);
-    fcntl(file->from, F_SETFD, FD_CLOEXEC);
-    return true;
 }
 
 /* Returns 0, or an error as in errno. */
 static int rr__file_new(rr_runtime *rt, rr__file **out) {
-    size_t size = strlen(rt->store->spill_dir) + 80;
-    char *path = RR_MALLOC(size);
-    rr__file *file = path ? RR_CALLOC(1, sizeof *file) : NULL;
-    int error = file && rr__mutex_init(&file->lock) ? 0 : ENOMEM;
-    if (file) file->to = file->from = -1;
-    if (error) {
-        RR_FREE(file);
-    } else if (rr__file_open(file, rt->store->spill_dir, path, size)) {
-        *out = file;
-    } else {
-        error = errno;
-        rr__file_close(file);
-    }
-    RR_FREE(path);
+    rr__file *file = RR_CALLOC(1, sizeof *file);
+    if (!file) return ENOMEM;
+    file->fd = rr__file_make(rt->store->spill_dir);
+    if (file->fd >= 0) return *out = file, 0;
+    int error = errno;
+    RR_FREE(file);
     return error;
 }
-
-/* Appends. Returns how much of it is in the file now: less than all with errno set, and then the
-   file is not appended to any more, but what was written stays as it is. */
-static size_t rr__file_append(rr__file *file, const void *data, size_t size) {
-    size_t done = 0;
-    while (done < size) {
-        size_t left = size - done;
-        ptrdiff_t n =
-            RR__FILE_WRITE(file->to, (const char *)data + done, left > (1 << 30) ? 1 << 30 : left);
-        if (n < 0 && errno == EINTR) continue;
-        if (n == 0) errno = EIO; /* nothing else says why */
-        if (n <= 0) break;
-        done += (size_t)n;
-    }
-    return done;
-}
-
-static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
-    rr__lock(&file->lock);
-    bool ok = lseek(file->from, (off_t)at, SEEK_SET) == (off_t)at;
-    for (char *p = data; ok && size > 0;) {
-        ptrdiff_t n = RR__FILE_READ(file->from, p, size > (1 << 30) ? 1 << 30 : size);
-        if (n < 0 && errno == EINTR) continue;
-        ok = n > 0;
-        if (ok) p += n, size -= (size_t)n;
-        if (n == 0) errno = EIO; /* it ends too early */
-    }
-    rr__unlock(&file->lock);
-    return ok;
-}
-#else
-static int rr__file_new(rr_runtime *rt, rr__file **out) { return (void)rt, (void)out, ENOSYS; }
-static void rr__files_sweep(const char *dir) { (void)dir; }
-static void rr__file_close(rr__file *file) { (void)file; } /* there is none */
-static size_t rr__file_append(rr__file *file, const void *data, size_t size) {
-    return (void)file, (void)data, (void)size, 0;
-}
-static bool rr__file_read(rr__file *file, uint64_t at, void *data, size_t size) {
-    return (void)file, (void)at, (void)data, (void)size, false;
-}
-#endif
 
 /* One value less lives in it; the last one closes it. */
 static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) {
@@ -9307,10 +9385,10 @@ static size_t rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, s
     for (rr__stored *s = batch; s && (buffer || done == filled); s = s->older) {
         s->at = file->size + filled, s->sum = rr__checksum(s->block, s->size);
         if (buffer) memcpy(buffer + filled, s->block, s->size);
-        else done += rr__file_append(file, s->block, s->size);
+        else done += rr__file_write(file->fd, s->block, s->size, s->at);
         filled += s->size;
     }
-    return buffer ? rr__file_append(file, buffer, bytes) : done;
+    return buffer ? rr__file_write(file->fd, buffer, bytes, file->size) : done;
 }
 
 /* It is on disk, or could not be. */
@@ -9679,9 +9757,9 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     if (status != RR_OK) return status;
     cx = rr__here(cx);
     double start = rr_now();
-    const char *fault = !rr__file_read(s->file, s->at, block, size) ? strerror(errno)
-                        : rr__checksum(block, size) != s->sum       ? "it is not what was written"
-                                                                    : NULL;
+    const char *fault = !rr__file_read(s->file->fd, block, size, s->at) ? strerror(errno)
+                        : rr__checksum(block, size) != s->sum ? "it is not what was written"
+                                                              : NULL;
     if (fault) {
         rr__refuse(RR_ERR_IO, "its file in rr_config.spill_dir '%s' cannot be read: %s",
                    rt->store->spill_dir, fault);
@@ -14340,9 +14418,9 @@ static rr_status rr__spill_dir_find(rr_runtime *rt) {
     const char *dir = rt->config.spill_dir, *given;
     if (!dir || !*dir) dir = getenv("RUSTYRAY_SPILL_DIR");
     given = dir && *dir ? dir : NULL;
-    if (!given) dir = getenv("TMPDIR");
-    if (!dir || !*dir) dir = "/tmp";
-    if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__CAN_WRITE(dir))
+    if (!given) dir = getenv(RR__TEMP_VARIABLE);
+    if (!dir || !*dir) dir = RR__TEMP_DIR;
+    if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__FILE_CAN_MAKE(dir))
         return rr__bad_config(&rt->config,
                               "rr_config.spill_dir (RUSTYRAY_SPILL_DIR) is '%.300s': it must be a "
                               "folder in which files can be made",

@@ -65,8 +65,8 @@ CAVEATS
   At least once. A function that failed may run again if its call has retries, and one whose result
     left memory without a file (RR_EVICT_REBUILD) when that is needed: see THE STORE.
   Files. With rr_config.store_bytes values may go to files in rr_config.spill_dir, else TMPDIR, else
-    /tmp. Where that is memory itself (tmpfs) this gains nothing: name a folder on a disk, with room
-    for all that is to live beyond the limit.
+    /tmp (Windows: TEMP, else the current folder). Where that is memory itself (tmpfs) this gains
+    nothing: name a folder on a disk, with room for all that is to live beyond the limit.
   Forking. The child of a process that runs a runtime may not use it (RR_ERR_NOT_RUNNING); it may
     call rr_init for one of its own.
   The body of a task runs on a stack of its own, which threads of the pool, or one that waits for

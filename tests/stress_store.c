@@ -6,15 +6,16 @@
    stress_store [threads] [rounds] [seed] */
 #define _GNU_SOURCE
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 static void stress_point(void);
-static int store_open(const char *path, int flags, int mode);
-static ptrdiff_t store_write(int fd, const void *data, size_t size);
-static ptrdiff_t store_read(int fd, void *data, size_t size);
+static int store_open(const char *path);
+static ptrdiff_t store_write(int fd, const void *data, size_t size, uint64_t at);
+static ptrdiff_t store_read(int fd, void *data, size_t size, uint64_t at);
 #define RR__STRESS_POINT() stress_point()
-#define RR__FILE_OPEN(path, flags) store_open((path), (flags), 0600)
-#define RR__FILE_WRITE(fd, p, n) store_write((fd), (p), (n))
-#define RR__FILE_READ(fd, p, n) store_read((fd), (p), (n))
+#define RR__FILE_OPEN(path) store_open(path)
+#define RR__FILE_WRITE(fd, p, n, at) store_write((fd), (p), (n), (at))
+#define RR__FILE_READ(fd, p, n, at) store_read((fd), (p), (n), (at))
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "test.h"
@@ -52,21 +53,21 @@ static bool file_fails(void) {
     errno = file_dice(2) ? EIO : ENOSPC;
     return true;
 }
-static int store_open(const char *path, int flags, int mode) {
-    return file_fails() ? -1 : open(path, flags, mode);
+static int store_open(const char *path) {
+    return file_fails() ? -1 : open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 }
 /* Less than was asked for, and EINTR, are no errors. */
-static ptrdiff_t store_write(int fd, const void *data, size_t size) {
+static ptrdiff_t store_write(int fd, const void *data, size_t size, uint64_t at) {
     if (file_fails()) return -1;
     if (file_dice(16) == 0) return errno = EINTR, -1;
     if (size > 1 && file_dice(8) == 0) size = 1 + file_dice(size);
-    return write(fd, data, size);
+    return pwrite(fd, data, size, (off_t)at);
 }
-static ptrdiff_t store_read(int fd, void *data, size_t size) {
+static ptrdiff_t store_read(int fd, void *data, size_t size, uint64_t at) {
     if (file_fails()) return -1;
     if (file_dice(16) == 0) return errno = EINTR, -1;
     if (size > 1 && file_dice(8) == 0) size = 1 + file_dice(size);
-    ptrdiff_t n = read(fd, data, size);
+    ptrdiff_t n = pread(fd, data, size, (off_t)at);
     if (n > 0 && (int)file_dice(4000) < atomic_load(&faults)) *(char *)data ^= 1; /* seen by sum */
     return n;
 }

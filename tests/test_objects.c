@@ -104,9 +104,15 @@ TEST_RUN(scalars_match_by_what_they_are, .workers = 1) {
     CHECK(rr_get(int32_t, r, &i32) == RR_OK && i32 == 42);
     CHECK(rr_get(unsigned, r, &u) == RR_ERR_TYPE);
     CHECK(rr_get(int64_t, r, &i64) == RR_ERR_TYPE);
-    CHECK(rr_get(long, rr_put(int64_t, 43), &l) == RR_OK && l == 43);
-    CHECK(rr_get(int64_t, rr_put(long, 44), &i64) == RR_OK && i64 == 44);
-    CHECK(rr_get(long long, rr_put(long, 45), &ll) == RR_OK && ll == 45);
+    if (sizeof l == sizeof i64) { /* not on Windows */
+        CHECK(rr_get(long, rr_put(int64_t, 43), &l) == RR_OK && l == 43);
+        CHECK(rr_get(int64_t, rr_put(long, 44), &i64) == RR_OK && i64 == 44);
+        CHECK(rr_get(long long, rr_put(long, 45), &ll) == RR_OK && ll == 45);
+    } else {
+        CHECK(rr_get(long, rr_put(int32_t, 43), &l) == RR_OK && l == 43);
+        CHECK(rr_get(int64_t, rr_put(long, 44), &i64) == RR_ERR_TYPE);
+    }
+    CHECK(rr_get(long long, rr_put(int64_t, 45), &ll) == RR_OK && ll == 45);
     const int constant = 46;
     CHECK(rr_get(int, rr_put(const int, constant), &(int){0}) == RR_OK);
     const pair p = {1, 2};

@@ -6,9 +6,9 @@ compiler=x86_64-w64-mingw32-gcc
 out=build/windows
 stb=$(pkg-config --cflags stb 2>/dev/null || echo -I/usr/include/stb)
 export WINEDEBUG=-all WINEPREFIX=$PWD/$out/wine
-# What the others need: values in files (15), dlopen, fork, mounts, signals, limits of processes.
-examples=$(ls examples/[0-9]*.c | grep -v -e 10_plugin -e 15_small_store)
-tests="test_tasks test_refs test_control test_deadlock test_fibers test_streams test_supervision
+# What the others need: dlopen, fork, mounts, signals, limits of processes.
+examples=$(ls examples/[0-9]*.c | grep -v 10_plugin)
+tests="test_tasks test_map test_objects test_refs test_control test_deadlock test_fibers test_streams test_supervision
     test_waiting test_memory test_clock stress_actors stress_arena stress_control stress_counts
     stress_deque stress_graphs stress_programs stress_resources stress_shutdown stress_streams
     stress_supervision stress_waiting"

@@ -36,7 +36,8 @@ typedef struct rr_config {
     size_t store_bytes;    /* limit on the bytes in memory of values that do not fit into their
                             slot, see THE STORE; no limit. RUSTYRAY_STORE_BYTES */
     rr_evict evict;        /* what makes room when the store is full; RR_EVICT_SPILL */
-    const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp. RUSTYRAY_SPILL_DIR */
+    const char *spill_dir; /* where spilled objects go; TMPDIR, or /tmp; on Windows TEMP.
+                              RUSTYRAY_SPILL_DIR */
     bool no_spill;         /* the same as .evict = RR_EVICT_REBUILD. RUSTYRAY_NO_SPILL=1 */
     size_t lineage_bytes;  /* RR_EVICT_REBUILD: for what it takes to run functions again; 64 MiB.
                             RUSTYRAY_LINEAGE_BYTES */

@@ -48,6 +48,19 @@ RR__WIN(void) SwitchToFiber(void *);
 RR__WIN(void) DeleteFiber(void *);
 RR__WIN(void) Sleep(unsigned long);
 RR__WIN(unsigned long) GetActiveProcessorCount(unsigned short);
+struct _OVERLAPPED;
+struct _SECURITY_ATTRIBUTES;
+RR__WIN(int)
+ReadFile(void *, void *, unsigned long, unsigned long *, struct _OVERLAPPED *);
+RR__WIN(int)
+WriteFile(void *, const void *, unsigned long, unsigned long *, struct _OVERLAPPED *);
+RR__WIN(void *)
+CreateFileA(const char *, unsigned long, unsigned long, struct _SECURITY_ATTRIBUTES *,
+            unsigned long, unsigned long, void *);
+RR__WIN(int) CloseHandle(void *);
+RR__WIN(unsigned long) GetFileAttributesA(const char *);
+RR__WIN(unsigned long) GetLastError(void);
+RR__WIN(unsigned long) GetCurrentProcessId(void);
 #endif
 
 /* Pages go back to the system but stay mapped, where that can be had; what they held is lost. */

@@ -128,9 +128,9 @@ static rr_status rr__spill_dir_find(rr_runtime *rt) {
     const char *dir = rt->config.spill_dir, *given;
     if (!dir || !*dir) dir = getenv("RUSTYRAY_SPILL_DIR");
     given = dir && *dir ? dir : NULL;
-    if (!given) dir = getenv("TMPDIR");
-    if (!dir || !*dir) dir = "/tmp";
-    if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__CAN_WRITE(dir))
+    if (!given) dir = getenv(RR__TEMP_VARIABLE);
+    if (!dir || !*dir) dir = RR__TEMP_DIR;
+    if (given && rt->evicts && rt->config.evict == RR_EVICT_SPILL && !RR__FILE_CAN_MAKE(dir))
         return rr__bad_config(&rt->config,
                               "rr_config.spill_dir (RUSTYRAY_SPILL_DIR) is '%.300s': it must be a "
                               "folder in which files can be made",

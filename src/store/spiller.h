@@ -63,10 +63,10 @@ static size_t rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, s
     for (rr__stored *s = batch; s && (buffer || done == filled); s = s->older) {
         s->at = file->size + filled, s->sum = rr__checksum(s->block, s->size);
         if (buffer) memcpy(buffer + filled, s->block, s->size);
-        else done += rr__file_append(file, s->block, s->size);
+        else done += rr__file_write(file->fd, s->block, s->size, s->at);
         filled += s->size;
     }
-    return buffer ? rr__file_append(file, buffer, bytes) : done;
+    return buffer ? rr__file_write(file->fd, buffer, bytes, file->size) : done;
 }
 
 /* It is on disk, or could not be. */
