@@ -293,8 +293,8 @@ THE STORE
 COMPILE-TIME OPTIONS (define them before the implementation is included)
 
   RR_MALLOC(size), RR_CALLOC(n, size), RR_REALLOC(p, size), RR_FREE(p)
-                           other functions for memory; all four together. (stb_ds, for tables of
-                           names, has its own: STBDS_REALLOC(context, p, size) and
+                           other functions for memory; all four together. (stb_ds, for the
+                           registry, has its own: STBDS_REALLOC(context, p, size) and
                            STBDS_FREE(context, p), both together.)
   RUSTYRAY_USE_PTHREADS    pthreads instead of C11 threads; chosen by itself under sanitizers, on
                            macOS and MinGW, and where <threads.h> is missing
@@ -311,7 +311,7 @@ INTERNALS (in short; the rules that are named stand at the parts)
 
   One record, the slot (core/object), serves for a task of any kind, the reference to its result,
   and a small result itself. Its `word` holds count and state together, so that most steps of a
-  task's life are one atomic operation (R1 to R4). Slots are found by number (core/slots) and stay
+  task's life are one atomic operation (R1 to R6). Slots are found by number (core/slots) and stay
   slots until the runtime ends: so a stale handle may be followed and told by its id, and a queue
   may hold hints that turn out to be old.
 
@@ -323,7 +323,7 @@ INTERNALS (in short; the rules that are named stand at the parts)
   do without a CAS, and a thief take several entries at once. A fixed number of roles
   (rr_config.workers) may run; a thread without a role is parked (P1 to P3).
 
-  Dependencies (core/dependencies, D1 to D3). A task waits in the list of one missing argument; when
+  Dependencies (core/dependencies, D1 to D4). A task waits in the list of one missing argument; when
   that is complete it goes on to the next missing one, or is queued. No counter, and one link to
   what it waits for (core/links), which waiters follow to find work.
 
@@ -1869,7 +1869,7 @@ static pthread_mutex_t rr__atomic_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
    follow C11 threads on glibc, where <threads.h> is missing, and for waits on the monotonic clock;
-   clocks and sleeps. */
+   on Windows over its locks; clocks and sleeps. */
 
 #if !defined(RUSTYRAY_USE_PTHREADS) && (RR__TSAN || RR__ASAN || defined(__STDC_NO_THREADS__) ||    \
                                         defined(__APPLE__) || defined(__MINGW32__))
@@ -2167,6 +2167,10 @@ static bool rr__has_one_cpu(void) {
 #define RR__STACKS_THREADS 1
 #endif
 
+#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
+#define RR__STACKS_MAPPED 1 /* their memory is ours */
+#endif
+
 typedef struct rr__stack {
     char *low; /* its memory, above the guard; of a thread's own: as AddressSanitizer tells it */
     size_t size;
@@ -2193,7 +2197,7 @@ typedef struct rr__stack {
 /* ---- what the sanitizers want to know ----
    Inlined: a function that is entered for one stack and left for another would confuse them. */
 
-#if RR__ASAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
+#if RR__ASAN && defined(RR__STACKS_MAPPED)
 void __sanitizer_start_switch_fiber(void **fake, const void *low, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **low, size_t *size);
 static RR__INLINE void rr__stack_leaves(rr__stack *from, rr__stack *to) {
@@ -2206,7 +2210,7 @@ static void rr__stack_arrives(rr__stack *self) {
 }
 #define rr__stack_is_made(s) ((void)(s))
 #define rr__stack_is_freed(s) ((void)(s))
-#elif RR__TSAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
+#elif RR__TSAN && defined(RR__STACKS_MAPPED)
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
@@ -2227,7 +2231,7 @@ static void rr__stack_is_freed(rr__stack *s) { __tsan_destroy_fiber(s->fiber); }
 
 /* ---- memory ---- */
 
-#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
+#if defined(RR__STACKS_MAPPED)
 
 #define RR__STACK_GUARD ((size_t)16384) /* a multiple of every page size but the largest */
 
@@ -2283,7 +2287,7 @@ static void rr__stack_unmap(char *low, size_t size) {
 }
 #endif
 
-#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
+#if !defined(RR__STACKS_THREADS)
 
 /* ---- switching ---- */
 
@@ -2343,7 +2347,7 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                                                                       "ud2\n"
                                                                       ".cfi_endproc\n");
 
-static void rr__stack_prepare(rr__stack *s) {
+static bool rr__stack_prepare(rr__stack *s) {
     uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64);
     memset(top, 0, 64);
     *--top = (uint64_t)(uintptr_t)rr__stack_begin;
@@ -2351,6 +2355,7 @@ static void rr__stack_prepare(rr__stack *s) {
     top[3] = (uint64_t)(uintptr_t)s->arg, top[2] = (uint64_t)(uintptr_t)s->run; /* r12, r13 */
     *--top = (uint64_t)0x037f << 32 | 0x1f80; /* the modes that a program starts with */
     s->at = top;
+    return true;
 }
 #else
 __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
@@ -2396,12 +2401,13 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                                                                       "brk #1\n"
                                                                       ".cfi_endproc\n");
 
-static void rr__stack_prepare(rr__stack *s) {
+static bool rr__stack_prepare(rr__stack *s) {
     uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64 - 176);
     memset(top, 0, 176 + 64);
     top[0] = (uint64_t)(uintptr_t)s->arg, top[1] = (uint64_t)(uintptr_t)s->run;
     top[11] = (uint64_t)(uintptr_t)rr__stack_begin; /* x30 */
     s->at = top;
+    return true;
 }
 #endif
 
@@ -2409,48 +2415,32 @@ static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
     rr__stack_jump(&from->at, to->at);
 }
 
-#else
+#elif defined(RR__STACKS_UCONTEXT)
 static void rr__stack_enter(unsigned high, unsigned low) {
     rr__stack *s = (rr__stack *)(uintptr_t)((uint64_t)high << 32 | low);
     s->run(s->arg);
 }
-static void rr__stack_prepare(rr__stack *s) {
+static bool rr__stack_prepare(rr__stack *s) {
     uint64_t at = (uint64_t)(uintptr_t)s;
     getcontext(&s->at);
     s->at.uc_stack.ss_sp = s->low, s->at.uc_stack.ss_size = s->size, s->at.uc_link = NULL;
     makecontext(&s->at, (void (*)(void))rr__stack_enter, 2, (unsigned)(at >> 32), (unsigned)at);
+    return true;
 }
 static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
     swapcontext(&from->at, &to->at);
 }
-#endif
 
-/* The stack of a thread, to be left for others. */
-static bool rr__stack_adopt(rr__stack *s) { return memset(s, 0, sizeof *s) != NULL; }
-static void rr__stack_let_go(rr__stack *s) { (void)s; }
-
-/* A stack on memory of rr__stack_map on which run(arg) will go on, and never return. */
-static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
-    memset(s, 0, sizeof *s);
-    s->low = low, s->size = size, s->run = run, s->arg = arg;
-    rr__stack_prepare(s);
-    rr__stack_is_made(s);
-    return true;
-}
-/* Nothing on it will go on. */
-static void rr__stack_free(rr__stack *s) { rr__stack_is_freed(s); }
-/* How far it goes down. */
-static char *rr__stack_floor(const rr__stack *s, char *now) { return (void)now, s->low; }
-
-#elif defined(RR__STACKS_FIBERS)
-
-/* ---- fibers of Windows ---- */
-
+#else
 enum { RR__FIBER_FLOATS = 1 }; /* how floating point rounds is kept, too */
 
 static void __stdcall rr__stack_enter(void *stack) {
     rr__stack *s = stack;
     s->run(s->arg);
+}
+static bool rr__stack_prepare(rr__stack *s) {
+    s->at = CreateFiberEx(0, s->size, RR__FIBER_FLOATS, rr__stack_enter, s);
+    return s->at != NULL;
 }
 /* Windows has this in a header only: a field of what describes the thread. */
 static void *rr__stack_current(void) {
@@ -2473,17 +2463,30 @@ static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
     SwitchToFiber(to->at);
     if (was_thread) ConvertFiberToThread();
 }
+#define RR__STACK_DISPOSE(s) DeleteFiber((s)->at)
+#endif
+
+#if defined(RR__STACKS_MAPPED)
+#define RR__STACK_DISPOSE(s) ((void)(s))
+#endif
+
+/* The stack of a thread, to be left for others. */
 static bool rr__stack_adopt(rr__stack *s) { return memset(s, 0, sizeof *s) != NULL; }
 static void rr__stack_let_go(rr__stack *s) { (void)s; }
+
+/* A stack on memory of rr__stack_map on which run(arg) will go on, and never return. */
 static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
     memset(s, 0, sizeof *s);
     s->low = low, s->size = size, s->run = run, s->arg = arg;
-    s->at = CreateFiberEx(0, size, RR__FIBER_FLOATS, rr__stack_enter, s);
-    return s->at != NULL;
+    if (!rr__stack_prepare(s)) return false;
+    rr__stack_is_made(s);
+    return true;
 }
-static void rr__stack_free(rr__stack *s) { DeleteFiber(s->at); }
-/* Where it lies is known when it runs: it is as large as what was asked for. */
-static char *rr__stack_floor(const rr__stack *s, char *now) { return now - s->size; }
+/* Nothing on it will go on. */
+static void rr__stack_free(rr__stack *s) {
+    rr__stack_is_freed(s);
+    RR__STACK_DISPOSE(s);
+}
 
 #else
 
@@ -2531,14 +2534,21 @@ static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(voi
     rr__stack_let_go(s);
     return false;
 }
-/* A thread's stack is taken to be as large as what was asked for. */
-static char *rr__stack_floor(const rr__stack *s, char *now) { return now - s->size; }
 static void rr__stack_free(rr__stack *s) {
     rr__stack_signal(s, true);
     rr__thread_join(&s->thread);
     rr__stack_let_go(s);
 }
 #endif
+
+/* How far it goes down: one from the system is taken to be as large as what was asked for. */
+static char *rr__stack_floor(const rr__stack *s, char *now) {
+#if defined(RR__STACKS_MAPPED)
+    return (void)now, s->low;
+#else
+    return now - s->size;
+#endif
+}
 
 /* The first that `run` does. */
 #define rr__stack_begun(s) rr__stack_arrives(s)
@@ -4223,14 +4233,14 @@ static void rr__global_start(void);
 
 /* ---- who calls ---- */
 
-/* The fiber that the thread carries now, or the thread. A compiler that keeps the
-   address of a thread-local variable in a register over a wait would, after it, have that of
-   another thread. So this is never inlined, and not known to be without effects; but for x86-64
-   outside of shared libraries, where such a variable is one load relative to %fs. Where there are
-   none (tcc), or they go before the hook is called (MinGW), it is the exit key's value. */
+/* The fiber that the thread carries now, or the thread. A compiler that keeps the address of a
+   thread-local variable in a register over a wait would, after it, have that of another thread. So
+   this is never inlined, and not known to be without effects; but for x86-64 outside of shared
+   libraries, where such a variable is one load relative to %fs. Where there are none (tcc), or they
+   go before the hook is called (MinGW), it is the exit key's value. */
 #if defined(__TINYC__) || defined(_WIN32)
-static rr__local
-    rr__nobody; /* a thread from outside for which there is no memory: it holds nothing */
+/* All threads from outside for which there is no memory: it is attached to no runtime. */
+static rr__local rr__nobody;
 static rr__local *rr__self(void) {
     RR__ONCE(rr__global_start);
     rr__local *self = RR__EXIT_KEY_GET();
@@ -9217,7 +9227,8 @@ static rr__fd rr__file_make(const char *dir) {
     if (!path) return errno = ENOMEM, -1;
     for (int i = 0; i < 100 && fd < 0; i++) {
         snprintf(path, size, "%s/" RR__FILE_PREFIX "%ld-%lx-%u", dir, RR__FILE_PROCESS(),
-                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u)); /* unique */
+                 (unsigned long)(uint64_t)(rr_now() * 1e9),
+                 rr__add_relaxed(&serial, 1u)); /* unique */
         fd = RR__FILE_OPEN(path);
         if (fd < 0 && errno != EEXIST) break;
     }
@@ -9894,12 +9905,14 @@ static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
 
 /* ---- gathers ---- */
 
+/* In memory or not. */
+static size_t rr__part_size(const rr__object *part) {
+    return part->kind == RR__GATHER ? part->extra.parts->count * sizeof(rr_bytes)
+                                    : rr__size_of(part);
+}
 static rr_bytes rr__part_bytes(rr__object *part) {
-    if (part->kind == RR__GATHER) {
-        rr__parts *parts = part->extra.parts;
-        return rr_bytes_of(parts->items, parts->count * sizeof parts->items[0]);
-    }
-    return rr__bytes_in(part);
+    return part->kind == RR__GATHER ? rr_bytes_of(part->extra.parts->items, rr__part_size(part))
+                                    : rr__bytes_in(part);
 }
 
 /* Pins a gather that is pinned; else the caller pins the parts. As rr__pin_or_claim. */
@@ -15395,11 +15408,8 @@ bool rr_exists(const char *name) {
 static size_t rr__bytes_of_value(rr__object *o) {
     size_t sum = 0;
     if (o->kind != RR__GATHER) return rr__size_of(o);
-    for (size_t i = 0; i < o->extra.parts->count; i++) {
-        rr__object *part = o->extra.parts->objects[i];
-        bool is_gather = part->kind == RR__GATHER;
-        sum += is_gather ? part->extra.parts->count * sizeof(rr_bytes) : rr__size_of(part);
-    }
+    for (size_t i = 0; i < o->extra.parts->count; i++)
+        sum += rr__part_size(o->extra.parts->objects[i]);
     return sum;
 }
 

@@ -293,8 +293,8 @@ THE STORE
 COMPILE-TIME OPTIONS (define them before the implementation is included)
 
   RR_MALLOC(size), RR_CALLOC(n, size), RR_REALLOC(p, size), RR_FREE(p)
-                           other functions for memory; all four together. (stb_ds, for tables of
-                           names, has its own: STBDS_REALLOC(context, p, size) and
+                           other functions for memory; all four together. (stb_ds, for the
+                           registry, has its own: STBDS_REALLOC(context, p, size) and
                            STBDS_FREE(context, p), both together.)
   RUSTYRAY_USE_PTHREADS    pthreads instead of C11 threads; chosen by itself under sanitizers, on
                            macOS and MinGW, and where <threads.h> is missing
@@ -311,7 +311,7 @@ INTERNALS (in short; the rules that are named stand at the parts)
 
   One record, the slot (core/object), serves for a task of any kind, the reference to its result,
   and a small result itself. Its `word` holds count and state together, so that most steps of a
-  task's life are one atomic operation (R1 to R4). Slots are found by number (core/slots) and stay
+  task's life are one atomic operation (R1 to R6). Slots are found by number (core/slots) and stay
   slots until the runtime ends: so a stale handle may be followed and told by its id, and a queue
   may hold hints that turn out to be old.
 
@@ -323,7 +323,7 @@ INTERNALS (in short; the rules that are named stand at the parts)
   do without a CAS, and a thief take several entries at once. A fixed number of roles
   (rr_config.workers) may run; a thread without a role is parked (P1 to P3).
 
-  Dependencies (core/dependencies, D1 to D3). A task waits in the list of one missing argument; when
+  Dependencies (core/dependencies, D1 to D4). A task waits in the list of one missing argument; when
   that is complete it goes on to the next missing one, or is queued. No counter, and one link to
   what it waits for (core/links), which waiters follow to find work.
 

@@ -126,7 +126,8 @@ static rr__fd rr__file_make(const char *dir) {
     if (!path) return errno = ENOMEM, -1;
     for (int i = 0; i < 100 && fd < 0; i++) {
         snprintf(path, size, "%s/" RR__FILE_PREFIX "%ld-%lx-%u", dir, RR__FILE_PROCESS(),
-                 (unsigned long)(rr_now() * 1e9), rr__add_relaxed(&serial, 1u)); /* unique */
+                 (unsigned long)(uint64_t)(rr_now() * 1e9),
+                 rr__add_relaxed(&serial, 1u)); /* unique */
         fd = RR__FILE_OPEN(path);
         if (fd < 0 && errno != EEXIST) break;
     }

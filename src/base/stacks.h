@@ -32,6 +32,10 @@
 #define RR__STACKS_THREADS 1
 #endif
 
+#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
+#define RR__STACKS_MAPPED 1 /* their memory is ours */
+#endif
+
 typedef struct rr__stack {
     char *low; /* its memory, above the guard; of a thread's own: as AddressSanitizer tells it */
     size_t size;
@@ -58,7 +62,7 @@ typedef struct rr__stack {
 /* ---- what the sanitizers want to know ----
    Inlined: a function that is entered for one stack and left for another would confuse them. */
 
-#if RR__ASAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
+#if RR__ASAN && defined(RR__STACKS_MAPPED)
 void __sanitizer_start_switch_fiber(void **fake, const void *low, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **low, size_t *size);
 static RR__INLINE void rr__stack_leaves(rr__stack *from, rr__stack *to) {
@@ -71,7 +75,7 @@ static void rr__stack_arrives(rr__stack *self) {
 }
 #define rr__stack_is_made(s) ((void)(s))
 #define rr__stack_is_freed(s) ((void)(s))
-#elif RR__TSAN && (defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT))
+#elif RR__TSAN && defined(RR__STACKS_MAPPED)
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
@@ -92,7 +96,7 @@ static void rr__stack_is_freed(rr__stack *s) { __tsan_destroy_fiber(s->fiber); }
 
 /* ---- memory ---- */
 
-#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
+#if defined(RR__STACKS_MAPPED)
 
 #define RR__STACK_GUARD ((size_t)16384) /* a multiple of every page size but the largest */
 
@@ -148,7 +152,7 @@ static void rr__stack_unmap(char *low, size_t size) {
 }
 #endif
 
-#if defined(RR__STACKS_OWN) || defined(RR__STACKS_UCONTEXT)
+#if !defined(RR__STACKS_THREADS)
 
 /* ---- switching ---- */
 
@@ -208,7 +212,7 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                                                                       "ud2\n"
                                                                       ".cfi_endproc\n");
 
-static void rr__stack_prepare(rr__stack *s) {
+static bool rr__stack_prepare(rr__stack *s) {
     uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64);
     memset(top, 0, 64);
     *--top = (uint64_t)(uintptr_t)rr__stack_begin;
@@ -216,6 +220,7 @@ static void rr__stack_prepare(rr__stack *s) {
     top[3] = (uint64_t)(uintptr_t)s->arg, top[2] = (uint64_t)(uintptr_t)s->run; /* r12, r13 */
     *--top = (uint64_t)0x037f << 32 | 0x1f80; /* the modes that a program starts with */
     s->at = top;
+    return true;
 }
 #else
 __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
@@ -261,12 +266,13 @@ __asm__(".text\n.p2align 4\n" RR__ASM_BEGIN(
                                                                       "brk #1\n"
                                                                       ".cfi_endproc\n");
 
-static void rr__stack_prepare(rr__stack *s) {
+static bool rr__stack_prepare(rr__stack *s) {
     uint64_t *top = (uint64_t *)(void *)(s->low + s->size / 64 * 64 - 64 - 176);
     memset(top, 0, 176 + 64);
     top[0] = (uint64_t)(uintptr_t)s->arg, top[1] = (uint64_t)(uintptr_t)s->run;
     top[11] = (uint64_t)(uintptr_t)rr__stack_begin; /* x30 */
     s->at = top;
+    return true;
 }
 #endif
 
@@ -274,48 +280,32 @@ static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
     rr__stack_jump(&from->at, to->at);
 }
 
-#else
+#elif defined(RR__STACKS_UCONTEXT)
 static void rr__stack_enter(unsigned high, unsigned low) {
     rr__stack *s = (rr__stack *)(uintptr_t)((uint64_t)high << 32 | low);
     s->run(s->arg);
 }
-static void rr__stack_prepare(rr__stack *s) {
+static bool rr__stack_prepare(rr__stack *s) {
     uint64_t at = (uint64_t)(uintptr_t)s;
     getcontext(&s->at);
     s->at.uc_stack.ss_sp = s->low, s->at.uc_stack.ss_size = s->size, s->at.uc_link = NULL;
     makecontext(&s->at, (void (*)(void))rr__stack_enter, 2, (unsigned)(at >> 32), (unsigned)at);
+    return true;
 }
 static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
     swapcontext(&from->at, &to->at);
 }
-#endif
 
-/* The stack of a thread, to be left for others. */
-static bool rr__stack_adopt(rr__stack *s) { return memset(s, 0, sizeof *s) != NULL; }
-static void rr__stack_let_go(rr__stack *s) { (void)s; }
-
-/* A stack on memory of rr__stack_map on which run(arg) will go on, and never return. */
-static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
-    memset(s, 0, sizeof *s);
-    s->low = low, s->size = size, s->run = run, s->arg = arg;
-    rr__stack_prepare(s);
-    rr__stack_is_made(s);
-    return true;
-}
-/* Nothing on it will go on. */
-static void rr__stack_free(rr__stack *s) { rr__stack_is_freed(s); }
-/* How far it goes down. */
-static char *rr__stack_floor(const rr__stack *s, char *now) { return (void)now, s->low; }
-
-#elif defined(RR__STACKS_FIBERS)
-
-/* ---- fibers of Windows ---- */
-
+#else
 enum { RR__FIBER_FLOATS = 1 }; /* how floating point rounds is kept, too */
 
 static void __stdcall rr__stack_enter(void *stack) {
     rr__stack *s = stack;
     s->run(s->arg);
+}
+static bool rr__stack_prepare(rr__stack *s) {
+    s->at = CreateFiberEx(0, s->size, RR__FIBER_FLOATS, rr__stack_enter, s);
+    return s->at != NULL;
 }
 /* Windows has this in a header only: a field of what describes the thread. */
 static void *rr__stack_current(void) {
@@ -338,17 +328,30 @@ static RR__INLINE void rr__stack_go(rr__stack *from, rr__stack *to) {
     SwitchToFiber(to->at);
     if (was_thread) ConvertFiberToThread();
 }
+#define RR__STACK_DISPOSE(s) DeleteFiber((s)->at)
+#endif
+
+#if defined(RR__STACKS_MAPPED)
+#define RR__STACK_DISPOSE(s) ((void)(s))
+#endif
+
+/* The stack of a thread, to be left for others. */
 static bool rr__stack_adopt(rr__stack *s) { return memset(s, 0, sizeof *s) != NULL; }
 static void rr__stack_let_go(rr__stack *s) { (void)s; }
+
+/* A stack on memory of rr__stack_map on which run(arg) will go on, and never return. */
 static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(void *), void *arg) {
     memset(s, 0, sizeof *s);
     s->low = low, s->size = size, s->run = run, s->arg = arg;
-    s->at = CreateFiberEx(0, size, RR__FIBER_FLOATS, rr__stack_enter, s);
-    return s->at != NULL;
+    if (!rr__stack_prepare(s)) return false;
+    rr__stack_is_made(s);
+    return true;
 }
-static void rr__stack_free(rr__stack *s) { DeleteFiber(s->at); }
-/* Where it lies is known when it runs: it is as large as what was asked for. */
-static char *rr__stack_floor(const rr__stack *s, char *now) { return now - s->size; }
+/* Nothing on it will go on. */
+static void rr__stack_free(rr__stack *s) {
+    rr__stack_is_freed(s);
+    RR__STACK_DISPOSE(s);
+}
 
 #else
 
@@ -396,14 +399,21 @@ static bool rr__stack_make(rr__stack *s, char *low, size_t size, void (*run)(voi
     rr__stack_let_go(s);
     return false;
 }
-/* A thread's stack is taken to be as large as what was asked for. */
-static char *rr__stack_floor(const rr__stack *s, char *now) { return now - s->size; }
 static void rr__stack_free(rr__stack *s) {
     rr__stack_signal(s, true);
     rr__thread_join(&s->thread);
     rr__stack_let_go(s);
 }
 #endif
+
+/* How far it goes down: one from the system is taken to be as large as what was asked for. */
+static char *rr__stack_floor(const rr__stack *s, char *now) {
+#if defined(RR__STACKS_MAPPED)
+    return (void)now, s->low;
+#else
+    return now - s->size;
+#endif
+}
 
 /* The first that `run` does. */
 #define rr__stack_begun(s) rr__stack_arrives(s)

@@ -1,6 +1,6 @@
 /* Threads: a thin seam over C11 threads, with pthreads behind it for sanitizers, which do not
    follow C11 threads on glibc, where <threads.h> is missing, and for waits on the monotonic clock;
-   clocks and sleeps. */
+   on Windows over its locks; clocks and sleeps. */
 #pragma once
 #include "atomics.h"
 

@@ -17,14 +17,14 @@ static void rr__global_start(void);
 
 /* ---- who calls ---- */
 
-/* The fiber that the thread carries now, or the thread. A compiler that keeps the
-   address of a thread-local variable in a register over a wait would, after it, have that of
-   another thread. So this is never inlined, and not known to be without effects; but for x86-64
-   outside of shared libraries, where such a variable is one load relative to %fs. Where there are
-   none (tcc), or they go before the hook is called (MinGW), it is the exit key's value. */
+/* The fiber that the thread carries now, or the thread. A compiler that keeps the address of a
+   thread-local variable in a register over a wait would, after it, have that of another thread. So
+   this is never inlined, and not known to be without effects; but for x86-64 outside of shared
+   libraries, where such a variable is one load relative to %fs. Where there are none (tcc), or they
+   go before the hook is called (MinGW), it is the exit key's value. */
 #if defined(__TINYC__) || defined(_WIN32)
-static rr__local
-    rr__nobody; /* a thread from outside for which there is no memory: it holds nothing */
+/* All threads from outside for which there is no memory: it is attached to no runtime. */
+static rr__local rr__nobody;
 static rr__local *rr__self(void) {
     RR__ONCE(rr__global_start);
     rr__local *self = RR__EXIT_KEY_GET();

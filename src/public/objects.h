@@ -151,11 +151,8 @@ bool rr_exists(const char *name) {
 static size_t rr__bytes_of_value(rr__object *o) {
     size_t sum = 0;
     if (o->kind != RR__GATHER) return rr__size_of(o);
-    for (size_t i = 0; i < o->extra.parts->count; i++) {
-        rr__object *part = o->extra.parts->objects[i];
-        bool is_gather = part->kind == RR__GATHER;
-        sum += is_gather ? part->extra.parts->count * sizeof(rr_bytes) : rr__size_of(part);
-    }
+    for (size_t i = 0; i < o->extra.parts->count; i++)
+        sum += rr__part_size(o->extra.parts->objects[i]);
     return sum;
 }
 

@@ -207,12 +207,14 @@ static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
 
 /* ---- gathers ---- */
 
+/* In memory or not. */
+static size_t rr__part_size(const rr__object *part) {
+    return part->kind == RR__GATHER ? part->extra.parts->count * sizeof(rr_bytes)
+                                    : rr__size_of(part);
+}
 static rr_bytes rr__part_bytes(rr__object *part) {
-    if (part->kind == RR__GATHER) {
-        rr__parts *parts = part->extra.parts;
-        return rr_bytes_of(parts->items, parts->count * sizeof parts->items[0]);
-    }
-    return rr__bytes_in(part);
+    return part->kind == RR__GATHER ? rr_bytes_of(part->extra.parts->items, rr__part_size(part))
+                                    : rr__bytes_in(part);
 }
 
 /* Pins a gather that is pinned; else the caller pins the parts. As rr__pin_or_claim. */
