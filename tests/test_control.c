@@ -459,6 +459,29 @@ REMOTE_FN(int, control_error, uint64_t, at) {
     rr_fail(4, "a message that nobody reads");
     return 0;
 }
+TEST(cancelled_results_are_dropped) {
+    enum { COUNT = 8 };
+    desk d;
+    begin(&d, COUNT);
+    rr_ref refs[COUNT] = {rr_call(control_wide, AT(&d)),
+                          rr_call(control_room, AT(&d), 3000, 3000),
+                          rr_call(control_room, AT(&d), 2000000, 1000),
+                          rr_call(control_copy, AT(&d)),
+                          rr_call(control_ref, AT(&d)),
+                          rr_call(control_actor, AT(&d)),
+                          rr_call(control_error, AT(&d)),
+                          rr_call_with(RR_OPTIONS(.max_retries = 5), control_error, AT(&d))};
+    CHECK(becomes(&d.begun, COUNT));
+    for (int i = 0; i < COUNT; i++) CHECK(rr_cancel(refs[i]) == RR_OK);
+    d.open = true;
+    for (int i = 0; i < COUNT; i++) CHECK(outcome(refs[i]) == RR_ERR_CANCELLED);
+    for (int i = 0; i < COUNT; i++) rr_release(refs[i]);
+    comes_to_rest(&d);
+    CHECK(d.begun == COUNT && fixture_messages(&d.f) == 0);
+    end(&d, NONE);
+    CHECK(d.stats.tasks_failed >= COUNT && d.stats.tasks_finished <= 1);
+}
+
 /* ---- what was decided while it waits for an object that is never there ---- */
 
 REMOTE_FN(long, looks_at, rr_bytes, b) { return (long)b.size; }
@@ -503,29 +526,6 @@ TEST(cancelled_before_its_argument_goes_unsealed) {
         never_there(waits, gate, RR_ERR_ACTOR_DEAD, i);
     }
     fixture_stop(&f);
-}
-
-TEST(cancelled_results_are_dropped) {
-    enum { COUNT = 8 };
-    desk d;
-    begin(&d, COUNT);
-    rr_ref refs[COUNT] = {rr_call(control_wide, AT(&d)),
-                          rr_call(control_room, AT(&d), 3000, 3000),
-                          rr_call(control_room, AT(&d), 2000000, 1000),
-                          rr_call(control_copy, AT(&d)),
-                          rr_call(control_ref, AT(&d)),
-                          rr_call(control_actor, AT(&d)),
-                          rr_call(control_error, AT(&d)),
-                          rr_call_with(RR_OPTIONS(.max_retries = 5), control_error, AT(&d))};
-    CHECK(becomes(&d.begun, COUNT));
-    for (int i = 0; i < COUNT; i++) CHECK(rr_cancel(refs[i]) == RR_OK);
-    d.open = true;
-    for (int i = 0; i < COUNT; i++) CHECK(outcome(refs[i]) == RR_ERR_CANCELLED);
-    for (int i = 0; i < COUNT; i++) rr_release(refs[i]);
-    comes_to_rest(&d);
-    CHECK(d.begun == COUNT && fixture_messages(&d.f) == 0);
-    end(&d, NONE);
-    CHECK(d.stats.tasks_failed >= COUNT && d.stats.tasks_finished <= 1);
 }
 
 /* Waits of a body that is cancelled. */

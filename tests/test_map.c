@@ -3,8 +3,9 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 static _Thread_local long map_budget = -1; /* allocations until all fail; negative: none does */
+static _Thread_local long map_refused;     /* so many did */
 static inline void *map_calloc(size_t n, size_t size) {
-    if (map_budget == 0) return NULL;
+    if (map_budget == 0) return map_refused++, NULL;
     if (map_budget > 0) map_budget--;
     return calloc(n, size);
 }
@@ -74,19 +75,30 @@ TEST(keys_that_meet_are_found_after_others_were_deleted) {
     }
 }
 
+/* Adds or deletes until so many are there, if there is memory; each is tried once. */
+static void bring_to(model *m, int count, intptr_t value) {
+    bool deletes = m->count > (size_t)count;
+    for (int i = 0; i < KEYS && m->count != (size_t)count; i++)
+        if ((m->values[i] != 0) == deletes) change(m, i, value);
+}
 TEST(without_memory_to_grow_it_stays_as_it_was) {
     uint64_t random = test_seed + 1;
     model m;
     model_begin(&m, 1000);
     for (int round = 0; round < 60; round++) {
-        for (int i = 0; i < KEYS; i++)
-            if (test_below(&random, 2)) change(&m, i, round + 1);
+        bool grows = round % 2 == 0;
+        int few = 1 + (int)test_below(&random, 20), many = KEYS - (int)test_below(&random, 100);
+        bring_to(&m, 0, 0); /* and its memory goes */
+        bring_to(&m, grows ? few : many, round + 1);
+        holds_the_same(&m);
         map_budget = (long)test_below(&random, 3);
-        for (int i = 0; i < KEYS; i++)
-            if (test_below(&random, 2)) change(&m, i, round + 1);
+        long before = map_refused;
+        bring_to(&m, grows ? many : few, round + 1);
+        if (grows) CHECK(map_refused > before); /* from 20 to 200 keys it doubles thrice */
         map_budget = -1;
         holds_the_same(&m);
     }
+    CHECK(map_refused > 30);
     for (int i = 0; i < KEYS; i++)
         if (m.values[i]) change(&m, i, 0);
     CHECK(!m.map.entries && !m.map.room);

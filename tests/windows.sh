@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # windows.sh - builds the examples and those tests that need nothing of a Unix for Windows, with
 # MinGW, and runs them with wine. Run it in the project's root; last line 'N passed, N failed'.
-set -u
+set -uo pipefail
 compiler=x86_64-w64-mingw32-gcc
 out=build/windows
 stb=$(pkg-config --cflags stb 2>/dev/null || echo -I/usr/include/stb)
 export WINEDEBUG=-all WINEPREFIX=$PWD/$out/wine
 # What the others need: dlopen, fork, mounts, signals, limits of processes.
 examples=$(ls examples/[0-9]*.c | grep -v 10_plugin)
-tests="test_tasks test_map test_objects test_refs test_control test_deadlock test_fibers test_streams test_supervision
-    test_waiting test_memory test_clock stress_actors stress_arena stress_control stress_counts
-    stress_deque stress_graphs stress_programs stress_resources stress_shutdown stress_streams
-    stress_supervision stress_waiting"
+tests="test_tasks test_map test_objects test_refs test_control test_deadlock test_fibers
+    test_streams test_supervision test_waiting test_memory test_clock stress_actors stress_arena
+    stress_control stress_counts stress_deque stress_graphs stress_programs stress_resources
+    stress_shutdown stress_streams stress_supervision stress_waiting stress_dependencies"
 passed=0 failed=0
 mkdir -p $out
 wineboot -i >/dev/null 2>&1
