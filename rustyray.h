@@ -4251,13 +4251,15 @@ static rr__local *rr__self(void) {
     RR_FREE(self);
     return &rr__nobody;
 }
-/* The thread carries this one now. (A fiber's thread is its own here: it has no other.) */
+/* The thread carries this one now, as soon as there is memory to note it: a runtime that goes on as
+   somebody else would be worse. (A fiber's thread is its own here: it has no other.) */
 static void rr__self_set(rr__local *self) {
-    if (self->fiber && RR__EXIT_KEY_GET() != self) (void)RR__EXIT_KEY_SET(self);
+    bool is_set = !self->fiber || RR__EXIT_KEY_GET() == self;
+    while (!is_set && !RR__EXIT_KEY_SET(self)) rr__sleep(1e-3);
 }
-/* A thread of the pool has what lies with its context, and needs no memory. */
+/* A thread of the pool has what lies with its context. */
 static rr__local *rr__self_begin(rr__context *cx) {
-    (void)RR__EXIT_KEY_SET(cx->local);
+    while (!RR__EXIT_KEY_SET(cx->local)) rr__sleep(1e-3);
     return cx->local;
 }
 #define RR__CAN_HOLD(self) ((self) != &rr__nobody)
@@ -9169,16 +9171,40 @@ static rr__fd rr__win_open(const char *path) {
 #define RR__TEMP_VARIABLE "TEMP"
 #define RR__TEMP_DIR "."
 #define RR__FILE_PROCESS() ((long)GetCurrentProcessId())
-#define RR__FILE_CAN_MAKE(dir) (GetFileAttributesA(dir) != 0xffffffff)
+/* A folder (FILE_ATTRIBUTE_DIRECTORY); what may be made in it shows when something is. */
+static bool rr__win_is_folder(const char *dir) {
+    unsigned long attributes = GetFileAttributesA(dir);
+    return attributes != 0xffffffff && (attributes & 0x10);
+}
+#define RR__FILE_CAN_MAKE(dir) rr__win_is_folder(dir)
 #define RR__FILE_CLOSE(fd) CloseHandle((void *)(fd))
 #define RR__FILE_UNNAME(fd, path) ((void)(path), true)
 #else
 typedef int rr__fd;
 #if defined(__GLIBC__) && !defined(__USE_XOPEN2K8) && !defined(__USE_UNIX98)
-/* The program has included the system's headers as strict C11 has them. */
-ssize_t pread(int fd, void *data, size_t size, off_t at);
-ssize_t pwrite(int fd, const void *data, size_t size, off_t at);
+/* The program has included the system's headers as strict C11 has them; with _FILE_OFFSET_BITS
+   off_t may be wider than what `pread` is given. */
+ssize_t pread64(int fd, void *data, size_t size, __off64_t at);
+ssize_t pwrite64(int fd, const void *data, size_t size, __off64_t at);
+typedef __off64_t rr__file_place;
+#define RR__PREAD pread64
+#define RR__PWRITE pwrite64
+#else
+typedef off_t rr__file_place;
+#define RR__PREAD pread
+#define RR__PWRITE pwrite
 #endif
+/* Where places have 32 bits, none is taken for another one. */
+static ptrdiff_t rr__file_pwrite(int fd, const void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PWRITE(fd, data, size, place);
+}
+static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PREAD(fd, data, size, place);
+}
 #define RR__TEMP_VARIABLE "TMPDIR"
 #define RR__TEMP_DIR "/tmp"
 #define RR__FILE_PROCESS() ((long)getpid())
@@ -9194,8 +9220,8 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t at);
 #define RR__FILE_READ(fd, p, n, at) rr__win_read((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) rr__win_open(path)
 #elif !defined(RR__FILE_WRITE)
-#define RR__FILE_WRITE(fd, p, n, at) pwrite((fd), (p), (n), (off_t)(at))
-#define RR__FILE_READ(fd, p, n, at) pread((fd), (p), (n), (off_t)(at))
+#define RR__FILE_WRITE(fd, p, n, at) rr__file_pwrite((fd), (p), (n), (at))
+#define RR__FILE_READ(fd, p, n, at) rr__file_pread((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) open((path), O_RDWR | O_CREAT | O_EXCL, 0600)
 #endif
 
@@ -12665,6 +12691,12 @@ static void rr__name_remove(rr__context *cx, rr__object *actor) {
     rr__global_unlock();
 }
 
+/* Nobody else may have the name of a living one, nor of one that has just been given it and is not
+   published yet: its word is 0 until then. Under the global lock. */
+static bool rr__has_the_name(rr__object *actor) {
+    return rr__is_living(actor) || rr__load_acquire(&actor->word) == 0;
+}
+
 /* Enters the name, which is a part of the actor; returns an error if a living one has it. */
 static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
     rr__care *care = actor->extra.own->care;
@@ -12673,7 +12705,7 @@ static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *n
     care->control.name = own;
     rr__global_lock();
     rr__map_entry *entry = rr__map_at(&rt->actors->names, name);
-    bool is_taken = entry && rr__is_living(entry->value), is_added = false;
+    bool is_taken = entry && rr__has_the_name(entry->value), is_added = false;
     if (entry && !is_taken) entry->key = own, entry->value = actor, is_added = true;
     else if (!entry) is_added = rr__map_put(&rt->actors->names, own, actor);
     rr__global_unlock();
@@ -13434,6 +13466,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
     cx = rr__after_room(cx);
     if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);
+    RR__STRESS_POINT();
     return error;
 }
 
@@ -14828,6 +14861,7 @@ rr_status rr_runtime_destroy(rr_runtime *runtime) {
 rr_runtime *rr_runtime_use(rr_runtime *runtime) {
     rr__local *self = rr__self();
     rr_runtime *before = self->chosen;
+    if (!RR__CAN_HOLD(self)) return before;
     self->chosen = runtime;
     rr__enter_slow(NULL); /* attaches: keeps the runtime's memory for this thread */
     if (runtime && !rr__attached_to(self, runtime)) self->chosen = rr__gone;
@@ -14986,6 +15020,7 @@ static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
+    if (!RR__CAN_HOLD(self)) return (rr_scope){0, 0, 0, 0}; /* nothing will be in it */
     if (!++self->scopes.begun) self->scopes.begun = 1;
     if (self->scopes.count == self->scopes.capacity && !rr__held_grow(self))
         return rr__scope_close(self);

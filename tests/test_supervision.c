@@ -1043,6 +1043,39 @@ TEST(watch_of_an_actor_that_could_not_be_made) {
     stage_end(&s);
 }
 
+static void spawn_outside(void *at) {
+    desk *d = at;
+    is_chosen = true;
+    rr_scope scope = rr_scope_begin();
+    rr_actor kid = KID(d, .name = "twin");
+    is_chosen = false; /* what follows is nobody's race */
+    d->ended += outcome(rr_ask(kid, Kid_value)) == RR_OK;
+    until_open(d);
+    rr_scope_end(scope);
+}
+/* Wherever the first of them is while the second is made. */
+TEST(two_actors_at_once_never_have_one_name) {
+    stage s;
+    stage_start(&s, 2);
+    for (int step = 1; step <= 6; step++) {
+        desk d = {.born = 0}, other = {.born = 0};
+        outside thread;
+        only_chosen = true;
+        stall_begin(step);
+        outside_start(&thread, s.f.runtime, spawn_outside, &other);
+        stall_wait(&other.begun);
+        rr_actor kid = KID(&d, .name = "twin");
+        int living = outcome(rr_ask(kid, Kid_value)) == RR_OK;
+        stall_end();
+        CHECK(becomes(&other.begun, 1) && living + other.ended == 1);
+        other.open = true;
+        outside_join(&thread);
+        rr_release(kid);
+        CHECK(actors_settle_at(0) && d.born + other.born == 1);
+    }
+    stage_end(&s);
+}
+
 TEST(watch_is_complete_after_the_destructor) {
     stage s;
     stage_start(&s, 2);

@@ -38,6 +38,12 @@ static void rr__name_remove(rr__context *cx, rr__object *actor) {
     rr__global_unlock();
 }
 
+/* Nobody else may have the name of a living one, nor of one that has just been given it and is not
+   published yet: its word is 0 until then. Under the global lock. */
+static bool rr__has_the_name(rr__object *actor) {
+    return rr__is_living(actor) || rr__load_acquire(&actor->word) == 0;
+}
+
 /* Enters the name, which is a part of the actor; returns an error if a living one has it. */
 static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *name) {
     rr__care *care = actor->extra.own->care;
@@ -46,7 +52,7 @@ static rr__error *rr__name_add(rr__context *cx, rr__object *actor, const char *n
     care->control.name = own;
     rr__global_lock();
     rr__map_entry *entry = rr__map_at(&rt->actors->names, name);
-    bool is_taken = entry && rr__is_living(entry->value), is_added = false;
+    bool is_taken = entry && rr__has_the_name(entry->value), is_added = false;
     if (entry && !is_taken) entry->key = own, entry->value = actor, is_added = true;
     else if (!entry) is_added = rr__map_put(&rt->actors->names, own, actor);
     rr__global_unlock();

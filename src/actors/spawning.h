@@ -80,6 +80,7 @@ static rr__error *rr__spawn_error(rr__context *cx, rr__object *actor, rr_functio
     cx = rr__after_room(cx);
     if (error || !options || !options->name) return error;
     if ((error = rr__name_add(cx, actor, options->name))) rr__args_release(cx, actor);
+    RR__STRESS_POINT();
     return error;
 }
 

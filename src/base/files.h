@@ -68,16 +68,40 @@ static rr__fd rr__win_open(const char *path) {
 #define RR__TEMP_VARIABLE "TEMP"
 #define RR__TEMP_DIR "."
 #define RR__FILE_PROCESS() ((long)GetCurrentProcessId())
-#define RR__FILE_CAN_MAKE(dir) (GetFileAttributesA(dir) != 0xffffffff)
+/* A folder (FILE_ATTRIBUTE_DIRECTORY); what may be made in it shows when something is. */
+static bool rr__win_is_folder(const char *dir) {
+    unsigned long attributes = GetFileAttributesA(dir);
+    return attributes != 0xffffffff && (attributes & 0x10);
+}
+#define RR__FILE_CAN_MAKE(dir) rr__win_is_folder(dir)
 #define RR__FILE_CLOSE(fd) CloseHandle((void *)(fd))
 #define RR__FILE_UNNAME(fd, path) ((void)(path), true)
 #else
 typedef int rr__fd;
 #if defined(__GLIBC__) && !defined(__USE_XOPEN2K8) && !defined(__USE_UNIX98)
-/* The program has included the system's headers as strict C11 has them. */
-ssize_t pread(int fd, void *data, size_t size, off_t at);
-ssize_t pwrite(int fd, const void *data, size_t size, off_t at);
+/* The program has included the system's headers as strict C11 has them; with _FILE_OFFSET_BITS
+   off_t may be wider than what `pread` is given. */
+ssize_t pread64(int fd, void *data, size_t size, __off64_t at);
+ssize_t pwrite64(int fd, const void *data, size_t size, __off64_t at);
+typedef __off64_t rr__file_place;
+#define RR__PREAD pread64
+#define RR__PWRITE pwrite64
+#else
+typedef off_t rr__file_place;
+#define RR__PREAD pread
+#define RR__PWRITE pwrite
 #endif
+/* Where places have 32 bits, none is taken for another one. */
+static ptrdiff_t rr__file_pwrite(int fd, const void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PWRITE(fd, data, size, place);
+}
+static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PREAD(fd, data, size, place);
+}
 #define RR__TEMP_VARIABLE "TMPDIR"
 #define RR__TEMP_DIR "/tmp"
 #define RR__FILE_PROCESS() ((long)getpid())
@@ -93,8 +117,8 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t at);
 #define RR__FILE_READ(fd, p, n, at) rr__win_read((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) rr__win_open(path)
 #elif !defined(RR__FILE_WRITE)
-#define RR__FILE_WRITE(fd, p, n, at) pwrite((fd), (p), (n), (off_t)(at))
-#define RR__FILE_READ(fd, p, n, at) pread((fd), (p), (n), (off_t)(at))
+#define RR__FILE_WRITE(fd, p, n, at) rr__file_pwrite((fd), (p), (n), (at))
+#define RR__FILE_READ(fd, p, n, at) rr__file_pread((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) open((path), O_RDWR | O_CREAT | O_EXCL, 0600)
 #endif
 

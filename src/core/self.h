@@ -35,13 +35,15 @@ static rr__local *rr__self(void) {
     RR_FREE(self);
     return &rr__nobody;
 }
-/* The thread carries this one now. (A fiber's thread is its own here: it has no other.) */
+/* The thread carries this one now, as soon as there is memory to note it: a runtime that goes on as
+   somebody else would be worse. (A fiber's thread is its own here: it has no other.) */
 static void rr__self_set(rr__local *self) {
-    if (self->fiber && RR__EXIT_KEY_GET() != self) (void)RR__EXIT_KEY_SET(self);
+    bool is_set = !self->fiber || RR__EXIT_KEY_GET() == self;
+    while (!is_set && !RR__EXIT_KEY_SET(self)) rr__sleep(1e-3);
 }
-/* A thread of the pool has what lies with its context, and needs no memory. */
+/* A thread of the pool has what lies with its context. */
 static rr__local *rr__self_begin(rr__context *cx) {
-    (void)RR__EXIT_KEY_SET(cx->local);
+    while (!RR__EXIT_KEY_SET(cx->local)) rr__sleep(1e-3);
     return cx->local;
 }
 #define RR__CAN_HOLD(self) ((self) != &rr__nobody)

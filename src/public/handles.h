@@ -112,6 +112,7 @@ static RR__NOINLINE rr_scope rr__scope_close(rr__local *self) {
    is still open. */
 rr_scope rr_scope_begin(void) {
     rr__local *self = rr__self();
+    if (!RR__CAN_HOLD(self)) return (rr_scope){0, 0, 0, 0}; /* nothing will be in it */
     if (!++self->scopes.begun) self->scopes.begun = 1;
     if (self->scopes.count == self->scopes.capacity && !rr__held_grow(self))
         return rr__scope_close(self);

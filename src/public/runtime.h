@@ -48,6 +48,7 @@ rr_status rr_runtime_destroy(rr_runtime *runtime) {
 rr_runtime *rr_runtime_use(rr_runtime *runtime) {
     rr__local *self = rr__self();
     rr_runtime *before = self->chosen;
+    if (!RR__CAN_HOLD(self)) return before;
     self->chosen = runtime;
     rr__enter_slow(NULL); /* attaches: keeps the runtime's memory for this thread */
     if (runtime && !rr__attached_to(self, runtime)) self->chosen = rr__gone;
