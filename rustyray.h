@@ -3899,6 +3899,7 @@ typedef struct rr__resources rr__resources;
 typedef struct rr__timers rr__timers;
 typedef struct rr__store rr__store;
 typedef struct rr__stored rr__stored;
+typedef struct rr__newcomers rr__newcomers;
 typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
@@ -3980,7 +3981,7 @@ struct rr__local {
     int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
-    rr_runtime *uses_store, *copies; /* whose: rule E5 at struct rr__stored */
+    rr_runtime *uses_store, *copies; /* whose: rule E5 in store/users.h */
     rr_runtime *loads_for;           /* it has the turn of this one: rule E6 */
     bool is_hasty;                   /* likewise: it waits for no room */
     rr__path path;
@@ -3998,6 +3999,11 @@ enum rr__counter {
     RR__OBJECTS_GONE,
     RR__ACTORS_MADE,
     RR__ACTORS_GONE,
+    RR__HITS, /* of the store; the next: rule E5 in store/users.h */
+    RR__USERS_BEGUN,
+    RR__USERS_ENDED,
+    RR__COPIES_BEGUN,
+    RR__COPIES_ENDED,
     RR__COUNTERS
 };
 
@@ -4056,7 +4062,8 @@ struct rr__context {
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
-    rr__tasks_thread *tasks; /* what the parts above keep; in one block with this */
+    rr__newcomers *newcomers; /* what the parts above keep; in one block with this */
+    rr__tasks_thread *tasks;
 
     rr__deque deque;
 
@@ -4123,7 +4130,7 @@ typedef struct rr__hooks {
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     int (*inside)(rr__context *cx, rr__object *actor); /* methods, if one more has to wait */
     rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
-    int (*users)(rr_runtime *rt);                         /* of values in the store: rule E5 */
+    int (*users)(rr_runtime *rt);                         /* of values in the store: E5 */
     void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
     void (*sleep_due)(rr__context *cx, rr__fiber *);      /* it has slept long enough */
     void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */
@@ -8623,46 +8630,159 @@ static void rr__deadlocks_due(rr__context *cx) {
     rr__timer_set(rt, &timers->look, rr_now() + next);
 }
 
+// >>store/residence
+
+/* Where a value is that may leave memory, and who reads it: one word in its slot, the second of
+   `words`, which a value outside the slot leaves free. Who reads pins the value first, by a CAS of
+   that word, and takes no lock. What moves a value has the store's lock, and demands of its CAS
+   that nobody has a pin: so what is looked at never moves.
+
+   bits 0-31   pins: readers, views, bodies whose argument it is
+   bits 32-34  enum rr__residence
+   bit  35     RR__WAS_USED: pinned since it was put into its list
+   bit  36     RR__IS_NEW: it has no record yet, and is in no list: store/newcomers.h
+   bit  37     RR__IS_ASIDE: who looked for room found it pinned, and took it out of its list
+   bit  38     RR__IS_VIEWED: one pin is that of the views taken outside every scope
+
+   Residence:  HERE -> LEAVING -> AWAY -> RETURNING -> HERE; without a file HERE -> LOST, and from
+   there as from AWAY. From LEAVING back to HERE if somebody has pinned it meanwhile.
+   Rules  E1  Pins come and go without the lock, and come only while it is HERE or LEAVING. All
+              else is changed under the lock, but by the value's owner before it is complete.
+          E2  What is HERE and may leave lies in a list by age, pinned or not; or it is NEW; or it is
+              ASIDE, and then whoever ends its last pin puts it back into the list. So who finds the
+              lists empty has seen all that could leave.
+          E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
+              pinned meanwhile, and then stays; when its object ends, the spiller frees it.
+          E4  RETURNING: one thread brings it back, who has set that; others wait for it.
+   A gather has such a word, too. It is HERE while its parts are pinned, and AWAY when the last pin
+   of its own has gone.
+
+   The end of a pin (release) pairs with the change that lets the value leave (acquire): what was
+   read of it was read before. The change to HERE (release) pairs with the pin (acquire).
+   Locks: none here. */
+
+enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
+
+#define RR__PINS ((uint64_t)0xffffffff)
+#define RR__RESIDENCE(residence) ((uint64_t)(residence) << 32)
+#define RR__RESIDENCE_MASK RR__RESIDENCE(7)
+#define RR__WAS_USED ((uint64_t)1 << 35)
+#define RR__IS_NEW ((uint64_t)1 << 36)
+#define RR__IS_ASIDE ((uint64_t)1 << 37)
+#define RR__IS_VIEWED ((uint64_t)1 << 38)
+
+typedef RR__ATOMIC(uint64_t) rr__residence_word;
+
+/* Of a complete object: its value lies outside the slot. */
+static inline bool rr__has_residence(const rr__object *o) {
+    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
+    return !(word & RR__IS_INLINE) && o->kind != RR__GATHER && o->kind != RR__STREAM;
+}
+static inline rr__residence_word *rr__residence_at(rr__object *o) { return &o->words[1]; }
+
+static inline enum rr__residence rr__residence_in(uint64_t word) {
+    return (enum rr__residence)(word >> 32 & 7);
+}
+static inline bool rr__is_at_hand(uint64_t word) { return rr__residence_in(word) <= RR__LEAVING; }
+
+/* Before it is complete, or, with a record, in place: no record, nobody has it. */
+static void rr__residence_begin(rr__object *o, uint64_t flags) {
+    rr__store_relaxed(&o->words[0], (uint64_t)0);
+    rr__store_relaxed(rr__residence_at(o), flags); /* published with word */
+}
+
+/* False: it is not in memory. */
+static RR__INLINE bool rr__pin_begin(rr__residence_word *at) {
+    uint64_t word = rr__load_relaxed(at); /* the CAS checks it */
+    do {
+        if (RR__UNLIKELY(!rr__is_at_hand(word))) return false;
+    } while (!rr__cas_seq_cst(at, &word, (word + 1) | RR__WAS_USED));
+    return true;
+}
+
+/* True: it was the last one, and the caller is to put it back into its list. */
+static RR__INLINE bool rr__pin_end(rr__residence_word *at) {
+    uint64_t word = rr__sub_acq_rel(at, (uint64_t)1);
+    return RR__UNLIKELY((word & RR__PINS) == 1 && (word & RR__IS_ASIDE));
+}
+
+/* Of a gather. True: it was the last one: it is AWAY, and its parts are the caller's to let go. */
+static bool rr__pin_end_of_parts(rr__residence_word *at) {
+    uint64_t word = rr__load_relaxed(at), next; /* the CAS checks it */
+    do next = (word & RR__PINS) == 1 ? RR__RESIDENCE(RR__AWAY) : word - 1;
+    while (!rr__cas_seq_cst(at, &word, next));
+    return (word & RR__PINS) == 1;
+}
+
+/* The caller's pin becomes that of the views outside. False: there is one; the caller keeps his. */
+static bool rr__pin_becomes_view(rr__residence_word *at) {
+    return !(rr__or_seq_cst(at, RR__IS_VIEWED) & RR__IS_VIEWED);
+}
+
+/* The pin of the views outside keeps it where it is, until its object ends. */
+static RR__INLINE bool rr__is_viewed(rr__residence_word *at) {
+    return (rr__load_acquire(at) & RR__IS_VIEWED) != 0; /* pairs with rr__pin_becomes_view */
+}
+
+/* What who looks for room does with one that is HERE. Under the lock. */
+enum rr__look_at { RR__LEAVES, RR__IS_PINNED, RR__HAS_ANOTHER_CHANCE };
+static enum rr__look_at rr__residence_leave(rr__residence_word *at, enum rr__residence to,
+                                            bool gives_chances) {
+    uint64_t word = rr__load_relaxed(at), next; /* the CAS checks it */
+    enum rr__look_at found;
+    do {
+        bool is_pinned = (word & RR__PINS) != 0;
+        bool has_chance = gives_chances && (word & RR__WAS_USED);
+        found = is_pinned ? RR__IS_PINNED : has_chance ? RR__HAS_ANOTHER_CHANCE : RR__LEAVES;
+        next = is_pinned ? word | RR__IS_ASIDE : word & ~RR__WAS_USED;
+        if (found == RR__LEAVES) next += RR__RESIDENCE(to);
+    } while (!rr__cas_seq_cst(at, &word, next));
+    return found;
+}
+
+/* LEAVING, and its copy is written, if there is one. True: it is AWAY. */
+static bool rr__residence_left(rr__residence_word *at, bool is_written) {
+    uint64_t word = rr__load_relaxed(at), next; /* the CAS checks it */
+    bool goes;
+    do {
+        goes = is_written && !(word & RR__PINS);
+        next = (word & ~RR__RESIDENCE_MASK) | RR__RESIDENCE(goes ? RR__AWAY : RR__HERE);
+    } while (!rr__cas_seq_cst(at, &word, next));
+    return goes;
+}
+
+/* The last pin of one that is ASIDE has gone. True: it is the caller's to put into its list; else
+   it is pinned again, or somebody else does. Under the lock. */
+static bool rr__residence_back(rr__residence_word *at) {
+    uint64_t word = rr__load_relaxed(at); /* the CAS checks it */
+    do {
+        if ((word & RR__PINS) || !(word & RR__IS_ASIDE)) return false;
+    } while (!rr__cas_seq_cst(at, &word, word & ~RR__IS_ASIDE));
+    return true;
+}
+
 // >>store/records
 
 /* The store: values that lie outside their slots, and, if rr_config.store_bytes sets a limit,
-   where each of them is. A value that may leave memory has a record beside its slot: where it
-   is, who pins it, its place in a list by age. There is one list for each power of two of sizes,
-   and eviction compares the oldest of each, so it costs the same however many there are. Without
-   a limit none of it exists.
+   what there is of each beside its slot: a record with its place in a list by age. There is one
+   list for each power of two of sizes, and eviction compares the oldest of each, so it costs the
+   same however many there are. Without a limit none of it exists.
+
+   Ages are those of CLOCK (Corbato, "A paging experiment with the Multics system", 1968), so that
+   a read need not move anything: it leaves a mark, and who looks for the oldest puts what has one
+   at the other end, without it.
    Locks: rr__store.lock; before rr_runtime.lock and the pools'. */
 
 typedef struct rr__file rr__file;
 
-/* Where a value is that may leave memory.
-   Rules  E1  All of it is under the store's lock, but for reading the value: who has a pin reads
-              the block without the lock. Only a value that is HERE, or about to leave, has pins.
-          E2  Unpinned values that are HERE and may leave lie in a list by age, and in no other
-              state. Eviction takes them from there.
-          E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
-              pinned meanwhile, and then stays; when its object ends, the spiller frees it.
-          E4  RETURNING: one thread brings it back, who has set that; others wait for it.
-          E5  Who lacks room that only others can give back, bodies by ending or threads outside
-              that copy a value just now, waits as long as one of them may. They are counted from
-              before they take room or a pin until they run no body: `users` and `copying`.
-          E6  A task takes its arguments and the room for its result together or not at all; one at
-              a time (loader) keeps what it has while it waits for the rest, also while that is made
-              again, unless the body which does that waits itself. Else two would wait, each with
-              what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of those that wait for room
-              gives up: when all of them have looked since the last of room_events, or so often that
-              no more is to be expected, and what the others wait for that have values leads back
-              to them (core/deadlock.h). */
-enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
-
+/* What a value has that may leave memory, once it is in a list. Under the store's lock, but for
+   what is fixed. */
 struct rr__stored {
     rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
     rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
-    uint64_t used;             /* rr_runtime.store_clock when it was last */
-    uint32_t pins;
-    uint8_t residence, place; /* place, size, block: of the value, while it is LEAVING */
+    uint64_t listed;           /* rr__store.clock when it was put into its list */
+    uint8_t place;             /* place, size, block: of the value, while it is LEAVING */
     bool is_listed, may_leave;
-    bool is_outside; /* one pin is that of the views taken outside every scope */
     size_t size;
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
@@ -8700,7 +8820,7 @@ struct rr__store {
     rr_stats stats;                   /* those of its numbers that are the store's */
     RR__ATOMIC(int) has_loader;       /* one has the turn to wait for room with what it has */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
-    RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
+    RR__ATOMIC(int) patients;         /* those of the list that follows: see rr__room_event */
     rr__patience *oldest_patient, *newest_patient; /* who waits for room: store/patience.h */
     uint64_t patients_changed;                     /* so often one came or went */
     bool ticks;                                    /* the clock looks after them */
@@ -8714,30 +8834,33 @@ struct rr__store {
 
 /* Admission: bytes of live objects outside their slots never exceed the limit. */
 static bool rr__store_admit(rr_runtime *rt, size_t bytes) {
-    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter; orders nothing */
+    uint64_t used = rr__load_seq_cst(&rt->memory.live); /* see rr__room_event */
     do {
         if (bytes > rt->config.store_bytes || used > rt->config.store_bytes - bytes) return false;
     } while (!rr__cas_seq_cst(&rt->memory.live, &used, used + bytes));
     return true;
 }
 
-/* Who waits for room should look again. After what it sees then. */
+/* Who waits for room should look again. After what it sees then; if that is not under the lock, it
+   is seq_cst, as is what they do: they count themselves before they look, so either we see that
+   there are some, or they see what was done. */
 static void rr__room_event(rr_runtime *rt) {
-    if (RR__UNLIKELY(rt->evicts)) rr__add_seq_cst(&rt->store->room_events, (uint64_t)1);
+    if (RR__UNLIKELY(rt->evicts) && RR__UNLIKELY(rr__load_seq_cst(&rt->store->patients) > 0))
+        rr__add_seq_cst(&rt->store->room_events, (uint64_t)1);
 }
 
 static void rr__store_return(rr_runtime *rt, size_t bytes) {
-    rr__sub_acq_rel(&rt->memory.live, (uint64_t)bytes);
+    rr__sub_seq_cst(&rt->memory.live, (uint64_t)bytes);
     rr__room_event(rt);
 }
 
 /* ---- records ---- */
 
+/* The record of a complete object; NULL: it has none. */
 static rr__stored *rr__stored_of(const rr__object *o) {
-    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
-    if ((word & RR__IS_INLINE) || o->kind == RR__GATHER || o->kind == RR__STREAM) return NULL;
-    return (rr__stored *)(uintptr_t)rr__load_relaxed(
-        &((rr__object *)(uintptr_t)o)->words[0]); /* fixed when complete */
+    return rr__has_residence(o)
+               ? (rr__stored *)(uintptr_t)rr__load_acquire(&((rr__object *)(uintptr_t)o)->words[0])
+               : NULL;
 }
 
 /* Records are blocks of the arena, from the thread's cache. */
@@ -8756,15 +8879,21 @@ static int rr__age_of(size_t size) {
     return (int)rr__highest_bit(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units | 1);
 }
 
-static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
+/* At the newest end. */
+static void rr__age_list_locked(rr_runtime *rt, rr__stored *s) {
     rr__age_list *list = &rt->store->ages[rr__age_of(rr__info_of(s->object))];
-    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
-    rr__room_event(rt);                                  /* the lock is held */
-    s->used = ++rt->store->clock, s->is_listed = true;
+    s->listed = ++rt->store->clock, s->is_listed = true;
     s->newer = NULL, s->older = list->newest;
     if (list->newest) list->newest->newer = s;
     else list->oldest = s;
     list->newest = s;
+}
+
+/* It may leave from now on. */
+static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
+    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
+    rr__age_list_locked(rt, s);
+    rr__room_event(rt);
 }
 
 static void rr__age_remove_locked(rr_runtime *rt, rr__stored *s) {
@@ -8777,7 +8906,7 @@ static void rr__age_remove_locked(rr_runtime *rt, rr__stored *s) {
     s->is_listed = false;
 }
 
-/* Who goes first: the one that was not used for the longest time, but a small one costs more for
+/* Who goes first: the one that was listed for the longest time, but a small one costs more for
    each of its bytes to bring back, so its age counts less (after GreedyDual-Size: Cao and Irani,
    "Cost-aware WWW proxy caching algorithms", 1997). Looks at the oldest of each list. */
 static rr__stored *rr__oldest_locked(rr_runtime *rt) {
@@ -8788,7 +8917,7 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
         rr__stored *s = rt->store->ages[i].oldest;
         if (!s) continue;
         double size = (double)rr__info_of(s->object);
-        double score = (double)(rt->store->clock - s->used + 1) * size / (size + seek);
+        double score = (double)(rt->store->clock - s->listed + 1) * size / (size + seek);
         if (score > most) most = score, best = s;
     }
     return best;
@@ -8806,38 +8935,59 @@ static void rr__store_wait_locked(rr_runtime *rt) {
     rt->store->waiters--;
 }
 
-/* Its memory is given back; where it is now, residence says. */
-static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__residence residence) {
+/* It has left, and nobody can read it: its memory is given back. */
+static void rr__value_leave_locked(rr__context *cx, rr__stored *s) {
     rr__object *o = s->object;
     rr__store_return(cx->runtime, rr__info_of(o));
     rr__block_free(cx, o->data.block, o->place);
     o->data.block = NULL;
-    s->residence = (uint8_t)residence;
 }
 
-/* It is in its file. */
-static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
-    rr__value_leave_locked(cx, s, RR__AWAY);
-    cx->runtime->store->stats.objects_spilled++;
+static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
+    out->store_hits = rr__sum(rt, RR__HITS);
+    rr__lock(&rt->store->lock);
+    const rr_stats *s = &rt->store->stats;
+    out->objects_spilled = s->objects_spilled, out->objects_restored = s->objects_restored;
+    out->objects_dropped = s->objects_dropped, out->objects_rebuilt = s->objects_rebuilt;
+    out->spill_bytes_written = s->spill_bytes_written;
+    out->spill_bytes_read = s->spill_bytes_read;
+    out->spill_bytes_used = s->spill_bytes_used, out->spill_seconds = s->spill_seconds;
+    rr__unlock(&rt->store->lock);
 }
 
-/* ---- who uses the store (rule E5) ---- */
+// >>store/users
 
-/* The running body has values, or, outside of bodies, one is copied: rule E5. */
-static void rr__store_touch(rr__context *cx) {
+/* Who uses the store: bodies that have values, and threads outside of bodies while they copy one.
+   Rules  E5  Who lacks room that only others can give back, bodies by ending or threads outside
+              that copy a value just now, waits as long as one of them may. They are counted from
+              before they take room or a pin until they run no body: as users, and as those that
+              copy. Each thread counts for itself how many have begun and how many have ended: who
+              sums the second first never misses one whose room or pin it has seen.
+          E6  A task takes its arguments and the room for its result together or not at all; one at
+              a time (loader) keeps what it has while it waits for the rest, also while that is made
+              again, unless the body which does that waits itself. Else two would wait, each with
+              what the other lacks in hand.
+          E7  Bodies can still do that with what they make. Then one of those that wait for room
+              gives up: when all of them have looked since the last of room_events, or so often that
+              no more is to be expected, and what the others wait for that have values leads back
+              to them (core/deadlock.h).
+   Locks: none. */
+
+/* The running body has values, or, outside of bodies, one is copied. */
+static RR__INLINE void rr__store_touch(rr__context *cx) {
     rr__local *self = rr__self();
     rr_runtime *rt = cx->runtime;
     bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
     rr_runtime **counted = is_body ? &self->uses_store : &self->copies;
     if (self->uses_store == rt || *counted == rt) return;
     *counted = rt;
-    rr__add_seq_cst(is_body ? &rt->store->users : &rt->store->copying, 1);
+    rr__count(cx, is_body ? RR__USERS_BEGUN : RR__COPIES_BEGUN);
 }
 
 /* One that copies is to wait, or goes on. */
 static void rr__store_copies(rr__context *cx, bool copies) {
     rr__self()->copies = copies ? cx->runtime : NULL;
-    rr__add_seq_cst(&cx->runtime->store->copying, copies ? 1 : -1);
+    rr__count(cx, copies ? RR__COPIES_BEGUN : RR__COPIES_ENDED);
 }
 
 /* One that copies runs a body for that, which may wait for anything: it will not be over soon, and
@@ -8846,23 +8996,23 @@ static bool rr__store_copy_is_body(rr__context *cx, rr_runtime **outer) {
     rr__local *self = rr__self();
     if (self->copies != cx->runtime) return false;
     *outer = self->uses_store, self->uses_store = cx->runtime;
-    rr__add_seq_cst(&cx->runtime->store->users, 1);
+    rr__count(cx, RR__USERS_BEGUN);
     rr__store_copies(cx, false);
     return true;
 }
 static void rr__store_copy_was_body(rr__context *cx, rr_runtime *outer) {
     rr__store_copies(cx, true);
     rr__self()->uses_store = outer;
-    rr__sub_seq_cst(&cx->runtime->store->users, 1);
+    rr__count(cx, RR__USERS_ENDED);
 }
 
 /* No body is run any more, or one still is. */
-static RR__NOINLINE void rr__store_leave(rr__context *cx) {
+static RR__INLINE void rr__store_leave(rr__context *cx) {
     rr__local *self = rr__self();
     rr_runtime *rt = cx->runtime;
     if (self->uses_store == rt && !self->frame) {
         self->uses_store = NULL;
-        rr__sub_seq_cst(&rt->store->users, 1);
+        rr__count(cx, RR__USERS_ENDED);
     }
     if (self->copies == rt) rr__store_copies(cx, false);
 }
@@ -8875,8 +9025,9 @@ static RR__INLINE void rr__store_copied(rr__context *cx) {
 /* Bodies that have values in use, threads outside of bodies that copy one, and rr_write_memory,
    which counts all of them for a moment. */
 static int rr__store_users(rr_runtime *rt) {
-    return rr__load_seq_cst(&rt->store->users) + rr__load_seq_cst(&rt->store->copying) +
-           rr__load_seq_cst(&rt->store->has_census);
+    uint64_t ended = rr__sum(rt, RR__USERS_ENDED) + rr__sum(rt, RR__COPIES_ENDED);
+    uint64_t begun = rr__sum(rt, RR__USERS_BEGUN) + rr__sum(rt, RR__COPIES_BEGUN);
+    return (int)(begun - ended) + rr__load_seq_cst(&rt->store->has_census);
 }
 
 /* Others than this one are among them. */
@@ -8886,16 +9037,95 @@ static bool rr__others_use_store(rr__context *cx) {
     return rr__store_users(rt) > (self->uses_store == rt) + (self->copies == rt);
 }
 
-static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
-    rr__lock(&rt->store->lock);
-    const rr_stats *s = &rt->store->stats;
-    out->store_hits = s->store_hits;
-    out->objects_spilled = s->objects_spilled, out->objects_restored = s->objects_restored;
-    out->objects_dropped = s->objects_dropped, out->objects_rebuilt = s->objects_rebuilt;
-    out->spill_bytes_written = s->spill_bytes_written;
-    out->spill_bytes_read = s->spill_bytes_read;
-    out->spill_bytes_used = s->spill_bytes_used, out->spill_seconds = s->spill_seconds;
-    rr__unlock(&rt->store->lock);
+// >>store/newcomers
+
+/* Newcomers: small values that were put just now. Most values end soon, so they get no record at
+   first, and are in no list: each context notes the last of its own in a ring. When that is full,
+   those that still live are listed, all under one lock; who finds no room lists those of all rings.
+   Rules  N1  A ring is written by its owner alone, and an entry only when what stood there was
+              listed or has ended; others read it at any time. An entry tells an object and its id:
+              who reads it takes a count, if the object still has that id (R2 in core/object.h), and
+              so neither an old entry nor one that is half written leads to another object.
+          N2  Who finds a newcomer in a ring makes it a record under the lock, if it IS_NEW even then.
+          N3  Who puts a value is counted (E5) until after that is published. So one that is not
+              found yet will be: whoever made it has not ended.
+   Locks: the store's. */
+
+enum { RR__RING = 64, RR__NEWCOMER_BYTES = 64 << 10 };
+
+struct rr__newcomers {
+    uint32_t count; /* owner only */
+    RR__ATOMIC(rr__object *) objects[RR__RING];
+    RR__ATOMIC(uint64_t) ids[RR__RING];
+};
+
+/* Whether it can ever leave, when its value is in place. */
+static bool rr__may_leave(const rr_runtime *rt, const rr__object *o, const rr__object *recipe) {
+    return o->data.block && rr__info_of(o) > 0 && (rt->config.evict != RR_EVICT_REBUILD || recipe);
+}
+
+/* From now on it may leave. */
+static void rr__stored_list_locked(rr_runtime *rt, rr__object *o, rr__stored *s) {
+    s->object = o, s->may_leave = true;
+    rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s); /* pairs with rr__stored_of */
+    rr__age_add_locked(rt, s);
+}
+
+/* What this entry tells, counted; NULL: it is old. */
+static rr__object *rr__newcomer_at(rr__context *cx, rr__newcomers *ring, int i) {
+    uint64_t id = rr__load_acquire(&ring->ids[i]);
+    rr__object *o = rr__load_acquire(&ring->objects[i]);
+    if (!id || !o || rr__load_acquire(&o->id) != id) return NULL;
+    if (!(rr__load_relaxed(rr__residence_at(o)) & RR__IS_NEW)) return NULL; /* a hint: N2 */
+    return rr__try_retain(cx, o, id) ? o : NULL;
+}
+
+/* Lists those of a ring that still live. Returns how many. What there is no memory for stays where
+   it is. */
+static RR__NOINLINE int rr__newcomers_list(rr__context *cx, rr__newcomers *ring) {
+    rr__object *objects[RR__RING];
+    rr__stored *records[RR__RING];
+    int n = 0, listed = 0;
+    for (int i = 0; i < RR__RING; i++)
+        if ((objects[n] = rr__newcomer_at(cx, ring, i))) n++;
+    if (!n) return 0;
+    for (int i = 0; i < n; i++) records[i] = rr__stored_new(cx);
+    RR__STRESS_POINT();
+    rr__lock(&cx->runtime->store->lock);
+    for (int i = 0; i < n; i++) {
+        rr__residence_word *at = rr__residence_at(objects[i]);
+        bool is_new = (rr__and_seq_cst(at, ~RR__IS_NEW) & RR__IS_NEW) != 0;
+        if (!is_new || !records[i]) continue;
+        rr__stored_list_locked(cx->runtime, objects[i], records[i]);
+        records[i] = NULL, listed++;
+    }
+    rr__unlock(&cx->runtime->store->lock);
+    for (int i = 0; i < n; i++) {
+        if (records[i]) rr__stored_free(cx, records[i]);
+        rr__drop(cx, objects[i]);
+    }
+    return listed;
+}
+
+/* The same for all rings. False: there were none. */
+static bool rr__newcomers_list_all(rr__context *cx) {
+    int listed = 0;
+    for (rr__context *c = rr__load_seq_cst(&cx->runtime->contexts); c; c = c->next)
+        listed += rr__newcomers_list(cx, c->newcomers);
+    return listed > 0;
+}
+
+/* Notes one that is not published yet. */
+static void rr__newcomer_add(rr__context *cx, rr__object *o) {
+    rr__newcomers *ring = cx->newcomers;
+    if (ring->count == RR__RING) {
+        (void)rr__newcomers_list(cx, ring);
+        ring->count = 0;
+    }
+    rr__residence_begin(o, RR__IS_NEW);
+    uint32_t at = ring->count++;
+    rr__store_release(&ring->objects[at], o);
+    rr__store_release(&ring->ids[at], rr__load_relaxed(&o->id)); /* our own */
 }
 
 // >>store/patience
@@ -8939,6 +9169,7 @@ static void rr__patience_begin(rr__context *cx, rr__patience *p) {
     if (p->older) p->older->newer = p;
     else store->oldest_patient = p;
     store->newest_patient = p, store->patients_changed++;
+    rr__add_seq_cst(&store->patients, 1); /* see rr__room_event */
     rr__unlock(&store->lock);
 }
 
@@ -8950,6 +9181,7 @@ static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
     if (p->newer) p->newer->older = p->older;
     else store->newest_patient = p->older;
     store->patients_changed++;
+    rr__sub_seq_cst(&store->patients, 1);
     rr__unlock(&store->lock);
 }
 
@@ -9021,6 +9253,7 @@ static double rr__room_tick(rr__context *cx, bool is_clock) {
     bool anybody = store->oldest_patient != NULL;
     rr__unlock(&store->lock);
     bool is_hopeless = anybody && rr__room_is_hopeless(cx, all, is_clock);
+    if (is_hopeless) (void)rr__newcomers_list_all(cx); /* of those who are not counted any more */
     double least = 20 * (rr_now() - start);
     rr__lock(&store->lock);
     if (is_hopeless) { /* has anything changed meanwhile? */
@@ -9194,17 +9427,6 @@ typedef off_t rr__file_place;
 #define RR__PREAD pread
 #define RR__PWRITE pwrite
 #endif
-/* Where places have 32 bits, none is taken for another one. */
-static ptrdiff_t rr__file_pwrite(int fd, const void *data, size_t size, uint64_t at) {
-    rr__file_place place = (rr__file_place)at;
-    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
-    return RR__PWRITE(fd, data, size, place);
-}
-static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
-    rr__file_place place = (rr__file_place)at;
-    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
-    return RR__PREAD(fd, data, size, place);
-}
 #define RR__TEMP_VARIABLE "TMPDIR"
 #define RR__TEMP_DIR "/tmp"
 #define RR__FILE_PROCESS() ((long)getpid())
@@ -9220,6 +9442,17 @@ static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
 #define RR__FILE_READ(fd, p, n, at) rr__win_read((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) rr__win_open(path)
 #elif !defined(RR__FILE_WRITE)
+/* Where places have 32 bits, none is taken for another one. */
+static ptrdiff_t rr__file_pwrite(int fd, const void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PWRITE(fd, data, size, place);
+}
+static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PREAD(fd, data, size, place);
+}
 #define RR__FILE_WRITE(fd, p, n, at) rr__file_pwrite((fd), (p), (n), (at))
 #define RR__FILE_READ(fd, p, n, at) rr__file_pread((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) open((path), O_RDWR | O_CREAT | O_EXCL, 0600)
@@ -9361,14 +9594,21 @@ static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) 
 // >>store/spiller
 
 /* The spiller: one thread, made when it is needed first, that writes values which leave memory, in
-   batches of 8 MiB, small ones together (rule E3 at struct rr__stored).
+   batches of 8 MiB, small ones together (rule E3 in store/residence.h).
    Locks: the store's; none while it writes. */
+
+/* Its file has it, and it is AWAY. */
+static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
+    rr__value_leave_locked(cx, s);
+    cx->runtime->store->stats.objects_spilled++;
+}
 
 enum { RR__SPILL_COUNT = 4096 };        /* values at once, so that the lock is not held for long */
 enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
 
+/* It is LEAVING. */
 static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
-    s->residence = RR__LEAVING, s->older = NULL;
+    s->older = NULL;
     s->block = s->object->data.block, s->size = rr__info_of(s->object), s->place = s->object->place;
     if (rt->store->leaving_last) rt->store->leaving_last->older = s;
     else rt->store->leaving_first = s;
@@ -9439,12 +9679,8 @@ static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, b
         return;
     }
     if (ok) s->file = file, file->live += s->size;
-    if (ok && !s->pins) {
-        rr__value_spilled_locked(cx, s);
-        return;
-    }
-    s->residence = RR__HERE;
-    if (!s->pins) rr__age_add_locked(rt, s);
+    if (rr__residence_left(rr__residence_at(s->object), ok)) rr__value_spilled_locked(cx, s);
+    else rr__age_add_locked(rt, s);
 }
 
 static void rr__spill_tell(rr_runtime *rt, int error) {
@@ -9527,7 +9763,7 @@ static rr_status rr__spiller_start_locked(rr_runtime *rt) {
 
 /* Room: a value is admitted if it fits; else others leave, those first that were not used for
    the longest time, and if none can, the request waits for bodies that have values in use (rules
-   E5 to E7 at struct rr__stored).
+   E5 to E7 in store/users.h).
    Locks: the store's. */
 
 /* Most of what is in its file has ended. */
@@ -9536,27 +9772,33 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 }
 
 /* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
-   batches; not many more at once, for others wait for the lock. False if there are none. */
+   batches; not many more at once, for others wait for the lock, and no more than so many are given
+   another chance. False if there are none. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
+    enum { CHANCES = 256 };
     rr_runtime *rt = cx->runtime;
     uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
-    rr__stored *s;
-    for (int n = 0; sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));
-         n++) {
+    int n = 0, chances = 0;
+    for (rr__stored *s;
+         sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));) {
+        bool is_sparse = rr__is_in_sparse_file(rt, s),
+             may_spill = rt->config.evict == RR_EVICT_SPILL;
+        enum rr__residence to = s->file && !is_sparse ? RR__AWAY
+                                : may_spill           ? RR__LEAVING
+                                                      : RR__LOST;
+        enum rr__look_at found =
+            rr__residence_leave(rr__residence_at(s->object), to, chances < CHANCES);
         rr__age_remove_locked(rt, s);
-        sum += rr__info_of(s->object);
-        if (rr__is_in_sparse_file(rt, s)) { /* written again, it no longer keeps that */
+        if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
+        if (found != RR__LEAVES) continue;
+        sum += rr__info_of(s->object), n++;
+        if (is_sparse) { /* written again, it no longer keeps that */
             rr__file_drop_locked(rt, s->file, rr__info_of(s->object));
             s->file = NULL;
         }
-        if (s->file) {
-            rr__value_spilled_locked(cx, s);
-        } else if (rt->config.evict == RR_EVICT_SPILL) {
-            rr__spill_queue_locked(rt, s);
-        } else {
-            rr__value_leave_locked(cx, s, RR__LOST);
-            rt->store->stats.objects_dropped++;
-        }
+        if (to == RR__AWAY) rr__value_spilled_locked(cx, s);
+        else if (to == RR__LEAVING) rr__spill_queue_locked(rt, s);
+        else rr__value_leave_locked(cx, s), rt->store->stats.objects_dropped++;
     }
     if (sum) rr__store_signal_locked(cx);
     return sum > 0;
@@ -9571,7 +9813,10 @@ static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
         for (int n = 0; s && n < RR__SPILL_COUNT && sum < needed; s = next, n++) {
             next = s->newer;
             if (!s->file) continue;
+            enum rr__look_at found =
+                rr__residence_leave(rr__residence_at(s->object), RR__AWAY, false);
             rr__age_remove_locked(rt, s);
+            if (found != RR__LEAVES) continue;
             sum += rr__info_of(s->object);
             rr__value_spilled_locked(cx, s);
         }
@@ -9630,9 +9875,12 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
                           "%zu bytes never fit into the store: rr_config.store_bytes is %zu", bytes,
                           limit);
     RR__STRESS_POINT();
-    rr__lock(&rt->store->lock);
-    rr_status status = rr__make_room_locked(cx, bytes, may_come, &error);
-    rr__unlock(&rt->store->lock);
+    rr_status status;
+    do {
+        rr__lock(&rt->store->lock);
+        status = rr__make_room_locked(cx, bytes, may_come, &error);
+        rr__unlock(&rt->store->lock);
+    } while (status == RR_ERR_STORE_FULL && !error && rr__newcomers_list_all(cx));
     if (error) return rr__spill_refuse(rt, bytes, error);
     if (status != RR_ERR_STORE_FULL) return status;
     return rr__room_refuse(rt, bytes,
@@ -9725,15 +9973,14 @@ static void rr__value_return(rr__context *cx, void *room, size_t size, uint8_t p
 // >>store/pins
 
 /* Pins: who reads a value pins it first and brings it back if it is not here, so what is looked at
-   never moves (rules E1 to E4 at struct rr__stored). Without a limit a pin is nothing.
+   never moves (rules E1 to E4 in store/residence.h). Without a limit a pin is nothing.
    Locks: the store's. */
 
 /* The parts of a gather. */
 struct rr__parts {
-    size_t count, seen; /* parts below seen are complete */
-    uint32_t pins;      /* items are valid; if values may leave. The store's lock */
-    bool is_outside;    /* one of them is that of the views taken outside every scope */
-    rr__parker *filler; /* who brings its parts back; or NULL */
+    size_t count, seen;      /* parts below seen are complete */
+    rr__residence_word word; /* HERE: items are valid; if values may leave */
+    rr__parker *filler;      /* who brings its parts back; or NULL. The store's lock */
     rr__object **objects;
     rr_bytes items[];
 };
@@ -9742,16 +9989,22 @@ struct rr__parts {
    Takes over the recipe. Without memory for the record it stays, for good. */
 static RR__NOINLINE void rr__stored_make(rr__context *cx, rr__object *o, rr__object *recipe) {
     rr_runtime *rt = cx->runtime;
-    rr__stored *s = o->data.block ? rr__stored_new(cx) : NULL;
-    rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s);
+    bool may_leave = rr__may_leave(rt, o, recipe);
+    bool has_time = !recipe && rr__info_of(o) <= RR__NEWCOMER_BYTES &&
+                    !rr__load_relaxed(&rt->store->patients); /* a hint: rr__room_tick */
+    if (may_leave && has_time) {
+        rr__newcomer_add(cx, o);
+        return;
+    }
+    rr__stored *s = may_leave ? rr__stored_new(cx) : NULL;
+    rr__residence_begin(o, 0);
     if (!s) {
         if (recipe) rr__above.recipe_end(cx, recipe);
         return;
     }
-    s->object = o, s->recipe = recipe;
-    s->may_leave = rr__info_of(o) > 0 && (rt->config.evict != RR_EVICT_REBUILD || recipe);
+    s->recipe = recipe;
     rr__lock(&rt->store->lock);
-    rr__age_add_locked(rt, s);
+    rr__stored_list_locked(rt, o, s);
     rr__unlock(&rt->store->lock);
     RR__STRESS_POINT();
 }
@@ -9770,7 +10023,8 @@ static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
     rr__lock(&rt->store->lock);
     rr__age_remove_locked(rt, s);
     rr__file_drop_locked(rt, s->file, rr__info_of(o));
-    bool is_leaving = s->residence == RR__LEAVING;
+    uint64_t word = rr__load_relaxed(rr__residence_at(o)); /* changed under this lock */
+    bool is_leaving = rr__residence_in(word) == RR__LEAVING;
     if (is_leaving) s->object = NULL, o->data.block = NULL; /* the spiller frees it */
     rr__unlock(&rt->store->lock);
     if (!is_leaving) rr__stored_free(cx, s);
@@ -9812,36 +10066,6 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     return RR_OK;
 }
 
-/* False: it is not here. */
-static bool rr__pin_locked(rr_runtime *rt, rr__stored *s) {
-    if (s->residence != RR__HERE && s->residence != RR__LEAVING) return false;
-    rr__age_remove_locked(rt, s);
-    s->pins++, rt->store->stats.store_hits++;
-    return true;
-}
-
-static void rr__unpin_locked(rr__context *cx, rr__stored *s) {
-    if (--s->pins) return;
-    if (s->residence == RR__HERE) rr__age_add_locked(cx->runtime, s);
-    rr__store_signal_locked(cx);
-}
-
-/* The same for the next of many objects, up to one that is not here, or is a gather. Returns for
-   how many; not very many at once, because others want the lock. */
-static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool is_pin) {
-    enum { SOME = 64 };
-    rr_runtime *rt = cx->runtime;
-    size_t i = 0;
-    rr__lock(&rt->store->lock);
-    for (; i < n && i < SOME && objects[i]->kind != RR__GATHER; i++) {
-        rr__stored *s = rr__stored_of(objects[i]);
-        if (s && !is_pin) rr__unpin_locked(cx, s);
-        else if (s && !rr__pin_locked(rt, s)) break;
-    }
-    rr__unlock(&rt->store->lock);
-    return i;
-}
-
 /* Waits while another one brings something back, which may wait for room itself: so one that copies
    outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
    up meanwhile. */
@@ -9854,79 +10078,100 @@ static void rr__store_wait_returning_locked(rr__context *cx, rr__parker *const *
     if (copies) rr__store_copies(rr__here(cx), true);
 }
 
-/* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another one does, or it has to be made again, which takes time
+/* Pins what is here; else *was tells from where it has to be brought back first, and the caller
+   does. RR_ERR_STORE_FULL: another one does, or it has to be made again (recipe), which takes time
    and room, and the caller is in haste.
    RR_ERR_DEADLOCK: this one does, and the body that makes it again asks for it. */
-static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
-                                  bool *is_claimed) {
+static rr_status rr__pin_or_claim(rr__context *cx, rr__residence_word *at, rr__parker **claimer,
+                                  const rr__object *recipe, enum rr__residence *was) {
     rr_runtime *rt = cx->runtime;
     rr__local *self = rr__self();
     rr__parker *own = rr__parker_of(self, cx);
     rr_status status = RR_OK;
-    *is_claimed = false;
+    *was = RR__HERE;
+    if (RR__LIKELY(rr__pin_begin(at))) return RR_OK;
     rr__lock(&rt->store->lock);
-    if (s->claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, &s->claimer);
-    *was = (enum rr__residence)s->residence;
-    if (*was == RR__LOST && s->recipe && self->is_hasty) {
+    if (*claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, claimer);
+    enum rr__residence now = rr__residence_in(rr__load_acquire(at));
+    if (now == RR__LOST && recipe && self->is_hasty) {
         status = RR_ERR_STORE_FULL;
-    } else if (*was == RR__RETURNING) {
-        status = s->claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
-    } else if (!rr__pin_locked(rt, s)) {
-        s->residence = RR__RETURNING, s->claimer = own, *is_claimed = true;
+    } else if (now == RR__RETURNING) {
+        status = *claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
+    } else if (!rr__pin_begin(at)) { /* under the lock nobody else moves it */
+        rr__store_release(at, RR__RESIDENCE(RR__RETURNING));
+        *claimer = own, *was = now;
     }
     rr__unlock(&rt->store->lock);
     return status;
 }
 
-/* It was brought back, and is pinned, or could not be. */
-static void rr__claim_end(rr__context *cx, rr__stored *s, enum rr__residence was,
-                          rr_status status) {
+/* It was brought back, and is pinned, or could not be. A gather has no record. */
+static void rr__claim_end(rr__context *cx, rr__residence_word *at, rr__parker **claimer,
+                          rr__stored *s, enum rr__residence was, rr_status status) {
     rr_runtime *rt = cx->runtime;
+    RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
-    s->residence = (uint8_t)(status == RR_OK ? RR__HERE : was);
-    s->pins += status == RR_OK, s->claimer = NULL;
+    *claimer = NULL;
+    rr__store_release(at, status == RR_OK ? RR__RESIDENCE(RR__HERE) | RR__WAS_USED | 1
+                                          : RR__RESIDENCE(was)); /* pairs with rr__pin_begin */
+    if (s && status == RR_OK) rr__age_add_locked(rt, s);
     rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
+static void rr__stored_claim_end(rr__context *cx, rr__stored *s, enum rr__residence was,
+                                 rr_status status) {
+    rr__claim_end(cx, rr__residence_at(s->object), &s->claimer, s, was, status);
+}
 
-/* Sees to it that the value of a complete object is in memory, and stays there until rr__unuse. */
-static rr_status rr__parts_use(rr__context *cx, rr__object *gather);
+/* Not in memory, a moment ago. */
 static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
-    rr__store_touch(cx);
-    if (o->kind == RR__GATHER) return rr__parts_use(cx, o);
     rr__stored *s = rr__stored_of(o);
     enum rr__residence was;
-    bool is_claimed = false;
-    rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
-    if (!is_claimed) return status;
+    rr_status status = rr__pin_or_claim(cx, rr__residence_at(o), &s->claimer, s->recipe, &was);
+    if (was == RR__HERE) return status;
     RR__STRESS_POINT();
     cx = rr__here(cx);
     status = was == RR__AWAY ? rr__restore(cx, s)
              : s->recipe     ? rr__above.rebuild(cx, s)
                              : rr__refuse(RR_ERR_OBJECT_LOST, "it made room for others, and %s",
                                           "rr_config.evict is RR_EVICT_DROP: nothing has a copy");
-    RR__STRESS_POINT();
-    rr__claim_end(rr__here(cx), s, was, status);
+    rr__stored_claim_end(rr__here(cx), s, was, status);
     return status;
 }
 
-static void rr__parts_unuse(rr__context *cx, rr__object *gather);
-static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
+static rr_status rr__parts_use(rr__context *cx, rr__object *gather);
+static RR__NOINLINE rr_status rr__use_stored(rr__context *cx, rr__object *o) {
+    if (o->kind != RR__GATHER && !rr__has_residence(o)) return RR_OK;
+    rr__store_touch(cx);
+    if (RR__UNLIKELY(o->kind == RR__GATHER)) return rr__parts_use(cx, o);
+    if (RR__UNLIKELY(!rr__pin_begin(rr__residence_at(o)))) return rr__use_slowly(cx, o);
+    rr__count(cx, RR__HITS);
+    return RR_OK;
+}
+
+/* The last pin of one that is ASIDE has gone; the caller still counts it. */
+static RR__NOINLINE void rr__use_ended(rr__context *cx, rr__object *o) {
     rr_runtime *rt = cx->runtime;
-    rr__stored *s = rr__stored_of(o);
-    if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
-    if (!s) return;
+    RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
-    rr__unpin_locked(cx, s);
+    if (rr__residence_back(rr__residence_at(o))) rr__age_add_locked(rt, rr__stored_of(o));
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
+static void rr__parts_unuse(rr__context *cx, rr__object *gather);
+static RR__NOINLINE void rr__unuse_stored(rr__context *cx, rr__object *o) {
+    if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
+    else if (rr__has_residence(o) && rr__pin_end(rr__residence_at(o))) rr__use_ended(cx, o);
+}
+
+/* Sees to it that the value of a complete object is in memory, and stays there until rr__unuse,
+   before which the caller counts it. */
 static RR__INLINE rr_status rr__use(rr__context *cx, rr__object *o) {
-    return RR__LIKELY(!cx->runtime->evicts) ? RR_OK : rr__use_slowly(cx, o);
+    return RR__LIKELY(!cx->runtime->evicts) ? RR_OK : rr__use_stored(cx, o);
 }
 static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
-    if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_slowly(cx, o);
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_stored(cx, o);
 }
 
 /* ---- gathers ---- */
@@ -9941,80 +10186,60 @@ static rr_bytes rr__part_bytes(rr__object *part) {
                                     : rr__bytes_in(part);
 }
 
-/* Pins a gather that is pinned; else the caller pins the parts. As rr__pin_or_claim. */
-static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->store->lock);
-    rr__local *self = rr__self();
-    if (!self->is_hasty) rr__store_wait_returning_locked(cx, &parts->filler);
-    bool is_busy = parts->filler != NULL;
-    *is_claimed = !is_busy && parts->pins == 0;
-    if (*is_claimed) parts->filler = rr__parker_of(self, rr__here(cx));
-    else parts->pins += !is_busy;
-    rr__unlock(&rt->store->lock);
-    return is_busy ? RR_ERR_STORE_FULL : RR_OK;
-}
-
 /* The first n of the parts are pinned no more. */
 static void rr__parts_unpin(rr__context *cx, rr__parts *parts, size_t n) {
-    for (size_t i = 0, some; i < n; i += some) {
-        some = rr__pin_some(cx, parts->objects + i, n - i, false);
-        if (!some) rr__unuse(cx, parts->objects[i]), some = 1;
-    }
+    for (size_t i = 0; i < n; i++) rr__unuse(cx, parts->objects[i]);
 }
 
 /* All its parts are pinned, and so it is; or the first n are, and the next cannot be. */
 static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, rr_status status) {
-    rr_runtime *rt = cx->runtime;
     rr__parts *parts = gather->extra.parts;
     for (size_t i = 0; status == RR_OK && i < n; i++)
         parts->items[i] = rr__part_bytes(parts->objects[i]);
     if (status != RR_OK) rr__parts_unpin(cx, parts, n);
-    RR__STRESS_POINT();
-    rr__lock(&rt->store->lock);
-    parts->filler = NULL, parts->pins = status == RR_OK;
-    rr__store_signal_locked(cx);
-    rr__unlock(&rt->store->lock);
+    rr__claim_end(cx, &parts->word, &parts->filler, NULL, RR__AWAY, status);
 }
 
 /* A gather's items are right while it is pinned, and with it its parts. */
 static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     rr__parts *parts = gather->extra.parts;
-    bool is_claimed;
+    enum rr__residence was;
+    rr_status status = rr__pin_or_claim(cx, &parts->word, &parts->filler, NULL, &was);
     size_t n = 0;
-    rr_status status = rr__parts_claim(cx, parts, &is_claimed);
-    if (!is_claimed) return status;
-    while (n < parts->count && status == RR_OK) {
-        cx = rr__here(cx);
-        size_t some = rr__pin_some(cx, parts->objects + n, parts->count - n, true);
-        if (!some && (status = rr__use(cx, parts->objects[n])) == RR_OK) some = 1;
-        n += some;
-    }
+    if (was == RR__HERE) return status;
+    while (n < parts->count && status == RR_OK)
+        if ((status = rr__use(rr__here(cx), parts->objects[n])) == RR_OK) n++;
     rr__parts_claim_end(rr__here(cx), gather, n, status);
     return status;
 }
 
 static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
     rr__parts *parts = gather->extra.parts;
-    rr__lock(&cx->runtime->store->lock);
-    bool is_last = --parts->pins == 0;
-    rr__unlock(&cx->runtime->store->lock);
+    bool is_last = rr__pin_end_of_parts(&parts->word);
     RR__STRESS_POINT();
     if (is_last) rr__parts_unpin(cx, parts, parts->count);
+}
+
+/* ---- views outside every scope ---- */
+
+/* NULL: it needs no pins. */
+static rr__residence_word *rr__residence_of(rr__object *o) {
+    return o->kind == RR__GATHER  ? &o->extra.parts->word
+           : rr__has_residence(o) ? rr__residence_at(o)
+                                  : NULL;
 }
 
 /* The caller's pin becomes that of the views without a scope, which stays until the object ends:
    nobody knows whose release is the last of those who view it. One is enough for all of them. */
 static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    rr__stored *s = rr__stored_of(o);
-    bool *outside = s ? &s->is_outside : o->kind == RR__GATHER ? &o->extra.parts->is_outside : NULL;
-    if (!outside) return;
-    rr__lock(&rt->store->lock);
-    bool is_second = *outside;
-    *outside = true;
-    rr__unlock(&rt->store->lock);
-    if (is_second) rr__unuse(cx, o);
+    rr__residence_word *at = rr__residence_of(o);
+    if (at && !rr__pin_becomes_view(at)) rr__unuse(cx, o);
+}
+
+/* It has that pin. */
+static bool rr__is_pinned_outside(rr__context *cx, rr__object *o) {
+    rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
+    return at && rr__is_viewed(at);
 }
 
 // >>store/scopes
@@ -10180,8 +10405,8 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, int kind, enum r
     rr_ref ref = rr__ref_to(cx, o);
     rr__scope_hold(rr__self(), cx, o, false);
     if (state == RR__READY) rr__stored_begin(cx, o);
-    rr__store_copied(cx);
     rr__publish(o, state, 1, kind);
+    rr__store_copied(cx); /* N3 in store/newcomers.h */
     return ref;
 }
 
@@ -10253,11 +10478,9 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
     *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
     cx = rr__after_room(cx);
     if (*status == RR_OK) rr__stored_begin(cx, o);
-    rr__store_copied(cx);
-    if (*status == RR_OK) {
-        rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
-        return o;
-    }
+    if (*status == RR_OK) rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
+    rr__store_copied(cx); /* N3 in store/newcomers.h */
+    if (*status == RR_OK) return o;
     if (o) rr__object_free(cx, o);
     return NULL;
 }
@@ -10280,7 +10503,7 @@ static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site
 /* ---- the end ---- */
 
 static void rr__parts_free(rr__context *cx, rr__parts *parts) {
-    bool is_pinned = cx->runtime->evicts && parts && parts->pins; /* by views outside every scope */
+    bool is_pinned = cx->runtime->evicts && parts && rr__is_viewed(&parts->word);
     for (size_t i = 0; parts && i < parts->count; i++) {
         if (is_pinned) rr__unuse(cx, parts->objects[i]);
         rr__drop(cx, parts->objects[i]);
@@ -11661,24 +11884,24 @@ typedef struct rr__rebuilding {
 
 /* Pins what is needed, or claims it if it has to be made again itself: then it is *lost. */
 static rr_status rr__rebuild_source(rr__context *cx, rr__object *o, rr__rebuilding *lost) {
-    bool is_claimed = false;
+    rr__stored *s = o->kind == RR__GATHER ? NULL : rr__stored_of(o);
+    rr__parts *parts = o->kind == RR__GATHER ? o->extra.parts : NULL;
     rr_status status;
-    if (o->kind == RR__GATHER) {
-        status = rr__parts_claim(cx, o->extra.parts, &is_claimed);
-        if (is_claimed) lost->gather = o;
+    if (parts) {
+        status = rr__pin_or_claim(cx, &parts->word, &parts->filler, NULL, &lost->was);
+        if (lost->was != RR__HERE) lost->gather = o;
         return status;
     }
-    rr__stored *s = rr__stored_of(o);
     if (!s || !s->recipe) return rr__use(cx, o);
-    status = rr__pin_or_claim(cx, s, &lost->was, &is_claimed);
-    if (is_claimed) lost->stored = s;
+    status = rr__pin_or_claim(cx, rr__residence_at(o), &s->claimer, s->recipe, &lost->was);
+    if (lost->was != RR__HERE) lost->stored = s;
     return status;
 }
 
 /* It could be made, or not. */
 static void rr__rebuild_end(rr__context *cx, rr__rebuilding *step, rr_status status) {
     if (step->gather) rr__parts_claim_end(cx, step->gather, step->next, status);
-    else rr__claim_end(cx, step->stored, step->was, status);
+    else rr__stored_claim_end(cx, step->stored, step->was, status);
 }
 
 /* Pins what it needs, from the next one on, up to one that is *lost. */
@@ -12752,7 +12975,7 @@ static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *s
         rr__object_free(cx, watch);
         return NULL;
     }
-    rr__store_relaxed(&watch->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    rr__residence_begin(watch, 0);
     memset(watch->data.block, 0, sizeof(rr_exit));
     rr__publish(watch, RR__WAITING, 1, RR__KIND_OTHER);
     return watch;
@@ -13619,6 +13842,7 @@ static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const
     *error = cx->runtime->no_memory;
     if (!parts) return NULL;
     memset(parts, 0, sizeof *parts);
+    rr__store_relaxed(&parts->word, RR__RESIDENCE(RR__AWAY)); /* published with the gather */
     parts->objects = (rr__object **)(parts->items + n);
     for (size_t i = 0; i < n; i++) {
         if ((parts->objects[i] = rr__pin(cx, refs[i], false))) {
@@ -13751,9 +13975,9 @@ static void rr__field_finish(rr__context *cx, rr__object *field) {
     cx = rr__after_room(cx);
     rr__drop(cx, whole);
     if (!error) rr__stored_begin(cx, field);
-    rr__store_copied(cx);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
+    rr__store_copied(cx); /* N3 in store/newcomers.h */
 }
 
 /* The whole is complete. */
@@ -14083,6 +14307,7 @@ typedef struct rr__whole_runtime {
 typedef struct rr__whole_context {
     rr__context context;
     rr__local local;
+    rr__newcomers newcomers;
     rr__tasks_thread tasks;
 } rr__whole_context;
 
@@ -14090,6 +14315,7 @@ static rr__context *rr__context_alloc(void) {
     rr__whole_context *whole = RR_CALLOC(1, sizeof *whole);
     if (!whole) return NULL;
     whole->context.tasks = &whole->tasks, whole->context.local = &whole->local;
+    whole->context.newcomers = &whole->newcomers;
     return &whole->context;
 }
 
@@ -15120,6 +15346,16 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
     return RR_OK;
 }
 
+static void rr__view_of(rr__object *o, rr_type type, void *out) {
+    if (type.kind == RR__KIND_BYTES) {
+        rr_bytes bytes = rr__bytes_in(o);
+        memcpy(out, &bytes, sizeof bytes);
+    } else {
+        rr_many many = {o->extra.parts->items, o->extra.parts->count};
+        memcpy(out, &many, sizeof many);
+    }
+}
+
 static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
     if (rr__has_failed(o)) return rr__note_failure(ref, rr__failure_status(o));
     rr_type held = rr__type_of(o);
@@ -15129,19 +15365,14 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
                         rr__name_of(o), o->site, type.name);
     if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR)
         return rr__read_handle(cx, o, out);
-    rr_status status = rr__use(cx, o);
+    bool is_view = type.kind == RR__KIND_BYTES || type.kind == RR__KIND_MANY;
+    bool is_held = is_view && rr__self()->scopes.depth == 0 && rr__is_pinned_outside(cx, o);
+    rr_status status = is_held ? RR_OK : rr__use(cx, o);
     if (status != RR_OK) return rr__note_unreadable(o, ref, status);
     cx = rr__after_room(cx);
-    if (type.kind == RR__KIND_BYTES) {
-        rr_bytes bytes = rr__bytes_in(o);
-        memcpy(out, &bytes, sizeof bytes);
-        return rr__hold_view(cx, o);
-    }
-    if (type.kind == RR__KIND_MANY) {
-        rr__parts *parts = o->extra.parts;
-        rr_many many = {parts->items, parts->count};
-        memcpy(out, &many, sizeof many);
-        return rr__hold_view(cx, o);
+    if (is_view) {
+        rr__view_of(o, type, out);
+        return is_held ? RR_OK : rr__hold_view(cx, o);
     }
     memcpy(out, rr__data(o), type.size);
     rr__unuse(cx, o);
@@ -15333,7 +15564,7 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
     cx = rr__after_room(cx);
-    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    rr__residence_begin(o, 0);
     if (status != RR_OK)
         return rr__value_refuse(cx, o, status, RR__KIND_BYTES, rr__status_why(status));
     *out = o->data.block;
@@ -15927,10 +16158,11 @@ static const char *rr__residence_text(rr_runtime *rt, rr__object *o) {
     rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
     if (!s) return NULL;
     rr__lock(&rt->store->lock);
-    bool is_here = s->residence == RR__HERE || s->residence == RR__LEAVING;
-    bool is_lost = s->residence == RR__LOST || (s->residence == RR__RETURNING && !s->file);
+    uint64_t word = rr__load_relaxed(rr__residence_at(o)); /* moves under this lock */
+    enum rr__residence now = rr__residence_in(word);
+    bool is_lost = now == RR__LOST || (now == RR__RETURNING && !s->file);
     rr__unlock(&rt->store->lock);
-    return is_here ? NULL : is_lost ? "dropped" : "spilled";
+    return rr__is_at_hand(word) ? NULL : is_lost ? "dropped" : "spilled";
 }
 
 static const char *rr__state_text(rr_runtime *rt, rr__object *o) {

@@ -189,12 +189,8 @@ static bool is_refused(rr_ref r) {
 }
 /* Is the value of a complete object in memory? For what no counter tells. */
 static bool is_here(fixture *f, rr_ref r) {
-    rr__stored *s = rr__stored_of(rr__slot_at(f->runtime, r.slot));
-    if (!s) return true;
-    rr__lock(&f->runtime->store->lock);
-    int residence = s->residence;
-    rr__unlock(&f->runtime->store->lock);
-    return residence == RR__HERE || residence == RR__LEAVING;
+    rr__object *o = rr__slot_at(f->runtime, r.slot);
+    return !rr__has_residence(o) || rr__is_at_hand(rr__load_acquire(rr__residence_at(o)));
 }
 /* So many wait for room, rule E5: for what no counter tells either. */
 static int waiters_for_room(fixture *f) {

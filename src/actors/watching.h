@@ -32,7 +32,7 @@ static rr__object *rr__watch_new(rr__context *cx, const char *site, rr_status *s
         rr__object_free(cx, watch);
         return NULL;
     }
-    rr__store_relaxed(&watch->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    rr__residence_begin(watch, 0);
     memset(watch->data.block, 0, sizeof(rr_exit));
     rr__publish(watch, RR__WAITING, 1, RR__KIND_OTHER);
     return watch;

@@ -91,17 +91,6 @@ typedef off_t rr__file_place;
 #define RR__PREAD pread
 #define RR__PWRITE pwrite
 #endif
-/* Where places have 32 bits, none is taken for another one. */
-static ptrdiff_t rr__file_pwrite(int fd, const void *data, size_t size, uint64_t at) {
-    rr__file_place place = (rr__file_place)at;
-    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
-    return RR__PWRITE(fd, data, size, place);
-}
-static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
-    rr__file_place place = (rr__file_place)at;
-    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
-    return RR__PREAD(fd, data, size, place);
-}
 #define RR__TEMP_VARIABLE "TMPDIR"
 #define RR__TEMP_DIR "/tmp"
 #define RR__FILE_PROCESS() ((long)getpid())
@@ -117,6 +106,17 @@ static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
 #define RR__FILE_READ(fd, p, n, at) rr__win_read((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) rr__win_open(path)
 #elif !defined(RR__FILE_WRITE)
+/* Where places have 32 bits, none is taken for another one. */
+static ptrdiff_t rr__file_pwrite(int fd, const void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PWRITE(fd, data, size, place);
+}
+static ptrdiff_t rr__file_pread(int fd, void *data, size_t size, uint64_t at) {
+    rr__file_place place = (rr__file_place)at;
+    if (place < 0 || (uint64_t)place != at) return errno = EFBIG, -1;
+    return RR__PREAD(fd, data, size, place);
+}
 #define RR__FILE_WRITE(fd, p, n, at) rr__file_pwrite((fd), (p), (n), (at))
 #define RR__FILE_READ(fd, p, n, at) rr__file_pread((fd), (p), (n), (at))
 #define RR__FILE_OPEN(path) open((path), O_RDWR | O_CREAT | O_EXCL, 0600)

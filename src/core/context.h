@@ -29,6 +29,7 @@ typedef struct rr__resources rr__resources;
 typedef struct rr__timers rr__timers;
 typedef struct rr__store rr__store;
 typedef struct rr__stored rr__stored;
+typedef struct rr__newcomers rr__newcomers;
 typedef struct rr__tasks rr__tasks;
 typedef struct rr__tasks_thread rr__tasks_thread;
 typedef struct rr__actors rr__actors;
@@ -110,7 +111,7 @@ struct rr__local {
     int granted;      /* frames that were granted something */
     int apart;        /* frames that need no role: they block, or run on CPUs of their own */
     bool is_ending;   /* it has the turn of a destructor, see rr__end_begin */
-    rr_runtime *uses_store, *copies; /* whose: rule E5 at struct rr__stored */
+    rr_runtime *uses_store, *copies; /* whose: rule E5 in store/users.h */
     rr_runtime *loads_for;           /* it has the turn of this one: rule E6 */
     bool is_hasty;                   /* likewise: it waits for no room */
     rr__path path;
@@ -128,6 +129,11 @@ enum rr__counter {
     RR__OBJECTS_GONE,
     RR__ACTORS_MADE,
     RR__ACTORS_GONE,
+    RR__HITS, /* of the store; the next: rule E5 in store/users.h */
+    RR__USERS_BEGUN,
+    RR__USERS_ENDED,
+    RR__COPIES_BEGUN,
+    RR__COPIES_ENDED,
     RR__COUNTERS
 };
 
@@ -186,7 +192,8 @@ struct rr__context {
     rr__thread thread;
     RR__ATOMIC(uint64_t) counters[RR__COUNTERS]; /* written by the owner alone */
 
-    rr__tasks_thread *tasks; /* what the parts above keep; in one block with this */
+    rr__newcomers *newcomers; /* what the parts above keep; in one block with this */
+    rr__tasks_thread *tasks;
 
     rr__deque deque;
 
@@ -253,7 +260,7 @@ typedef struct rr__hooks {
     void (*thread_ends)(rr__local *self); /* lets go of everything that the thread holds */
     int (*inside)(rr__context *cx, rr__object *actor); /* methods, if one more has to wait */
     rr__hope (*hope)(rr__context *cx, rr__object *actor, rr__visit *visit, void *arg);
-    int (*users)(rr_runtime *rt);                         /* of values in the store: rule E5 */
+    int (*users)(rr_runtime *rt);                         /* of values in the store: E5 */
     void (*deadlocks_due)(rr__context *cx);               /* bodies wait, perhaps for themselves */
     void (*sleep_due)(rr__context *cx, rr__fiber *);      /* it has slept long enough */
     void (*room_due)(rr__context *cx);                    /* somebody waits for room in the store */

@@ -120,10 +120,11 @@ static const char *rr__residence_text(rr_runtime *rt, rr__object *o) {
     rr__stored *s = rt->evicts ? rr__stored_of(o) : NULL;
     if (!s) return NULL;
     rr__lock(&rt->store->lock);
-    bool is_here = s->residence == RR__HERE || s->residence == RR__LEAVING;
-    bool is_lost = s->residence == RR__LOST || (s->residence == RR__RETURNING && !s->file);
+    uint64_t word = rr__load_relaxed(rr__residence_at(o)); /* moves under this lock */
+    enum rr__residence now = rr__residence_in(word);
+    bool is_lost = now == RR__LOST || (now == RR__RETURNING && !s->file);
     rr__unlock(&rt->store->lock);
-    return is_here ? NULL : is_lost ? "dropped" : "spilled";
+    return rr__is_at_hand(word) ? NULL : is_lost ? "dropped" : "spilled";
 }
 
 static const char *rr__state_text(rr_runtime *rt, rr__object *o) {

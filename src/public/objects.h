@@ -41,7 +41,7 @@ rr_ref rr__create(size_t size, void **room, const char *site) {
     rr__store_relaxed(&o->info, (uint64_t)size); /* published with word */
     status = rr__value_room(cx, size, &o->data.block, &o->place);
     cx = rr__after_room(cx);
-    rr__store_relaxed(&o->words[0], (uint64_t)0); /* no record yet: see rr__stored_of */
+    rr__residence_begin(o, 0);
     if (status != RR_OK)
         return rr__value_refuse(cx, o, status, RR__KIND_BYTES, rr__status_why(status));
     *out = o->data.block;

@@ -20,6 +20,7 @@ typedef struct rr__whole_runtime {
 typedef struct rr__whole_context {
     rr__context context;
     rr__local local;
+    rr__newcomers newcomers;
     rr__tasks_thread tasks;
 } rr__whole_context;
 
@@ -27,6 +28,7 @@ static rr__context *rr__context_alloc(void) {
     rr__whole_context *whole = RR_CALLOC(1, sizeof *whole);
     if (!whole) return NULL;
     whole->context.tasks = &whole->tasks, whole->context.local = &whole->local;
+    whole->context.newcomers = &whole->newcomers;
     return &whole->context;
 }
 

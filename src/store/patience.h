@@ -6,7 +6,7 @@
    Locks: the store's. */
 #pragma once
 #include "../core/deadlock.h"
-#include "records.h"
+#include "newcomers.h"
 
 /* Who waits for room. Under the store's lock, but for what only its owner uses. */
 struct rr__patience {
@@ -40,6 +40,7 @@ static void rr__patience_begin(rr__context *cx, rr__patience *p) {
     if (p->older) p->older->newer = p;
     else store->oldest_patient = p;
     store->newest_patient = p, store->patients_changed++;
+    rr__add_seq_cst(&store->patients, 1); /* see rr__room_event */
     rr__unlock(&store->lock);
 }
 
@@ -51,6 +52,7 @@ static void rr__patience_end(rr_runtime *rt, rr__patience *p) {
     if (p->newer) p->newer->older = p->older;
     else store->newest_patient = p->older;
     store->patients_changed++;
+    rr__sub_seq_cst(&store->patients, 1);
     rr__unlock(&store->lock);
 }
 
@@ -122,6 +124,7 @@ static double rr__room_tick(rr__context *cx, bool is_clock) {
     bool anybody = store->oldest_patient != NULL;
     rr__unlock(&store->lock);
     bool is_hopeless = anybody && rr__room_is_hopeless(cx, all, is_clock);
+    if (is_hopeless) (void)rr__newcomers_list_all(cx); /* of those who are not counted any more */
     double least = 20 * (rr_now() - start);
     rr__lock(&store->lock);
     if (is_hopeless) { /* has anything changed meanwhile? */

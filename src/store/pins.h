@@ -1,15 +1,14 @@
 /* Pins: who reads a value pins it first and brings it back if it is not here, so what is looked at
-   never moves (rules E1 to E4 at struct rr__stored). Without a limit a pin is nothing.
+   never moves (rules E1 to E4 in store/residence.h). Without a limit a pin is nothing.
    Locks: the store's. */
 #pragma once
 #include "room.h"
 
 /* The parts of a gather. */
 struct rr__parts {
-    size_t count, seen; /* parts below seen are complete */
-    uint32_t pins;      /* items are valid; if values may leave. The store's lock */
-    bool is_outside;    /* one of them is that of the views taken outside every scope */
-    rr__parker *filler; /* who brings its parts back; or NULL */
+    size_t count, seen;      /* parts below seen are complete */
+    rr__residence_word word; /* HERE: items are valid; if values may leave */
+    rr__parker *filler;      /* who brings its parts back; or NULL. The store's lock */
     rr__object **objects;
     rr_bytes items[];
 };
@@ -18,16 +17,22 @@ struct rr__parts {
    Takes over the recipe. Without memory for the record it stays, for good. */
 static RR__NOINLINE void rr__stored_make(rr__context *cx, rr__object *o, rr__object *recipe) {
     rr_runtime *rt = cx->runtime;
-    rr__stored *s = o->data.block ? rr__stored_new(cx) : NULL;
-    rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s);
+    bool may_leave = rr__may_leave(rt, o, recipe);
+    bool has_time = !recipe && rr__info_of(o) <= RR__NEWCOMER_BYTES &&
+                    !rr__load_relaxed(&rt->store->patients); /* a hint: rr__room_tick */
+    if (may_leave && has_time) {
+        rr__newcomer_add(cx, o);
+        return;
+    }
+    rr__stored *s = may_leave ? rr__stored_new(cx) : NULL;
+    rr__residence_begin(o, 0);
     if (!s) {
         if (recipe) rr__above.recipe_end(cx, recipe);
         return;
     }
-    s->object = o, s->recipe = recipe;
-    s->may_leave = rr__info_of(o) > 0 && (rt->config.evict != RR_EVICT_REBUILD || recipe);
+    s->recipe = recipe;
     rr__lock(&rt->store->lock);
-    rr__age_add_locked(rt, s);
+    rr__stored_list_locked(rt, o, s);
     rr__unlock(&rt->store->lock);
     RR__STRESS_POINT();
 }
@@ -46,7 +51,8 @@ static RR__NOINLINE void rr__stored_end(rr__context *cx, rr__object *o) {
     rr__lock(&rt->store->lock);
     rr__age_remove_locked(rt, s);
     rr__file_drop_locked(rt, s->file, rr__info_of(o));
-    bool is_leaving = s->residence == RR__LEAVING;
+    uint64_t word = rr__load_relaxed(rr__residence_at(o)); /* changed under this lock */
+    bool is_leaving = rr__residence_in(word) == RR__LEAVING;
     if (is_leaving) s->object = NULL, o->data.block = NULL; /* the spiller frees it */
     rr__unlock(&rt->store->lock);
     if (!is_leaving) rr__stored_free(cx, s);
@@ -88,36 +94,6 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     return RR_OK;
 }
 
-/* False: it is not here. */
-static bool rr__pin_locked(rr_runtime *rt, rr__stored *s) {
-    if (s->residence != RR__HERE && s->residence != RR__LEAVING) return false;
-    rr__age_remove_locked(rt, s);
-    s->pins++, rt->store->stats.store_hits++;
-    return true;
-}
-
-static void rr__unpin_locked(rr__context *cx, rr__stored *s) {
-    if (--s->pins) return;
-    if (s->residence == RR__HERE) rr__age_add_locked(cx->runtime, s);
-    rr__store_signal_locked(cx);
-}
-
-/* The same for the next of many objects, up to one that is not here, or is a gather. Returns for
-   how many; not very many at once, because others want the lock. */
-static size_t rr__pin_some(rr__context *cx, rr__object **objects, size_t n, bool is_pin) {
-    enum { SOME = 64 };
-    rr_runtime *rt = cx->runtime;
-    size_t i = 0;
-    rr__lock(&rt->store->lock);
-    for (; i < n && i < SOME && objects[i]->kind != RR__GATHER; i++) {
-        rr__stored *s = rr__stored_of(objects[i]);
-        if (s && !is_pin) rr__unpin_locked(cx, s);
-        else if (s && !rr__pin_locked(rt, s)) break;
-    }
-    rr__unlock(&rt->store->lock);
-    return i;
-}
-
 /* Waits while another one brings something back, which may wait for room itself: so one that copies
    outside of bodies is no longer one of those who will be over soon (E5). The store's lock is given
    up meanwhile. */
@@ -130,79 +106,100 @@ static void rr__store_wait_returning_locked(rr__context *cx, rr__parker *const *
     if (copies) rr__store_copies(rr__here(cx), true);
 }
 
-/* Pins a value that is here; else *was tells from where it has to be brought back first, and the
-   caller does. RR_ERR_STORE_FULL: another one does, or it has to be made again, which takes time
+/* Pins what is here; else *was tells from where it has to be brought back first, and the caller
+   does. RR_ERR_STORE_FULL: another one does, or it has to be made again (recipe), which takes time
    and room, and the caller is in haste.
    RR_ERR_DEADLOCK: this one does, and the body that makes it again asks for it. */
-static rr_status rr__pin_or_claim(rr__context *cx, rr__stored *s, enum rr__residence *was,
-                                  bool *is_claimed) {
+static rr_status rr__pin_or_claim(rr__context *cx, rr__residence_word *at, rr__parker **claimer,
+                                  const rr__object *recipe, enum rr__residence *was) {
     rr_runtime *rt = cx->runtime;
     rr__local *self = rr__self();
     rr__parker *own = rr__parker_of(self, cx);
     rr_status status = RR_OK;
-    *is_claimed = false;
+    *was = RR__HERE;
+    if (RR__LIKELY(rr__pin_begin(at))) return RR_OK;
     rr__lock(&rt->store->lock);
-    if (s->claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, &s->claimer);
-    *was = (enum rr__residence)s->residence;
-    if (*was == RR__LOST && s->recipe && self->is_hasty) {
+    if (*claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, claimer);
+    enum rr__residence now = rr__residence_in(rr__load_acquire(at));
+    if (now == RR__LOST && recipe && self->is_hasty) {
         status = RR_ERR_STORE_FULL;
-    } else if (*was == RR__RETURNING) {
-        status = s->claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
-    } else if (!rr__pin_locked(rt, s)) {
-        s->residence = RR__RETURNING, s->claimer = own, *is_claimed = true;
+    } else if (now == RR__RETURNING) {
+        status = *claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
+    } else if (!rr__pin_begin(at)) { /* under the lock nobody else moves it */
+        rr__store_release(at, RR__RESIDENCE(RR__RETURNING));
+        *claimer = own, *was = now;
     }
     rr__unlock(&rt->store->lock);
     return status;
 }
 
-/* It was brought back, and is pinned, or could not be. */
-static void rr__claim_end(rr__context *cx, rr__stored *s, enum rr__residence was,
-                          rr_status status) {
+/* It was brought back, and is pinned, or could not be. A gather has no record. */
+static void rr__claim_end(rr__context *cx, rr__residence_word *at, rr__parker **claimer,
+                          rr__stored *s, enum rr__residence was, rr_status status) {
     rr_runtime *rt = cx->runtime;
+    RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
-    s->residence = (uint8_t)(status == RR_OK ? RR__HERE : was);
-    s->pins += status == RR_OK, s->claimer = NULL;
+    *claimer = NULL;
+    rr__store_release(at, status == RR_OK ? RR__RESIDENCE(RR__HERE) | RR__WAS_USED | 1
+                                          : RR__RESIDENCE(was)); /* pairs with rr__pin_begin */
+    if (s && status == RR_OK) rr__age_add_locked(rt, s);
     rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
+static void rr__stored_claim_end(rr__context *cx, rr__stored *s, enum rr__residence was,
+                                 rr_status status) {
+    rr__claim_end(cx, rr__residence_at(s->object), &s->claimer, s, was, status);
+}
 
-/* Sees to it that the value of a complete object is in memory, and stays there until rr__unuse. */
-static rr_status rr__parts_use(rr__context *cx, rr__object *gather);
+/* Not in memory, a moment ago. */
 static RR__NOINLINE rr_status rr__use_slowly(rr__context *cx, rr__object *o) {
-    rr__store_touch(cx);
-    if (o->kind == RR__GATHER) return rr__parts_use(cx, o);
     rr__stored *s = rr__stored_of(o);
     enum rr__residence was;
-    bool is_claimed = false;
-    rr_status status = s ? rr__pin_or_claim(cx, s, &was, &is_claimed) : RR_OK;
-    if (!is_claimed) return status;
+    rr_status status = rr__pin_or_claim(cx, rr__residence_at(o), &s->claimer, s->recipe, &was);
+    if (was == RR__HERE) return status;
     RR__STRESS_POINT();
     cx = rr__here(cx);
     status = was == RR__AWAY ? rr__restore(cx, s)
              : s->recipe     ? rr__above.rebuild(cx, s)
                              : rr__refuse(RR_ERR_OBJECT_LOST, "it made room for others, and %s",
                                           "rr_config.evict is RR_EVICT_DROP: nothing has a copy");
-    RR__STRESS_POINT();
-    rr__claim_end(rr__here(cx), s, was, status);
+    rr__stored_claim_end(rr__here(cx), s, was, status);
     return status;
 }
 
-static void rr__parts_unuse(rr__context *cx, rr__object *gather);
-static RR__NOINLINE void rr__unuse_slowly(rr__context *cx, rr__object *o) {
+static rr_status rr__parts_use(rr__context *cx, rr__object *gather);
+static RR__NOINLINE rr_status rr__use_stored(rr__context *cx, rr__object *o) {
+    if (o->kind != RR__GATHER && !rr__has_residence(o)) return RR_OK;
+    rr__store_touch(cx);
+    if (RR__UNLIKELY(o->kind == RR__GATHER)) return rr__parts_use(cx, o);
+    if (RR__UNLIKELY(!rr__pin_begin(rr__residence_at(o)))) return rr__use_slowly(cx, o);
+    rr__count(cx, RR__HITS);
+    return RR_OK;
+}
+
+/* The last pin of one that is ASIDE has gone; the caller still counts it. */
+static RR__NOINLINE void rr__use_ended(rr__context *cx, rr__object *o) {
     rr_runtime *rt = cx->runtime;
-    rr__stored *s = rr__stored_of(o);
-    if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
-    if (!s) return;
+    RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
-    rr__unpin_locked(cx, s);
+    if (rr__residence_back(rr__residence_at(o))) rr__age_add_locked(rt, rr__stored_of(o));
+    rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
 }
 
+static void rr__parts_unuse(rr__context *cx, rr__object *gather);
+static RR__NOINLINE void rr__unuse_stored(rr__context *cx, rr__object *o) {
+    if (o->kind == RR__GATHER) rr__parts_unuse(cx, o);
+    else if (rr__has_residence(o) && rr__pin_end(rr__residence_at(o))) rr__use_ended(cx, o);
+}
+
+/* Sees to it that the value of a complete object is in memory, and stays there until rr__unuse,
+   before which the caller counts it. */
 static RR__INLINE rr_status rr__use(rr__context *cx, rr__object *o) {
-    return RR__LIKELY(!cx->runtime->evicts) ? RR_OK : rr__use_slowly(cx, o);
+    return RR__LIKELY(!cx->runtime->evicts) ? RR_OK : rr__use_stored(cx, o);
 }
 static RR__INLINE void rr__unuse(rr__context *cx, rr__object *o) {
-    if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_slowly(cx, o);
+    if (RR__UNLIKELY(cx->runtime->evicts)) rr__unuse_stored(cx, o);
 }
 
 /* ---- gathers ---- */
@@ -217,78 +214,58 @@ static rr_bytes rr__part_bytes(rr__object *part) {
                                     : rr__bytes_in(part);
 }
 
-/* Pins a gather that is pinned; else the caller pins the parts. As rr__pin_or_claim. */
-static rr_status rr__parts_claim(rr__context *cx, rr__parts *parts, bool *is_claimed) {
-    rr_runtime *rt = cx->runtime;
-    rr__lock(&rt->store->lock);
-    rr__local *self = rr__self();
-    if (!self->is_hasty) rr__store_wait_returning_locked(cx, &parts->filler);
-    bool is_busy = parts->filler != NULL;
-    *is_claimed = !is_busy && parts->pins == 0;
-    if (*is_claimed) parts->filler = rr__parker_of(self, rr__here(cx));
-    else parts->pins += !is_busy;
-    rr__unlock(&rt->store->lock);
-    return is_busy ? RR_ERR_STORE_FULL : RR_OK;
-}
-
 /* The first n of the parts are pinned no more. */
 static void rr__parts_unpin(rr__context *cx, rr__parts *parts, size_t n) {
-    for (size_t i = 0, some; i < n; i += some) {
-        some = rr__pin_some(cx, parts->objects + i, n - i, false);
-        if (!some) rr__unuse(cx, parts->objects[i]), some = 1;
-    }
+    for (size_t i = 0; i < n; i++) rr__unuse(cx, parts->objects[i]);
 }
 
 /* All its parts are pinned, and so it is; or the first n are, and the next cannot be. */
 static void rr__parts_claim_end(rr__context *cx, rr__object *gather, size_t n, rr_status status) {
-    rr_runtime *rt = cx->runtime;
     rr__parts *parts = gather->extra.parts;
     for (size_t i = 0; status == RR_OK && i < n; i++)
         parts->items[i] = rr__part_bytes(parts->objects[i]);
     if (status != RR_OK) rr__parts_unpin(cx, parts, n);
-    RR__STRESS_POINT();
-    rr__lock(&rt->store->lock);
-    parts->filler = NULL, parts->pins = status == RR_OK;
-    rr__store_signal_locked(cx);
-    rr__unlock(&rt->store->lock);
+    rr__claim_end(cx, &parts->word, &parts->filler, NULL, RR__AWAY, status);
 }
 
 /* A gather's items are right while it is pinned, and with it its parts. */
 static rr_status rr__parts_use(rr__context *cx, rr__object *gather) {
     rr__parts *parts = gather->extra.parts;
-    bool is_claimed;
+    enum rr__residence was;
+    rr_status status = rr__pin_or_claim(cx, &parts->word, &parts->filler, NULL, &was);
     size_t n = 0;
-    rr_status status = rr__parts_claim(cx, parts, &is_claimed);
-    if (!is_claimed) return status;
-    while (n < parts->count && status == RR_OK) {
-        cx = rr__here(cx);
-        size_t some = rr__pin_some(cx, parts->objects + n, parts->count - n, true);
-        if (!some && (status = rr__use(cx, parts->objects[n])) == RR_OK) some = 1;
-        n += some;
-    }
+    if (was == RR__HERE) return status;
+    while (n < parts->count && status == RR_OK)
+        if ((status = rr__use(rr__here(cx), parts->objects[n])) == RR_OK) n++;
     rr__parts_claim_end(rr__here(cx), gather, n, status);
     return status;
 }
 
 static void rr__parts_unuse(rr__context *cx, rr__object *gather) {
     rr__parts *parts = gather->extra.parts;
-    rr__lock(&cx->runtime->store->lock);
-    bool is_last = --parts->pins == 0;
-    rr__unlock(&cx->runtime->store->lock);
+    bool is_last = rr__pin_end_of_parts(&parts->word);
     RR__STRESS_POINT();
     if (is_last) rr__parts_unpin(cx, parts, parts->count);
+}
+
+/* ---- views outside every scope ---- */
+
+/* NULL: it needs no pins. */
+static rr__residence_word *rr__residence_of(rr__object *o) {
+    return o->kind == RR__GATHER  ? &o->extra.parts->word
+           : rr__has_residence(o) ? rr__residence_at(o)
+                                  : NULL;
 }
 
 /* The caller's pin becomes that of the views without a scope, which stays until the object ends:
    nobody knows whose release is the last of those who view it. One is enough for all of them. */
 static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
-    rr_runtime *rt = cx->runtime;
-    rr__stored *s = rr__stored_of(o);
-    bool *outside = s ? &s->is_outside : o->kind == RR__GATHER ? &o->extra.parts->is_outside : NULL;
-    if (!outside) return;
-    rr__lock(&rt->store->lock);
-    bool is_second = *outside;
-    *outside = true;
-    rr__unlock(&rt->store->lock);
-    if (is_second) rr__unuse(cx, o);
+    rr__residence_word *at = rr__residence_of(o);
+    if (at && !rr__pin_becomes_view(at)) rr__unuse(cx, o);
+}
+
+/* It has that pin. */
+static bool rr__is_pinned_outside(rr__context *cx, rr__object *o) {
+    rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
+    return at && rr__is_viewed(at);
 }

@@ -66,6 +66,16 @@ static rr_status rr__hold_view(rr__context *cx, rr__object *o) {
     return RR_OK;
 }
 
+static void rr__view_of(rr__object *o, rr_type type, void *out) {
+    if (type.kind == RR__KIND_BYTES) {
+        rr_bytes bytes = rr__bytes_in(o);
+        memcpy(out, &bytes, sizeof bytes);
+    } else {
+        rr_many many = {o->extra.parts->items, o->extra.parts->count};
+        memcpy(out, &many, sizeof many);
+    }
+}
+
 static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type type, void *out) {
     if (rr__has_failed(o)) return rr__note_failure(ref, rr__failure_status(o));
     rr_type held = rr__type_of(o);
@@ -75,19 +85,14 @@ static rr_status rr__read(rr__context *cx, rr__object *o, rr_ref ref, rr_type ty
                         rr__name_of(o), o->site, type.name);
     if (type.kind == RR__KIND_REF || type.kind == RR__KIND_ACTOR)
         return rr__read_handle(cx, o, out);
-    rr_status status = rr__use(cx, o);
+    bool is_view = type.kind == RR__KIND_BYTES || type.kind == RR__KIND_MANY;
+    bool is_held = is_view && rr__self()->scopes.depth == 0 && rr__is_pinned_outside(cx, o);
+    rr_status status = is_held ? RR_OK : rr__use(cx, o);
     if (status != RR_OK) return rr__note_unreadable(o, ref, status);
     cx = rr__after_room(cx);
-    if (type.kind == RR__KIND_BYTES) {
-        rr_bytes bytes = rr__bytes_in(o);
-        memcpy(out, &bytes, sizeof bytes);
-        return rr__hold_view(cx, o);
-    }
-    if (type.kind == RR__KIND_MANY) {
-        rr__parts *parts = o->extra.parts;
-        rr_many many = {parts->items, parts->count};
-        memcpy(out, &many, sizeof many);
-        return rr__hold_view(cx, o);
+    if (is_view) {
+        rr__view_of(o, type, out);
+        return is_held ? RR_OK : rr__hold_view(cx, o);
     }
     memcpy(out, rr__data(o), type.size);
     rr__unuse(cx, o);

@@ -1,44 +1,27 @@
 /* The store: values that lie outside their slots, and, if rr_config.store_bytes sets a limit,
-   where each of them is. A value that may leave memory has a record beside its slot: where it
-   is, who pins it, its place in a list by age. There is one list for each power of two of sizes,
-   and eviction compares the oldest of each, so it costs the same however many there are. Without
-   a limit none of it exists.
+   what there is of each beside its slot: a record with its place in a list by age. There is one
+   list for each power of two of sizes, and eviction compares the oldest of each, so it costs the
+   same however many there are. Without a limit none of it exists.
+
+   Ages are those of CLOCK (Corbato, "A paging experiment with the Multics system", 1968), so that
+   a read need not move anything: it leaves a mark, and who looks for the oldest puts what has one
+   at the other end, without it.
    Locks: rr__store.lock; before rr_runtime.lock and the pools'. */
 #pragma once
 #include "../base/map.h"
 #include "../core/sleepers.h"
+#include "residence.h"
 
 typedef struct rr__file rr__file;
 
-/* Where a value is that may leave memory.
-   Rules  E1  All of it is under the store's lock, but for reading the value: who has a pin reads
-              the block without the lock. Only a value that is HERE, or about to leave, has pins.
-          E2  Unpinned values that are HERE and may leave lie in a list by age, and in no other
-              state. Eviction takes them from there.
-          E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
-              pinned meanwhile, and then stays; when its object ends, the spiller frees it.
-          E4  RETURNING: one thread brings it back, who has set that; others wait for it.
-          E5  Who lacks room that only others can give back, bodies by ending or threads outside
-              that copy a value just now, waits as long as one of them may. They are counted from
-              before they take room or a pin until they run no body: `users` and `copying`.
-          E6  A task takes its arguments and the room for its result together or not at all; one at
-              a time (loader) keeps what it has while it waits for the rest, also while that is made
-              again, unless the body which does that waits itself. Else two would wait, each with
-              what the other lacks in hand.
-          E7  Bodies can still do that with what they make. Then one of those that wait for room
-              gives up: when all of them have looked since the last of room_events, or so often that
-              no more is to be expected, and what the others wait for that have values leads back
-              to them (core/deadlock.h). */
-enum rr__residence { RR__HERE, RR__LEAVING, RR__RETURNING, RR__AWAY, RR__LOST };
-
+/* What a value has that may leave memory, once it is in a list. Under the store's lock, but for
+   what is fixed. */
 struct rr__stored {
     rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
     rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
-    uint64_t used;             /* rr_runtime.store_clock when it was last */
-    uint32_t pins;
-    uint8_t residence, place; /* place, size, block: of the value, while it is LEAVING */
+    uint64_t listed;           /* rr__store.clock when it was put into its list */
+    uint8_t place;             /* place, size, block: of the value, while it is LEAVING */
     bool is_listed, may_leave;
-    bool is_outside; /* one pin is that of the views taken outside every scope */
     size_t size;
     void *block;
     rr__file *file; /* has a copy; NULL: none does */
@@ -76,7 +59,7 @@ struct rr__store {
     rr_stats stats;                   /* those of its numbers that are the store's */
     RR__ATOMIC(int) has_loader;       /* one has the turn to wait for room with what it has */
     RR__ATOMIC(uint64_t) room_events; /* so often something changed for who waits for room */
-    RR__ATOMIC(int) users, copying;   /* rule E5: bodies; threads outside of bodies */
+    RR__ATOMIC(int) patients;         /* those of the list that follows: see rr__room_event */
     rr__patience *oldest_patient, *newest_patient; /* who waits for room: store/patience.h */
     uint64_t patients_changed;                     /* so often one came or went */
     bool ticks;                                    /* the clock looks after them */
@@ -90,30 +73,33 @@ struct rr__store {
 
 /* Admission: bytes of live objects outside their slots never exceed the limit. */
 static bool rr__store_admit(rr_runtime *rt, size_t bytes) {
-    uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter; orders nothing */
+    uint64_t used = rr__load_seq_cst(&rt->memory.live); /* see rr__room_event */
     do {
         if (bytes > rt->config.store_bytes || used > rt->config.store_bytes - bytes) return false;
     } while (!rr__cas_seq_cst(&rt->memory.live, &used, used + bytes));
     return true;
 }
 
-/* Who waits for room should look again. After what it sees then. */
+/* Who waits for room should look again. After what it sees then; if that is not under the lock, it
+   is seq_cst, as is what they do: they count themselves before they look, so either we see that
+   there are some, or they see what was done. */
 static void rr__room_event(rr_runtime *rt) {
-    if (RR__UNLIKELY(rt->evicts)) rr__add_seq_cst(&rt->store->room_events, (uint64_t)1);
+    if (RR__UNLIKELY(rt->evicts) && RR__UNLIKELY(rr__load_seq_cst(&rt->store->patients) > 0))
+        rr__add_seq_cst(&rt->store->room_events, (uint64_t)1);
 }
 
 static void rr__store_return(rr_runtime *rt, size_t bytes) {
-    rr__sub_acq_rel(&rt->memory.live, (uint64_t)bytes);
+    rr__sub_seq_cst(&rt->memory.live, (uint64_t)bytes);
     rr__room_event(rt);
 }
 
 /* ---- records ---- */
 
+/* The record of a complete object; NULL: it has none. */
 static rr__stored *rr__stored_of(const rr__object *o) {
-    uint64_t word = rr__load_relaxed(&((rr__object *)(uintptr_t)o)->word); /* the flag is fixed */
-    if ((word & RR__IS_INLINE) || o->kind == RR__GATHER || o->kind == RR__STREAM) return NULL;
-    return (rr__stored *)(uintptr_t)rr__load_relaxed(
-        &((rr__object *)(uintptr_t)o)->words[0]); /* fixed when complete */
+    return rr__has_residence(o)
+               ? (rr__stored *)(uintptr_t)rr__load_acquire(&((rr__object *)(uintptr_t)o)->words[0])
+               : NULL;
 }
 
 /* Records are blocks of the arena, from the thread's cache. */
@@ -132,15 +118,21 @@ static int rr__age_of(size_t size) {
     return (int)rr__highest_bit(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units | 1);
 }
 
-static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
+/* At the newest end. */
+static void rr__age_list_locked(rr_runtime *rt, rr__stored *s) {
     rr__age_list *list = &rt->store->ages[rr__age_of(rr__info_of(s->object))];
-    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
-    rr__room_event(rt);                                  /* the lock is held */
-    s->used = ++rt->store->clock, s->is_listed = true;
+    s->listed = ++rt->store->clock, s->is_listed = true;
     s->newer = NULL, s->older = list->newest;
     if (list->newest) list->newest->newer = s;
     else list->oldest = s;
     list->newest = s;
+}
+
+/* It may leave from now on. */
+static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
+    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
+    rr__age_list_locked(rt, s);
+    rr__room_event(rt);
 }
 
 static void rr__age_remove_locked(rr_runtime *rt, rr__stored *s) {
@@ -153,7 +145,7 @@ static void rr__age_remove_locked(rr_runtime *rt, rr__stored *s) {
     s->is_listed = false;
 }
 
-/* Who goes first: the one that was not used for the longest time, but a small one costs more for
+/* Who goes first: the one that was listed for the longest time, but a small one costs more for
    each of its bytes to bring back, so its age counts less (after GreedyDual-Size: Cao and Irani,
    "Cost-aware WWW proxy caching algorithms", 1997). Looks at the oldest of each list. */
 static rr__stored *rr__oldest_locked(rr_runtime *rt) {
@@ -164,7 +156,7 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
         rr__stored *s = rt->store->ages[i].oldest;
         if (!s) continue;
         double size = (double)rr__info_of(s->object);
-        double score = (double)(rt->store->clock - s->used + 1) * size / (size + seek);
+        double score = (double)(rt->store->clock - s->listed + 1) * size / (size + seek);
         if (score > most) most = score, best = s;
     }
     return best;
@@ -182,90 +174,18 @@ static void rr__store_wait_locked(rr_runtime *rt) {
     rt->store->waiters--;
 }
 
-/* Its memory is given back; where it is now, residence says. */
-static void rr__value_leave_locked(rr__context *cx, rr__stored *s, enum rr__residence residence) {
+/* It has left, and nobody can read it: its memory is given back. */
+static void rr__value_leave_locked(rr__context *cx, rr__stored *s) {
     rr__object *o = s->object;
     rr__store_return(cx->runtime, rr__info_of(o));
     rr__block_free(cx, o->data.block, o->place);
     o->data.block = NULL;
-    s->residence = (uint8_t)residence;
-}
-
-/* It is in its file. */
-static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
-    rr__value_leave_locked(cx, s, RR__AWAY);
-    cx->runtime->store->stats.objects_spilled++;
-}
-
-/* ---- who uses the store (rule E5) ---- */
-
-/* The running body has values, or, outside of bodies, one is copied: rule E5. */
-static void rr__store_touch(rr__context *cx) {
-    rr__local *self = rr__self();
-    rr_runtime *rt = cx->runtime;
-    bool is_body = rr__load_relaxed(&cx->frame) != NULL; /* the owner's own */
-    rr_runtime **counted = is_body ? &self->uses_store : &self->copies;
-    if (self->uses_store == rt || *counted == rt) return;
-    *counted = rt;
-    rr__add_seq_cst(is_body ? &rt->store->users : &rt->store->copying, 1);
-}
-
-/* One that copies is to wait, or goes on. */
-static void rr__store_copies(rr__context *cx, bool copies) {
-    rr__self()->copies = copies ? cx->runtime : NULL;
-    rr__add_seq_cst(&cx->runtime->store->copying, copies ? 1 : -1);
-}
-
-/* One that copies runs a body for that, which may wait for anything: it will not be over soon, and
-   is counted as bodies are meanwhile. Returns whether it was one. *outer: for its end. */
-static bool rr__store_copy_is_body(rr__context *cx, rr_runtime **outer) {
-    rr__local *self = rr__self();
-    if (self->copies != cx->runtime) return false;
-    *outer = self->uses_store, self->uses_store = cx->runtime;
-    rr__add_seq_cst(&cx->runtime->store->users, 1);
-    rr__store_copies(cx, false);
-    return true;
-}
-static void rr__store_copy_was_body(rr__context *cx, rr_runtime *outer) {
-    rr__store_copies(cx, true);
-    rr__self()->uses_store = outer;
-    rr__sub_seq_cst(&cx->runtime->store->users, 1);
-}
-
-/* No body is run any more, or one still is. */
-static RR__NOINLINE void rr__store_leave(rr__context *cx) {
-    rr__local *self = rr__self();
-    rr_runtime *rt = cx->runtime;
-    if (self->uses_store == rt && !self->frame) {
-        self->uses_store = NULL;
-        rr__sub_seq_cst(&rt->store->users, 1);
-    }
-    if (self->copies == rt) rr__store_copies(cx, false);
-}
-
-/* What was copied outside of bodies is done: what is kept now nobody waits for. */
-static RR__INLINE void rr__store_copied(rr__context *cx) {
-    if (RR__UNLIKELY(cx->runtime->evicts)) rr__store_leave(cx);
-}
-
-/* Bodies that have values in use, threads outside of bodies that copy one, and rr_write_memory,
-   which counts all of them for a moment. */
-static int rr__store_users(rr_runtime *rt) {
-    return rr__load_seq_cst(&rt->store->users) + rr__load_seq_cst(&rt->store->copying) +
-           rr__load_seq_cst(&rt->store->has_census);
-}
-
-/* Others than this one are among them. */
-static bool rr__others_use_store(rr__context *cx) {
-    const rr__local *self = rr__self();
-    rr_runtime *rt = cx->runtime;
-    return rr__store_users(rt) > (self->uses_store == rt) + (self->copies == rt);
 }
 
 static void rr__store_stats(rr_runtime *rt, rr_stats *out) {
+    out->store_hits = rr__sum(rt, RR__HITS);
     rr__lock(&rt->store->lock);
     const rr_stats *s = &rt->store->stats;
-    out->store_hits = s->store_hits;
     out->objects_spilled = s->objects_spilled, out->objects_restored = s->objects_restored;
     out->objects_dropped = s->objects_dropped, out->objects_rebuilt = s->objects_rebuilt;
     out->spill_bytes_written = s->spill_bytes_written;

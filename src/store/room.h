@@ -1,6 +1,6 @@
 /* Room: a value is admitted if it fits; else others leave, those first that were not used for
    the longest time, and if none can, the request waits for bodies that have values in use (rules
-   E5 to E7 at struct rr__stored).
+   E5 to E7 in store/users.h).
    Locks: the store's. */
 #pragma once
 #include "patience.h"
@@ -12,27 +12,33 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 }
 
 /* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
-   batches; not many more at once, for others wait for the lock. False if there are none. */
+   batches; not many more at once, for others wait for the lock, and no more than so many are given
+   another chance. False if there are none. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
+    enum { CHANCES = 256 };
     rr_runtime *rt = cx->runtime;
     uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
-    rr__stored *s;
-    for (int n = 0; sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));
-         n++) {
+    int n = 0, chances = 0;
+    for (rr__stored *s;
+         sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));) {
+        bool is_sparse = rr__is_in_sparse_file(rt, s),
+             may_spill = rt->config.evict == RR_EVICT_SPILL;
+        enum rr__residence to = s->file && !is_sparse ? RR__AWAY
+                                : may_spill           ? RR__LEAVING
+                                                      : RR__LOST;
+        enum rr__look_at found =
+            rr__residence_leave(rr__residence_at(s->object), to, chances < CHANCES);
         rr__age_remove_locked(rt, s);
-        sum += rr__info_of(s->object);
-        if (rr__is_in_sparse_file(rt, s)) { /* written again, it no longer keeps that */
+        if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
+        if (found != RR__LEAVES) continue;
+        sum += rr__info_of(s->object), n++;
+        if (is_sparse) { /* written again, it no longer keeps that */
             rr__file_drop_locked(rt, s->file, rr__info_of(s->object));
             s->file = NULL;
         }
-        if (s->file) {
-            rr__value_spilled_locked(cx, s);
-        } else if (rt->config.evict == RR_EVICT_SPILL) {
-            rr__spill_queue_locked(rt, s);
-        } else {
-            rr__value_leave_locked(cx, s, RR__LOST);
-            rt->store->stats.objects_dropped++;
-        }
+        if (to == RR__AWAY) rr__value_spilled_locked(cx, s);
+        else if (to == RR__LEAVING) rr__spill_queue_locked(rt, s);
+        else rr__value_leave_locked(cx, s), rt->store->stats.objects_dropped++;
     }
     if (sum) rr__store_signal_locked(cx);
     return sum > 0;
@@ -47,7 +53,10 @@ static bool rr__evict_copies_locked(rr__context *cx, uint64_t needed) {
         for (int n = 0; s && n < RR__SPILL_COUNT && sum < needed; s = next, n++) {
             next = s->newer;
             if (!s->file) continue;
+            enum rr__look_at found =
+                rr__residence_leave(rr__residence_at(s->object), RR__AWAY, false);
             rr__age_remove_locked(rt, s);
+            if (found != RR__LEAVES) continue;
             sum += rr__info_of(s->object);
             rr__value_spilled_locked(cx, s);
         }
@@ -106,9 +115,12 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
                           "%zu bytes never fit into the store: rr_config.store_bytes is %zu", bytes,
                           limit);
     RR__STRESS_POINT();
-    rr__lock(&rt->store->lock);
-    rr_status status = rr__make_room_locked(cx, bytes, may_come, &error);
-    rr__unlock(&rt->store->lock);
+    rr_status status;
+    do {
+        rr__lock(&rt->store->lock);
+        status = rr__make_room_locked(cx, bytes, may_come, &error);
+        rr__unlock(&rt->store->lock);
+    } while (status == RR_ERR_STORE_FULL && !error && rr__newcomers_list_all(cx));
     if (error) return rr__spill_refuse(rt, bytes, error);
     if (status != RR_ERR_STORE_FULL) return status;
     return rr__room_refuse(rt, bytes,

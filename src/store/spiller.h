@@ -1,15 +1,22 @@
 /* The spiller: one thread, made when it is needed first, that writes values which leave memory, in
-   batches of 8 MiB, small ones together (rule E3 at struct rr__stored).
+   batches of 8 MiB, small ones together (rule E3 in store/residence.h).
    Locks: the store's; none while it writes. */
 #pragma once
 #include "../core/queues.h"
 #include "files.h"
 
+/* Its file has it, and it is AWAY. */
+static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
+    rr__value_leave_locked(cx, s);
+    cx->runtime->store->stats.objects_spilled++;
+}
+
 enum { RR__SPILL_COUNT = 4096 };        /* values at once, so that the lock is not held for long */
 enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
 
+/* It is LEAVING. */
 static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
-    s->residence = RR__LEAVING, s->older = NULL;
+    s->older = NULL;
     s->block = s->object->data.block, s->size = rr__info_of(s->object), s->place = s->object->place;
     if (rt->store->leaving_last) rt->store->leaving_last->older = s;
     else rt->store->leaving_first = s;
@@ -80,12 +87,8 @@ static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, b
         return;
     }
     if (ok) s->file = file, file->live += s->size;
-    if (ok && !s->pins) {
-        rr__value_spilled_locked(cx, s);
-        return;
-    }
-    s->residence = RR__HERE;
-    if (!s->pins) rr__age_add_locked(rt, s);
+    if (rr__residence_left(rr__residence_at(s->object), ok)) rr__value_spilled_locked(cx, s);
+    else rr__age_add_locked(rt, s);
 }
 
 static void rr__spill_tell(rr_runtime *rt, int error) {

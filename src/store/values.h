@@ -37,8 +37,8 @@ static rr_ref rr__value_publish(rr__context *cx, rr__object *o, int kind, enum r
     rr_ref ref = rr__ref_to(cx, o);
     rr__scope_hold(rr__self(), cx, o, false);
     if (state == RR__READY) rr__stored_begin(cx, o);
-    rr__store_copied(cx);
     rr__publish(o, state, 1, kind);
+    rr__store_copied(cx); /* N3 in store/newcomers.h */
     return ref;
 }
 
@@ -110,11 +110,9 @@ static rr__object *rr__bytes_object(rr__context *cx, rr_bytes bytes, const char 
     *status = o ? rr__bytes_fill(cx, o, bytes) : RR_ERR_NO_MEMORY;
     cx = rr__after_room(cx);
     if (*status == RR_OK) rr__stored_begin(cx, o);
-    rr__store_copied(cx);
-    if (*status == RR_OK) {
-        rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
-        return o;
-    }
+    if (*status == RR_OK) rr__publish(o, RR__READY, 1, RR__KIND_BYTES);
+    rr__store_copied(cx); /* N3 in store/newcomers.h */
+    if (*status == RR_OK) return o;
     if (o) rr__object_free(cx, o);
     return NULL;
 }
@@ -137,7 +135,7 @@ static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site
 /* ---- the end ---- */
 
 static void rr__parts_free(rr__context *cx, rr__parts *parts) {
-    bool is_pinned = cx->runtime->evicts && parts && parts->pins; /* by views outside every scope */
+    bool is_pinned = cx->runtime->evicts && parts && rr__is_viewed(&parts->word);
     for (size_t i = 0; parts && i < parts->count; i++) {
         if (is_pinned) rr__unuse(cx, parts->objects[i]);
         rr__drop(cx, parts->objects[i]);

@@ -14,6 +14,7 @@ static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const
     *error = cx->runtime->no_memory;
     if (!parts) return NULL;
     memset(parts, 0, sizeof *parts);
+    rr__store_relaxed(&parts->word, RR__RESIDENCE(RR__AWAY)); /* published with the gather */
     parts->objects = (rr__object **)(parts->items + n);
     for (size_t i = 0; i < n; i++) {
         if ((parts->objects[i] = rr__pin(cx, refs[i], false))) {
@@ -146,9 +147,9 @@ static void rr__field_finish(rr__context *cx, rr__object *field) {
     cx = rr__after_room(cx);
     rr__drop(cx, whole);
     if (!error) rr__stored_begin(cx, field);
-    rr__store_copied(cx);
     if (error) rr__fail_with(cx, field, error);
     else rr__complete(cx, field, RR__READY);
+    rr__store_copied(cx); /* N3 in store/newcomers.h */
 }
 
 /* The whole is complete. */

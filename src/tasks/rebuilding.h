@@ -54,24 +54,24 @@ typedef struct rr__rebuilding {
 
 /* Pins what is needed, or claims it if it has to be made again itself: then it is *lost. */
 static rr_status rr__rebuild_source(rr__context *cx, rr__object *o, rr__rebuilding *lost) {
-    bool is_claimed = false;
+    rr__stored *s = o->kind == RR__GATHER ? NULL : rr__stored_of(o);
+    rr__parts *parts = o->kind == RR__GATHER ? o->extra.parts : NULL;
     rr_status status;
-    if (o->kind == RR__GATHER) {
-        status = rr__parts_claim(cx, o->extra.parts, &is_claimed);
-        if (is_claimed) lost->gather = o;
+    if (parts) {
+        status = rr__pin_or_claim(cx, &parts->word, &parts->filler, NULL, &lost->was);
+        if (lost->was != RR__HERE) lost->gather = o;
         return status;
     }
-    rr__stored *s = rr__stored_of(o);
     if (!s || !s->recipe) return rr__use(cx, o);
-    status = rr__pin_or_claim(cx, s, &lost->was, &is_claimed);
-    if (is_claimed) lost->stored = s;
+    status = rr__pin_or_claim(cx, rr__residence_at(o), &s->claimer, s->recipe, &lost->was);
+    if (lost->was != RR__HERE) lost->stored = s;
     return status;
 }
 
 /* It could be made, or not. */
 static void rr__rebuild_end(rr__context *cx, rr__rebuilding *step, rr_status status) {
     if (step->gather) rr__parts_claim_end(cx, step->gather, step->next, status);
-    else rr__claim_end(cx, step->stored, step->was, status);
+    else rr__stored_claim_end(cx, step->stored, step->was, status);
 }
 
 /* Pins what it needs, from the next one on, up to one that is *lost. */

@@ -1,0 +1,90 @@
+/* Newcomers: small values that were put just now. Most values end soon, so they get no record at
+   first, and are in no list: each context notes the last of its own in a ring. When that is full,
+   those that still live are listed, all under one lock; who finds no room lists those of all rings.
+   Rules  N1  A ring is written by its owner alone, and an entry only when what stood there was
+              listed or has ended; others read it at any time. An entry tells an object and its id:
+              who reads it takes a count, if the object still has that id (R2 in core/object.h), and
+              so neither an old entry nor one that is half written leads to another object.
+          N2  Who finds a newcomer in a ring makes it a record under the lock, if it IS_NEW even then.
+          N3  Who puts a value is counted (E5) until after that is published. So one that is not
+              found yet will be: whoever made it has not ended.
+   Locks: the store's. */
+#pragma once
+#include "users.h"
+
+enum { RR__RING = 64, RR__NEWCOMER_BYTES = 64 << 10 };
+
+struct rr__newcomers {
+    uint32_t count; /* owner only */
+    RR__ATOMIC(rr__object *) objects[RR__RING];
+    RR__ATOMIC(uint64_t) ids[RR__RING];
+};
+
+/* Whether it can ever leave, when its value is in place. */
+static bool rr__may_leave(const rr_runtime *rt, const rr__object *o, const rr__object *recipe) {
+    return o->data.block && rr__info_of(o) > 0 && (rt->config.evict != RR_EVICT_REBUILD || recipe);
+}
+
+/* From now on it may leave. */
+static void rr__stored_list_locked(rr_runtime *rt, rr__object *o, rr__stored *s) {
+    s->object = o, s->may_leave = true;
+    rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s); /* pairs with rr__stored_of */
+    rr__age_add_locked(rt, s);
+}
+
+/* What this entry tells, counted; NULL: it is old. */
+static rr__object *rr__newcomer_at(rr__context *cx, rr__newcomers *ring, int i) {
+    uint64_t id = rr__load_acquire(&ring->ids[i]);
+    rr__object *o = rr__load_acquire(&ring->objects[i]);
+    if (!id || !o || rr__load_acquire(&o->id) != id) return NULL;
+    if (!(rr__load_relaxed(rr__residence_at(o)) & RR__IS_NEW)) return NULL; /* a hint: N2 */
+    return rr__try_retain(cx, o, id) ? o : NULL;
+}
+
+/* Lists those of a ring that still live. Returns how many. What there is no memory for stays where
+   it is. */
+static RR__NOINLINE int rr__newcomers_list(rr__context *cx, rr__newcomers *ring) {
+    rr__object *objects[RR__RING];
+    rr__stored *records[RR__RING];
+    int n = 0, listed = 0;
+    for (int i = 0; i < RR__RING; i++)
+        if ((objects[n] = rr__newcomer_at(cx, ring, i))) n++;
+    if (!n) return 0;
+    for (int i = 0; i < n; i++) records[i] = rr__stored_new(cx);
+    RR__STRESS_POINT();
+    rr__lock(&cx->runtime->store->lock);
+    for (int i = 0; i < n; i++) {
+        rr__residence_word *at = rr__residence_at(objects[i]);
+        bool is_new = (rr__and_seq_cst(at, ~RR__IS_NEW) & RR__IS_NEW) != 0;
+        if (!is_new || !records[i]) continue;
+        rr__stored_list_locked(cx->runtime, objects[i], records[i]);
+        records[i] = NULL, listed++;
+    }
+    rr__unlock(&cx->runtime->store->lock);
+    for (int i = 0; i < n; i++) {
+        if (records[i]) rr__stored_free(cx, records[i]);
+        rr__drop(cx, objects[i]);
+    }
+    return listed;
+}
+
+/* The same for all rings. False: there were none. */
+static bool rr__newcomers_list_all(rr__context *cx) {
+    int listed = 0;
+    for (rr__context *c = rr__load_seq_cst(&cx->runtime->contexts); c; c = c->next)
+        listed += rr__newcomers_list(cx, c->newcomers);
+    return listed > 0;
+}
+
+/* Notes one that is not published yet. */
+static void rr__newcomer_add(rr__context *cx, rr__object *o) {
+    rr__newcomers *ring = cx->newcomers;
+    if (ring->count == RR__RING) {
+        (void)rr__newcomers_list(cx, ring);
+        ring->count = 0;
+    }
+    rr__residence_begin(o, RR__IS_NEW);
+    uint32_t at = ring->count++;
+    rr__store_release(&ring->objects[at], o);
+    rr__store_release(&ring->ids[at], rr__load_relaxed(&o->id)); /* our own */
+}
