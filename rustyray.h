@@ -8648,9 +8648,9 @@ static void rr__deadlocks_due(rr__context *cx) {
    there as from AWAY. From LEAVING back to HERE if somebody has pinned it meanwhile.
    Rules  E1  Pins come and go without the lock, and come only while it is HERE or LEAVING. All
               else is changed under the lock, but by the value's owner before it is complete.
-          E2  What is HERE and may leave lies in a list by age, pinned or not; or it is NEW; or it is
-              ASIDE, and then whoever ends its last pin puts it back into the list. So who finds the
-              lists empty has seen all that could leave.
+          E2  What is HERE and may leave lies in a list by age, pinned or not; or it is NEW; or it
+              is ASIDE, and then whoever ends its last pin puts it back into the list. So who finds
+              the lists empty has seen all that could leave.
           E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
               pinned meanwhile, and then stays; when its object ends, the spiller frees it.
           E4  RETURNING: one thread brings it back, who has set that; others wait for it.
@@ -8788,6 +8788,7 @@ struct rr__stored {
     rr__file *file; /* has a copy; NULL: none does */
     uint64_t at, sum;
     rr__object *recipe;  /* a task that was never submitted, with the arguments: rr__rebuild */
+    uint32_t lineage;    /* of the object's counts so many are recipes' */
     rr__parker *claimer; /* RETURNING: who brings it back */
 };
 
@@ -8923,6 +8924,13 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
     return best;
 }
 
+/* Somebody may read it: a handle or a task counts it. What only recipes count is needed again if
+   others are, that were made of it; of work that goes on and on that is all but the newest. */
+static bool rr__is_wanted_locked(const rr__stored *s) {
+    uint64_t word = rr__load_relaxed(&s->object->word); /* a hint */
+    return s->recipe && (word & RR__COUNT_MASK) > s->lineage;
+}
+
 static void rr__store_signal_locked(rr__context *cx) {
     rr__store *store = cx->runtime->store;
     if (store->waiters) rr__cond_broadcast(&store->moved);
@@ -9046,7 +9054,7 @@ static bool rr__others_use_store(rr__context *cx) {
               listed or has ended; others read it at any time. An entry tells an object and its id:
               who reads it takes a count, if the object still has that id (R2 in core/object.h), and
               so neither an old entry nor one that is half written leads to another object.
-          N2  Who finds a newcomer in a ring makes it a record under the lock, if it IS_NEW even then.
+          N2  Who finds a newcomer in a ring makes it a record under the lock, if it is NEW even then.
           N3  Who puts a value is counted (E5) until after that is published. So one that is not
               found yet will be: whoever made it has not ended.
    Locks: the store's. */
@@ -9773,9 +9781,10 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 
 /* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
    batches; not many more at once, for others wait for the lock, and no more than so many are given
-   another chance. False if there are none. */
+   another chance: those that were used since they got their place, and those that somebody wants
+   while others are only needed to make values again. False if there are none. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
-    enum { CHANCES = 256 };
+    enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
     uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
     int n = 0, chances = 0;
@@ -9786,8 +9795,10 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
                                 : may_spill           ? RR__LEAVING
                                                       : RR__LOST;
-        enum rr__look_at found =
-            rr__residence_leave(rr__residence_at(s->object), to, chances < CHANCES);
+        bool spares = chances < CHANCES;
+        enum rr__look_at found = spares && rr__is_wanted_locked(s)
+                                     ? RR__HAS_ANOTHER_CHANCE
+                                     : rr__residence_leave(rr__residence_at(s->object), to, spares);
         rr__age_remove_locked(rt, s);
         if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
         if (found != RR__LEAVES) continue;
@@ -11531,6 +11542,19 @@ static void rr__recipe_return(rr_runtime *rt, size_t bytes) {
     rr__unlock(&rt->store->lock);
 }
 
+/* Its arguments are counted by it, or will not be any more. */
+static void rr__recipe_counts(rr_runtime *rt, rr__object *recipe, bool counts) {
+    const rr_function *fn = recipe->of.fn;
+    char *at = rr__args_of(recipe);
+    rr__lock(&rt->store->lock);
+    for (int i = 0; recipe->by_ref >> i; at += rr__arg_bytes(fn, recipe->by_ref, i), i++) {
+        rr__object *o = recipe->by_ref >> i & 1 ? rr__counted_arg(at) : NULL;
+        rr__stored *s = o ? rr__stored_of(o) : NULL;
+        if (s) s->lineage += counts ? 1 : -1u;
+    }
+    rr__unlock(&rt->store->lock);
+}
+
 /* What it takes to run a task again: a task of its own that is never submitted, with the arguments
    of this one, which it takes over. NULL if there is no need, or no memory for it. */
 static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
@@ -11559,12 +11583,14 @@ static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
     rr__lock(&rt->store->census_lock);
     task->by_ref = 0, task->args_place = RR__IN_SLOT;
     rr__unlock(&rt->store->census_lock);
+    rr__recipe_counts(rt, recipe, true);
     RR__STRESS_POINT();
     rr__publish_with(recipe, RR__WAITING, 1, task->of.fn->result.kind, 0);
     return recipe;
 }
 
 static void rr__recipe_end(rr__context *cx, rr__object *recipe) {
+    rr__recipe_counts(cx->runtime, recipe, false);
     rr__recipe_return(cx->runtime, sizeof *recipe + sizeof(rr__stored) + rr__args_size(recipe));
     rr__args_release(cx, recipe);
     rr__count(cx, RR__OBJECTS_MADE); /* for the one that is counted as gone now */

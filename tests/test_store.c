@@ -1267,7 +1267,7 @@ TEST_ALONE(files_that_are_full) { faults_of_kind(WITH_ENOSPC); }
 TEST_ALONE(files_that_write_and_read_nothing) { faults_of_kind(NOTHING); }
 TEST_ALONE(files_that_are_corrupt) { faults_of_kind(CORRUPT); }
 
-/* These are no errors, but for making the file. */
+/* These are no errors. */
 static void handled_fault(int kind, bool stays) {
     for (long n = 3; n < 40; n++) { /* past the two that make the first file */
         fixture f;
@@ -1588,6 +1588,39 @@ static void long_chain(bool gathers) {
 }
 TEST(chain_of_ten_thousand_lost_results) { long_chain(false); }
 TEST(chain_of_ten_thousand_lost_results_through_gathers) { long_chain(true); }
+
+/* Iterated work, as of a stencil: each tile is made of three of the generation before. */
+enum { TILES = 16, GENERATIONS = 200, TILE = 16 * KIB };
+static uint64_t tile_seed(int generation, int tile) {
+    return (uint64_t)(generation * TILES + (tile + TILES) % TILES);
+}
+REMOTE_FN(rr_bytes, store_tile, rr_bytes, left, rr_bytes, own, rr_bytes, right, int, generation,
+          int, i) {
+    const rr_bytes from[3] = {left, own, right};
+    bool ok = true;
+    for (int k = 0; k < 3; k++)
+        ok = ok && is_filled(from[k].data, TILE, tile_seed(generation - 1, i + k - 1));
+    return store_make(TILE, tile_seed(generation, i) + (ok ? 0 : 1000000));
+}
+/* The lineage of a tile is all that ever was: whoever drops what is still wanted pays for that. */
+TEST(old_generations_go_before_what_is_still_wanted) {
+    for (size_t limit = MIB; limit <= 4 * MIB; limit *= 2) {
+        fixture f;
+        START(&f, .workers = 2, .store_bytes = limit, .no_spill = true);
+        rr_ref now[TILES], next[TILES];
+        for (int i = 0; i < TILES; i++) now[i] = rr_call(store_make, (size_t)TILE, tile_seed(0, i));
+        for (int g = 1; g < GENERATIONS; g++) {
+            for (int i = 0; i < TILES; i++)
+                next[i] = rr_call(store_tile, now[(i + TILES - 1) % TILES], now[i],
+                                  now[(i + 1) % TILES], g, i);
+            for (int i = 0; i < TILES; i++) rr_release(now[i]), now[i] = next[i];
+        }
+        for (int i = 0; i < TILES; i++)
+            CHECK(holds(now[i], TILE, tile_seed(GENERATIONS - 1, i))), rr_release(now[i]);
+        CHECK(stats().objects_rebuilt < GENERATIONS && stats().objects_dropped > 0);
+        fixture_stop(&f);
+    }
+}
 
 TEST_SCOPE(argument_of_two_lost_results_is_made_again_once, .workers = 1, .store_bytes = MIB,
            .no_spill = true) {

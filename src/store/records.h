@@ -27,6 +27,7 @@ struct rr__stored {
     rr__file *file; /* has a copy; NULL: none does */
     uint64_t at, sum;
     rr__object *recipe;  /* a task that was never submitted, with the arguments: rr__rebuild */
+    uint32_t lineage;    /* of the object's counts so many are recipes' */
     rr__parker *claimer; /* RETURNING: who brings it back */
 };
 
@@ -160,6 +161,13 @@ static rr__stored *rr__oldest_locked(rr_runtime *rt) {
         if (score > most) most = score, best = s;
     }
     return best;
+}
+
+/* Somebody may read it: a handle or a task counts it. What only recipes count is needed again if
+   others are, that were made of it; of work that goes on and on that is all but the newest. */
+static bool rr__is_wanted_locked(const rr__stored *s) {
+    uint64_t word = rr__load_relaxed(&s->object->word); /* a hint */
+    return s->recipe && (word & RR__COUNT_MASK) > s->lineage;
 }
 
 static void rr__store_signal_locked(rr__context *cx) {

@@ -14,9 +14,9 @@
    there as from AWAY. From LEAVING back to HERE if somebody has pinned it meanwhile.
    Rules  E1  Pins come and go without the lock, and come only while it is HERE or LEAVING. All
               else is changed under the lock, but by the value's owner before it is complete.
-          E2  What is HERE and may leave lies in a list by age, pinned or not; or it is NEW; or it is
-              ASIDE, and then whoever ends its last pin puts it back into the list. So who finds the
-              lists empty has seen all that could leave.
+          E2  What is HERE and may leave lies in a list by age, pinned or not; or it is NEW; or it
+              is ASIDE, and then whoever ends its last pin puts it back into the list. So who finds
+              the lists empty has seen all that could leave.
           E3  LEAVING: the spiller reads the block without the lock, so it is not freed. It may be
               pinned meanwhile, and then stays; when its object ends, the spiller frees it.
           E4  RETURNING: one thread brings it back, who has set that; others wait for it.

@@ -13,9 +13,10 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 
 /* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
    batches; not many more at once, for others wait for the lock, and no more than so many are given
-   another chance. False if there are none. */
+   another chance: those that were used since they got their place, and those that somebody wants
+   while others are only needed to make values again. False if there are none. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
-    enum { CHANCES = 256 };
+    enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
     uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
     int n = 0, chances = 0;
@@ -26,8 +27,10 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
                                 : may_spill           ? RR__LEAVING
                                                       : RR__LOST;
-        enum rr__look_at found =
-            rr__residence_leave(rr__residence_at(s->object), to, chances < CHANCES);
+        bool spares = chances < CHANCES;
+        enum rr__look_at found = spares && rr__is_wanted_locked(s)
+                                     ? RR__HAS_ANOTHER_CHANCE
+                                     : rr__residence_leave(rr__residence_at(s->object), to, spares);
         rr__age_remove_locked(rt, s);
         if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
         if (found != RR__LEAVES) continue;

@@ -11,6 +11,19 @@ static void rr__recipe_return(rr_runtime *rt, size_t bytes) {
     rr__unlock(&rt->store->lock);
 }
 
+/* Its arguments are counted by it, or will not be any more. */
+static void rr__recipe_counts(rr_runtime *rt, rr__object *recipe, bool counts) {
+    const rr_function *fn = recipe->of.fn;
+    char *at = rr__args_of(recipe);
+    rr__lock(&rt->store->lock);
+    for (int i = 0; recipe->by_ref >> i; at += rr__arg_bytes(fn, recipe->by_ref, i), i++) {
+        rr__object *o = recipe->by_ref >> i & 1 ? rr__counted_arg(at) : NULL;
+        rr__stored *s = o ? rr__stored_of(o) : NULL;
+        if (s) s->lineage += counts ? 1 : -1u;
+    }
+    rr__unlock(&rt->store->lock);
+}
+
 /* What it takes to run a task again: a task of its own that is never submitted, with the arguments
    of this one, which it takes over. NULL if there is no need, or no memory for it. */
 static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
@@ -39,12 +52,14 @@ static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
     rr__lock(&rt->store->census_lock);
     task->by_ref = 0, task->args_place = RR__IN_SLOT;
     rr__unlock(&rt->store->census_lock);
+    rr__recipe_counts(rt, recipe, true);
     RR__STRESS_POINT();
     rr__publish_with(recipe, RR__WAITING, 1, task->of.fn->result.kind, 0);
     return recipe;
 }
 
 static void rr__recipe_end(rr__context *cx, rr__object *recipe) {
+    rr__recipe_counts(cx->runtime, recipe, false);
     rr__recipe_return(cx->runtime, sizeof *recipe + sizeof(rr__stored) + rr__args_size(recipe));
     rr__args_release(cx, recipe);
     rr__count(cx, RR__OBJECTS_MADE); /* for the one that is counted as gone now */
