@@ -8779,13 +8779,14 @@ typedef struct rr__file rr__file;
    what is fixed. */
 struct rr__stored {
     rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
-    rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
+    rr__stored *older, *newer; /* in a list by age; older: in that of the spillers */
     uint64_t listed;           /* rr__store.clock when it was put into its list */
     uint8_t place;             /* place, size, block: of the value, while it is LEAVING */
     bool is_listed, may_leave;
     size_t size;
     void *block;
-    rr__file *file; /* has a copy; NULL: none does */
+    rr__file *file;    /* has a copy; NULL: none does */
+    rr__file *written; /* the spiller's own: where it has written it */
     uint64_t at, sum;
     rr__object *recipe;  /* a task that was never submitted, with the arguments: rr__rebuild */
     uint32_t lineage;    /* of the object's counts so many are recipes' */
@@ -8796,7 +8797,7 @@ typedef struct rr__age_list {
     rr__stored *oldest, *newest;
 } rr__age_list;
 
-enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
+enum { RR__AGES = 32, RR__SPILLERS = 2 };
 
 typedef struct rr__patience rr__patience;
 
@@ -8810,11 +8811,11 @@ struct rr__store {
     rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
     uint64_t clock;
     int waiters;
-    rr__stored *leaving_first, *leaving_last; /* for the spiller */
-    uint64_t leaving;                         /* bytes of those, and of what it writes now */
+    rr__stored *leaving_first, *leaving_last; /* for the spillers */
+    uint64_t leaving;                         /* bytes of those, and of what they write now */
     char *spill_dir;
-    rr__context *spiller; /* of the thread that writes; made when it is needed first */
-    rr__file *file;       /* that it appends to */
+    rr__context *spillers[RR__SPILLERS]; /* threads that write; made when they are needed first */
+    rr__file *files[RR__SPILLERS]; /* that each appends to: a file takes one write at a time */
 
     uint64_t spill_failures;
     int spill_error;                  /* of the last one, as in errno: rr__spill_status */
@@ -9054,7 +9055,7 @@ static bool rr__others_use_store(rr__context *cx) {
               listed or has ended; others read it at any time. An entry tells an object and its id:
               who reads it takes a count, if the object still has that id (R2 in core/object.h), and
               so neither an old entry nor one that is half written leads to another object.
-          N2  Who finds a newcomer in a ring makes it a record under the lock, if it is NEW even then.
+          N2  Who finds a newcomer in a ring makes it a record under the lock, if it is NEW then.
           N3  Who puts a value is counted (E5) until after that is published. So one that is not
               found yet will be: whoever made it has not ended.
    Locks: the store's. */
@@ -9497,7 +9498,7 @@ static rr__fd rr__file_make(const char *dir) {
                  (unsigned long)(uint64_t)(rr_now() * 1e9),
                  rr__add_relaxed(&serial, 1u)); /* unique */
         fd = RR__FILE_OPEN(path);
-        if (fd < 0 && errno != EEXIST) break;
+        if (fd < 0 && errno != EEXIST && errno != EINTR) break;
     }
     if (fd >= 0 && !RR__FILE_UNNAME(fd, path)) { /* it would stay */
         int error = errno;
@@ -9545,7 +9546,7 @@ static bool rr__file_read(rr__fd fd, void *data, size_t size, uint64_t at) {
    Locks: the store's, for their counts. */
 
 typedef struct rr__file {
-    rr__fd fd;           /* written to by the spiller alone; read by all */
+    rr__fd fd;           /* read by all; written by one spiller, at its end */
     uint64_t size, live; /* bytes in it; those of values that live, and 1 while it is written to; 0
                             closes it. Under the store's lock */
 } rr__file;
@@ -9558,21 +9559,78 @@ static rr_status rr__spill_status(int error) {
                                 : RR_ERR_IO;
 }
 
-/* FNV-1a over words, in four lanes, so that it runs as fast as memory. */
-static uint64_t rr__checksum(const void *data, size_t size) {
+/* Fletcher's checksum ("An arithmetic checksum for serial transmissions", 1982) over words, as that
+   of ZFS, in four lanes: sums, and sums of these, which tell the order. Two additions a word, so it
+   runs as fast as memory. */
+typedef struct rr__check {
+    uint64_t sums[4], orders[4];
+} rr__check;
+
+static rr__check rr__check_begin(void) { return (rr__check){{1, 2, 3, 4}, {0, 0, 0, 0}}; }
+
+/* Blocks of 32 bytes. */
+static void rr__check_blocks(rr__check *check, const char *p, size_t blocks) {
+    uint64_t a = check->sums[0], b = check->sums[1], c = check->sums[2], d = check->sums[3];
+    uint64_t e = check->orders[0], f = check->orders[1], g = check->orders[2], h = check->orders[3];
+    for (uint64_t words[4]; blocks > 0; blocks--, p += 32) {
+        memcpy(words, p, 32);
+        a += words[0], b += words[1], c += words[2], d += words[3];
+        e += a, f += b, g += c, h += d;
+    }
+    *check = (rr__check){{a, b, c, d}, {e, f, g, h}};
+}
+
+/* Only the last piece of a value may be no multiple of 32 bytes. */
+static void rr__check_add(rr__check *check, const void *data, size_t size) {
     const char *p = data;
-    uint64_t lanes[4] = {1, 2, 3, 4}, last[4] = {0, 0, 0, size};
-    size_t i = 0;
-    for (; i + 32 <= size; i += 32)
-        for (int k = 0; k < 4; k++) {
-            uint64_t word;
-            memcpy(&word, p + i + 8 * k, 8);
-            lanes[k] = (lanes[k] ^ word) * 0x9e3779b97f4a7c15u;
-            lanes[k] ^= lanes[k] >> 29;
-        }
-    memcpy(last, p + i, size - i);
-    for (int k = 0; k < 4; k++) lanes[k] = (lanes[k] ^ last[k] ^ size) * 0x9e3779b97f4a7c15u;
-    return lanes[0] ^ lanes[1] >> 7 ^ lanes[2] >> 17 ^ lanes[3] >> 27;
+    char last[32] = {0};
+    rr__check_blocks(check, p, size / 32);
+    memcpy(last, p + size / 32 * 32, size % 32);
+    if (size % 32) rr__check_blocks(check, last, 1);
+}
+
+static uint64_t rr__check_end(const rr__check *check, uint64_t size) {
+    uint64_t all = size;
+    for (int i = 0; i < 4; i++) {
+        all = (all ^ check->sums[i]) * 0x9e3779b97f4a7c15u, all ^= all >> 29;
+        all = (all ^ check->orders[i]) * 0x9e3779b97f4a7c15u, all ^= all >> 29;
+    }
+    return all;
+}
+
+/* Piece by piece, each small enough to lie in a near cache when it is looked at the second time. */
+enum { RR__FILE_PIECE = 256 << 10 };
+
+/* Returns how much of it is in the file now: less than all with errno set. */
+static size_t rr__value_write(rr__fd fd, const char *data, size_t size, uint64_t at,
+                              uint64_t *check) {
+    rr__check sum = rr__check_begin();
+    size_t done = 0;
+    for (size_t piece = 0; done < size; done += piece) {
+        piece = size - done < RR__FILE_PIECE ? size - done : RR__FILE_PIECE;
+        rr__check_add(&sum, data + done, piece);
+        size_t n = rr__file_write(fd, data + done, piece, at + done);
+        if (n < piece) return done + n;
+    }
+    *check = rr__check_end(&sum, size);
+    return done;
+}
+
+/* All of it, as it was written; or what is wrong. */
+static const char *rr__value_read(rr__fd fd, char *data, size_t size, uint64_t at, uint64_t check) {
+    rr__check sum = rr__check_begin();
+    for (size_t done = 0, piece; done < size; done += piece) {
+        piece = size - done < RR__FILE_PIECE ? size - done : RR__FILE_PIECE;
+        if (!rr__file_read(fd, data + done, piece, at + done)) return strerror(errno);
+        rr__check_add(&sum, data + done, piece);
+    }
+    return rr__check_end(&sum, size) == check ? NULL : "it is not what was written";
+}
+
+static uint64_t rr__checksum(const void *data, size_t size) {
+    rr__check sum = rr__check_begin();
+    rr__check_add(&sum, data, size);
+    return rr__check_end(&sum, size);
 }
 
 static void rr__file_close(rr__file *file) {
@@ -9591,28 +9649,42 @@ static int rr__file_new(rr_runtime *rt, rr__file **out) {
     return error;
 }
 
+/* Nothing more is written to it; what lives in it closes it. */
+static void rr__file_end_locked(rr_runtime *rt, const rr__file *file) {
+    for (int i = 0; i < RR__SPILLERS; i++)
+        if (rt->store->files[i] == file) rt->store->files[i] = NULL;
+}
+static bool rr__file_has_ended_locked(const rr_runtime *rt, const rr__file *file) {
+    bool ended = true;
+    for (int i = 0; i < RR__SPILLERS; i++) ended = ended && rt->store->files[i] != file;
+    return ended;
+}
+
 /* One value less lives in it; the last one closes it. */
 static void rr__file_drop_locked(rr_runtime *rt, rr__file *file, uint64_t size) {
     if (!file || (file->live -= size)) return;
-    if (file == rt->store->file) rt->store->file = NULL;
+    rr__file_end_locked(rt, file);
     rt->store->stats.spill_bytes_used -= file->size;
     rr__file_close(file);
 }
 
 // >>store/spiller
 
-/* The spiller: one thread, made when it is needed first, that writes values which leave memory, in
-   batches of 8 MiB, small ones together (rule E3 in store/residence.h).
-   Locks: the store's; none while it writes. */
+/* The spillers: a few threads, made when they are needed first, that write values which leave
+   memory (rule E3 in store/residence.h), small ones together. Each has a file of its own, so that
+   they write side by side.
+   Locks: the store's; none while they write. */
+
+enum { RR__SPILL_BATCH = 1 << 20 };     /* bytes at once; a buffer of that lies in a near cache */
+enum { RR__SPILL_COUNT = 4096 };        /* values at once, so that the lock is not held for long */
+enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
+enum { RR__SPILL_FILE = 64 << 20 };
 
 /* Its file has it, and it is AWAY. */
 static void rr__value_spilled_locked(rr__context *cx, rr__stored *s) {
     rr__value_leave_locked(cx, s);
     cx->runtime->store->stats.objects_spilled++;
 }
-
-enum { RR__SPILL_COUNT = 4096 };        /* values at once, so that the lock is not held for long */
-enum { RR__SPILL_STRAIGHT = 64 << 10 }; /* from so many bytes on a copy costs more than a write */
 
 /* It is LEAVING. */
 static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
@@ -9628,66 +9700,90 @@ static void rr__spill_queue_locked(rr_runtime *rt, rr__stored *s) {
 /* The file to append to, which stays open until rr__file_drop_locked: a new one when the last is
    long, so that files whose values have ended go soon, and the longer the more there is, so that
    there are never many. Returns 0, or an error as in errno. */
-static int rr__spill_file(rr_runtime *rt, rr__file **out) {
-    rr__lock(&rt->store->lock);
-    rr__file *file = rt->store->file;
-    uint64_t longest = rt->store->stats.spill_bytes_used / 32;
+static int rr__spill_file(rr_runtime *rt, rr__file **own, rr__file **out) {
+    rr__store *store = rt->store;
+    rr__lock(&store->lock);
+    uint64_t longest = store->stats.spill_bytes_used / 32;
     if (longest < RR__SPILL_FILE) longest = RR__SPILL_FILE;
-    if (file && file->size >= longest)
-        file = rt->store->file = NULL; /* what lives in it closes it */
-    if (file) file->live++;
-    rr__unlock(&rt->store->lock);
-    bool is_new = !file;
-    int error = is_new ? rr__file_new(rt, &file) : 0;
-    if (is_new && !error) {
-        rr__lock(&rt->store->lock);
-        rt->store->file = file, file->live = 1;
-        rr__unlock(&rt->store->lock);
-    }
-    *out = file;
-    return error;
+    if (*own && (*own)->size >= longest) *own = NULL;
+    bool is_new = !*own;
+    if ((*out = *own)) (*out)->live++;
+    rr__unlock(&store->lock);
+    if (!is_new) return 0;
+    int error = rr__file_new(rt, out);
+    if (error) return error;
+    rr__lock(&store->lock);
+    *own = *out, (*own)->live = 1;
+    rr__unlock(&store->lock);
+    return 0;
 }
 
 /* Takes what is to be written next: one large value, or small ones up to a batch. */
-static rr__stored *rr__spill_take_locked(rr_runtime *rt, size_t *bytes) {
+static rr__stored *rr__spill_take_locked(rr_runtime *rt) {
     rr__stored *first = rt->store->leaving_first, *last = NULL;
+    size_t bytes = 0;
     int n = 0;
-    *bytes = 0;
     for (rr__stored *s = first; s; s = s->older) {
-        if (last && (*bytes + s->size > RR__SPILL_BATCH || ++n == RR__SPILL_COUNT)) break;
-        *bytes += s->size, last = s;
+        if (last && (bytes + s->size > RR__SPILL_BATCH || ++n == RR__SPILL_COUNT)) break;
+        bytes += s->size, last = s, s->written = NULL;
     }
     if (!last) return NULL;
-    if (!(rt->store->leaving_first = last->older)) rt->store->leaving_last = NULL;
+    if ((rt->store->leaving_first = last->older)) rr__cond_signal(&rt->store->spill_wake);
+    else rt->store->leaving_last = NULL;
     last->older = NULL;
     return first;
 }
 
-/* One after the other into the buffer, or, if there is none, straight. Returns how many bytes are
-   in the file now: the values that lie in those are written, whatever stopped the rest (errno). */
-static size_t rr__spill_write(rr__file *file, rr__stored *batch, char *buffer, size_t bytes) {
+/* One after the other into the buffer, or, if there is none, straight from where they are. Returns
+   how many bytes are in the file now: the values that lie in those are written, whatever stopped
+   the rest (errno). */
+static size_t rr__spill_values(rr__file *file, rr__stored *first, size_t bytes, char *buffer) {
     size_t filled = 0, done = 0;
-    for (rr__stored *s = batch; s && (buffer || done == filled); s = s->older) {
-        s->at = file->size + filled, s->sum = rr__checksum(s->block, s->size);
-        if (buffer) memcpy(buffer + filled, s->block, s->size);
-        else done += rr__file_write(file->fd, s->block, s->size, s->at);
+    for (rr__stored *s = first; filled < bytes; s = s->older) {
+        s->at = file->size + filled;
+        if (buffer) {
+            s->sum = rr__checksum(s->block, s->size);
+            memcpy(buffer + filled, s->block, s->size);
+        } else done += rr__value_write(file->fd, s->block, s->size, s->at, &s->sum);
         filled += s->size;
+        if (!buffer && done < filled) return done;
     }
     return buffer ? rr__file_write(file->fd, buffer, bytes, file->size) : done;
 }
 
+/* Writes the values that are so many bytes: rule E3. Which ones are, they say. Returns 0, or an
+   error as in errno. */
+static int rr__spill_write(rr_runtime *rt, rr__file **own, rr__stored *first, size_t bytes,
+                           char *buffer) {
+    rr__file *file;
+    int error = rr__spill_file(rt, own, &file);
+    if (error) return error;
+    size_t done = rr__spill_values(file, first, bytes, buffer), end = 0;
+    if (done < bytes) error = errno;
+    rr__lock(&rt->store->lock);
+    for (rr__stored *s = first; end < bytes && (end += s->size) <= done; s = s->older)
+        s->written = file, file->live += s->size;
+    file->size += done;
+    rt->store->stats.spill_bytes_written += done, rt->store->stats.spill_bytes_used += done;
+    if (error) rr__file_end_locked(rt, file); /* its end is not known */
+    rr__file_drop_locked(rt, file, 1);
+    rr__unlock(&rt->store->lock);
+    return error;
+}
+
 /* It is on disk, or could not be. */
-static void rr__spilled_locked(rr__context *cx, rr__stored *s, rr__file *file, bool ok) {
+static void rr__spilled_locked(rr__context *cx, rr__stored *s) {
     rr_runtime *rt = cx->runtime;
     rt->store->leaving -= s->size;
     if (!s->object) { /* it ended meanwhile */
+        rr__file_drop_locked(rt, s->written, s->size);
         rr__store_return(rt, s->size);
         rr__block_free(cx, s->block, s->place);
         rr__stored_free(cx, s);
         return;
     }
-    if (ok) s->file = file, file->live += s->size;
-    if (rr__residence_left(rr__residence_at(s->object), ok)) rr__value_spilled_locked(cx, s);
+    s->file = s->written;
+    if (rr__residence_left(rr__residence_at(s->object), s->file)) rr__value_spilled_locked(cx, s);
     else rr__age_add_locked(rt, s);
 }
 
@@ -9702,69 +9798,85 @@ static void rr__spill_tell(rr_runtime *rt, int error) {
     rr__log_again(rt, RR__LINE_SPILL, RR_LOG_ERROR, text);
 }
 
-/* Writes a batch, without the lock: rule E3. Large values straight from where they are. */
-static void rr__spill_batch(rr__context *cx, rr__stored *batch, size_t bytes, char *buffer) {
+/* Writes a batch, without the lock. If there is not enough room on the disk for all of it, there
+   may be for one. */
+static void rr__spill_batch(rr__context *cx, rr__file **own, rr__stored *batch, char *buffer) {
     rr_runtime *rt = cx->runtime;
-    size_t n = 0, done = 0, end = 0;
-    for (rr__stored *s = batch; s; s = s->older) n++;
+    size_t n = 0, bytes = 0;
+    for (rr__stored *s = batch; s; s = s->older) n++, bytes += s->size;
     bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
     double start = rr_now();
-    rr__file *file;
-    int error = rr__spill_file(rt, &file);
-    if (!error) done = rr__spill_write(file, batch, is_large ? NULL : buffer, bytes);
-    if (!error && done < bytes) error = errno;
+    int error = rr__spill_write(rt, own, batch, bytes, is_large ? NULL : buffer);
+    bool is_full = error == ENOSPC && n > 1;
+    if (is_full) error = 0;
+    for (rr__stored *s = batch; is_full && s; s = s->older)
+        if (!s->written && (n = (size_t)rr__spill_write(rt, own, s, s->size, NULL))) error = (int)n;
     if (error) rr__spill_tell(rt, error);
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
     rt->store->stats.spill_seconds += rr_now() - start;
-    rt->store->stats.spill_bytes_written += done, rt->store->stats.spill_bytes_used += done;
-    if (file) file->size += done;
     if (error) rt->store->spill_failures++, rt->store->spill_error = error;
     for (rr__stored *s = batch, *next; s; s = next) {
-        next = s->older, end += s->size;
-        rr__spilled_locked(cx, s, file, end <= done);
+        next = s->older;
+        rr__spilled_locked(cx, s);
     }
-    if (error) rt->store->file = NULL; /* its end is not known */
-    if (file) rr__file_drop_locked(rt, file, 1);
     rr__store_signal_locked(cx);
     rr__unlock(&rt->store->lock);
+}
+
+/* Nobody needs the room any more; but threads outside that are late may wait for it. */
+static void rr__spill_end_locked(rr__context *cx) {
+    rr__store *store = cx->runtime->store;
+    for (rr__stored *s = store->leaving_first, *next; s; s = next) {
+        next = s->older, s->written = NULL;
+        rr__spilled_locked(cx, s);
+    }
+    store->leaving_first = store->leaving_last = NULL;
+    store->spill_failures++, store->spill_error = ECANCELED;
+    rr__store_signal_locked(cx);
+}
+
+/* Where this thread notes the file that it appends to. */
+static rr__file **rr__spill_own_locked(rr__context *cx) {
+    rr__store *store = cx->runtime->store;
+    int i = 0;
+    while (i < RR__SPILLERS && store->spillers[i] != cx) i++;
+    return &store->files[i];
 }
 
 static void rr__spiller_serve(rr__context *cx) {
     rr_runtime *rt = cx->runtime;
     char *buffer = RR_MALLOC(RR__SPILL_BATCH); /* without it each value is a write of its own */
     rr__files_sweep(rt->store->spill_dir);
-    rr__lock(&rt->store->lock);
+    rr__lock(&rt->store->lock); /* as who starts it has */
+    rr__file **own = rr__spill_own_locked(cx);
     while (rr__load_acquire(&rt->phase) != RR__STOPPED) {
-        size_t bytes;
-        rr__stored *batch = rr__spill_take_locked(rt, &bytes);
+        rr__stored *batch = rr__spill_take_locked(rt);
         if (!batch) {
             rr__cond_wait(&rt->store->spill_wake, &rt->store->lock);
             continue;
         }
         rr__unlock(&rt->store->lock);
         RR__STRESS_POINT();
-        rr__spill_batch(cx, batch, bytes, buffer);
+        rr__spill_batch(cx, own, batch, buffer);
         rr__lock(&rt->store->lock);
     }
-    for (rr__stored *s = rt->store->leaving_first, *next; s; s = next) { /* nobody needs the room */
-        next = s->older;
-        rr__spilled_locked(cx, s, NULL, false);
-    }
-    rt->store->leaving_first = rt->store->leaving_last = NULL;
-    rt->store->spill_failures++, rt->store->spill_error = ECANCELED;
-    rr__store_signal_locked(cx); /* but threads outside that are late */
+    rr__spill_end_locked(cx);
     rr__unlock(&rt->store->lock);
     RR_FREE(buffer);
 }
 
-static rr_status rr__spiller_start_locked(rr_runtime *rt) {
-    if (rr__load_acquire(&rt->phase) == RR__STOPPED) return RR_ERR_NOT_RUNNING; /* it has ended */
-    if (rt->store->spiller) return RR_OK;
+/* One is enough, if there is no memory or thread for more. */
+static rr_status rr__spillers_start_locked(rr_runtime *rt) {
+    rr__store *store = rt->store;
+    if (rr__load_acquire(&rt->phase) == RR__STOPPED)
+        return RR_ERR_NOT_RUNNING; /* they have ended */
+    if (store->spillers[0]) return RR_OK;
     rr__lock(&rt->lock);
-    rt->store->spiller = rr__service_start_locked(rt, rr__spiller_serve);
+    for (int i = 0; i < RR__SPILLERS && (i == 0 || store->spillers[i - 1]); i++)
+        store->spillers[i] = rr__service_start_locked(rt, rr__spiller_serve);
     rr__unlock(&rt->lock);
-    return rt->store->spiller ? RR_OK : RR_ERR_NO_MEMORY;
+    return store->spillers[0] ? RR_OK : RR_ERR_NO_MEMORY;
 }
 
 // >>store/room
@@ -9776,20 +9888,19 @@ static rr_status rr__spiller_start_locked(rr_runtime *rt) {
 
 /* Most of what is in its file has ended. */
 static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
-    return s->file && s->file != rt->store->file && s->file->live < s->file->size / 4;
+    return s->file && s->file->live < s->file->size / 4 && rr__file_has_ended_locked(rt, s->file);
 }
 
-/* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
-   batches; not many more at once, for others wait for the lock, and no more than so many are given
-   another chance: those that were used since they got their place, and those that somebody wants
-   while others are only needed to make values again. False if there are none. */
+/* Makes so many bytes leave, as far as there are any that may; not many at once, for others wait
+   for the lock, and no more than so many are given another chance: those that were used since they
+   got their place, and those that somebody wants while others are only needed to make values again.
+   False if there are none. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
-    uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
+    uint64_t sum = 0;
     int n = 0, chances = 0;
-    for (rr__stored *s;
-         sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));) {
+    for (rr__stored *s; sum < needed && n < RR__SPILL_COUNT && (s = rr__oldest_locked(rt));) {
         bool is_sparse = rr__is_in_sparse_file(rt, s),
              may_spill = rt->config.evict == RR_EVICT_SPILL;
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
@@ -9847,6 +9958,15 @@ static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int
     return rr__refuse(status, "no room for %zu bytes: %s", bytes, why);
 }
 
+/* So many bytes should leave now: as many as are over the limit, and some more, so that they go in
+   batches and the spillers have work while who waited uses what it got. */
+static uint64_t rr__over_locked(rr_runtime *rt, size_t bytes) {
+    uint64_t limit = rt->config.store_bytes, ahead = limit / 16;
+    uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
+    uint64_t over = used > limit ? used - limit : 0, leaving = rt->store->leaving;
+    return over + ahead / 2 > leaving ? over + ahead - leaving : 0;
+}
+
 /* Admits so many bytes as soon as others have left; fails if none can, with *error if that is a
    file's fault. Once a write has failed it begins no more, and waits for those of others only while
    few fail. *may_come: bodies elsewhere had room then. Under the lock, or one that takes room
@@ -9854,13 +9974,11 @@ static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int
 static rr_status rr__make_room_locked(rr__context *cx, size_t bytes, bool *may_come, int *error) {
     enum { FEW = 4 };
     rr_runtime *rt = cx->runtime;
-    uint64_t limit = rt->config.store_bytes, before = rt->store->spill_failures;
+    uint64_t before = rt->store->spill_failures;
     bool may_spill = rt->config.evict == RR_EVICT_SPILL;
-    rr_status status = may_spill ? rr__spiller_start_locked(rt) : RR_OK;
+    rr_status status = may_spill ? rr__spillers_start_locked(rt) : RR_OK;
     while (status == RR_OK && !rr__store_admit(rt, bytes)) {
-        uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
-        uint64_t over = used > limit ? used - limit : 0;
-        uint64_t more = over > rt->store->leaving ? over - rt->store->leaving : 0;
+        uint64_t more = rr__over_locked(rt, bytes);
         uint64_t failed = rt->store->spill_failures - before;
         if (more && (failed ? rr__evict_copies_locked : rr__evict_locked)(cx, more)) continue;
         else if (rt->store->leaving && failed < FEW) rr__store_wait_locked(rt);
@@ -10059,9 +10177,7 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     if (status != RR_OK) return status;
     cx = rr__here(cx);
     double start = rr_now();
-    const char *fault = !rr__file_read(s->file->fd, block, size, s->at) ? strerror(errno)
-                        : rr__checksum(block, size) != s->sum ? "it is not what was written"
-                                                              : NULL;
+    const char *fault = rr__value_read(s->file->fd, block, size, s->at, s->sum);
     if (fault) {
         rr__refuse(RR_ERR_IO, "its file in rr_config.spill_dir '%s' cannot be read: %s",
                    rt->store->spill_dir, fault);
@@ -14305,7 +14421,8 @@ static bool rr__store_init(rr__store *store) {
 }
 
 static void rr__store_free(rr__store *store) {
-    if (store->file) rr__file_close(store->file);
+    for (int i = 0; i < RR__SPILLERS; i++)
+        if (store->files[i]) rr__file_close(store->files[i]);
     rr__map_free(&store->pinned);
     rr__names_free(&store->names);
     RR_FREE(store->spill_dir);
@@ -14790,7 +14907,7 @@ static void rr__join_all(rr_runtime *rt) {
     rr__cond_signal(&rt->timers->wake);
     rr__unlock(&rt->timers->lock);
     rr__lock(&rt->store->lock);
-    rr__cond_signal(&rt->store->spill_wake);
+    rr__cond_broadcast(&rt->store->spill_wake);
     rr__unlock(&rt->store->lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         if (cx->has_thread) rr__thread_join(&cx->thread);

@@ -1269,7 +1269,7 @@ TEST_ALONE(files_that_are_corrupt) { faults_of_kind(CORRUPT); }
 
 /* These are no errors. */
 static void handled_fault(int kind, bool stays) {
-    for (long n = 3; n < 40; n++) { /* past the two that make the first file */
+    for (long n = 1; n < 40; n++) {
         fixture f;
         rr_ref refs[12];
         START(&f, .workers = 1, .store_bytes = 128 * KIB);

@@ -153,7 +153,7 @@ static rr__fd rr__file_make(const char *dir) {
                  (unsigned long)(uint64_t)(rr_now() * 1e9),
                  rr__add_relaxed(&serial, 1u)); /* unique */
         fd = RR__FILE_OPEN(path);
-        if (fd < 0 && errno != EEXIST) break;
+        if (fd < 0 && errno != EEXIST && errno != EINTR) break;
     }
     if (fd >= 0 && !RR__FILE_UNNAME(fd, path)) { /* it would stay */
         int error = errno;

@@ -15,7 +15,7 @@ static void rr__join_all(rr_runtime *rt) {
     rr__cond_signal(&rt->timers->wake);
     rr__unlock(&rt->timers->lock);
     rr__lock(&rt->store->lock);
-    rr__cond_signal(&rt->store->spill_wake);
+    rr__cond_broadcast(&rt->store->spill_wake);
     rr__unlock(&rt->store->lock);
     for (rr__context *cx = rr__load_acquire(&rt->contexts); cx; cx = cx->next)
         if (cx->has_thread) rr__thread_join(&cx->thread);

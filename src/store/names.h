@@ -82,7 +82,8 @@ static bool rr__store_init(rr__store *store) {
 }
 
 static void rr__store_free(rr__store *store) {
-    if (store->file) rr__file_close(store->file);
+    for (int i = 0; i < RR__SPILLERS; i++)
+        if (store->files[i]) rr__file_close(store->files[i]);
     rr__map_free(&store->pinned);
     rr__names_free(&store->names);
     RR_FREE(store->spill_dir);

@@ -5,7 +5,7 @@
               listed or has ended; others read it at any time. An entry tells an object and its id:
               who reads it takes a count, if the object still has that id (R2 in core/object.h), and
               so neither an old entry nor one that is half written leads to another object.
-          N2  Who finds a newcomer in a ring makes it a record under the lock, if it is NEW even then.
+          N2  Who finds a newcomer in a ring makes it a record under the lock, if it is NEW then.
           N3  Who puts a value is counted (E5) until after that is published. So one that is not
               found yet will be: whoever made it has not ended.
    Locks: the store's. */

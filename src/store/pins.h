@@ -76,9 +76,7 @@ static rr_status rr__restore(rr__context *cx, rr__stored *s) {
     if (status != RR_OK) return status;
     cx = rr__here(cx);
     double start = rr_now();
-    const char *fault = !rr__file_read(s->file->fd, block, size, s->at) ? strerror(errno)
-                        : rr__checksum(block, size) != s->sum ? "it is not what was written"
-                                                              : NULL;
+    const char *fault = rr__value_read(s->file->fd, block, size, s->at, s->sum);
     if (fault) {
         rr__refuse(RR_ERR_IO, "its file in rr_config.spill_dir '%s' cannot be read: %s",
                    rt->store->spill_dir, fault);

@@ -18,13 +18,14 @@ typedef struct rr__file rr__file;
    what is fixed. */
 struct rr__stored {
     rr__object *object;        /* whose value; NULL: it ended while it was LEAVING */
-    rr__stored *older, *newer; /* in a list by age; older: in that of the spiller */
+    rr__stored *older, *newer; /* in a list by age; older: in that of the spillers */
     uint64_t listed;           /* rr__store.clock when it was put into its list */
     uint8_t place;             /* place, size, block: of the value, while it is LEAVING */
     bool is_listed, may_leave;
     size_t size;
     void *block;
-    rr__file *file; /* has a copy; NULL: none does */
+    rr__file *file;    /* has a copy; NULL: none does */
+    rr__file *written; /* the spiller's own: where it has written it */
     uint64_t at, sum;
     rr__object *recipe;  /* a task that was never submitted, with the arguments: rr__rebuild */
     uint32_t lineage;    /* of the object's counts so many are recipes' */
@@ -35,7 +36,7 @@ typedef struct rr__age_list {
     rr__stored *oldest, *newest;
 } rr__age_list;
 
-enum { RR__AGES = 32, RR__SPILL_BATCH = 8 << 20, RR__SPILL_FILE = 64 << 20 };
+enum { RR__AGES = 32, RR__SPILLERS = 2 };
 
 typedef struct rr__patience rr__patience;
 
@@ -49,11 +50,11 @@ struct rr__store {
     rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
     uint64_t clock;
     int waiters;
-    rr__stored *leaving_first, *leaving_last; /* for the spiller */
-    uint64_t leaving;                         /* bytes of those, and of what it writes now */
+    rr__stored *leaving_first, *leaving_last; /* for the spillers */
+    uint64_t leaving;                         /* bytes of those, and of what they write now */
     char *spill_dir;
-    rr__context *spiller; /* of the thread that writes; made when it is needed first */
-    rr__file *file;       /* that it appends to */
+    rr__context *spillers[RR__SPILLERS]; /* threads that write; made when they are needed first */
+    rr__file *files[RR__SPILLERS]; /* that each appends to: a file takes one write at a time */
 
     uint64_t spill_failures;
     int spill_error;                  /* of the last one, as in errno: rr__spill_status */

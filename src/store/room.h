@@ -8,20 +8,19 @@
 
 /* Most of what is in its file has ended. */
 static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
-    return s->file && s->file != rt->store->file && s->file->live < s->file->size / 4;
+    return s->file && s->file->live < s->file->size / 4 && rr__file_has_ended_locked(rt, s->file);
 }
 
-/* Makes so many bytes leave, as far as there are any that may, and some more, so that they go in
-   batches; not many more at once, for others wait for the lock, and no more than so many are given
-   another chance: those that were used since they got their place, and those that somebody wants
-   while others are only needed to make values again. False if there are none. */
+/* Makes so many bytes leave, as far as there are any that may; not many at once, for others wait
+   for the lock, and no more than so many are given another chance: those that were used since they
+   got their place, and those that somebody wants while others are only needed to make values again.
+   False if there are none. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
-    uint64_t sum = 0, wanted = needed + rt->config.store_bytes / 16;
+    uint64_t sum = 0;
     int n = 0, chances = 0;
-    for (rr__stored *s;
-         sum < (n < RR__SPILL_COUNT ? wanted : needed) && (s = rr__oldest_locked(rt));) {
+    for (rr__stored *s; sum < needed && n < RR__SPILL_COUNT && (s = rr__oldest_locked(rt));) {
         bool is_sparse = rr__is_in_sparse_file(rt, s),
              may_spill = rt->config.evict == RR_EVICT_SPILL;
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
@@ -79,6 +78,15 @@ static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int
     return rr__refuse(status, "no room for %zu bytes: %s", bytes, why);
 }
 
+/* So many bytes should leave now: as many as are over the limit, and some more, so that they go in
+   batches and the spillers have work while who waited uses what it got. */
+static uint64_t rr__over_locked(rr_runtime *rt, size_t bytes) {
+    uint64_t limit = rt->config.store_bytes, ahead = limit / 16;
+    uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
+    uint64_t over = used > limit ? used - limit : 0, leaving = rt->store->leaving;
+    return over + ahead / 2 > leaving ? over + ahead - leaving : 0;
+}
+
 /* Admits so many bytes as soon as others have left; fails if none can, with *error if that is a
    file's fault. Once a write has failed it begins no more, and waits for those of others only while
    few fail. *may_come: bodies elsewhere had room then. Under the lock, or one that takes room
@@ -86,13 +94,11 @@ static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int
 static rr_status rr__make_room_locked(rr__context *cx, size_t bytes, bool *may_come, int *error) {
     enum { FEW = 4 };
     rr_runtime *rt = cx->runtime;
-    uint64_t limit = rt->config.store_bytes, before = rt->store->spill_failures;
+    uint64_t before = rt->store->spill_failures;
     bool may_spill = rt->config.evict == RR_EVICT_SPILL;
-    rr_status status = may_spill ? rr__spiller_start_locked(rt) : RR_OK;
+    rr_status status = may_spill ? rr__spillers_start_locked(rt) : RR_OK;
     while (status == RR_OK && !rr__store_admit(rt, bytes)) {
-        uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
-        uint64_t over = used > limit ? used - limit : 0;
-        uint64_t more = over > rt->store->leaving ? over - rt->store->leaving : 0;
+        uint64_t more = rr__over_locked(rt, bytes);
         uint64_t failed = rt->store->spill_failures - before;
         if (more && (failed ? rr__evict_copies_locked : rr__evict_locked)(cx, more)) continue;
         else if (rt->store->leaving && failed < FEW) rr__store_wait_locked(rt);
