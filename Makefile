@@ -39,7 +39,7 @@ EXAMPLE_NAMES := $(filter-out %_lib,$(call names,examples/[0-9]*.c))
 SCRIPTS := $(sort $(wildcard tests/compile/*.sh))
 PARTS := $(wildcard src/*.h src/*/*.h)
 PROGRAMS = $(STRESS_NAMES) $(TEST_NAMES) $(EXAMPLE_NAMES) readme
-CONTRACT_NAMES = 01 02 03 04 05 06 07 08 09
+CONTRACT_NAMES = 01 02 03 04 05 06 07 08 09 15
 
 .DEFAULT_GOAL := help
 .SUFFIXES:

@@ -141,7 +141,9 @@ OWNERSHIP AND LIFETIMES
   What a body returns: it is copied when the body has ended, just before its scope ends.
   - rr_bytes: the bytes are copied, from wherever they are. Those of an argument, of a view or of
     static memory are right. A local array is gone by then: undefined. Nobody frees a block from
-    malloc: it leaks. Make the bytes in rr_result(size) instead, of which nothing is copied.
+    malloc: it leaks. Make the bytes in rr_result(size) instead, of which nothing is copied; in
+    rr_result_from(argument) where they are an argument's, changed here and there: if nobody else
+    has that, its memory goes on as the result's.
   - A struct: its bytes. An rr_ref, rr_actor or rr_stream in it (an rr_stream also by itself) is
     then a number that nothing counts: the struct is read with RR_OK, and the handle in it is
     stale. Return the reference itself, or an rr_gather of several; or rr_give the handle in the
@@ -253,13 +255,13 @@ THE STORE
   Without rr_config.store_bytes no value ever leaves memory. With it the bytes of live values
   outside slots never exceed that, at any moment: as many as the program asked for, not what blocks
   are rounded up to, and without the states of actors and what plain arguments take. For a new one,
-  or one that comes back, others leave, those first that were not used for the longest time (large
-  ones sooner than small ones). Never those in use: viewed, pinned (rr_pin), arguments of a body
-  that runs, not yet sealed. rr_config.evict says what becomes of them:
+  or one that comes back, others leave, those first that were not used for a long time (by CLOCK,
+  which tells that nearly; large ones sooner than small ones). Never those in use: viewed, pinned
+  (rr_pin), arguments of a body that runs, not yet sealed. rr_config.evict says what becomes of them:
 
     RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
-                      One thread writes, 8 MiB at a time, small ones together; who needs one reads
-                      it, and checks it. One that was there before leaves again without a write.
+                      Two threads write, small ones together, up to 1 MiB; who needs one reads it,
+                      and checks it. One that was there before leaves again without a write.
                       The files have no names, so that nothing of them outlives the process, however
                       that ends; their space is free again when all values in a file have ended.
     RR_EVICT_REBUILD  (or .no_spill) Results of remote functions are dropped and made again when
@@ -271,7 +273,12 @@ THE STORE
                       what else it does (counting, writing, sending) happens again. A call with
                       RR_OPTIONS(.no_rebuild = true) keeps its result in memory instead, and so does
                       what exceeds rr_config.lineage_bytes. If it fails when it runs again, the
-                      result is lost: RR_ERR_OBJECT_LOST.
+                      result is lost: RR_ERR_OBJECT_LOST. The price is lineage: what a result was
+                      made of stays known for as long as the result, and so on back to what was put:
+                      some 300 bytes for each call. Values that only lineage keeps leave first, so
+                      that of iterated work the newest generation stays, which is the one that is
+                      read. But if that alone does not fit, making one value again may take all the
+                      work that led to it: give the store room for what is in use at once, or spill.
     RR_EVICT_DROP     They are gone: a cache. Reading one is RR_ERR_OBJECT_LOST.
 
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails
@@ -758,6 +765,16 @@ rr_status rr_seal(rr_ref ref);
    gives up the first. Returns NULL if there is no room, and the task then fails
    with that; NULL with a warning outside a body. */
 void *rr_result(size_t size);
+
+/* The same, and the room starts with what an argument of the body holds: it is that argument's own
+   memory if nobody else counts or views the object at that moment, and the body is not to run
+   again (.max_retries, a method of an actor with options, RR_EVICT_REBUILD); else a copy. So a
+   large block is updated step by step without a copy, and objects stay as they are for everybody
+   who can see them. The argument is given as the body was given it. Taken over, it is the room from then on:
+   what is written there changes what the argument shows, and a further rr_result gives both up.
+   NULL if it is no argument of the body (the task fails with RR_ERR_INVALID), else as rr_result.
+   Blocks: a copy may wait for room. */
+void *rr_result_from(rr_bytes argument);
 
 /* bytes by value, as an argument or a result. They are copied: those of a result after the body has
    ended, when its local arrays are gone; a block from malloc stays the caller's. See rr_result. */
@@ -7778,12 +7795,15 @@ static void rr__proceed(rr__context *cx, rr__object *o) {
     ops->ready(cx, o);
 }
 
-/* The object is complete: everything that waited for it goes on. */
-static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
+/* The object is complete: whoever slept for it goes on. Returns the tasks in its list, for
+   rr__tasks_go_on, before which the caller may give back his count of it: each has one. */
+static rr__object *rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx, o);
-    if (!(word & RR__HAS_DEPENDENTS)) return;
-    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
-    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
+    return word & RR__HAS_DEPENDENTS ? rr__swap_seq_cst(&o->dependents, RR__CLOSED) : NULL;
+}
+static void rr__tasks_go_on(rr__context *cx, rr__object *task) {
+    for (rr__object *next; task; task = next) { /* newest first; so the oldest ends at the deque's
+                                                   bottom */
         next = task->next;
         if (rr__pick_up(cx, task)) rr__proceed(cx, task);
     }
@@ -10651,6 +10671,22 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
     }
 }
 
+/* The memory of a value outside the slot, if nobody but the caller, who has it in use, counts its
+   object, which ends then; so nobody views it either. NULL: somebody does, or a spiller still reads
+   it. */
+static void *rr__value_take(rr__context *cx, rr__object *o, uint8_t *place) {
+    uint64_t word = rr__load_acquire(&o->word);
+    uint64_t residence = cx->runtime->evicts ? rr__load_acquire(rr__residence_at(o)) : 0;
+    void *block = o->data.block;
+    if ((word & RR__COUNT_MASK) != 1 || rr__residence_in(residence) != RR__HERE) return NULL;
+    *place = o->place;
+    RR__STRESS_POINT();
+    if (!rr__cas_seq_cst(&o->word, &word, word - 1)) return NULL; /* rule R2 */
+    o->data.block = NULL;
+    rr__last_dropped(cx, o, word);
+    return block;
+}
+
 /* What a complete object holds, a value or an error, goes with it. */
 static void rr__outcome_free(rr__context *cx, rr__object *o) {
     bool has_failed = rr__state_of(rr__load_relaxed(&o->word)) == RR__FAILED; /* ours, rule R2 */
@@ -10662,7 +10698,7 @@ static void rr__outcome_free(rr__context *cx, rr__object *o) {
    (R5): that is found there, and ends. */
 static void rr__value_end(rr__context *cx, rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* ours, rule R2 */
-    if (rr__state_of(word) < RR__READY) rr__notify(cx, o, word);
+    if (rr__state_of(word) < RR__READY) rr__tasks_go_on(cx, rr__notify(cx, o, word));
     rr__outcome_free(cx, o);
 }
 
@@ -10951,8 +10987,10 @@ static rr_status rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view
 static RR__NOINLINE void rr__args_unuse(rr__context *cx, rr__object *task, int n) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
-    for (int i = 0; i < n; at += rr__arg_bytes(fn, task->by_ref, i), i++)
-        if (task->by_ref >> i & 1) rr__unuse(cx, rr__counted_arg(at));
+    for (int i = 0; i < n; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        rr__object *o = task->by_ref >> i & 1 ? rr__counted_arg(at) : NULL;
+        if (o) rr__unuse(cx, o); /* NULL: tasks/inplace.h */
+    }
 }
 
 /* Returns which argument cannot be had, with the status, or the number of them. */
@@ -11339,10 +11377,10 @@ static RR__NOINLINE void rr__control_end(rr__context *cx, rr__control *control) 
     if (control->has_turn) rr__turn_end(cx, control);
 }
 
-/* It is complete, and was watched: whoever waited for it goes on. */
-static void rr__tell_end(rr__context *cx, rr__object *o, uint64_t word) {
+/* It is complete, and was watched: as rr__notify. */
+static rr__object *rr__tell_end(rr__context *cx, rr__object *o, uint64_t word) {
     if (word & RR__HAS_SLEEPERS) rr__stream_over(cx, o);
-    rr__notify(cx, o, word);
+    return rr__notify(cx, o, word);
 }
 
 static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
@@ -11352,8 +11390,9 @@ static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__sta
     while ((o = cx->tasks->settled.first)) {
         uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
         cx->tasks->settled.first = rr__settled_next(o, rr__state_of(settled));
-        rr__tell_end(cx, o, settled);
-        rr__drop(cx, o);
+        rr__object *waited = rr__tell_end(cx, o, settled);
+        rr__drop(cx, o); /* first: whose argument it is finds no count that is none: inplace.h */
+        rr__tasks_go_on(cx, waited);
     }
     cx->tasks->settled.is_running = false;
 }
@@ -11506,7 +11545,7 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     rr__count(cx, RR__ERRORS);
     enum rr__state now = state == RR__QUEUED ? RR__RUNNING : state;
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
-    rr__tell_end(cx, o, word);
+    rr__tasks_go_on(cx, rr__tell_end(cx, o, word));
     bool was_tried = false, is_ours = false;
     RR__STRESS_POINT();
     if (is_bare) rr__task_unload(cx, o);
@@ -15667,6 +15706,81 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
     return found;
 }
 
+// >>tasks/inplace
+
+/* Results in place: a body takes over the memory of an argument that nobody else counts. The count
+   of the task was the last one, so the argument's object ends, and NULL stands in its place.
+   Locks: those of values. */
+
+/* Room for the result; NULL: there is none, and the body fails with that. */
+static void *rr__result_room(rr__context *cx, rr__frame *frame, size_t size) {
+    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    frame->room_bytes = size;
+    rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
+    if (status != RR_OK && !frame->error)
+        frame->error = rr__error_of_status(cx->runtime, status, frame->task);
+    return frame->room;
+}
+
+/* Which argument of a body these bytes are, and where it stands; -1: none. */
+static int rr__argument_at(rr__object *task, rr_bytes bytes, char **place) {
+    const rr_function *fn = task->of.fn;
+    char *at = rr__args_of(task);
+    for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        bool is_bytes = (task->by_ref >> i & 1) && fn->params[i].kind == RR__KIND_BYTES;
+        rr__object *o = is_bytes ? rr__counted_arg(at) : NULL;
+        if (!o) continue;
+        rr_bytes own = rr__bytes_in(o);
+        if (own.data == bytes.data && own.size == bytes.size) return *place = at, i;
+    }
+    return -1;
+}
+
+/* It may need its arguments once more: when it is tried again, or its result is made again. */
+static bool rr__may_run_again(rr__context *cx, const rr__frame *frame) {
+    const rr__control *control = rr__control_of(frame->task);
+    bool is_retried = frame->actor ? (rr__load_relaxed(&frame->actor->word) & RR__HAS_CARE) != 0
+                                   : control && control->max_retries != 0; /* fixed, both */
+    bool is_rebuilt = cx->runtime->evicts && cx->runtime->config.evict == RR_EVICT_REBUILD;
+    return is_retried || (is_rebuilt && !frame->actor && !(control && control->no_rebuild));
+}
+
+/* An argument goes with its object. */
+static void rr__argument_clear(rr__object *task, char *at) {
+    rr__object *none = NULL;
+    if (task->args_place == RR__IN_SLOT)
+        rr__store_relaxed(&task->words[(at - (char *)task->words) / 8], (uint64_t)0); /* our own */
+    else memcpy(at, &none, sizeof none);
+}
+
+/* Room for the result that holds what the argument does. */
+static void *rr__result_from(rr__context *cx, rr__frame *frame, rr_bytes bytes) {
+    char *at = NULL;
+    uint8_t place;
+    if (frame->room && bytes.data == frame->room && bytes.size == frame->room_bytes)
+        return frame->room; /* it has been taken over */
+    if (rr__argument_at(frame->task, bytes, &at) < 0) {
+        if (!frame->error)
+            frame->error = rr__error_new(
+                cx->runtime, RR_ERR_INVALID, frame->task,
+                "rr_result_from: these %zu bytes are no argument of it: pass an rr_bytes that the "
+                "body was given, as it was given",
+                bytes.size);
+        return NULL;
+    }
+    bool may_take = bytes.size > 0 && !rr__may_run_again(cx, frame);
+    void *own = may_take ? rr__value_take(cx, rr__counted_arg(at), &place) : NULL;
+    if (own) {
+        rr__argument_clear(frame->task, at);
+        if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+        frame->room = own, frame->room_bytes = bytes.size, frame->room_place = place;
+        return own;
+    }
+    void *room = rr__result_room(cx, frame, bytes.size);
+    if (room && bytes.size) memcpy(room, bytes.data, bytes.size);
+    return room;
+}
+
 // >>public/objects
 
 /* Making objects, naming and pinning them. */
@@ -15732,19 +15846,23 @@ rr_status rr_seal(rr_ref ref) {
     return status;
 }
 
-void *rr_result(size_t size) {
+/* The body that calls, if it returns bytes; else NULL, and the log says so. */
+static rr__frame *rr__frame_of_bytes(const char *misuse) {
     rr__frame *frame = rr__self()->frame;
-    rr__context *cx = frame ? rr__frame_context(frame) : NULL;
-    if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
-        rr__log_misuse("rr_result: only a body that returns rr_bytes has one");
-        return NULL;
-    }
-    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
-    frame->room_bytes = size;
-    rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
-    if (status != RR_OK && !frame->error)
-        frame->error = rr__error_of_status(cx->runtime, status, frame->task);
-    return frame->room;
+    if (frame && frame->task->of.fn->result.kind == RR__KIND_BYTES) return frame;
+    rr__log_misuse(misuse);
+    return NULL;
+}
+
+void *rr_result(size_t size) {
+    rr__frame *frame = rr__frame_of_bytes("rr_result: only a body that returns rr_bytes has one");
+    return frame ? rr__result_room(rr__frame_context(frame), frame, size) : NULL;
+}
+
+void *rr_result_from(rr_bytes argument) {
+    rr__frame *frame =
+        rr__frame_of_bytes("rr_result_from: only a body that returns rr_bytes has one");
+    return frame ? rr__result_from(rr__frame_context(frame), frame, argument) : NULL;
 }
 
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {

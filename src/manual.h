@@ -141,7 +141,9 @@ OWNERSHIP AND LIFETIMES
   What a body returns: it is copied when the body has ended, just before its scope ends.
   - rr_bytes: the bytes are copied, from wherever they are. Those of an argument, of a view or of
     static memory are right. A local array is gone by then: undefined. Nobody frees a block from
-    malloc: it leaks. Make the bytes in rr_result(size) instead, of which nothing is copied.
+    malloc: it leaks. Make the bytes in rr_result(size) instead, of which nothing is copied; in
+    rr_result_from(argument) where they are an argument's, changed here and there: if nobody else
+    has that, its memory goes on as the result's.
   - A struct: its bytes. An rr_ref, rr_actor or rr_stream in it (an rr_stream also by itself) is
     then a number that nothing counts: the struct is read with RR_OK, and the handle in it is
     stale. Return the reference itself, or an rr_gather of several; or rr_give the handle in the
@@ -253,13 +255,13 @@ THE STORE
   Without rr_config.store_bytes no value ever leaves memory. With it the bytes of live values
   outside slots never exceed that, at any moment: as many as the program asked for, not what blocks
   are rounded up to, and without the states of actors and what plain arguments take. For a new one,
-  or one that comes back, others leave, those first that were not used for the longest time (large
-  ones sooner than small ones). Never those in use: viewed, pinned (rr_pin), arguments of a body
-  that runs, not yet sealed. rr_config.evict says what becomes of them:
+  or one that comes back, others leave, those first that were not used for a long time (by CLOCK,
+  which tells that nearly; large ones sooner than small ones). Never those in use: viewed, pinned
+  (rr_pin), arguments of a body that runs, not yet sealed. rr_config.evict says what becomes of them:
 
     RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
-                      One thread writes, 8 MiB at a time, small ones together; who needs one reads
-                      it, and checks it. One that was there before leaves again without a write.
+                      Two threads write, small ones together, up to 1 MiB; who needs one reads it,
+                      and checks it. One that was there before leaves again without a write.
                       The files have no names, so that nothing of them outlives the process, however
                       that ends; their space is free again when all values in a file have ended.
     RR_EVICT_REBUILD  (or .no_spill) Results of remote functions are dropped and made again when
@@ -271,7 +273,12 @@ THE STORE
                       what else it does (counting, writing, sending) happens again. A call with
                       RR_OPTIONS(.no_rebuild = true) keeps its result in memory instead, and so does
                       what exceeds rr_config.lineage_bytes. If it fails when it runs again, the
-                      result is lost: RR_ERR_OBJECT_LOST.
+                      result is lost: RR_ERR_OBJECT_LOST. The price is lineage: what a result was
+                      made of stays known for as long as the result, and so on back to what was put:
+                      some 300 bytes for each call. Values that only lineage keeps leave first, so
+                      that of iterated work the newest generation stays, which is the one that is
+                      read. But if that alone does not fit, making one value again may take all the
+                      work that led to it: give the store room for what is in use at once, or spill.
     RR_EVICT_DROP     They are gone: a cache. Reading one is RR_ERR_OBJECT_LOST.
 
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails

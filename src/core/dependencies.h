@@ -53,12 +53,15 @@ static void rr__proceed(rr__context *cx, rr__object *o) {
     ops->ready(cx, o);
 }
 
-/* The object is complete: everything that waited for it goes on. */
-static void rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
+/* The object is complete: whoever slept for it goes on. Returns the tasks in its list, for
+   rr__tasks_go_on, before which the caller may give back his count of it: each has one. */
+static rr__object *rr__notify(rr__context *cx, rr__object *o, uint64_t word) {
     if (word & RR__HAS_SLEEPERS) rr__wake_sleepers(cx, o);
-    if (!(word & RR__HAS_DEPENDENTS)) return;
-    rr__object *task = rr__swap_seq_cst(&o->dependents, RR__CLOSED), *next;
-    for (; task; task = next) { /* newest first; so the oldest ends at the deque's bottom */
+    return word & RR__HAS_DEPENDENTS ? rr__swap_seq_cst(&o->dependents, RR__CLOSED) : NULL;
+}
+static void rr__tasks_go_on(rr__context *cx, rr__object *task) {
+    for (rr__object *next; task; task = next) { /* newest first; so the oldest ends at the deque's
+                                                   bottom */
         next = task->next;
         if (rr__pick_up(cx, task)) rr__proceed(cx, task);
     }

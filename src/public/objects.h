@@ -2,6 +2,7 @@
 #pragma once
 #include "../store/names.h"
 #include "../tasks/gathers.h"
+#include "../tasks/inplace.h"
 #include "handles.h"
 #include "reading.h"
 
@@ -66,19 +67,23 @@ rr_status rr_seal(rr_ref ref) {
     return status;
 }
 
-void *rr_result(size_t size) {
+/* The body that calls, if it returns bytes; else NULL, and the log says so. */
+static rr__frame *rr__frame_of_bytes(const char *misuse) {
     rr__frame *frame = rr__self()->frame;
-    rr__context *cx = frame ? rr__frame_context(frame) : NULL;
-    if (!frame || frame->task->of.fn->result.kind != RR__KIND_BYTES) {
-        rr__log_misuse("rr_result: only a body that returns rr_bytes has one");
-        return NULL;
-    }
-    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
-    frame->room_bytes = size;
-    rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
-    if (status != RR_OK && !frame->error)
-        frame->error = rr__error_of_status(cx->runtime, status, frame->task);
-    return frame->room;
+    if (frame && frame->task->of.fn->result.kind == RR__KIND_BYTES) return frame;
+    rr__log_misuse(misuse);
+    return NULL;
+}
+
+void *rr_result(size_t size) {
+    rr__frame *frame = rr__frame_of_bytes("rr_result: only a body that returns rr_bytes has one");
+    return frame ? rr__result_room(rr__frame_context(frame), frame, size) : NULL;
+}
+
+void *rr_result_from(rr_bytes argument) {
+    rr__frame *frame =
+        rr__frame_of_bytes("rr_result_from: only a body that returns rr_bytes has one");
+    return frame ? rr__result_from(rr__frame_context(frame), frame, argument) : NULL;
 }
 
 rr_ref rr__gather(const rr_ref *refs, size_t n, const char *site) {

@@ -156,6 +156,22 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
     }
 }
 
+/* The memory of a value outside the slot, if nobody but the caller, who has it in use, counts its
+   object, which ends then; so nobody views it either. NULL: somebody does, or a spiller still reads
+   it. */
+static void *rr__value_take(rr__context *cx, rr__object *o, uint8_t *place) {
+    uint64_t word = rr__load_acquire(&o->word);
+    uint64_t residence = cx->runtime->evicts ? rr__load_acquire(rr__residence_at(o)) : 0;
+    void *block = o->data.block;
+    if ((word & RR__COUNT_MASK) != 1 || rr__residence_in(residence) != RR__HERE) return NULL;
+    *place = o->place;
+    RR__STRESS_POINT();
+    if (!rr__cas_seq_cst(&o->word, &word, word - 1)) return NULL; /* rule R2 */
+    o->data.block = NULL;
+    rr__last_dropped(cx, o, word);
+    return block;
+}
+
 /* What a complete object holds, a value or an error, goes with it. */
 static void rr__outcome_free(rr__context *cx, rr__object *o) {
     bool has_failed = rr__state_of(rr__load_relaxed(&o->word)) == RR__FAILED; /* ours, rule R2 */
@@ -167,6 +183,6 @@ static void rr__outcome_free(rr__context *cx, rr__object *o) {
    (R5): that is found there, and ends. */
 static void rr__value_end(rr__context *cx, rr__object *o) {
     uint64_t word = rr__load_relaxed(&o->word); /* ours, rule R2 */
-    if (rr__state_of(word) < RR__READY) rr__notify(cx, o, word);
+    if (rr__state_of(word) < RR__READY) rr__tasks_go_on(cx, rr__notify(cx, o, word));
     rr__outcome_free(cx, o);
 }

@@ -284,8 +284,10 @@ static rr_status rr__pass(rr__context *cx, rr__object *o, rr_type type, rr__view
 static RR__NOINLINE void rr__args_unuse(rr__context *cx, rr__object *task, int n) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
-    for (int i = 0; i < n; at += rr__arg_bytes(fn, task->by_ref, i), i++)
-        if (task->by_ref >> i & 1) rr__unuse(cx, rr__counted_arg(at));
+    for (int i = 0; i < n; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
+        rr__object *o = task->by_ref >> i & 1 ? rr__counted_arg(at) : NULL;
+        if (o) rr__unuse(cx, o); /* NULL: tasks/inplace.h */
+    }
 }
 
 /* Returns which argument cannot be had, with the status, or the number of them. */

@@ -68,7 +68,7 @@ static bool rr__decide(rr__context *cx, rr__object *o, uint64_t flag, bool *has_
     rr__count(cx, RR__ERRORS);
     enum rr__state now = state == RR__QUEUED ? RR__RUNNING : state;
     uint64_t word = rr__add_seq_cst(&o->word, RR__STATE(RR__FAILED) - RR__STATE(now));
-    rr__tell_end(cx, o, word);
+    rr__tasks_go_on(cx, rr__tell_end(cx, o, word));
     bool was_tried = false, is_ours = false;
     RR__STRESS_POINT();
     if (is_bare) rr__task_unload(cx, o);

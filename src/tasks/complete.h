@@ -68,10 +68,10 @@ static RR__NOINLINE void rr__control_end(rr__context *cx, rr__control *control) 
     if (control->has_turn) rr__turn_end(cx, control);
 }
 
-/* It is complete, and was watched: whoever waited for it goes on. */
-static void rr__tell_end(rr__context *cx, rr__object *o, uint64_t word) {
+/* It is complete, and was watched: as rr__notify. */
+static rr__object *rr__tell_end(rr__context *cx, rr__object *o, uint64_t word) {
     if (word & RR__HAS_SLEEPERS) rr__stream_over(cx, o);
-    rr__notify(cx, o, word);
+    return rr__notify(cx, o, word);
 }
 
 static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__state state) {
@@ -81,8 +81,9 @@ static RR__NOINLINE void rr__settle(rr__context *cx, rr__object *o, enum rr__sta
     while ((o = cx->tasks->settled.first)) {
         uint64_t settled = rr__load_relaxed(&o->word); /* our own; no flag is added any more */
         cx->tasks->settled.first = rr__settled_next(o, rr__state_of(settled));
-        rr__tell_end(cx, o, settled);
-        rr__drop(cx, o);
+        rr__object *waited = rr__tell_end(cx, o, settled);
+        rr__drop(cx, o); /* first: whose argument it is finds no count that is none: inplace.h */
+        rr__tasks_go_on(cx, waited);
     }
     cx->tasks->settled.is_running = false;
 }
