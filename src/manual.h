@@ -257,7 +257,7 @@ THE STORE
   are rounded up to, and without the states of actors and what plain arguments take. For a new one,
   or one that comes back, others leave, those first that were not used for a long time (by CLOCK,
   which tells that nearly; large ones sooner than small ones). Never those in use: viewed, pinned
-  (rr_pin), arguments of a body that runs, not yet sealed. rr_config.evict says what becomes of them:
+  (rr_pin), arguments of a body that runs, not yet sealed. rr_config.evict says what they become:
 
     RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
                       Two threads write, small ones together, up to 1 MiB; who needs one reads it,
@@ -355,9 +355,13 @@ INTERNALS (in short; the rules that are named stand at the parts)
   Cancelling (tasks/cancelling) sets a flag in the task's word, by which the outcome is decided, and
   wakes who waits; whoever has the task finds the flag with its next change of the state. Priorities
   and resources (core/resources, G1 to G3) are heaps, one for each set of needs that is waited for.
-  The store under pressure (store/, E1 to E7) has a record beside the slot of each value that may
-  leave memory. Streams (tasks/stream_queue, Y1 to Y4) are queues into which the body puts without a
-  lock; readers share one. Who waits stands in a line, and gets a sign from the other side.
+  The store under pressure (store/, E1 to E7, N1 to N3). Where a value is and how many read it is
+  one word in its slot, which a reader changes by one CAS and no lock; what moves a value demands of
+  its own CAS that nobody reads it. Beside the slot is a record, in a list by age (CLOCK: Corbato
+  1968; weighed by size as in GreedyDual-Size: Cao and Irani 1997).
+
+  Streams (tasks/stream_queue, Y1 to Y4) are queues into which the body puts without a lock; readers
+  share one. Who waits stands in a line, and gets a sign from the other side.
 
   Ending (runtime/stop). rr_shutdown adds up what the threads submitted and finished, each in
   counters of its own, until both are the same; then actors are ended, and threads joined. The

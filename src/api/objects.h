@@ -34,10 +34,10 @@ void *rr_result(size_t size);
    memory if nobody else counts or views the object at that moment, and the body is not to run
    again (.max_retries, a method of an actor with options, RR_EVICT_REBUILD); else a copy. So a
    large block is updated step by step without a copy, and objects stay as they are for everybody
-   who can see them. The argument is given as the body was given it. Taken over, it is the room from then on:
-   what is written there changes what the argument shows, and a further rr_result gives both up.
-   NULL if it is no argument of the body (the task fails with RR_ERR_INVALID), else as rr_result.
-   Blocks: a copy may wait for room. */
+   who can see them. Pass the argument as the body was given it. Taken over, it is the room from
+   then on: what is written there changes what the argument shows, and a further rr_result gives
+   both up. NULL if it is no argument of the body (the task fails with RR_ERR_INVALID), else as
+   rr_result. Blocks: a copy may wait for room. */
 void *rr_result_from(rr_bytes argument);
 
 /* bytes by value, as an argument or a result. They are copied: those of a result after the body has
