@@ -1,11 +1,12 @@
 /* store: what a limit on the store costs. Puts, views, and reads by several threads, in a store
    whose limit is never reached; gathers of 100,000; names; values that leave memory for a file and
-   come back. What stands beside a row is measured in turn with it: the same without a limit, memcpy
+   come back; how many reads find what they want in memory. What stands beside a row is measured in turn with it: the same without a limit, memcpy
    of as much, dd to and from a file in the same folder (TMPDIR or /tmp), which the page cache
    keeps, as it does ours. A put is timed with the release of the object before it. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "bench.h"
+#include <math.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -383,6 +384,75 @@ static void measure_spill(const char *name, size_t size, long n) {
     free(s.data), free(s.refs);
 }
 
+/* ---- what stays in memory: reads that found it there, in per cent ---- */
+
+enum { HIT_SIZE = 16 << 10, HIT_ROOM = 256, HIT_VALUES = 2048, HIT_READS = 50000 };
+
+typedef struct trace {
+    rr_ref refs[HIT_VALUES];
+    double weights[HIT_VALUES]; /* sums: of the first, of the first two, ... */
+    uint64_t random;
+    long next; /* of a scan */
+} trace;
+
+static double trace_random(trace *t) {
+    t->random = t->random * 6364136223846793005u + 1442695040888963407u;
+    return (double)(t->random >> 11) / 9007199254740992.0;
+}
+/* One after the other, a quarter more than there is room for. */
+static long trace_loop(trace *t) { return t->next++ % (HIT_ROOM * 5 / 4); }
+/* Half of what there is room for at random; every fourth read is the next one of a scan of all. */
+static long trace_scan(trace *t) {
+    bool is_scan = trace_random(t) < 0.25;
+    return is_scan ? t->next++ % HIT_VALUES : (long)(trace_random(t) * HIT_ROOM / 2);
+}
+/* Zipf's law: the n-th most popular is read 1/n^0.9 times as often as the first. */
+static long trace_zipf(trace *t) {
+    double at = trace_random(t) * t->weights[HIT_VALUES - 1];
+    long low = 0, high = HIT_VALUES - 1;
+    while (low < high) {
+        long middle = (low + high) / 2;
+        if (t->weights[middle] < at) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static void measure_trace(trace *t, const char *variant, long (*next)(trace *)) {
+    rr_stats before, after;
+    t->random = 1, t->next = 0;
+    for (long i = 0; i < 2 * HIT_READS; i++) {
+        rr_scope scope = rr_scope_begin();
+        rr_bytes view;
+        if (i == HIT_READS) rr_get_stats(&before); /* it is warm */
+        BENCH_CHECK(rr_get(rr_bytes, t->refs[next(t)], &view) == RR_OK);
+        rr_scope_end(scope);
+    }
+    rr_get_stats(&after);
+    bench_value("store", variant, "%",
+                100.0 * (double)(after.store_hits - before.store_hits) / HIT_READS);
+}
+
+static void measure_hits(void) {
+    const rr_config config = {.store_bytes = (size_t)HIT_ROOM * HIT_SIZE, .spill_dir = folder};
+    rr_runtime *runtime = rr_runtime_create(&config);
+    trace *t = calloc(1, sizeof *t);
+    char *data = calloc(1, HIT_SIZE);
+    BENCH_CHECK(runtime && t && data);
+    rr_runtime_use(runtime);
+    for (int i = 0; i < HIT_VALUES; i++) {
+        t->refs[i] = rr_put_bytes(data, HIT_SIZE);
+        t->weights[i] = (i ? t->weights[i - 1] : 0) + pow(i + 1, -0.9);
+    }
+    measure_trace(t, "hits-loop", trace_loop);
+    measure_trace(t, "hits-scan", trace_scan);
+    measure_trace(t, "hits-zipf", trace_zipf);
+    for (int i = 0; i < HIT_VALUES; i++) rr_release(t->refs[i]);
+    rr_runtime_use(NULL);
+    BENCH_CHECK(rr_runtime_destroy(runtime) == RR_OK);
+    free(t), free(data);
+}
+
 /* What dd takes until all is on the disk; nothing of ours waits for that. In the CSV only. */
 static void measure_sync(void) {
     dd d = dd_of(DD_BYTES, "conv=fdatasync");
@@ -409,5 +479,6 @@ int main(int argc, char **argv) {
     measure_spill("1MiB", 1 << 20, bench_amount(512));
     measure_spill("64MiB", 64 << 20, bench_amount(16));
     measure_sync();
+    measure_hits();
     return rr_shutdown() != RR_OK;
 }

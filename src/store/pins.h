@@ -138,7 +138,7 @@ static void rr__claim_end(rr__context *cx, rr__residence_word *at, rr__parker **
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
     *claimer = NULL;
-    rr__store_release(at, status == RR_OK ? RR__RESIDENCE(RR__HERE) | RR__WAS_USED | 1
+    rr__store_release(at, status == RR_OK ? RR__RESIDENCE(RR__HERE) | 1
                                           : RR__RESIDENCE(was)); /* pairs with rr__pin_begin */
     if (s && status == RR_OK) rr__age_add_locked(rt, s);
     rr__store_signal_locked(cx);

@@ -125,6 +125,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
                           limit);
     RR__STRESS_POINT();
     rr_status status;
+    (void)rr__newcomers_list_all(cx); /* or they would stay, however long they are not used */
     do {
         rr__lock(&rt->store->lock);
         status = rr__make_room_locked(cx, bytes, may_come, &error);
