@@ -637,6 +637,8 @@ typedef struct rr_options {
     bool blocking;   /* its body waits for something outside (a file, a socket): it takes no worker;
                        a further thread runs it at once, up to rr_config.max_threads */
     int max_unread;  /* of a stream: rr_yield waits while so many objects are unread; no limit */
+    size_t max_unread_bytes; /* likewise while the unread ones have so many bytes or more, without
+                                what references among them lead to; no limit */
 } rr_options;
 
 /* What becomes of a message to an actor whose mailbox is full. */
@@ -676,7 +678,8 @@ typedef struct rr_stats {
     uint64_t actors_live;      /* created and not yet ended */
     uint64_t store_bytes_used; /* bytes of live objects outside their slots, in memory */
     uint64_t store_bytes_held; /* what the system gave for them: with free blocks and rounding up */
-    uint64_t store_hits;       /* reads of values that may leave memory and were there */
+    uint64_t store_hits;       /* reads of values that may leave memory and were there; without
+                                  those of what views outside of scopes keep there */
     uint64_t objects_spilled;  /* so often one went to disk, and its memory was given back */
     uint64_t objects_restored; /* so often one came back from there */
     uint64_t objects_dropped;  /* so often one went without */
@@ -999,8 +1002,8 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
     RR__CALL_STREAM(((const rr_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_yield(T, value): in the body of a stream: the next object. Waits, without a worker,
-   while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has
-   to yield again what those before it did, which is dropped.
+   while as much is unread as rr_options.max_unread and max_unread_bytes say. An attempt
+   (rr_options.max_retries) has to yield again what those before it did, which is dropped.
    Errors: RR_ERR_CANCELLED if nobody reads any more or the task was cancelled, and the body should
    return; RR_ERR_TYPE, RR_ERR_STALE and those of rr_put; RR_ERR_INVALID outside of such a body.
    After an error of another kind than RR_ERR_CANCELLED and RR_ERR_INVALID the stream fails with it,
@@ -8670,8 +8673,9 @@ static void rr__deadlocks_due(rr__context *cx) {
 
    Residence:  HERE -> LEAVING -> AWAY -> RETURNING -> HERE; without a file HERE -> LOST, and from
    there as from AWAY. From LEAVING back to HERE if somebody has pinned it meanwhile.
-   Rules  E1  Pins come and go without the lock, and come only while it is HERE or LEAVING. All
-              else is changed under the lock, but by the value's owner before it is complete.
+   Rules  E1  Pins come and go without the lock, and come only while it is HERE or LEAVING. What
+              was neither comes back under the lock alone, and all else is changed under it, but
+              for the end of a gather's last pin, and the beginning.
           E2  What is HERE and may leave lies in a list by age, pinned or not; or it is NEW; or it
               is ASIDE, and then whoever ends its last pin puts it back into the list. So who finds
               the lists empty has seen all that could leave.
@@ -8709,10 +8713,11 @@ static inline enum rr__residence rr__residence_in(uint64_t word) {
 }
 static inline bool rr__is_at_hand(uint64_t word) { return rr__residence_in(word) <= RR__LEAVING; }
 
-/* Before it is complete, or, with a record, in place: no record, nobody has it. */
+/* Its value is in place, or will be: it has no record and no pins. Release: who reads the slot by
+   an old handle sees then that the id is another (rr__write_words). */
 static void rr__residence_begin(rr__object *o, uint64_t flags) {
-    rr__store_relaxed(&o->words[0], (uint64_t)0);
-    rr__store_relaxed(rr__residence_at(o), flags); /* published with word */
+    rr__store_release(&o->words[0], (uint64_t)0);
+    rr__store_release(rr__residence_at(o), flags);
 }
 
 /* False: it is not in memory. */
@@ -8834,6 +8839,7 @@ struct rr__store {
     RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
     rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
     uint64_t clock;
+    uint64_t newcomers_listed; /* so many so far */
     int waiters;
     rr__stored *leaving_first, *leaving_last; /* for the spillers */
     uint64_t leaving;                         /* bytes of those, and of what they write now */
@@ -9079,15 +9085,19 @@ static bool rr__others_use_store(rr__context *cx) {
               listed or has ended; others read it at any time. An entry tells an object and its id:
               who reads it takes a count, if the object still has that id (R2 in core/object.h), and
               so neither an old entry nor one that is half written leads to another object.
-          N2  Who finds a newcomer in a ring makes it a record under the lock, if it is NEW then.
-          N3  Who puts a value is counted (E5) until after that is published. So one that is not
-              found yet will be: whoever made it has not ended.
+          N2  Who finds a newcomer in a ring makes it a record under the lock, if it is NEW then;
+              and counts there that something was listed, for those that look for room.
+          N3  Who puts a value is counted (E5) until after that is published, or has not returned
+              (rr_seal). So one that is not found yet will be: whoever made it has not ended.
+          N4  has_some is set after an entry is written, and cleared before all are read: by who
+              then sets it again, if one was left behind.
    Locks: the store's. */
 
 enum { RR__RING = 64, RR__NEWCOMER_BYTES = 64 << 10 };
 
 struct rr__newcomers {
     uint32_t count; /* owner only */
+    RR__ATOMIC(int) has_some;
     RR__ATOMIC(rr__object *) objects[RR__RING];
     RR__ATOMIC(uint64_t) ids[RR__RING];
 };
@@ -9104,61 +9114,81 @@ static void rr__stored_list_locked(rr_runtime *rt, rr__object *o, rr__stored *s)
     rr__age_add_locked(rt, s);
 }
 
-/* What this entry tells, counted; NULL: it is old. */
-static rr__object *rr__newcomer_at(rr__context *cx, rr__newcomers *ring, int i) {
+/* What this entry tells, counted; NULL: it is old, or *is_left: not published yet. */
+static rr__object *rr__newcomer_at(rr__context *cx, rr__newcomers *ring, int i, bool *is_left) {
     uint64_t id = rr__load_acquire(&ring->ids[i]);
     rr__object *o = rr__load_acquire(&ring->objects[i]);
     if (!id || !o || rr__load_acquire(&o->id) != id) return NULL;
     if (!(rr__load_relaxed(rr__residence_at(o)) & RR__IS_NEW)) return NULL; /* a hint: N2 */
-    return rr__try_retain(cx, o, id) ? o : NULL;
+    if (rr__try_retain(cx, o, id)) return o;
+    *is_left = true;
+    return NULL;
 }
 
-/* Lists those of a ring that still live. Returns how many. What there is no memory for stays where
-   it is. */
-static RR__NOINLINE int rr__newcomers_list(rr__context *cx, rr__newcomers *ring) {
-    rr__object *objects[RR__RING];
-    rr__stored *records[RR__RING];
-    int n = 0, listed = 0;
-    for (int i = 0; i < RR__RING; i++)
-        if ((objects[n] = rr__newcomer_at(cx, ring, i))) n++;
-    if (!n) return 0;
-    for (int i = 0; i < n; i++) records[i] = rr__stored_new(cx);
-    RR__STRESS_POINT();
-    rr__lock(&cx->runtime->store->lock);
+/* Gives records to those of n objects that are NEW, as far as there are any. Returns how many. */
+static int rr__newcomers_list_some(rr_runtime *rt, rr__object **objects, rr__stored **records,
+                                   int n) {
+    int listed = 0;
+    rr__lock(&rt->store->lock);
     for (int i = 0; i < n; i++) {
         rr__residence_word *at = rr__residence_at(objects[i]);
-        bool is_new = (rr__and_seq_cst(at, ~RR__IS_NEW) & RR__IS_NEW) != 0;
-        if (!is_new || !records[i]) continue;
-        rr__stored_list_locked(cx->runtime, objects[i], records[i]);
+        bool is_new = records[i] && (rr__and_seq_cst(at, ~RR__IS_NEW) & RR__IS_NEW);
+        if (!is_new) continue;
+        rr__stored_list_locked(rt, objects[i], records[i]);
         records[i] = NULL, listed++;
     }
-    rr__unlock(&cx->runtime->store->lock);
+    rt->store->newcomers_listed += (uint64_t)listed;
+    rr__unlock(&rt->store->lock);
+    return listed;
+}
+
+/* Lists those of a ring that still live; what there is no memory for some other time, or it
+   stays. */
+static RR__NOINLINE void rr__newcomers_list(rr__context *cx, rr__newcomers *ring) {
+    rr__object *objects[RR__RING];
+    rr__stored *records[RR__RING];
+    bool is_left = false;
+    int n = 0;
+    (void)rr__swap_seq_cst(&ring->has_some, 0); /* N4; pairs with rr__newcomer_add */
+    for (int i = 0; i < RR__RING; i++)
+        if ((objects[n] = rr__newcomer_at(cx, ring, i, &is_left))) n++;
+    for (int i = 0; i < n; i++) is_left |= !(records[i] = rr__stored_new(cx));
+    if (is_left) rr__store_seq_cst(&ring->has_some, 1);
+    RR__STRESS_POINT();
+    if (n) (void)rr__newcomers_list_some(cx->runtime, objects, records, n);
     for (int i = 0; i < n; i++) {
         if (records[i]) rr__stored_free(cx, records[i]);
         rr__drop(cx, objects[i]);
     }
-    return listed;
 }
 
-/* The same for all rings. False: there were none. */
-static bool rr__newcomers_list_all(rr__context *cx) {
-    int listed = 0;
+/* The same for all rings. */
+static void rr__newcomers_list_all(rr__context *cx) {
     for (rr__context *c = rr__load_seq_cst(&cx->runtime->contexts); c; c = c->next)
-        listed += rr__newcomers_list(cx, c->newcomers);
-    return listed > 0;
+        if (rr__load_seq_cst(&c->newcomers->has_some)) rr__newcomers_list(cx, c->newcomers);
+}
+
+/* Its value goes, and its object does not. */
+static void rr__newcomer_forget(rr__context *cx, rr__object *o) {
+    rr__mutex *lock = &cx->runtime->store->lock;
+    bool has_value = o->place != RR__IN_SLOT && o->kind != RR__GATHER;
+    if (!has_value || (rr__and_seq_cst(rr__residence_at(o), ~RR__IS_NEW) & RR__IS_NEW)) return;
+    rr__lock(lock); /* whoever makes it a record has done so then: N2 */
+    rr__unlock(lock);
 }
 
 /* Notes one that is not published yet. */
 static void rr__newcomer_add(rr__context *cx, rr__object *o) {
     rr__newcomers *ring = cx->newcomers;
     if (ring->count == RR__RING) {
-        (void)rr__newcomers_list(cx, ring);
         ring->count = 0;
+        rr__newcomers_list(cx, ring);
     }
     rr__residence_begin(o, RR__IS_NEW);
     uint32_t at = ring->count++;
     rr__store_release(&ring->objects[at], o);
     rr__store_release(&ring->ids[at], rr__load_relaxed(&o->id)); /* our own */
+    rr__store_release(&ring->has_some, 1);
 }
 
 // >>store/patience
@@ -9280,13 +9310,14 @@ static double rr__room_tick(rr__context *cx, bool is_clock) {
     const double shortest = 250e-6, longest = 4e-3;
     rr__store *store = cx->runtime->store;
     double start = rr_now();
+    rr__newcomers_list_all(cx); /* an event, if there are any */
     rr__lock(&store->lock);
     rr__patients all = rr__patients_look_locked(cx);
     uint64_t changes = store->patients_changed;
     bool anybody = store->oldest_patient != NULL;
     rr__unlock(&store->lock);
     bool is_hopeless = anybody && rr__room_is_hopeless(cx, all, is_clock);
-    if (is_hopeless) (void)rr__newcomers_list_all(cx); /* of those who are not counted any more */
+    if (is_hopeless) rr__newcomers_list_all(cx); /* of those who are not counted any more */
     double least = 20 * (rr_now() - start);
     rr__lock(&store->lock);
     if (is_hopeless) { /* has anything changed meanwhile? */
@@ -9918,13 +9949,16 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 /* Makes so many bytes leave, as far as there are any that may; not many at once, for others wait
    for the lock, and no more than so many are given another chance: those that were used since they
    got their place, and those that somebody wants while others are only needed to make values again.
-   False if there are none. */
+   False if there are none; true with none, and the lock given up, if it has seen very many pinned
+   ones. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
     uint64_t sum = 0;
-    int n = 0, chances = 0;
-    for (rr__stored *s; sum < needed && n < RR__SPILL_COUNT && (s = rr__oldest_locked(rt));) {
+    int n = 0, chances = 0, pinned = 0;
+    rr__stored *s;
+    while (sum < needed && n < RR__SPILL_COUNT && pinned < RR__SPILL_COUNT &&
+           (s = rr__oldest_locked(rt))) {
         bool is_sparse = rr__is_in_sparse_file(rt, s),
              may_spill = rt->config.evict == RR_EVICT_SPILL;
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
@@ -9936,6 +9970,7 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
                                      : rr__residence_leave(rr__residence_at(s->object), to, spares);
         rr__age_remove_locked(rt, s);
         if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
+        pinned += found == RR__IS_PINNED;
         if (found != RR__LEAVES) continue;
         sum += rr__info_of(s->object), n++;
         if (is_sparse) { /* written again, it no longer keeps that */
@@ -9947,7 +9982,10 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
         else rr__value_leave_locked(cx, s), rt->store->stats.objects_dropped++;
     }
     if (sum) rr__store_signal_locked(cx);
-    return sum > 0;
+    if (sum || pinned < RR__SPILL_COUNT) return sum > 0;
+    rr__unlock(&rt->store->lock);
+    rr__lock(&rt->store->lock);
+    return true;
 }
 
 /* The same when nothing can be written: of those that their files still have. */
@@ -10029,12 +10067,19 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
                           limit);
     RR__STRESS_POINT();
     rr_status status;
-    (void)rr__newcomers_list_all(cx); /* or they would stay, however long they are not used */
+    bool has_new = false;
+    rr__newcomers_list_all(cx); /* or they would stay, however long they are not used */
     do {
         rr__lock(&rt->store->lock);
+        uint64_t listed = rt->store->newcomers_listed;
         status = rr__make_room_locked(cx, bytes, may_come, &error);
         rr__unlock(&rt->store->lock);
-    } while (status == RR_ERR_STORE_FULL && !error && rr__newcomers_list_all(cx));
+        if (status != RR_ERR_STORE_FULL || error) break;
+        rr__newcomers_list_all(cx);
+        rr__lock(&rt->store->lock);
+        has_new = listed != rt->store->newcomers_listed; /* by whomever: N2 */
+        rr__unlock(&rt->store->lock);
+    } while (has_new);
     if (error) return rr__spill_refuse(rt, bytes, error);
     if (status != RR_ERR_STORE_FULL) return status;
     return rr__room_refuse(rt, bytes,
@@ -10245,13 +10290,15 @@ static rr_status rr__pin_or_claim(rr__context *cx, rr__residence_word *at, rr__p
     rr__lock(&rt->store->lock);
     if (*claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, claimer);
     enum rr__residence now = rr__residence_in(rr__load_acquire(at));
+    RR__STRESS_POINT();
     if (now == RR__LOST && recipe && self->is_hasty) {
         status = RR_ERR_STORE_FULL;
     } else if (now == RR__RETURNING) {
         status = *claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
-    } else if (!rr__pin_begin(at)) { /* under the lock nobody else moves it */
+    } else if (!rr__pin_begin(at)) { /* a gather that was HERE may be AWAY by now */
+        *was = rr__residence_in(rr__load_acquire(at));
         rr__store_release(at, RR__RESIDENCE(RR__RETURNING));
-        *claimer = own, *was = now;
+        *claimer = own;
     }
     rr__unlock(&rt->store->lock);
     return status;
@@ -11077,7 +11124,9 @@ struct rr__stream {
     RR__ATOMIC(size_t) put; /* so many so far, by all attempts */
     size_t taken_seen;      /* of these so many at least were taken out */
     size_t now;             /* yielded by this attempt */
-    size_t max_unread;      /* SIZE_MAX: no limit; fixed */
+    size_t max_unread;      /* SIZE_MAX: no limit; fixed, as the next */
+    uint64_t max_bytes;     /* UINT64_MAX: no limit, and nobody counts them */
+    uint64_t put_bytes;     /* so many so far */
     rr__object **items;     /* a ring; it changes under the lock */
     size_t room;            /* there; 0 or a power of two */
     char apart[64];         /* what one side writes often lies not beside what the other does */
@@ -11085,6 +11134,7 @@ struct rr__stream {
     /* Written by readers, under the lock. */
     RR__ATOMIC(size_t) taken;
     RR__ATOMIC(size_t) put_seen;
+    RR__ATOMIC(uint64_t) taken_bytes;
     char apart_too[64];
 
     /* Seldom; under the lock. */
@@ -11093,10 +11143,12 @@ struct rr__stream {
     rr__line readers, writers; /* who waits; of the second kind there is but the body */
 };
 
-/* A queue that grows; NULL without memory. max_unread 0: no limit. */
-static rr__stream *rr__stream_new(int max_unread) {
+/* A queue that grows; NULL without memory. 0: no limit. */
+static rr__stream *rr__stream_new(int max_unread, size_t max_bytes) {
     rr__stream *stream = RR_CALLOC(1, sizeof *stream);
-    if (stream) stream->max_unread = max_unread ? (size_t)max_unread : SIZE_MAX;
+    if (!stream) return NULL;
+    stream->max_unread = max_unread ? (size_t)max_unread : SIZE_MAX;
+    stream->max_bytes = max_bytes ? (uint64_t)max_bytes : UINT64_MAX;
     return stream;
 }
 
@@ -11131,7 +11183,9 @@ static bool rr__stream_is_below(rr__stream *stream, size_t limit) {
     return put - stream->taken_seen < limit;
 }
 static bool rr__stream_has_space(rr__stream *stream) {
-    return rr__stream_is_below(stream, stream->max_unread);
+    bool is_light = stream->max_bytes == UINT64_MAX ||
+                    stream->put_bytes - rr__load_acquire(&stream->taken_bytes) < stream->max_bytes;
+    return is_light && rr__stream_is_below(stream, stream->max_unread);
 }
 
 static bool rr__stream_grow(rr__context *cx, rr__object *task) {
@@ -11163,6 +11217,9 @@ static rr__object *rr__stream_take(rr__context *cx, rr__object *task, bool clear
     if (may_take && taken != rr__load_relaxed(&stream->put_seen)) {
         item = stream->items[taken & (stream->room - 1)];
         if (RR__UNLIKELY(stream->is_given_up)) stream->is_given_up = false;
+        if (stream->max_bytes != UINT64_MAX)
+            rr__store_release(&stream->taken_bytes,
+                              rr__load_relaxed(&stream->taken_bytes) + rr__size_of(item));
         rr__store_release(&stream->taken, taken + 1);
         if (stream->writers.first) writer = rr__line_pop(&stream->writers);
     }
@@ -11207,6 +11264,7 @@ static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *
     bool has_room = rr__stream_is_below(stream, stream->room) || rr__stream_grow(cx, task);
     if (!has_room) return RR_ERR_NO_MEMORY;
     stream->items[put & (stream->room - 1)] = item;
+    stream->put_bytes += rr__size_of(item);
     rr__store_seq_cst(&stream->put, put + 1);
     if (RR__UNLIKELY(rr__load_seq_cst(&stream->calls))) rr__stream_answer(cx, task);
     return RR_OK;
@@ -11363,6 +11421,7 @@ static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state
     enum rr__counter counter = state == RR__READY ? RR__FINISHED : RR__ERRORS;
     uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
     rr__store_release(&cx->counters[counter], n - 1);      /* see rr__is_quiet */
+    if (state == RR__READY && cx->runtime->evicts) rr__newcomer_forget(cx, o);
     if (state == RR__READY) rr__value_free(cx, o);
     else rr__error_drop(o->data.error);
     rr__stray_is_over(cx->runtime);
@@ -11736,7 +11795,7 @@ static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
     }
     rr__count(cx, RR__OBJECTS_GONE); /* it is not the user's */
     for (int i = 0; i < 4; i++)
-        rr__store_relaxed(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
+        rr__store_release(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
     recipe->of.fn = task->of.fn, recipe->by_ref = task->by_ref;
     recipe->args_place = task->args_place;
     rr__store_relaxed(&recipe->flags, (uint8_t)RR__IS_RECIPE);
@@ -12220,17 +12279,18 @@ static RR__NOINLINE bool rr__retry(rr__context *cx, rr__object *task, rr__error 
 
 static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
                                     const rr_options *options) {
-    const char *field = options->timeout_ms < 0       ? "timeout_ms must be 0 or more"
-                        : options->max_retries < -1   ? "max_retries must be -1 or more"
-                        : options->retry_delay_ms < 0 ? "retry_delay_ms must be 0 or more"
-                        : options->max_unread < 0     ? "max_unread must be 0 or more"
-                        : options->max_unread && !task->of.fn->item.size
-                            ? "max_unread is for streams (rr_call_stream_with)"
-                        : options->name && !*options->name
-                            ? "name must not be empty; NULL is its own"
-                        : options->blocking && options->num_cpus != 0
-                            ? "num_cpus means nothing with .blocking, which takes no worker"
-                            : NULL;
+    const char *field =
+        options->timeout_ms < 0       ? "timeout_ms must be 0 or more"
+        : options->max_retries < -1   ? "max_retries must be -1 or more"
+        : options->retry_delay_ms < 0 ? "retry_delay_ms must be 0 or more"
+        : options->max_unread < 0     ? "max_unread must be 0 or more"
+        : (options->max_unread || options->max_unread_bytes) && !task->of.fn->item.size
+            ? "max_unread and max_unread_bytes are for streams "
+              "(rr_call_stream_with)"
+        : options->name && !*options->name ? "name must not be empty; NULL is its own"
+        : options->blocking && options->num_cpus != 0
+            ? "num_cpus means nothing with .blocking, which takes no worker"
+            : NULL;
     return field ? rr__error_new(cx->runtime, RR_ERR_INVALID, task, "rr_options.%s", field) : NULL;
 }
 
@@ -12254,7 +12314,7 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     control->is_blocking = options->blocking, control->no_rebuild = options->no_rebuild;
     control->has_limit = options->timeout_ms != 0;
     if (task->of.fn->item.size) {
-        control->stream = rr__stream_new(options->max_unread);
+        control->stream = rr__stream_new(options->max_unread, options->max_unread_bytes);
         if (!control->stream) return rt->no_memory;
     }
     if (options->timeout_ms || (options->max_retries && options->retry_delay_ms)) {
@@ -15754,7 +15814,7 @@ static bool rr__may_run_again(rr__context *cx, const rr__frame *frame) {
 static void rr__argument_clear(rr__object *task, char *at) {
     rr__object *none = NULL;
     if (task->args_place == RR__IN_SLOT)
-        rr__store_relaxed(&task->words[(at - (char *)task->words) / 8], (uint64_t)0); /* our own */
+        rr__store_release(&task->words[(at - (char *)task->words) / 8], (uint64_t)0);
     else memcpy(at, &none, sizeof none);
 }
 
@@ -16007,7 +16067,7 @@ rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site
 static bool rr__options_are_zero(const rr_options *o) {
     return !rr__has_needs(o->num_cpus, o->resources) && !o->name && !o->priority &&
            !o->timeout_ms && !o->max_retries && !o->retry_delay_ms && !o->blocking &&
-           !o->no_rebuild && !o->max_unread;
+           !o->no_rebuild && !o->max_unread && !o->max_unread_bytes;
 }
 
 rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,

@@ -123,6 +123,7 @@ REMOTE_STREAM(int, streams_stages, int, depth, uint64_t, seed, int, n) {
 static rr_options options_of(flow *x, uint64_t *random) {
     static const int limits[5] = {0, 1, 2, 5, 40};
     rr_options options = {.max_unread = limits[test_below(random, 5)]};
+    if (test_below(random, 4) == 0) options.max_unread_bytes = 1 + test_below(random, 100);
     options.blocking = test_below(random, 6) == 0;
     if (x->kind == ENDLESS && !options.max_unread) options.max_unread = 3;
     if (x->kind == FLAKY) {

@@ -2007,6 +2007,125 @@ TEST_SCOPE(dropped_values_are_lost, .workers = 1, .store_bytes = MIB, .evict = R
     CHECK(stats().spill_bytes_written == 0);
 }
 
+/* ---- newcomers: values of which nothing is known yet but where they lie ---- */
+
+typedef struct thousand {
+    char bytes[1000];
+} thousand;
+REMOTE_FN(thousand, store_late, uint64_t, at) {
+    static const thousand nothing;
+    desk *d = desk_at(at);
+    d->begun++;
+    while (!d->open) nap();
+    d->ended++;
+    return nothing;
+}
+REMOTE_FN(large, store_late_large, uint64_t, at) {
+    static const large nothing;
+    (void)store_late(at);
+    return nothing;
+}
+/* Its value goes, and its object stays, as long as the handle. */
+TEST(value_of_a_task_that_was_cancelled_goes_once) {
+    for (int k = 0; k < 4; k++) {
+        const enum rr_evict ways[] = {RR_EVICT_SPILL, RR_EVICT_DROP};
+        fixture f;
+        desk d = {.begun = 0};
+        START(&f, .workers = 1, .store_bytes = MIB, .stack_bytes = 4 * MIB, .evict = ways[k % 2]);
+        rr_ref late = k < 2 ? rr_call(store_late, AT(&d)) : rr_call(store_late_large, AT(&d));
+        static rr_ref refs[2000];
+        const size_t size = k < 2 ? 1000 : 300 * KIB, n = k < 2 ? 2000 : 10;
+        CHECK(becomes(&d.begun, 1) && rr_cancel(late) == RR_OK);
+        d.open = true;
+        CHECK(rr_get_void(late) == RR_ERR_CANCELLED && room_settles_at(0));
+        for (uint64_t i = 0; i < n; i++) refs[i] = put(size, i);
+        for (uint64_t i = 0; i < n; i++) CHECK(holds(refs[i], size, i) || k % 2);
+        CHECK(used() <= MIB);
+        release_all(refs, (int)n);
+        CHECK(room_settles_at(0));
+        rr_release(late);
+        fixture_stop(&f);
+    }
+}
+
+typedef struct crowd {
+    rr_ref gather;
+    atomic_bool is_over;
+    atomic_int reads, wrong;
+} crowd;
+static void read_gather(void *data) {
+    crowd *c = data;
+    while (!c->is_over) {
+        rr_scope scope = rr_scope_begin();
+        rr_many many = {0};
+        bool ok = rr_get(rr_many, c->gather, &many) == RR_OK && many.count == 4;
+        for (uint64_t i = 0; ok && i < 4; i++) ok = is_filled(many.items[i].data, 1000, i);
+        c->wrong += !ok;
+        c->reads++;
+        rr_scope_end(scope);
+    }
+}
+/* The last one lets go of it, without a lock, while the next one wants it. */
+TEST(gather_that_some_let_go_of_while_others_take_it) {
+    fixture f;
+    crowd c = {.is_over = false};
+    outside threads[4];
+    rr_ref parts[4];
+    START(&f, .workers = 1, .store_bytes = MIB);
+    put_all(parts, 4, 1000);
+    c.gather = rr_gather(parts, 4);
+    CHECK(rr_get_void(c.gather) == RR_OK);
+    for (int i = 0; i < 4; i++) outside_start(&threads[i], f.runtime, read_gather, &c);
+    for (double end = rr_now() + 0.5; rr_now() < end || c.reads < 100;) nap();
+    c.is_over = true;
+    for (int i = 0; i < 4; i++) outside_join(&threads[i]);
+    CHECK(c.wrong == 0);
+    rr_release(c.gather), release_all(parts, 4);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+}
+
+/* Threads that only put and let go: all that they have may leave at any time. */
+static void put_and_release(void *data) {
+    crowd *c = data;
+    rr_ref window[8] = {{0}};
+    for (uint64_t i = 0; !c->is_over; i++, c->reads++) {
+        rr_ref r = put(1000 + 100 * (i % 50), i);
+        c->wrong += rr_get_void(r) != RR_OK;
+        rr_release(window[i % 8]), window[i % 8] = r;
+    }
+    release_all(window, 8);
+}
+TEST(newcomers_that_another_thread_lists_are_room_for_all) {
+    fixture f;
+    crowd c = {.is_over = false};
+    outside threads[4];
+    START(&f, .workers = 1, .store_bytes = 64 * KIB, .evict = RR_EVICT_DROP);
+    for (int i = 0; i < 4; i++) outside_start(&threads[i], f.runtime, put_and_release, &c);
+    for (double end = rr_now() + 0.5; rr_now() < end || c.reads < 1000;) nap();
+    c.is_over = true;
+    for (int i = 0; i < 4; i++) outside_join(&threads[i]);
+    CHECK(c.wrong == 0 && room_settles_at(0));
+    fixture_stop(&f);
+}
+
+TEST_SCOPE(so_many_pinned_values_that_the_look_for_room_stops, .workers = 1, .store_bytes = 2 * MIB,
+           .evict = RR_EVICT_DROP) {
+    enum { MANY = 12000 };
+    static rr_ref refs[MANY];
+    for (uint64_t i = 0; i < MANY; i++) refs[i] = put(100, i);
+    rr_scope scope = rr_scope_begin();
+    for (uint64_t i = 0; i < MANY; i++) {
+        rr_bytes view;
+        CHECK(rr_get(rr_bytes, refs[i], &view) == RR_OK);
+    }
+    rr_ref last = put(100 * KIB, 1); /* may leave, behind all of them */
+    CHECK(rr_get_void(last) == RR_OK && is_refused(put(MIB, 2)));
+    CHECK(rr_get_void(put(700 * KIB, 3)) == RR_OK);
+    rr_scope_end(scope);
+    CHECK(rr_get_void(put(MIB + 900 * KIB, 4)) == RR_OK); /* now they leave */
+}
+
 /* ---- pins and names ---- */
 
 TEST_SCOPE(pins_are_counted, .workers = 1, .store_bytes = MIB) {

@@ -340,6 +340,9 @@ TEST(options_of_streams_that_cannot_be) {
     fixture f;
     desk d = {.begun = 0};
     START(&f, .workers = 1);
+    rr_ref none = rr_call_with(RR_OPTIONS(.max_unread_bytes = 1), stream_add, 1, 2);
+    CHECK(rr_get_void(none) == RR_ERR_INVALID && strstr(rr_error_message(none), "for streams"));
+    rr_release(none);
     rr_options options[4] = {
         {.max_unread = -1}, {.timeout_ms = -1}, {.retry_delay_ms = -1}, {.max_retries = -2}};
     const char *word[4] = {"max_unread", "timeout_ms", "retry_delay_ms", "max_retries"};
@@ -449,6 +452,47 @@ TEST(structs_are_yielded) {
     CHECK(rr_get(other, r, &o) == RR_ERR_TYPE && ends_with(s, RR_ERR_END));
     rr_scope_end(scope);
     stop(&f);
+}
+
+/* Notes what is unread at most, in bytes. */
+REMOTE_STREAM(rr_bytes, stream_weighed, uint64_t, at, size_t, size, int, n) {
+    static char block[5000];
+    desk *d = desk_at(at);
+    for (int i = 0; i < n && rr_yield(rr_bytes, rr_bytes_of(block, size)) == RR_OK; i++)
+        d->yielded++;
+    d->ended++;
+}
+TEST(unread_bytes_hold_the_body_back) {
+    static const struct {
+        size_t size, limit;
+        int most;
+    } cases[] = {
+        {5000, 1, 1}, {5000, 5000, 1}, {5000, 5001, 2}, {5000, 20000, 4}, {10, 5001, 501},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        fixture f;
+        desk d = {.begun = 0};
+        rr_bytes view;
+        rr_ref r;
+        int n = 3 * cases[i].most;
+        START(&f, .workers = 1);
+        rr_options options = {.max_unread_bytes = cases[i].limit};
+        rr_stream s = rr_call_stream_with(options, stream_weighed, AT(&d), cases[i].size, n);
+        for (int k = 0; k < n; k++) {
+            int there = cases[i].most + k < n ? cases[i].most + k : n;
+            CHECK(becomes(&d.yielded, there));
+            if (k == 0) { /* the body waits */
+                for (int j = 0; j < 3; j++) nap();
+                CHECK(d.yielded == there);
+            }
+            CHECK(rr_next(s, &r) == RR_OK && rr_get(rr_bytes, r, &view) == RR_OK);
+            CHECK(view.size == cases[i].size);
+            rr_release(r);
+        }
+        CHECK(ends_with(s, RR_ERR_END) && becomes(&d.ended, 1));
+        rr_release(s);
+        stop(&f);
+    }
 }
 
 static const size_t block_sizes[] = {0, 1, 31, 32, 33, 128, 5000, 100000, 3000000};

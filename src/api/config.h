@@ -69,6 +69,8 @@ typedef struct rr_options {
     bool blocking;   /* its body waits for something outside (a file, a socket): it takes no worker;
                        a further thread runs it at once, up to rr_config.max_threads */
     int max_unread;  /* of a stream: rr_yield waits while so many objects are unread; no limit */
+    size_t max_unread_bytes; /* likewise while the unread ones have so many bytes or more, without
+                                what references among them lead to; no limit */
 } rr_options;
 
 /* What becomes of a message to an actor whose mailbox is full. */
@@ -108,7 +110,8 @@ typedef struct rr_stats {
     uint64_t actors_live;      /* created and not yet ended */
     uint64_t store_bytes_used; /* bytes of live objects outside their slots, in memory */
     uint64_t store_bytes_held; /* what the system gave for them: with free blocks and rounding up */
-    uint64_t store_hits;       /* reads of values that may leave memory and were there */
+    uint64_t store_hits;       /* reads of values that may leave memory and were there; without
+                                  those of what views outside of scopes keep there */
     uint64_t objects_spilled;  /* so often one went to disk, and its memory was given back */
     uint64_t objects_restored; /* so often one came back from there */
     uint64_t objects_dropped;  /* so often one went without */

@@ -84,8 +84,8 @@ void rr_fail(int code, const char *format, ...) RR__PRINTF(2, 3);
     RR__CALL_STREAM(((const rr_options[1]){options}), RR__AFTER(__VA_ARGS__), __VA_ARGS__, ~)
 
 /* rr_status rr_yield(T, value): in the body of a stream: the next object. Waits, without a worker,
-   while as many are unread as rr_options.max_unread says. An attempt (rr_options.max_retries) has
-   to yield again what those before it did, which is dropped.
+   while as much is unread as rr_options.max_unread and max_unread_bytes say. An attempt
+   (rr_options.max_retries) has to yield again what those before it did, which is dropped.
    Errors: RR_ERR_CANCELLED if nobody reads any more or the task was cancelled, and the body should
    return; RR_ERR_TYPE, RR_ERR_STALE and those of rr_put; RR_ERR_INVALID outside of such a body.
    After an error of another kind than RR_ERR_CANCELLED and RR_ERR_INVALID the stream fails with it,

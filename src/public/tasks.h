@@ -16,7 +16,7 @@ rr_ref rr__call(rr_function *fn, const rr__arg *args, size_t n, const char *site
 static bool rr__options_are_zero(const rr_options *o) {
     return !rr__has_needs(o->num_cpus, o->resources) && !o->name && !o->priority &&
            !o->timeout_ms && !o->max_retries && !o->retry_delay_ms && !o->blocking &&
-           !o->no_rebuild && !o->max_unread;
+           !o->no_rebuild && !o->max_unread && !o->max_unread_bytes;
 }
 
 rr_ref rr__call_with(const rr_options *options, rr_function *fn, const rr__arg *args, size_t n,

@@ -118,13 +118,14 @@ static double rr__room_tick(rr__context *cx, bool is_clock) {
     const double shortest = 250e-6, longest = 4e-3;
     rr__store *store = cx->runtime->store;
     double start = rr_now();
+    rr__newcomers_list_all(cx); /* an event, if there are any */
     rr__lock(&store->lock);
     rr__patients all = rr__patients_look_locked(cx);
     uint64_t changes = store->patients_changed;
     bool anybody = store->oldest_patient != NULL;
     rr__unlock(&store->lock);
     bool is_hopeless = anybody && rr__room_is_hopeless(cx, all, is_clock);
-    if (is_hopeless) (void)rr__newcomers_list_all(cx); /* of those who are not counted any more */
+    if (is_hopeless) rr__newcomers_list_all(cx); /* of those who are not counted any more */
     double least = 20 * (rr_now() - start);
     rr__lock(&store->lock);
     if (is_hopeless) { /* has anything changed meanwhile? */

@@ -119,13 +119,15 @@ static rr_status rr__pin_or_claim(rr__context *cx, rr__residence_word *at, rr__p
     rr__lock(&rt->store->lock);
     if (*claimer != own && !self->is_hasty) rr__store_wait_returning_locked(cx, claimer);
     enum rr__residence now = rr__residence_in(rr__load_acquire(at));
+    RR__STRESS_POINT();
     if (now == RR__LOST && recipe && self->is_hasty) {
         status = RR_ERR_STORE_FULL;
     } else if (now == RR__RETURNING) {
         status = *claimer == own ? RR_ERR_DEADLOCK : RR_ERR_STORE_FULL;
-    } else if (!rr__pin_begin(at)) { /* under the lock nobody else moves it */
+    } else if (!rr__pin_begin(at)) { /* a gather that was HERE may be AWAY by now */
+        *was = rr__residence_in(rr__load_acquire(at));
         rr__store_release(at, RR__RESIDENCE(RR__RETURNING));
-        *claimer = own, *was = now;
+        *claimer = own;
     }
     rr__unlock(&rt->store->lock);
     return status;

@@ -49,6 +49,7 @@ struct rr__store {
     RR__ATOMIC(int) has_census;  /* rr_write_memory goes on */
     rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
     uint64_t clock;
+    uint64_t newcomers_listed; /* so many so far */
     int waiters;
     rr__stored *leaving_first, *leaving_last; /* for the spillers */
     uint64_t leaving;                         /* bytes of those, and of what they write now */

@@ -12,8 +12,9 @@
 
    Residence:  HERE -> LEAVING -> AWAY -> RETURNING -> HERE; without a file HERE -> LOST, and from
    there as from AWAY. From LEAVING back to HERE if somebody has pinned it meanwhile.
-   Rules  E1  Pins come and go without the lock, and come only while it is HERE or LEAVING. All
-              else is changed under the lock, but by the value's owner before it is complete.
+   Rules  E1  Pins come and go without the lock, and come only while it is HERE or LEAVING. What
+              was neither comes back under the lock alone, and all else is changed under it, but
+              for the end of a gather's last pin, and the beginning.
           E2  What is HERE and may leave lies in a list by age, pinned or not; or it is NEW; or it
               is ASIDE, and then whoever ends its last pin puts it back into the list. So who finds
               the lists empty has seen all that could leave.
@@ -53,10 +54,11 @@ static inline enum rr__residence rr__residence_in(uint64_t word) {
 }
 static inline bool rr__is_at_hand(uint64_t word) { return rr__residence_in(word) <= RR__LEAVING; }
 
-/* Before it is complete, or, with a record, in place: no record, nobody has it. */
+/* Its value is in place, or will be: it has no record and no pins. Release: who reads the slot by
+   an old handle sees then that the id is another (rr__write_words). */
 static void rr__residence_begin(rr__object *o, uint64_t flags) {
-    rr__store_relaxed(&o->words[0], (uint64_t)0);
-    rr__store_relaxed(rr__residence_at(o), flags); /* published with word */
+    rr__store_release(&o->words[0], (uint64_t)0);
+    rr__store_release(rr__residence_at(o), flags);
 }
 
 /* False: it is not in memory. */

@@ -14,13 +14,16 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 /* Makes so many bytes leave, as far as there are any that may; not many at once, for others wait
    for the lock, and no more than so many are given another chance: those that were used since they
    got their place, and those that somebody wants while others are only needed to make values again.
-   False if there are none. */
+   False if there are none; true with none, and the lock given up, if it has seen very many pinned
+   ones. */
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
     uint64_t sum = 0;
-    int n = 0, chances = 0;
-    for (rr__stored *s; sum < needed && n < RR__SPILL_COUNT && (s = rr__oldest_locked(rt));) {
+    int n = 0, chances = 0, pinned = 0;
+    rr__stored *s;
+    while (sum < needed && n < RR__SPILL_COUNT && pinned < RR__SPILL_COUNT &&
+           (s = rr__oldest_locked(rt))) {
         bool is_sparse = rr__is_in_sparse_file(rt, s),
              may_spill = rt->config.evict == RR_EVICT_SPILL;
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
@@ -32,6 +35,7 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
                                      : rr__residence_leave(rr__residence_at(s->object), to, spares);
         rr__age_remove_locked(rt, s);
         if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
+        pinned += found == RR__IS_PINNED;
         if (found != RR__LEAVES) continue;
         sum += rr__info_of(s->object), n++;
         if (is_sparse) { /* written again, it no longer keeps that */
@@ -43,7 +47,10 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
         else rr__value_leave_locked(cx, s), rt->store->stats.objects_dropped++;
     }
     if (sum) rr__store_signal_locked(cx);
-    return sum > 0;
+    if (sum || pinned < RR__SPILL_COUNT) return sum > 0;
+    rr__unlock(&rt->store->lock);
+    rr__lock(&rt->store->lock);
+    return true;
 }
 
 /* The same when nothing can be written: of those that their files still have. */
@@ -125,12 +132,19 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
                           limit);
     RR__STRESS_POINT();
     rr_status status;
-    (void)rr__newcomers_list_all(cx); /* or they would stay, however long they are not used */
+    bool has_new = false;
+    rr__newcomers_list_all(cx); /* or they would stay, however long they are not used */
     do {
         rr__lock(&rt->store->lock);
+        uint64_t listed = rt->store->newcomers_listed;
         status = rr__make_room_locked(cx, bytes, may_come, &error);
         rr__unlock(&rt->store->lock);
-    } while (status == RR_ERR_STORE_FULL && !error && rr__newcomers_list_all(cx));
+        if (status != RR_ERR_STORE_FULL || error) break;
+        rr__newcomers_list_all(cx);
+        rr__lock(&rt->store->lock);
+        has_new = listed != rt->store->newcomers_listed; /* by whomever: N2 */
+        rr__unlock(&rt->store->lock);
+    } while (has_new);
     if (error) return rr__spill_refuse(rt, bytes, error);
     if (status != RR_ERR_STORE_FULL) return status;
     return rr__room_refuse(rt, bytes,

@@ -49,6 +49,7 @@ static RR__NOINLINE void rr__lost(rr__context *cx, rr__object *o, enum rr__state
     enum rr__counter counter = state == RR__READY ? RR__FINISHED : RR__ERRORS;
     uint64_t n = rr__load_relaxed(&cx->counters[counter]); /* only the owner writes */
     rr__store_release(&cx->counters[counter], n - 1);      /* see rr__is_quiet */
+    if (state == RR__READY && cx->runtime->evicts) rr__newcomer_forget(cx, o);
     if (state == RR__READY) rr__value_free(cx, o);
     else rr__error_drop(o->data.error);
     rr__stray_is_over(cx->runtime);

@@ -14,17 +14,18 @@
 
 static rr__error *rr__options_error(rr__context *cx, const rr__object *task,
                                     const rr_options *options) {
-    const char *field = options->timeout_ms < 0       ? "timeout_ms must be 0 or more"
-                        : options->max_retries < -1   ? "max_retries must be -1 or more"
-                        : options->retry_delay_ms < 0 ? "retry_delay_ms must be 0 or more"
-                        : options->max_unread < 0     ? "max_unread must be 0 or more"
-                        : options->max_unread && !task->of.fn->item.size
-                            ? "max_unread is for streams (rr_call_stream_with)"
-                        : options->name && !*options->name
-                            ? "name must not be empty; NULL is its own"
-                        : options->blocking && options->num_cpus != 0
-                            ? "num_cpus means nothing with .blocking, which takes no worker"
-                            : NULL;
+    const char *field =
+        options->timeout_ms < 0       ? "timeout_ms must be 0 or more"
+        : options->max_retries < -1   ? "max_retries must be -1 or more"
+        : options->retry_delay_ms < 0 ? "retry_delay_ms must be 0 or more"
+        : options->max_unread < 0     ? "max_unread must be 0 or more"
+        : (options->max_unread || options->max_unread_bytes) && !task->of.fn->item.size
+            ? "max_unread and max_unread_bytes are for streams "
+              "(rr_call_stream_with)"
+        : options->name && !*options->name ? "name must not be empty; NULL is its own"
+        : options->blocking && options->num_cpus != 0
+            ? "num_cpus means nothing with .blocking, which takes no worker"
+            : NULL;
     return field ? rr__error_new(cx->runtime, RR_ERR_INVALID, task, "rr_options.%s", field) : NULL;
 }
 
@@ -48,7 +49,7 @@ static rr__error *rr__control_new(rr__context *cx, rr__object *task, const rr_op
     control->is_blocking = options->blocking, control->no_rebuild = options->no_rebuild;
     control->has_limit = options->timeout_ms != 0;
     if (task->of.fn->item.size) {
-        control->stream = rr__stream_new(options->max_unread);
+        control->stream = rr__stream_new(options->max_unread, options->max_unread_bytes);
         if (!control->stream) return rt->no_memory;
     }
     if (options->timeout_ms || (options->max_retries && options->retry_delay_ms)) {

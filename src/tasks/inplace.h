@@ -41,7 +41,7 @@ static bool rr__may_run_again(rr__context *cx, const rr__frame *frame) {
 static void rr__argument_clear(rr__object *task, char *at) {
     rr__object *none = NULL;
     if (task->args_place == RR__IN_SLOT)
-        rr__store_relaxed(&task->words[(at - (char *)task->words) / 8], (uint64_t)0); /* our own */
+        rr__store_release(&task->words[(at - (char *)task->words) / 8], (uint64_t)0);
     else memcpy(at, &none, sizeof none);
 }
 

@@ -45,7 +45,7 @@ static RR__NOINLINE rr__object *rr__recipe_of(rr__context *cx, rr__object *task,
     }
     rr__count(cx, RR__OBJECTS_GONE); /* it is not the user's */
     for (int i = 0; i < 4; i++)
-        rr__store_relaxed(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
+        rr__store_release(&recipe->words[i], rr__load_relaxed(&task->words[i])); /* our own */
     recipe->of.fn = task->of.fn, recipe->by_ref = task->by_ref;
     recipe->args_place = task->args_place;
     rr__store_relaxed(&recipe->flags, (uint8_t)RR__IS_RECIPE);

@@ -25,7 +25,9 @@ struct rr__stream {
     RR__ATOMIC(size_t) put; /* so many so far, by all attempts */
     size_t taken_seen;      /* of these so many at least were taken out */
     size_t now;             /* yielded by this attempt */
-    size_t max_unread;      /* SIZE_MAX: no limit; fixed */
+    size_t max_unread;      /* SIZE_MAX: no limit; fixed, as the next */
+    uint64_t max_bytes;     /* UINT64_MAX: no limit, and nobody counts them */
+    uint64_t put_bytes;     /* so many so far */
     rr__object **items;     /* a ring; it changes under the lock */
     size_t room;            /* there; 0 or a power of two */
     char apart[64];         /* what one side writes often lies not beside what the other does */
@@ -33,6 +35,7 @@ struct rr__stream {
     /* Written by readers, under the lock. */
     RR__ATOMIC(size_t) taken;
     RR__ATOMIC(size_t) put_seen;
+    RR__ATOMIC(uint64_t) taken_bytes;
     char apart_too[64];
 
     /* Seldom; under the lock. */
@@ -41,10 +44,12 @@ struct rr__stream {
     rr__line readers, writers; /* who waits; of the second kind there is but the body */
 };
 
-/* A queue that grows; NULL without memory. max_unread 0: no limit. */
-static rr__stream *rr__stream_new(int max_unread) {
+/* A queue that grows; NULL without memory. 0: no limit. */
+static rr__stream *rr__stream_new(int max_unread, size_t max_bytes) {
     rr__stream *stream = RR_CALLOC(1, sizeof *stream);
-    if (stream) stream->max_unread = max_unread ? (size_t)max_unread : SIZE_MAX;
+    if (!stream) return NULL;
+    stream->max_unread = max_unread ? (size_t)max_unread : SIZE_MAX;
+    stream->max_bytes = max_bytes ? (uint64_t)max_bytes : UINT64_MAX;
     return stream;
 }
 
@@ -79,7 +84,9 @@ static bool rr__stream_is_below(rr__stream *stream, size_t limit) {
     return put - stream->taken_seen < limit;
 }
 static bool rr__stream_has_space(rr__stream *stream) {
-    return rr__stream_is_below(stream, stream->max_unread);
+    bool is_light = stream->max_bytes == UINT64_MAX ||
+                    stream->put_bytes - rr__load_acquire(&stream->taken_bytes) < stream->max_bytes;
+    return is_light && rr__stream_is_below(stream, stream->max_unread);
 }
 
 static bool rr__stream_grow(rr__context *cx, rr__object *task) {
@@ -111,6 +118,9 @@ static rr__object *rr__stream_take(rr__context *cx, rr__object *task, bool clear
     if (may_take && taken != rr__load_relaxed(&stream->put_seen)) {
         item = stream->items[taken & (stream->room - 1)];
         if (RR__UNLIKELY(stream->is_given_up)) stream->is_given_up = false;
+        if (stream->max_bytes != UINT64_MAX)
+            rr__store_release(&stream->taken_bytes,
+                              rr__load_relaxed(&stream->taken_bytes) + rr__size_of(item));
         rr__store_release(&stream->taken, taken + 1);
         if (stream->writers.first) writer = rr__line_pop(&stream->writers);
     }
@@ -155,6 +165,7 @@ static rr_status rr__stream_push(rr__context *cx, rr__object *task, rr__object *
     bool has_room = rr__stream_is_below(stream, stream->room) || rr__stream_grow(cx, task);
     if (!has_room) return RR_ERR_NO_MEMORY;
     stream->items[put & (stream->room - 1)] = item;
+    stream->put_bytes += rr__size_of(item);
     rr__store_seq_cst(&stream->put, put + 1);
     if (RR__UNLIKELY(rr__load_seq_cst(&stream->calls))) rr__stream_answer(cx, task);
     return RR_OK;
