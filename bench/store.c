@@ -1,8 +1,9 @@
 /* store: what a limit on the store costs. Puts, views, and reads by several threads, in a store
    whose limit is never reached; gathers of 100,000; names; values that leave memory for a file and
-   come back; how many reads find what they want in memory. What stands beside a row is measured in turn with it: the same without a limit, memcpy
-   of as much, dd to and from a file in the same folder (TMPDIR or /tmp), which the page cache
-   keeps, as it does ours. A put is timed with the release of the object before it. */
+   come back; how many reads find what they want in memory. What stands beside a row is measured in
+   turn with it: the same without a limit, memcpy of as much, dd to and from a file in the same
+   folder (TMPDIR or /tmp), which the page cache keeps, as it does ours. A put is timed with the
+   release of the object before it. */
 #define RUSTYRAY_IMPLEMENTATION
 #include "rustyray.h"
 #include "bench.h"
