@@ -3979,9 +3979,9 @@ typedef struct rr__path {
 typedef struct rr__noted {
     rr_ref of;       /* of whom the text speaks */
     bool is_failure; /* that object failed, and tells more than the text */
-    char text[640];
+    char text[800];
     rr_status refused; /* what the store said last: rr__refuse */
-    char refusal[400]; /* and why */
+    char refusal[640]; /* and why */
 } rr__noted;
 
 /* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */
@@ -8858,8 +8858,10 @@ struct rr__store {
     bool ticks;                                    /* the clock looks after them */
     double tick_length;
     size_t lineage_used;
-    rr__map names;  /* to objects; under the global lock */
-    rr__map pinned; /* by rr_pin: how often, by id; likewise */
+    RR__ATOMIC(uint64_t) viewed;          /* bytes that views outside of scopes keep in memory */
+    RR__ATOMIC(const char *) viewed_site; /* of the last of those: where it was made */
+    rr__map names;                        /* to objects; under the global lock */
+    rr__map pinned;                       /* by rr_pin: how often, by id; likewise */
 };
 
 /* ---- counting bytes ---- */
@@ -9212,15 +9214,29 @@ struct rr__patience {
     int looks;             /* in vain, since that last changed */
 };
 
+/* What views outside of scopes keep there, if they do: a common cause, and easy to cure. */
+static const char *rr__room_viewed(rr_runtime *rt, char *text, size_t size) {
+    uint64_t viewed = rr__load_relaxed(&rt->store->viewed); /* a counter */
+    const char *site = rr__load_acquire(&rt->store->viewed_site);
+    if (!viewed || !site) return "";
+    snprintf(
+        text, size,
+        ". %llu of them are viewed outside of every scope, which pins a value until its object "
+        "ends (the last one was made at %s): open a scope around such reads",
+        (unsigned long long)viewed, site);
+    return text;
+}
+
 /* Why there is no room; bytes 0: for arguments, not all of which are known. */
 static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
-    char wanted[40] = "arguments";
+    char wanted[40] = "arguments", viewed[300];
     uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
     if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
     return rr__refuse(RR_ERR_STORE_FULL,
                       "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
-                      "and %s",
-                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
+                      "and %s%s",
+                      wanted, (unsigned long long)used, rt->config.store_bytes, why,
+                      rr__room_viewed(rt, viewed, sizeof viewed));
 }
 
 static void rr__patience_begin(rr__context *cx, rr__patience *p) {
@@ -10428,11 +10444,35 @@ static rr__residence_word *rr__residence_of(rr__object *o) {
                                   : NULL;
 }
 
+/* Bytes that the pin of views outside keeps in memory. */
+static uint64_t rr__viewed_bytes(const rr__object *o) {
+    uint64_t sum = 0;
+    if (o->kind != RR__GATHER) return rr__info_of(o);
+    for (size_t i = 0; i < o->extra.parts->count; i++)
+        sum += rr__part_size(o->extra.parts->objects[i]);
+    return sum;
+}
+
 /* The caller's pin becomes that of the views without a scope, which stays until the object ends:
    nobody knows whose release is the last of those who view it. One is enough for all of them. */
 static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
     rr__residence_word *at = rr__residence_of(o);
-    if (at && !rr__pin_becomes_view(at)) rr__unuse(cx, o);
+    rr__store *store = cx->runtime->store;
+    if (!at) return;
+    if (!rr__pin_becomes_view(at)) {
+        rr__unuse(cx, o);
+        return;
+    }
+    rr__add_relaxed(&store->viewed, rr__viewed_bytes(o)); /* a counter */
+    rr__store_release(&store->viewed_site, o->site);
+}
+
+/* The object ends. True: it had that pin. */
+static bool rr__unpin_outside(rr__context *cx, rr__object *o) {
+    rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
+    if (!at || !rr__is_viewed(at)) return false;
+    rr__sub_acq_rel(&cx->runtime->store->viewed, rr__viewed_bytes(o));
+    return true;
 }
 
 /* It has that pin. */
@@ -10701,8 +10741,7 @@ static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site
 
 /* ---- the end ---- */
 
-static void rr__parts_free(rr__context *cx, rr__parts *parts) {
-    bool is_pinned = cx->runtime->evicts && parts && rr__is_viewed(&parts->word);
+static void rr__parts_free(rr__context *cx, rr__parts *parts, bool is_pinned) {
     for (size_t i = 0; parts && i < parts->count; i++) {
         if (is_pinned) rr__unuse(cx, parts->objects[i]);
         rr__drop(cx, parts->objects[i]);
@@ -10716,9 +10755,10 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
         rr__object *inner = rr__contained(cx, o);
         if (inner) rr__drop(cx, inner);
     } else if (o->kind == RR__GATHER) {
-        rr__parts_free(cx, o->extra.parts);
+        rr__parts_free(cx, o->extra.parts, false);
     } else if (o->place != RR__IN_SLOT) {
-        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_end(cx, o);
+        if (RR__UNLIKELY(cx->runtime->evicts))
+            (void)rr__unpin_outside(cx, o), rr__stored_end(cx, o);
         rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
     }
 }
@@ -14097,7 +14137,7 @@ static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const
         }
         *error = rr__error_new(cx->runtime, rr__handle_status(refs[i]), gather, "its part %zu: %s",
                                i + 1, rr__handle_text(cx->runtime, refs[i]));
-        rr__parts_free(cx, parts);
+        rr__parts_free(cx, parts, false);
         return NULL;
     }
     *error = NULL;
@@ -14129,7 +14169,8 @@ static void rr__gather_finish(rr__context *cx, rr__object *gather) {
 static void rr__gather_end(rr__context *cx, rr__object *gather) {
     bool has_failed = rr__state_of(rr__load_relaxed(&gather->word)) == RR__FAILED; /* rule R2 */
     if (has_failed && !rr__is_decided(gather)) rr__error_drop(gather->data.error);
-    rr__parts_free(cx, gather->extra.parts);
+    rr__parts *parts = gather->extra.parts;
+    rr__parts_free(cx, parts, parts && rr__unpin_outside(cx, gather));
 }
 
 /* One object of type rr_many; it counts its parts. */

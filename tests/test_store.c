@@ -2126,6 +2126,27 @@ TEST_SCOPE(so_many_pinned_values_that_the_look_for_room_stops, .workers = 1, .st
     CHECK(rr_get_void(put(MIB + 900 * KIB, 4)) == RR_OK); /* now they leave */
 }
 
+TEST_RUN(refusal_names_views_outside_of_scopes, .workers = 1, .store_bytes = MIB) {
+    rr_ref parts[2] = {put(200 * KIB, 1), put(200 * KIB, 2)}, plain = put(300 * KIB, 3);
+    rr_ref gather = rr_gather(parts, 2), none = put(MIB, 4);
+    rr_bytes view;
+    rr_many many;
+    CHECK(rr_get_void(none) == RR_OK && !tells(none, "viewed outside"));
+    rr_release(none);
+    for (int i = 0; i < 2; i++) CHECK(rr_get(rr_bytes, plain, &view) == RR_OK);
+    CHECK(rr_get(rr_many, gather, &many) == RR_OK);
+    none = put(MIB, 4);
+    CHECK(is_refused(none) && tells(none, "716800 of them are viewed outside of every scope"));
+    CHECK(tells(none, "test_store.c:") && tells(none, "open a scope"));
+    rr_release(none), rr_release(gather);
+    none = put(MIB, 4);
+    CHECK(is_refused(none) && tells(none, "307200 of them are viewed outside of every scope"));
+    rr_release(none), rr_release(plain);
+    CHECK(rr_get_void(none = put(MIB, 4)) == RR_OK);
+    rr_release(none), release_all(parts, 2);
+    CHECK(objects_settle_at(0));
+}
+
 /* ---- pins and names ---- */
 
 TEST_SCOPE(pins_are_counted, .workers = 1, .store_bytes = MIB) {

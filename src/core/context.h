@@ -85,9 +85,9 @@ typedef struct rr__path {
 typedef struct rr__noted {
     rr_ref of;       /* of whom the text speaks */
     bool is_failure; /* that object failed, and tells more than the text */
-    char text[640];
+    char text[800];
     rr_status refused; /* what the store said last: rr__refuse */
-    char refusal[400]; /* and why */
+    char refusal[640]; /* and why */
 } rr__noted;
 
 /* Recursion over long chains as a loop: what is to be done next, linked. Owner only. */

@@ -20,15 +20,29 @@ struct rr__patience {
     int looks;             /* in vain, since that last changed */
 };
 
+/* What views outside of scopes keep there, if they do: a common cause, and easy to cure. */
+static const char *rr__room_viewed(rr_runtime *rt, char *text, size_t size) {
+    uint64_t viewed = rr__load_relaxed(&rt->store->viewed); /* a counter */
+    const char *site = rr__load_acquire(&rt->store->viewed_site);
+    if (!viewed || !site) return "";
+    snprintf(
+        text, size,
+        ". %llu of them are viewed outside of every scope, which pins a value until its object "
+        "ends (the last one was made at %s): open a scope around such reads",
+        (unsigned long long)viewed, site);
+    return text;
+}
+
 /* Why there is no room; bytes 0: for arguments, not all of which are known. */
 static RR__NOINLINE rr_status rr__room_refuse(rr_runtime *rt, size_t bytes, const char *why) {
-    char wanted[40] = "arguments";
+    char wanted[40] = "arguments", viewed[300];
     uint64_t used = rr__load_relaxed(&rt->memory.live); /* a counter */
     if (bytes) snprintf(wanted, sizeof wanted, "%zu bytes", bytes);
     return rr__refuse(RR_ERR_STORE_FULL,
                       "no room for %s: %llu of the %zu bytes of rr_config.store_bytes are in use, "
-                      "and %s",
-                      wanted, (unsigned long long)used, rt->config.store_bytes, why);
+                      "and %s%s",
+                      wanted, (unsigned long long)used, rt->config.store_bytes, why,
+                      rr__room_viewed(rt, viewed, sizeof viewed));
 }
 
 static void rr__patience_begin(rr__context *cx, rr__patience *p) {

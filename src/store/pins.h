@@ -257,11 +257,35 @@ static rr__residence_word *rr__residence_of(rr__object *o) {
                                   : NULL;
 }
 
+/* Bytes that the pin of views outside keeps in memory. */
+static uint64_t rr__viewed_bytes(const rr__object *o) {
+    uint64_t sum = 0;
+    if (o->kind != RR__GATHER) return rr__info_of(o);
+    for (size_t i = 0; i < o->extra.parts->count; i++)
+        sum += rr__part_size(o->extra.parts->objects[i]);
+    return sum;
+}
+
 /* The caller's pin becomes that of the views without a scope, which stays until the object ends:
    nobody knows whose release is the last of those who view it. One is enough for all of them. */
 static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
     rr__residence_word *at = rr__residence_of(o);
-    if (at && !rr__pin_becomes_view(at)) rr__unuse(cx, o);
+    rr__store *store = cx->runtime->store;
+    if (!at) return;
+    if (!rr__pin_becomes_view(at)) {
+        rr__unuse(cx, o);
+        return;
+    }
+    rr__add_relaxed(&store->viewed, rr__viewed_bytes(o)); /* a counter */
+    rr__store_release(&store->viewed_site, o->site);
+}
+
+/* The object ends. True: it had that pin. */
+static bool rr__unpin_outside(rr__context *cx, rr__object *o) {
+    rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
+    if (!at || !rr__is_viewed(at)) return false;
+    rr__sub_acq_rel(&cx->runtime->store->viewed, rr__viewed_bytes(o));
+    return true;
 }
 
 /* It has that pin. */

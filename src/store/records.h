@@ -68,8 +68,10 @@ struct rr__store {
     bool ticks;                                    /* the clock looks after them */
     double tick_length;
     size_t lineage_used;
-    rr__map names;  /* to objects; under the global lock */
-    rr__map pinned; /* by rr_pin: how often, by id; likewise */
+    RR__ATOMIC(uint64_t) viewed;          /* bytes that views outside of scopes keep in memory */
+    RR__ATOMIC(const char *) viewed_site; /* of the last of those: where it was made */
+    rr__map names;                        /* to objects; under the global lock */
+    rr__map pinned;                       /* by rr_pin: how often, by id; likewise */
 };
 
 /* ---- counting bytes ---- */

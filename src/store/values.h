@@ -134,8 +134,7 @@ static rr_ref rr__failed_ref(rr__context *cx, rr__error *error, const char *site
 
 /* ---- the end ---- */
 
-static void rr__parts_free(rr__context *cx, rr__parts *parts) {
-    bool is_pinned = cx->runtime->evicts && parts && rr__is_viewed(&parts->word);
+static void rr__parts_free(rr__context *cx, rr__parts *parts, bool is_pinned) {
     for (size_t i = 0; parts && i < parts->count; i++) {
         if (is_pinned) rr__unuse(cx, parts->objects[i]);
         rr__drop(cx, parts->objects[i]);
@@ -149,9 +148,10 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
         rr__object *inner = rr__contained(cx, o);
         if (inner) rr__drop(cx, inner);
     } else if (o->kind == RR__GATHER) {
-        rr__parts_free(cx, o->extra.parts);
+        rr__parts_free(cx, o->extra.parts, false);
     } else if (o->place != RR__IN_SLOT) {
-        if (RR__UNLIKELY(cx->runtime->evicts)) rr__stored_end(cx, o);
+        if (RR__UNLIKELY(cx->runtime->evicts))
+            (void)rr__unpin_outside(cx, o), rr__stored_end(cx, o);
         rr__value_return(cx, o->data.block, rr__info_of(o), o->place);
     }
 }

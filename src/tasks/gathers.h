@@ -23,7 +23,7 @@ static rr__parts *rr__parts_new(rr__context *cx, const rr__object *gather, const
         }
         *error = rr__error_new(cx->runtime, rr__handle_status(refs[i]), gather, "its part %zu: %s",
                                i + 1, rr__handle_text(cx->runtime, refs[i]));
-        rr__parts_free(cx, parts);
+        rr__parts_free(cx, parts, false);
         return NULL;
     }
     *error = NULL;
@@ -55,7 +55,8 @@ static void rr__gather_finish(rr__context *cx, rr__object *gather) {
 static void rr__gather_end(rr__context *cx, rr__object *gather) {
     bool has_failed = rr__state_of(rr__load_relaxed(&gather->word)) == RR__FAILED; /* rule R2 */
     if (has_failed && !rr__is_decided(gather)) rr__error_drop(gather->data.error);
-    rr__parts_free(cx, gather->extra.parts);
+    rr__parts *parts = gather->extra.parts;
+    rr__parts_free(cx, parts, parts && rr__unpin_outside(cx, gather));
 }
 
 /* One object of type rr_many; it counts its parts. */
