@@ -8053,12 +8053,14 @@ static bool rr__sleeper_may_be_stuck(const rr_runtime *rt, const rr__sleeper *s)
     return s->self->frame || s->wants_room || s->giver;
 }
 
-/* A thread from outside, without a body, which brings a value back that others wait for. */
+/* A thread from outside, without a body, which brings a value back that others wait for; while it
+   makes one again it is counted among those that have values, as bodies are. */
 static void rr__thread_add(rr__graph *g, rr__sleeper *s) {
     uint32_t v = rr__vertex_new(g, RR__OF_BODY, NULL, 0);
     if (g->is_lost) return;
     g->vertices[v].parker = s->parker, g->vertices[v].sleeps = s->parker->sleeps;
     s->parker->vertex = v + 1;
+    if (s->self->uses_store == g->cx->runtime) rr__user_add(g, v);
     rr__body_edges(g, v, s);
 }
 

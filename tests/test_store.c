@@ -1834,6 +1834,56 @@ REMOTE_FN(int, store_puts_elsewhere, size_t, own, size_t, size) {
     rr_runtime_use(mine);
     return ok && holds(here, own, 1);
 }
+/* Made again, it wants more than there is beside what the reader of a gather has pinned. */
+REMOTE_FN(rr_bytes, store_grows, uint64_t, at) {
+    desk *d = desk_at(at);
+    bool again = d->runs++ > 0;
+    d->begun += again;
+    while (again && !d->open) nap();
+    return store_make((again ? 900 : 100) * KIB, 1);
+}
+REMOTE_FN(int, store_reads_it, rr_ref, r) {
+    rr_bytes view;
+    return rr_get(rr_bytes, r, &view) == RR_OK;
+}
+static void read_parts(void *data) {
+    desk *d = data;
+    rr_many many;
+    rr_scope scope = rr_scope_begin();
+    d->wrong += rr_get(rr_many, d->ref, &many) == RR_OK;
+    rr_scope_end(scope);
+}
+static bool somebody_waits_for_a_value(rr_runtime *rt) {
+    rr__lock(&rt->store->lock);
+    bool waits = rt->store->returning.first != NULL;
+    rr__unlock(&rt->store->lock);
+    return waits;
+}
+/* A thread that makes a value again has others in hand, as a body has. */
+TEST(reader_outside_waits_for_a_body_that_waits_for_the_room_it_pins) {
+    fixture f;
+    outside thread;
+    desk d = {.runs = 0};
+    START(&f, .workers = 1, .store_bytes = MIB, .no_spill = true);
+    rr_ref grows = rr_call(store_grows, AT(&d)), parts[2];
+    parts[0] = rr_call(store_make, (size_t)300 * KIB, (uint64_t)1);
+    parts[1] = rr_call(store_link, grows, (uint64_t)2);
+    d.ref = rr_gather(parts, 2);
+    CHECK(rr_get_void(d.ref) == RR_OK);
+    drop_all(MIB);
+    rr_ref body = rr_call(store_reads_it, grows);
+    CHECK(reaches(&d.begun, 1)); /* it makes the value again */
+    outside_start(&thread, f.runtime, read_parts, &d);
+    for (double start = rr_now(); !somebody_waits_for_a_value(f.runtime); nap())
+        if (!CHECK(rr_now() - start < LIMIT)) break;
+    d.open = 1;
+    CHECK(rr_wait(&body, 1, 1, LIMIT * 1000, NULL) == 1); /* one of them is told */
+    outside_join(&thread);
+    rr_release(body), rr_release(grows), rr_release(d.ref), release_all(parts, 2);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+}
+
 TEST_ALONE(body_of_another_runtime_waits_for_room) {
     fixture f, g;
     static desk d;
