@@ -294,11 +294,13 @@ static void peeked_at(size_t limit) {
     peeker p = {.is_over = false};
     outside thread;
     START(&f, .workers = 2, .store_bytes = limit);
+    rr_ref first = block_of(SMALL, 0);
+    p.home = first.home;
+    rr_release(first);
     outside_start(&thread, f.runtime, peek, &p);
     double end = rr_now() + 0.5;
     for (int i = 0; i < 20 || rr_now() < end; i++) {
         rr_ref block = block_of(SMALL, (unsigned char)i);
-        p.home = block.home;
         rr__store_relaxed(&p.slot, block.slot), rr__store_relaxed(&p.id, block.id);
         rr_ref r = bump_alone(block, &in_place);
         CHECK(holds(r, (unsigned char)(i + 1), SMALL));

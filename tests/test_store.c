@@ -26,8 +26,9 @@ static atomic_int fault_kind;
 static atomic_bool fault_stays;             /* all later ones go wrong as well */
 static atomic_long disk_room = LONG_MAX;    /* bytes until the disk is full; of one spiller */
 static atomic_int writes_stall, is_stalled; /* writes wait while the first is set */
-static atomic_int last_mode;                /* of a file that was made */
-static char last_path[500];                 /* of it; by tests that are alone */
+static atomic_int path_is_wanted;           /* of the next file that is made */
+static atomic_int last_mode;                /* of that; 0: not yet */
+static char last_path[500];                 /* its path; written before last_mode */
 
 static int fault_now(void) {
     long left = atomic_fetch_sub(&faults_in, 1);
@@ -42,9 +43,9 @@ static int file_open(const char *path) {
     if (error) return fail_with(error);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
     struct stat s;
-    if (fd >= 0 && fstat(fd, &s) == 0) {
-        last_mode = (int)(s.st_mode & 0777);
+    if (fd >= 0 && fstat(fd, &s) == 0 && atomic_exchange(&path_is_wanted, 0)) {
         snprintf(last_path, sizeof last_path, "%s", path);
+        last_mode = (int)(s.st_mode & 0777);
     }
     return fd;
 }
@@ -1055,11 +1056,13 @@ static bool lies_in(const char *path, const char *folder) {
 static void spill_some(rr_config config, const char *folder) {
     fixture f;
     rr_ref refs[20];
-    last_path[0] = 0, last_mode = 0;
+    last_path[0] = 0;
+    last_mode = 0;
+    path_is_wanted = 1;
     config.workers = 1, config.store_bytes = MIB;
     fixture_start(&f, config);
     put_all(refs, 20, 100 * KIB);
-    CHECK(lies_in(last_path, folder) && last_mode == 0600);
+    CHECK(reaches(&last_mode, 1) && lies_in(last_path, folder) && last_mode == 0600);
     CHECK(entries(folder) == 0 && access(last_path, F_OK) != 0); /* it has no name any more */
     fixture_stop(&f);
     CHECK(entries(folder) == 0);
