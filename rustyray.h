@@ -277,7 +277,8 @@ THE STORE
                       made of stays known for as long as the result, and so on back to what was put:
                       some 300 bytes for each call. Values that only lineage keeps leave first, so
                       that of iterated work the newest generation stays, which is the one that is
-                      read. But if that alone does not fit, making one value again may take all the
+                      read (what recipes reach in a gather or by an rr_ref counts as wanted). But if
+                      that alone does not fit, making one value again may take all the
                       work that led to it: give the store room for what is in use at once, or spill.
     RR_EVICT_DROP     They are gone: a cache. Reading one is RR_ERR_OBJECT_LOST.
 
@@ -774,8 +775,9 @@ rr_status rr_seal(rr_ref ref);
 void *rr_result(size_t size);
 
 /* The same, and the room starts with what an argument of the body holds: it is that argument's own
-   memory if nobody else counts or views the object at that moment, and the body is not to run
-   again (.max_retries, a method of an actor with options, RR_EVICT_REBUILD); else a copy. So a
+   memory if nobody else counts the object at that moment (views in scopes and rr_write_memory
+   do) and the body is not to run again (.max_retries; a method of an actor with options; a
+   function under RR_EVICT_REBUILD without .no_rebuild); else a copy. So a
    large block is updated step by step without a copy, and objects stay as they are for everybody
    who can see them. Pass the argument as the body was given it. Taken over, it is the room from
    then on: what is written there changes what the argument shows, and a further rr_result gives
@@ -8842,6 +8844,7 @@ struct rr__store {
     rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
     uint64_t clock;
     uint64_t newcomers_listed; /* so many so far */
+    RR__ATOMIC(int) listing;   /* so many list some just now */
     int waiters;
     rr__stored *leaving_first, *leaving_last; /* for the spillers */
     uint64_t leaving;                         /* bytes of those, and of what they write now */
@@ -9094,7 +9097,8 @@ static bool rr__others_use_store(rr__context *cx) {
           N3  Who puts a value is counted (E5) until after that is published, or has not returned
               (rr_seal). So one that is not found yet will be: whoever made it has not ended.
           N4  has_some is set after an entry is written, and cleared before all are read: by who
-              then sets it again, if one was left behind.
+              then sets it again, if one was left behind. Meanwhile `listing` tells that some are
+              in nobody's sight.
    Locks: the store's. */
 
 enum { RR__RING = 64, RR__NEWCOMER_BYTES = 64 << 10 };
@@ -9153,6 +9157,7 @@ static RR__NOINLINE void rr__newcomers_list(rr__context *cx, rr__newcomers *ring
     rr__stored *records[RR__RING];
     bool is_left = false;
     int n = 0;
+    rr__add_seq_cst(&cx->runtime->store->listing, 1);
     (void)rr__swap_seq_cst(&ring->has_some, 0); /* N4; pairs with rr__newcomer_add */
     for (int i = 0; i < RR__RING; i++)
         if ((objects[n] = rr__newcomer_at(cx, ring, i, &is_left))) n++;
@@ -9160,6 +9165,7 @@ static RR__NOINLINE void rr__newcomers_list(rr__context *cx, rr__newcomers *ring
     if (is_left) rr__store_seq_cst(&ring->has_some, 1);
     RR__STRESS_POINT();
     if (n) (void)rr__newcomers_list_some(cx->runtime, objects, records, n);
+    rr__sub_seq_cst(&cx->runtime->store->listing, 1);
     for (int i = 0; i < n; i++) {
         if (records[i]) rr__stored_free(cx, records[i]);
         rr__drop(cx, objects[i]);
@@ -9838,7 +9844,7 @@ static int rr__spill_write(rr_runtime *rt, rr__file **own, rr__stored *first, si
         s->written = file, file->live += s->size;
     file->size += done;
     rt->store->stats.spill_bytes_written += done, rt->store->stats.spill_bytes_used += done;
-    if (error) rr__file_end_locked(rt, file); /* its end is not known */
+    if (error && error != ENOSPC) rr__file_end_locked(rt, file); /* it may be broken */
     rr__file_drop_locked(rt, file, 1);
     rr__unlock(&rt->store->lock);
     return error;
@@ -9972,7 +9978,7 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
-    uint64_t sum = 0;
+    uint64_t sum = 0, begun = rt->store->clock;
     int n = 0, chances = 0, pinned = 0;
     rr__stored *s;
     while (sum < needed && n < RR__SPILL_COUNT && pinned < RR__SPILL_COUNT &&
@@ -9982,10 +9988,11 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
                                 : may_spill           ? RR__LEAVING
                                                       : RR__LOST;
-        bool spares = chances < CHANCES;
-        enum rr__look_at found = spares && rr__is_wanted_locked(s)
-                                     ? RR__HAS_ANOTHER_CHANCE
-                                     : rr__residence_leave(rr__residence_at(s->object), to, spares);
+        bool spares = chances < CHANCES && s->listed <= begun; /* each once */
+        enum rr__look_at found =
+            spares && rr__is_wanted_locked(s)
+                ? RR__HAS_ANOTHER_CHANCE /* of those with recipes the others have none */
+                : rr__residence_leave(rr__residence_at(s->object), to, spares && !s->recipe);
         rr__age_remove_locked(rt, s);
         if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
         pinned += found == RR__IS_PINNED;
@@ -10038,10 +10045,12 @@ static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int
     return rr__refuse(status, "no room for %zu bytes: %s", bytes, why);
 }
 
-/* So many bytes should leave now: as many as are over the limit, and some more, so that they go in
-   batches and the spillers have work while who waited uses what it got. */
+/* So many bytes should leave now: as many as are over the limit, and some more if they can be read
+   again from files, so that they go in batches and the spillers have work while who waited uses
+   what it got. */
 static uint64_t rr__over_locked(rr_runtime *rt, size_t bytes) {
-    uint64_t limit = rt->config.store_bytes, ahead = limit / 16;
+    uint64_t limit = rt->config.store_bytes;
+    uint64_t ahead = rt->config.evict == RR_EVICT_SPILL ? limit / 16 : 0;
     uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
     uint64_t over = used > limit ? used - limit : 0, leaving = rt->store->leaving;
     return over + ahead / 2 > leaving ? over + ahead - leaving : 0;
@@ -10096,6 +10105,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
         rr__newcomers_list_all(cx);
         rr__lock(&rt->store->lock);
         has_new = listed != rt->store->newcomers_listed; /* by whomever: N2 */
+        has_new = has_new || rr__load_seq_cst(&rt->store->listing) > 0;
         rr__unlock(&rt->store->lock);
     } while (has_new);
     if (error) return rr__spill_refuse(rt, bytes, error);
@@ -10766,13 +10776,14 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
 }
 
 /* The memory of a value outside the slot, if nobody but the caller, who has it in use, counts its
-   object, which ends then; so nobody views it either. NULL: somebody does, or a spiller still reads
-   it. */
+   object, which ends then. NULL: somebody does, or views it, or a spiller still reads it. */
 static void *rr__value_take(rr__context *cx, rr__object *o, uint8_t *place) {
     uint64_t word = rr__load_acquire(&o->word);
-    uint64_t residence = cx->runtime->evicts ? rr__load_acquire(rr__residence_at(o)) : 0;
+    bool evicts = cx->runtime->evicts;
+    uint64_t residence = evicts ? rr__load_acquire(rr__residence_at(o)) : 1;
     void *block = o->data.block;
     if ((word & RR__COUNT_MASK) != 1 || rr__residence_in(residence) != RR__HERE) return NULL;
+    if ((residence & RR__PINS) != 1) return NULL; /* a view outside of scopes */
     *place = o->place;
     RR__STRESS_POINT();
     if (!rr__cas_seq_cst(&o->word, &word, word - 1)) return NULL; /* rule R2 */
@@ -15818,7 +15829,7 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
 
 /* Results in place: a body takes over the memory of an argument that nobody else counts. The count
    of the task was the last one, so the argument's object ends, and NULL stands in its place.
-   Locks: those of values. */
+   Locks: those of values; the census'. */
 
 /* Room for the result; NULL: there is none, and the body fails with that. */
 static void *rr__result_room(rr__context *cx, rr__frame *frame, size_t size) {
@@ -15854,11 +15865,16 @@ static bool rr__may_run_again(rr__context *cx, const rr__frame *frame) {
 }
 
 /* An argument goes with its object. */
-static void rr__argument_clear(rr__object *task, char *at) {
+static void rr__argument_clear(rr__context *cx, rr__object *task, char *at) {
+    rr__store *store = cx->runtime->store;
     rr__object *none = NULL;
     if (task->args_place == RR__IN_SLOT)
         rr__store_release(&task->words[(at - (char *)task->words) / 8], (uint64_t)0);
-    else memcpy(at, &none, sizeof none);
+    else if (rr__load_seq_cst(&store->has_census)) { /* somebody may read it: rr__census_args */
+        rr__lock(&store->census_lock);
+        memcpy(at, &none, sizeof none);
+        rr__unlock(&store->census_lock);
+    } else memcpy(at, &none, sizeof none);
 }
 
 /* Room for the result that holds what the argument does. */
@@ -15879,7 +15895,7 @@ static void *rr__result_from(rr__context *cx, rr__frame *frame, rr_bytes bytes) 
     bool may_take = bytes.size > 0 && !rr__may_run_again(cx, frame);
     void *own = may_take ? rr__value_take(cx, rr__counted_arg(at), &place) : NULL;
     if (own) {
-        rr__argument_clear(frame->task, at);
+        rr__argument_clear(cx, frame->task, at);
         if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
         frame->room = own, frame->room_bytes = bytes.size, frame->room_place = place;
         return own;

@@ -277,7 +277,8 @@ THE STORE
                       made of stays known for as long as the result, and so on back to what was put:
                       some 300 bytes for each call. Values that only lineage keeps leave first, so
                       that of iterated work the newest generation stays, which is the one that is
-                      read. But if that alone does not fit, making one value again may take all the
+                      read (what recipes reach in a gather or by an rr_ref counts as wanted). But if
+                      that alone does not fit, making one value again may take all the
                       work that led to it: give the store room for what is in use at once, or spill.
     RR_EVICT_DROP     They are gone: a cache. Reading one is RR_ERR_OBJECT_LOST.
 

@@ -23,12 +23,13 @@
 enum fault { NO_FAULT, WITH_EIO, WITH_ENOSPC, INTERRUPTED, SHORT, NOTHING, CORRUPT };
 static atomic_long faults_in = LONG_MAX; /* calls until one goes wrong */
 static atomic_int fault_kind;
-static atomic_bool fault_stays;             /* all later ones go wrong as well */
-static atomic_long disk_room = LONG_MAX;    /* bytes until the disk is full; of one spiller */
-static atomic_int writes_stall, is_stalled; /* writes wait while the first is set */
-static atomic_int path_is_wanted;           /* of the next file that is made */
-static atomic_int last_mode;                /* of that; 0: not yet */
-static char last_path[500];                 /* its path; written before last_mode */
+static atomic_bool fault_stays;              /* all later ones go wrong as well */
+static atomic_long disk_room = LONG_MAX;     /* bytes until the disk is full; of one spiller */
+static atomic_int writes_stall, is_stalled;  /* writes wait while the first is set */
+static atomic_long largest_write = LONG_MAX; /* more at a time finds the disk full */
+static atomic_int path_is_wanted;            /* of the next file that is made */
+static atomic_int last_mode;                 /* of that; 0: not yet */
+static char last_path[500];                  /* its path; written before last_mode */
 
 static int fault_now(void) {
     long left = atomic_fetch_sub(&faults_in, 1);
@@ -59,6 +60,7 @@ static ssize_t file_write(int fd, const void *data, size_t size, uint64_t at) {
     if (error_of(kind)) return fail_with(error_of(kind));
     if (kind == NOTHING) return errno = 0, 0;
     long left = disk_room;
+    if (size > (size_t)largest_write) return fail_with(ENOSPC);
     if (left <= 0) return fail_with(ENOSPC);
     if (size > (size_t)left) size = (size_t)left;
     ssize_t n = pwrite(fd, data, kind == SHORT && size > 1 ? size / 2 : size, (off_t)at);
@@ -1341,6 +1343,26 @@ static void disk_with_room_for(size_t size, int fit, int n) {
     CHECK(holds(more, size * (size_t)fit, 102));
     release_all(refs, n), rr_release(more), rr_release(much);
     fixture_stop(&f);
+}
+/* Many writes fail, and many do not: a file is not given up for that. */
+TEST_ALONE(disk_that_has_room_for_small_values_alone_costs_no_descriptors) {
+    enum { COUNT = 1000 };
+    static rr_ref refs[COUNT];
+    fixture f;
+    int before = descriptors(), most = 0;
+    START(&f, .workers = 1, .store_bytes = MIB);
+    largest_write = 8 * KIB;
+    for (uint64_t i = 0; i < COUNT; i++) {
+        refs[i] = put(i % 2 ? 1000 : 12000, i);
+        (void)rr_get_void(refs[i]); /* or there is no room for it */
+        if (descriptors() > most) most = descriptors();
+    }
+    CHECK(most < before + 12 && stats().objects_spilled > 10);
+    largest_write = LONG_MAX;
+    release_all(refs, COUNT);
+    CHECK(objects_settle_at(0) && room_settles_at(0));
+    fixture_stop(&f);
+    CHECK(descriptors() == before);
 }
 TEST_ALONE(disk_that_gets_full_while_small_values_are_written) {
     disk_with_room_for(10 * KIB, 15, 60);

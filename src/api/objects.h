@@ -31,8 +31,9 @@ rr_status rr_seal(rr_ref ref);
 void *rr_result(size_t size);
 
 /* The same, and the room starts with what an argument of the body holds: it is that argument's own
-   memory if nobody else counts or views the object at that moment, and the body is not to run
-   again (.max_retries, a method of an actor with options, RR_EVICT_REBUILD); else a copy. So a
+   memory if nobody else counts the object at that moment (views in scopes and rr_write_memory
+   do) and the body is not to run again (.max_retries; a method of an actor with options; a
+   function under RR_EVICT_REBUILD without .no_rebuild); else a copy. So a
    large block is updated step by step without a copy, and objects stay as they are for everybody
    who can see them. Pass the argument as the body was given it. Taken over, it is the room from
    then on: what is written there changes what the argument shows, and a further rr_result gives

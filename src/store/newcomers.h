@@ -10,7 +10,8 @@
           N3  Who puts a value is counted (E5) until after that is published, or has not returned
               (rr_seal). So one that is not found yet will be: whoever made it has not ended.
           N4  has_some is set after an entry is written, and cleared before all are read: by who
-              then sets it again, if one was left behind.
+              then sets it again, if one was left behind. Meanwhile `listing` tells that some are
+              in nobody's sight.
    Locks: the store's. */
 #pragma once
 #include "users.h"
@@ -71,6 +72,7 @@ static RR__NOINLINE void rr__newcomers_list(rr__context *cx, rr__newcomers *ring
     rr__stored *records[RR__RING];
     bool is_left = false;
     int n = 0;
+    rr__add_seq_cst(&cx->runtime->store->listing, 1);
     (void)rr__swap_seq_cst(&ring->has_some, 0); /* N4; pairs with rr__newcomer_add */
     for (int i = 0; i < RR__RING; i++)
         if ((objects[n] = rr__newcomer_at(cx, ring, i, &is_left))) n++;
@@ -78,6 +80,7 @@ static RR__NOINLINE void rr__newcomers_list(rr__context *cx, rr__newcomers *ring
     if (is_left) rr__store_seq_cst(&ring->has_some, 1);
     RR__STRESS_POINT();
     if (n) (void)rr__newcomers_list_some(cx->runtime, objects, records, n);
+    rr__sub_seq_cst(&cx->runtime->store->listing, 1);
     for (int i = 0; i < n; i++) {
         if (records[i]) rr__stored_free(cx, records[i]);
         rr__drop(cx, objects[i]);

@@ -50,6 +50,7 @@ struct rr__store {
     rr__age_list ages[RR__AGES]; /* by size: each takes twice as much as the one before */
     uint64_t clock;
     uint64_t newcomers_listed; /* so many so far */
+    RR__ATOMIC(int) listing;   /* so many list some just now */
     int waiters;
     rr__stored *leaving_first, *leaving_last; /* for the spillers */
     uint64_t leaving;                         /* bytes of those, and of what they write now */

@@ -19,7 +19,7 @@ static bool rr__is_in_sparse_file(const rr_runtime *rt, const rr__stored *s) {
 static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
     enum { CHANCES = 1024 };
     rr_runtime *rt = cx->runtime;
-    uint64_t sum = 0;
+    uint64_t sum = 0, begun = rt->store->clock;
     int n = 0, chances = 0, pinned = 0;
     rr__stored *s;
     while (sum < needed && n < RR__SPILL_COUNT && pinned < RR__SPILL_COUNT &&
@@ -29,10 +29,11 @@ static bool rr__evict_locked(rr__context *cx, uint64_t needed) {
         enum rr__residence to = s->file && !is_sparse ? RR__AWAY
                                 : may_spill           ? RR__LEAVING
                                                       : RR__LOST;
-        bool spares = chances < CHANCES;
-        enum rr__look_at found = spares && rr__is_wanted_locked(s)
-                                     ? RR__HAS_ANOTHER_CHANCE
-                                     : rr__residence_leave(rr__residence_at(s->object), to, spares);
+        bool spares = chances < CHANCES && s->listed <= begun; /* each once */
+        enum rr__look_at found =
+            spares && rr__is_wanted_locked(s)
+                ? RR__HAS_ANOTHER_CHANCE /* of those with recipes the others have none */
+                : rr__residence_leave(rr__residence_at(s->object), to, spares && !s->recipe);
         rr__age_remove_locked(rt, s);
         if (found == RR__HAS_ANOTHER_CHANCE) rr__age_list_locked(rt, s), chances++;
         pinned += found == RR__IS_PINNED;
@@ -85,10 +86,12 @@ static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int
     return rr__refuse(status, "no room for %zu bytes: %s", bytes, why);
 }
 
-/* So many bytes should leave now: as many as are over the limit, and some more, so that they go in
-   batches and the spillers have work while who waited uses what it got. */
+/* So many bytes should leave now: as many as are over the limit, and some more if they can be read
+   again from files, so that they go in batches and the spillers have work while who waited uses
+   what it got. */
 static uint64_t rr__over_locked(rr_runtime *rt, size_t bytes) {
-    uint64_t limit = rt->config.store_bytes, ahead = limit / 16;
+    uint64_t limit = rt->config.store_bytes;
+    uint64_t ahead = rt->config.evict == RR_EVICT_SPILL ? limit / 16 : 0;
     uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
     uint64_t over = used > limit ? used - limit : 0, leaving = rt->store->leaving;
     return over + ahead / 2 > leaving ? over + ahead - leaving : 0;
@@ -143,6 +146,7 @@ static RR__NOINLINE rr_status rr__store_make_room(rr__context *cx, size_t bytes,
         rr__newcomers_list_all(cx);
         rr__lock(&rt->store->lock);
         has_new = listed != rt->store->newcomers_listed; /* by whomever: N2 */
+        has_new = has_new || rr__load_seq_cst(&rt->store->listing) > 0;
         rr__unlock(&rt->store->lock);
     } while (has_new);
     if (error) return rr__spill_refuse(rt, bytes, error);

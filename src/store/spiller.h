@@ -96,7 +96,7 @@ static int rr__spill_write(rr_runtime *rt, rr__file **own, rr__stored *first, si
         s->written = file, file->live += s->size;
     file->size += done;
     rt->store->stats.spill_bytes_written += done, rt->store->stats.spill_bytes_used += done;
-    if (error) rr__file_end_locked(rt, file); /* its end is not known */
+    if (error && error != ENOSPC) rr__file_end_locked(rt, file); /* it may be broken */
     rr__file_drop_locked(rt, file, 1);
     rr__unlock(&rt->store->lock);
     return error;

@@ -157,13 +157,14 @@ static void rr__value_free(rr__context *cx, rr__object *o) {
 }
 
 /* The memory of a value outside the slot, if nobody but the caller, who has it in use, counts its
-   object, which ends then; so nobody views it either. NULL: somebody does, or a spiller still reads
-   it. */
+   object, which ends then. NULL: somebody does, or views it, or a spiller still reads it. */
 static void *rr__value_take(rr__context *cx, rr__object *o, uint8_t *place) {
     uint64_t word = rr__load_acquire(&o->word);
-    uint64_t residence = cx->runtime->evicts ? rr__load_acquire(rr__residence_at(o)) : 0;
+    bool evicts = cx->runtime->evicts;
+    uint64_t residence = evicts ? rr__load_acquire(rr__residence_at(o)) : 1;
     void *block = o->data.block;
     if ((word & RR__COUNT_MASK) != 1 || rr__residence_in(residence) != RR__HERE) return NULL;
+    if ((residence & RR__PINS) != 1) return NULL; /* a view outside of scopes */
     *place = o->place;
     RR__STRESS_POINT();
     if (!rr__cas_seq_cst(&o->word, &word, word - 1)) return NULL; /* rule R2 */

@@ -1,6 +1,6 @@
 /* Results in place: a body takes over the memory of an argument that nobody else counts. The count
    of the task was the last one, so the argument's object ends, and NULL stands in its place.
-   Locks: those of values. */
+   Locks: those of values; the census'. */
 #pragma once
 #include "arguments.h"
 
@@ -38,11 +38,16 @@ static bool rr__may_run_again(rr__context *cx, const rr__frame *frame) {
 }
 
 /* An argument goes with its object. */
-static void rr__argument_clear(rr__object *task, char *at) {
+static void rr__argument_clear(rr__context *cx, rr__object *task, char *at) {
+    rr__store *store = cx->runtime->store;
     rr__object *none = NULL;
     if (task->args_place == RR__IN_SLOT)
         rr__store_release(&task->words[(at - (char *)task->words) / 8], (uint64_t)0);
-    else memcpy(at, &none, sizeof none);
+    else if (rr__load_seq_cst(&store->has_census)) { /* somebody may read it: rr__census_args */
+        rr__lock(&store->census_lock);
+        memcpy(at, &none, sizeof none);
+        rr__unlock(&store->census_lock);
+    } else memcpy(at, &none, sizeof none);
 }
 
 /* Room for the result that holds what the argument does. */
@@ -63,7 +68,7 @@ static void *rr__result_from(rr__context *cx, rr__frame *frame, rr_bytes bytes) 
     bool may_take = bytes.size > 0 && !rr__may_run_again(cx, frame);
     void *own = may_take ? rr__value_take(cx, rr__counted_arg(at), &place) : NULL;
     if (own) {
-        rr__argument_clear(frame->task, at);
+        rr__argument_clear(cx, frame->task, at);
         if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
         frame->room = own, frame->room_bytes = bytes.size, frame->room_place = place;
         return own;
