@@ -257,7 +257,8 @@ THE STORE
   are rounded up to, and without the states of actors and what plain arguments take. For a new one,
   or one that comes back, others leave, those first that were not used for a long time (by CLOCK,
   which tells that nearly; large ones sooner than small ones). Never those in use: viewed, pinned
-  (rr_pin), arguments of a body that runs, not yet sealed. rr_config.evict says what they become:
+  (rr_pin), arguments of a body that runs, not yet sealed. What becomes of the others
+  says rr_config.evict:
 
     RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
                       Two threads write, small ones together, up to 1 MiB; who needs one reads it,
@@ -278,8 +279,8 @@ THE STORE
                       some 300 bytes for each call. Values that only lineage keeps leave first, so
                       that of iterated work the newest generation stays, which is the one that is
                       read (what recipes reach in a gather or by an rr_ref counts as wanted). But if
-                      that alone does not fit, making one value again may take all the
-                      work that led to it: give the store room for what is in use at once, or spill.
+                      that alone does not fit, making one value again may take all the work that led
+                      to it: give the store room for what is in use at once, or spill.
     RR_EVICT_DROP     They are gone: a cache. Reading one is RR_ERR_OBJECT_LOST.
 
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails
@@ -356,7 +357,8 @@ INTERNALS (in short; the rules that are named stand at the parts)
   Cancelling (tasks/cancelling) sets a flag in the task's word, by which the outcome is decided, and
   wakes who waits; whoever has the task finds the flag with its next change of the state. Priorities
   and resources (core/resources, G1 to G3) are heaps, one for each set of needs that is waited for.
-  The store under pressure (store/, E1 to E7, N1 to N3). Where a value is and how many read it is
+
+  The store under pressure (store/, E1 to E7, N1 to N4). Where a value is and how many read it is
   one word in its slot, which a reader changes by one CAS and no lock; what moves a value demands of
   its own CAS that nobody reads it. Beside the slot is a record, in a list by age (CLOCK: Corbato
   1968; weighed by size as in GreedyDual-Size: Cao and Irani 1997).
@@ -777,12 +779,12 @@ void *rr_result(size_t size);
 /* The same, and the room starts with what an argument of the body holds: it is that argument's own
    memory if nobody else counts the object at that moment (views in scopes and rr_write_memory
    do) and the body is not to run again (.max_retries; a method of an actor with options; a
-   function under RR_EVICT_REBUILD without .no_rebuild); else a copy. So a
-   large block is updated step by step without a copy, and objects stay as they are for everybody
-   who can see them. Pass the argument as the body was given it. Taken over, it is the room from
-   then on: what is written there changes what the argument shows, and a further rr_result gives
-   both up. NULL if it is no argument of the body (the task fails with RR_ERR_INVALID), else as
-   rr_result. Blocks: a copy may wait for room. */
+   function under RR_EVICT_REBUILD without .no_rebuild); else a copy. So a large block is updated
+   step by step without a copy, and objects stay as they are for everybody who can see them. Pass
+   the argument as the body was given it. Taken over, it is the room from then on: what is written
+   there changes what the argument shows, and a further rr_result gives both up. NULL if it is no
+   argument of the body (the task fails with RR_ERR_INVALID), else as rr_result.
+   Blocks: a copy may wait for room. */
 void *rr_result_from(rr_bytes argument);
 
 /* bytes by value, as an argument or a result. They are copied: those of a result after the body has
@@ -8815,7 +8817,7 @@ struct rr__stored {
     rr__stored *older, *newer; /* in a list by age; older: in that of the spillers */
     uint64_t listed;           /* rr__store.clock when it was put into its list */
     uint8_t place;             /* place, size, block: of the value, while it is LEAVING */
-    bool is_listed, may_leave;
+    bool is_listed;
     size_t size;
     void *block;
     rr__file *file;    /* has a copy; NULL: none does */
@@ -8930,7 +8932,7 @@ static void rr__age_list_locked(rr_runtime *rt, rr__stored *s) {
 
 /* It may leave from now on. */
 static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
-    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
+    if (!s->object->data.block) return; /* made again, it may be empty */
     rr__age_list_locked(rt, s);
     rr__room_event(rt);
 }
@@ -9117,7 +9119,7 @@ static bool rr__may_leave(const rr_runtime *rt, const rr__object *o, const rr__o
 
 /* From now on it may leave. */
 static void rr__stored_list_locked(rr_runtime *rt, rr__object *o, rr__stored *s) {
-    s->object = o, s->may_leave = true;
+    s->object = o;
     rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s); /* pairs with rr__stored_of */
     rr__age_add_locked(rt, s);
 }
@@ -9133,21 +9135,18 @@ static rr__object *rr__newcomer_at(rr__context *cx, rr__newcomers *ring, int i, 
     return NULL;
 }
 
-/* Gives records to those of n objects that are NEW, as far as there are any. Returns how many. */
-static int rr__newcomers_list_some(rr_runtime *rt, rr__object **objects, rr__stored **records,
-                                   int n) {
-    int listed = 0;
+/* Gives records to those of n objects that are NEW, as far as there are any. */
+static void rr__newcomers_list_some(rr_runtime *rt, rr__object **objects, rr__stored **records,
+                                    int n) {
     rr__lock(&rt->store->lock);
     for (int i = 0; i < n; i++) {
         rr__residence_word *at = rr__residence_at(objects[i]);
         bool is_new = records[i] && (rr__and_seq_cst(at, ~RR__IS_NEW) & RR__IS_NEW);
         if (!is_new) continue;
         rr__stored_list_locked(rt, objects[i], records[i]);
-        records[i] = NULL, listed++;
+        records[i] = NULL, rt->store->newcomers_listed++;
     }
-    rt->store->newcomers_listed += (uint64_t)listed;
     rr__unlock(&rt->store->lock);
-    return listed;
 }
 
 /* Lists those of a ring that still live; what there is no memory for some other time, or it
@@ -9164,7 +9163,7 @@ static RR__NOINLINE void rr__newcomers_list(rr__context *cx, rr__newcomers *ring
     for (int i = 0; i < n; i++) is_left |= !(records[i] = rr__stored_new(cx));
     if (is_left) rr__store_seq_cst(&ring->has_some, 1);
     RR__STRESS_POINT();
-    if (n) (void)rr__newcomers_list_some(cx->runtime, objects, records, n);
+    if (n) rr__newcomers_list_some(cx->runtime, objects, records, n);
     rr__sub_seq_cst(&cx->runtime->store->listing, 1);
     for (int i = 0; i < n; i++) {
         if (records[i]) rr__stored_free(cx, records[i]);
@@ -9877,6 +9876,16 @@ static void rr__spill_tell(rr_runtime *rt, int error) {
     rr__log_again(rt, RR__LINE_SPILL, RR_LOG_ERROR, text);
 }
 
+/* Those of a batch that are not written, one by one. Returns 0, or the last error. */
+static int rr__spill_alone(rr_runtime *rt, rr__file **own, rr__stored *batch) {
+    int error = 0;
+    for (rr__stored *s = batch; s; s = s->older) {
+        int now = s->written ? 0 : rr__spill_write(rt, own, s, s->size, NULL);
+        if (now) error = now;
+    }
+    return error;
+}
+
 /* Writes a batch, without the lock. If there is not enough room on the disk for all of it, there
    may be for one. */
 static void rr__spill_batch(rr__context *cx, rr__file **own, rr__stored *batch, char *buffer) {
@@ -9886,10 +9895,7 @@ static void rr__spill_batch(rr__context *cx, rr__file **own, rr__stored *batch, 
     bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
     double start = rr_now();
     int error = rr__spill_write(rt, own, batch, bytes, is_large ? NULL : buffer);
-    bool is_full = error == ENOSPC && n > 1;
-    if (is_full) error = 0;
-    for (rr__stored *s = batch; is_full && s; s = s->older)
-        if (!s->written && (n = (size_t)rr__spill_write(rt, own, s, s->size, NULL))) error = (int)n;
+    if (error == ENOSPC && n > 1) error = rr__spill_alone(rt, own, batch);
     if (error) rr__spill_tell(rt, error);
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);
@@ -10408,6 +10414,14 @@ static size_t rr__part_size(const rr__object *part) {
     return part->kind == RR__GATHER ? part->extra.parts->count * sizeof(rr_bytes)
                                     : rr__size_of(part);
 }
+/* Of a value that is complete, or not sealed. */
+static size_t rr__bytes_of_value(const rr__object *o) {
+    size_t sum = 0;
+    if (o->kind != RR__GATHER) return rr__size_of(o);
+    for (size_t i = 0; i < o->extra.parts->count; i++)
+        sum += rr__part_size(o->extra.parts->objects[i]);
+    return sum;
+}
 static rr_bytes rr__part_bytes(rr__object *part) {
     return part->kind == RR__GATHER ? rr_bytes_of(part->extra.parts->items, rr__part_size(part))
                                     : rr__bytes_in(part);
@@ -10456,15 +10470,6 @@ static rr__residence_word *rr__residence_of(rr__object *o) {
                                   : NULL;
 }
 
-/* Bytes that the pin of views outside keeps in memory. */
-static uint64_t rr__viewed_bytes(const rr__object *o) {
-    uint64_t sum = 0;
-    if (o->kind != RR__GATHER) return rr__info_of(o);
-    for (size_t i = 0; i < o->extra.parts->count; i++)
-        sum += rr__part_size(o->extra.parts->objects[i]);
-    return sum;
-}
-
 /* The caller's pin becomes that of the views without a scope, which stays until the object ends:
    nobody knows whose release is the last of those who view it. One is enough for all of them. */
 static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
@@ -10475,22 +10480,21 @@ static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
         rr__unuse(cx, o);
         return;
     }
-    rr__add_relaxed(&store->viewed, rr__viewed_bytes(o)); /* a counter */
+    rr__add_relaxed(&store->viewed, (uint64_t)rr__bytes_of_value(o)); /* a counter */
     rr__store_release(&store->viewed_site, o->site);
-}
-
-/* The object ends. True: it had that pin. */
-static bool rr__unpin_outside(rr__context *cx, rr__object *o) {
-    rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
-    if (!at || !rr__is_viewed(at)) return false;
-    rr__sub_acq_rel(&cx->runtime->store->viewed, rr__viewed_bytes(o));
-    return true;
 }
 
 /* It has that pin. */
 static bool rr__is_pinned_outside(rr__context *cx, rr__object *o) {
     rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
     return at && rr__is_viewed(at);
+}
+
+/* The object ends. True: it had that pin. */
+static bool rr__unpin_outside(rr__context *cx, rr__object *o) {
+    if (!rr__is_pinned_outside(cx, o)) return false;
+    rr__sub_acq_rel(&cx->runtime->store->viewed, (uint64_t)rr__bytes_of_value(o));
+    return true;
 }
 
 // >>store/scopes
@@ -15833,7 +15837,7 @@ size_t rr_wait(const rr_ref *refs, size_t n, size_t k, int64_t milliseconds, siz
 
 /* Room for the result; NULL: there is none, and the body fails with that. */
 static void *rr__result_room(rr__context *cx, rr__frame *frame, size_t size) {
-    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
     frame->room_bytes = size;
     rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
     if (status != RR_OK && !frame->error)
@@ -15841,8 +15845,8 @@ static void *rr__result_room(rr__context *cx, rr__frame *frame, size_t size) {
     return frame->room;
 }
 
-/* Which argument of a body these bytes are, and where it stands; -1: none. */
-static int rr__argument_at(rr__object *task, rr_bytes bytes, char **place) {
+/* Where the argument of a body stands that these bytes are; NULL: they are none. */
+static char *rr__argument_at(rr__object *task, rr_bytes bytes) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
@@ -15850,9 +15854,9 @@ static int rr__argument_at(rr__object *task, rr_bytes bytes, char **place) {
         rr__object *o = is_bytes ? rr__counted_arg(at) : NULL;
         if (!o) continue;
         rr_bytes own = rr__bytes_in(o);
-        if (own.data == bytes.data && own.size == bytes.size) return *place = at, i;
+        if (own.data == bytes.data && own.size == bytes.size) return at;
     }
-    return -1;
+    return NULL;
 }
 
 /* It may need its arguments once more: when it is tried again, or its result is made again. */
@@ -15868,22 +15872,23 @@ static bool rr__may_run_again(rr__context *cx, const rr__frame *frame) {
 static void rr__argument_clear(rr__context *cx, rr__object *task, char *at) {
     rr__store *store = cx->runtime->store;
     rr__object *none = NULL;
-    if (task->args_place == RR__IN_SLOT)
+    if (task->args_place == RR__IN_SLOT) {
         rr__store_release(&task->words[(at - (char *)task->words) / 8], (uint64_t)0);
-    else if (rr__load_seq_cst(&store->has_census)) { /* somebody may read it: rr__census_args */
-        rr__lock(&store->census_lock);
-        memcpy(at, &none, sizeof none);
-        rr__unlock(&store->census_lock);
-    } else memcpy(at, &none, sizeof none);
+        return;
+    }
+    bool is_read = rr__load_seq_cst(&store->has_census); /* perhaps: rr__census_args */
+    if (is_read) rr__lock(&store->census_lock);
+    memcpy(at, &none, sizeof none);
+    if (is_read) rr__unlock(&store->census_lock);
 }
 
 /* Room for the result that holds what the argument does. */
 static void *rr__result_from(rr__context *cx, rr__frame *frame, rr_bytes bytes) {
-    char *at = NULL;
+    char *at = rr__argument_at(frame->task, bytes);
     uint8_t place;
     if (frame->room && bytes.data == frame->room && bytes.size == frame->room_bytes)
         return frame->room; /* it has been taken over */
-    if (rr__argument_at(frame->task, bytes, &at) < 0) {
+    if (!at) {
         if (!frame->error)
             frame->error = rr__error_new(
                 cx->runtime, RR_ERR_INVALID, frame->task,
@@ -15896,7 +15901,7 @@ static void *rr__result_from(rr__context *cx, rr__frame *frame, rr_bytes bytes) 
     void *own = may_take ? rr__value_take(cx, rr__counted_arg(at), &place) : NULL;
     if (own) {
         rr__argument_clear(cx, frame->task, at);
-        if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+        rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
         frame->room = own, frame->room_bytes = bytes.size, frame->room_place = place;
         return own;
     }
@@ -16053,15 +16058,6 @@ bool rr_exists(const char *name) {
     rr__object *o = cx ? rr__named_object(cx, name) : NULL;
     if (o) rr__drop(cx, o);
     return o != NULL;
-}
-
-/* Of a value that is complete, or not sealed. */
-static size_t rr__bytes_of_value(rr__object *o) {
-    size_t sum = 0;
-    if (o->kind != RR__GATHER) return rr__size_of(o);
-    for (size_t i = 0; i < o->extra.parts->count; i++)
-        sum += rr__part_size(o->extra.parts->objects[i]);
-    return sum;
 }
 
 size_t rr_size(rr_ref ref) {

@@ -257,7 +257,8 @@ THE STORE
   are rounded up to, and without the states of actors and what plain arguments take. For a new one,
   or one that comes back, others leave, those first that were not used for a long time (by CLOCK,
   which tells that nearly; large ones sooner than small ones). Never those in use: viewed, pinned
-  (rr_pin), arguments of a body that runs, not yet sealed. rr_config.evict says what they become:
+  (rr_pin), arguments of a body that runs, not yet sealed. What becomes of the others
+  says rr_config.evict:
 
     RR_EVICT_SPILL    They go to files in rr_config.spill_dir and come back when they are needed.
                       Two threads write, small ones together, up to 1 MiB; who needs one reads it,
@@ -278,8 +279,8 @@ THE STORE
                       some 300 bytes for each call. Values that only lineage keeps leave first, so
                       that of iterated work the newest generation stays, which is the one that is
                       read (what recipes reach in a gather or by an rr_ref counts as wanted). But if
-                      that alone does not fit, making one value again may take all the
-                      work that led to it: give the store room for what is in use at once, or spill.
+                      that alone does not fit, making one value again may take all the work that led
+                      to it: give the store room for what is in use at once, or spill.
     RR_EVICT_DROP     They are gone: a cache. Reading one is RR_ERR_OBJECT_LOST.
 
   If nothing can leave, and no body that runs has values in use, a request that does not fit fails
@@ -356,7 +357,8 @@ INTERNALS (in short; the rules that are named stand at the parts)
   Cancelling (tasks/cancelling) sets a flag in the task's word, by which the outcome is decided, and
   wakes who waits; whoever has the task finds the flag with its next change of the state. Priorities
   and resources (core/resources, G1 to G3) are heaps, one for each set of needs that is waited for.
-  The store under pressure (store/, E1 to E7, N1 to N3). Where a value is and how many read it is
+
+  The store under pressure (store/, E1 to E7, N1 to N4). Where a value is and how many read it is
   one word in its slot, which a reader changes by one CAS and no lock; what moves a value demands of
   its own CAS that nobody reads it. Beside the slot is a record, in a list by age (CLOCK: Corbato
   1968; weighed by size as in GreedyDual-Size: Cao and Irani 1997).

@@ -33,12 +33,12 @@ void *rr_result(size_t size);
 /* The same, and the room starts with what an argument of the body holds: it is that argument's own
    memory if nobody else counts the object at that moment (views in scopes and rr_write_memory
    do) and the body is not to run again (.max_retries; a method of an actor with options; a
-   function under RR_EVICT_REBUILD without .no_rebuild); else a copy. So a
-   large block is updated step by step without a copy, and objects stay as they are for everybody
-   who can see them. Pass the argument as the body was given it. Taken over, it is the room from
-   then on: what is written there changes what the argument shows, and a further rr_result gives
-   both up. NULL if it is no argument of the body (the task fails with RR_ERR_INVALID), else as
-   rr_result. Blocks: a copy may wait for room. */
+   function under RR_EVICT_REBUILD without .no_rebuild); else a copy. So a large block is updated
+   step by step without a copy, and objects stay as they are for everybody who can see them. Pass
+   the argument as the body was given it. Taken over, it is the room from then on: what is written
+   there changes what the argument shows, and a further rr_result gives both up. NULL if it is no
+   argument of the body (the task fails with RR_ERR_INVALID), else as rr_result.
+   Blocks: a copy may wait for room. */
 void *rr_result_from(rr_bytes argument);
 
 /* bytes by value, as an argument or a result. They are copied: those of a result after the body has

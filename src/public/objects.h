@@ -152,15 +152,6 @@ bool rr_exists(const char *name) {
     return o != NULL;
 }
 
-/* Of a value that is complete, or not sealed. */
-static size_t rr__bytes_of_value(rr__object *o) {
-    size_t sum = 0;
-    if (o->kind != RR__GATHER) return rr__size_of(o);
-    for (size_t i = 0; i < o->extra.parts->count; i++)
-        sum += rr__part_size(o->extra.parts->objects[i]);
-    return sum;
-}
-
 size_t rr_size(rr_ref ref) {
     rr__context *cx = rr__enter(NULL);
     rr__object *o = cx ? rr__pin(cx, ref, false) : NULL;

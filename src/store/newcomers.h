@@ -32,7 +32,7 @@ static bool rr__may_leave(const rr_runtime *rt, const rr__object *o, const rr__o
 
 /* From now on it may leave. */
 static void rr__stored_list_locked(rr_runtime *rt, rr__object *o, rr__stored *s) {
-    s->object = o, s->may_leave = true;
+    s->object = o;
     rr__store_release(&o->words[0], (uint64_t)(uintptr_t)s); /* pairs with rr__stored_of */
     rr__age_add_locked(rt, s);
 }
@@ -48,21 +48,18 @@ static rr__object *rr__newcomer_at(rr__context *cx, rr__newcomers *ring, int i, 
     return NULL;
 }
 
-/* Gives records to those of n objects that are NEW, as far as there are any. Returns how many. */
-static int rr__newcomers_list_some(rr_runtime *rt, rr__object **objects, rr__stored **records,
-                                   int n) {
-    int listed = 0;
+/* Gives records to those of n objects that are NEW, as far as there are any. */
+static void rr__newcomers_list_some(rr_runtime *rt, rr__object **objects, rr__stored **records,
+                                    int n) {
     rr__lock(&rt->store->lock);
     for (int i = 0; i < n; i++) {
         rr__residence_word *at = rr__residence_at(objects[i]);
         bool is_new = records[i] && (rr__and_seq_cst(at, ~RR__IS_NEW) & RR__IS_NEW);
         if (!is_new) continue;
         rr__stored_list_locked(rt, objects[i], records[i]);
-        records[i] = NULL, listed++;
+        records[i] = NULL, rt->store->newcomers_listed++;
     }
-    rt->store->newcomers_listed += (uint64_t)listed;
     rr__unlock(&rt->store->lock);
-    return listed;
 }
 
 /* Lists those of a ring that still live; what there is no memory for some other time, or it
@@ -79,7 +76,7 @@ static RR__NOINLINE void rr__newcomers_list(rr__context *cx, rr__newcomers *ring
     for (int i = 0; i < n; i++) is_left |= !(records[i] = rr__stored_new(cx));
     if (is_left) rr__store_seq_cst(&ring->has_some, 1);
     RR__STRESS_POINT();
-    if (n) (void)rr__newcomers_list_some(cx->runtime, objects, records, n);
+    if (n) rr__newcomers_list_some(cx->runtime, objects, records, n);
     rr__sub_seq_cst(&cx->runtime->store->listing, 1);
     for (int i = 0; i < n; i++) {
         if (records[i]) rr__stored_free(cx, records[i]);

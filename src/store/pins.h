@@ -209,6 +209,14 @@ static size_t rr__part_size(const rr__object *part) {
     return part->kind == RR__GATHER ? part->extra.parts->count * sizeof(rr_bytes)
                                     : rr__size_of(part);
 }
+/* Of a value that is complete, or not sealed. */
+static size_t rr__bytes_of_value(const rr__object *o) {
+    size_t sum = 0;
+    if (o->kind != RR__GATHER) return rr__size_of(o);
+    for (size_t i = 0; i < o->extra.parts->count; i++)
+        sum += rr__part_size(o->extra.parts->objects[i]);
+    return sum;
+}
 static rr_bytes rr__part_bytes(rr__object *part) {
     return part->kind == RR__GATHER ? rr_bytes_of(part->extra.parts->items, rr__part_size(part))
                                     : rr__bytes_in(part);
@@ -257,15 +265,6 @@ static rr__residence_word *rr__residence_of(rr__object *o) {
                                   : NULL;
 }
 
-/* Bytes that the pin of views outside keeps in memory. */
-static uint64_t rr__viewed_bytes(const rr__object *o) {
-    uint64_t sum = 0;
-    if (o->kind != RR__GATHER) return rr__info_of(o);
-    for (size_t i = 0; i < o->extra.parts->count; i++)
-        sum += rr__part_size(o->extra.parts->objects[i]);
-    return sum;
-}
-
 /* The caller's pin becomes that of the views without a scope, which stays until the object ends:
    nobody knows whose release is the last of those who view it. One is enough for all of them. */
 static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
@@ -276,20 +275,19 @@ static RR__NOINLINE void rr__pin_outside(rr__context *cx, rr__object *o) {
         rr__unuse(cx, o);
         return;
     }
-    rr__add_relaxed(&store->viewed, rr__viewed_bytes(o)); /* a counter */
+    rr__add_relaxed(&store->viewed, (uint64_t)rr__bytes_of_value(o)); /* a counter */
     rr__store_release(&store->viewed_site, o->site);
-}
-
-/* The object ends. True: it had that pin. */
-static bool rr__unpin_outside(rr__context *cx, rr__object *o) {
-    rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
-    if (!at || !rr__is_viewed(at)) return false;
-    rr__sub_acq_rel(&cx->runtime->store->viewed, rr__viewed_bytes(o));
-    return true;
 }
 
 /* It has that pin. */
 static bool rr__is_pinned_outside(rr__context *cx, rr__object *o) {
     rr__residence_word *at = cx->runtime->evicts ? rr__residence_of(o) : NULL;
     return at && rr__is_viewed(at);
+}
+
+/* The object ends. True: it had that pin. */
+static bool rr__unpin_outside(rr__context *cx, rr__object *o) {
+    if (!rr__is_pinned_outside(cx, o)) return false;
+    rr__sub_acq_rel(&cx->runtime->store->viewed, (uint64_t)rr__bytes_of_value(o));
+    return true;
 }

@@ -21,7 +21,7 @@ struct rr__stored {
     rr__stored *older, *newer; /* in a list by age; older: in that of the spillers */
     uint64_t listed;           /* rr__store.clock when it was put into its list */
     uint8_t place;             /* place, size, block: of the value, while it is LEAVING */
-    bool is_listed, may_leave;
+    bool is_listed;
     size_t size;
     void *block;
     rr__file *file;    /* has a copy; NULL: none does */
@@ -136,7 +136,7 @@ static void rr__age_list_locked(rr_runtime *rt, rr__stored *s) {
 
 /* It may leave from now on. */
 static void rr__age_add_locked(rr_runtime *rt, rr__stored *s) {
-    if (!s->may_leave || !s->object->data.block) return; /* made again, it may be empty */
+    if (!s->object->data.block) return; /* made again, it may be empty */
     rr__age_list_locked(rt, s);
     rr__room_event(rt);
 }

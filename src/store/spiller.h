@@ -129,6 +129,16 @@ static void rr__spill_tell(rr_runtime *rt, int error) {
     rr__log_again(rt, RR__LINE_SPILL, RR_LOG_ERROR, text);
 }
 
+/* Those of a batch that are not written, one by one. Returns 0, or the last error. */
+static int rr__spill_alone(rr_runtime *rt, rr__file **own, rr__stored *batch) {
+    int error = 0;
+    for (rr__stored *s = batch; s; s = s->older) {
+        int now = s->written ? 0 : rr__spill_write(rt, own, s, s->size, NULL);
+        if (now) error = now;
+    }
+    return error;
+}
+
 /* Writes a batch, without the lock. If there is not enough room on the disk for all of it, there
    may be for one. */
 static void rr__spill_batch(rr__context *cx, rr__file **own, rr__stored *batch, char *buffer) {
@@ -138,10 +148,7 @@ static void rr__spill_batch(rr__context *cx, rr__file **own, rr__stored *batch, 
     bool is_large = n == 1 || bytes / n >= RR__SPILL_STRAIGHT;
     double start = rr_now();
     int error = rr__spill_write(rt, own, batch, bytes, is_large ? NULL : buffer);
-    bool is_full = error == ENOSPC && n > 1;
-    if (is_full) error = 0;
-    for (rr__stored *s = batch; is_full && s; s = s->older)
-        if (!s->written && (n = (size_t)rr__spill_write(rt, own, s, s->size, NULL))) error = (int)n;
+    if (error == ENOSPC && n > 1) error = rr__spill_alone(rt, own, batch);
     if (error) rr__spill_tell(rt, error);
     RR__STRESS_POINT();
     rr__lock(&rt->store->lock);

@@ -6,7 +6,7 @@
 
 /* Room for the result; NULL: there is none, and the body fails with that. */
 static void *rr__result_room(rr__context *cx, rr__frame *frame, size_t size) {
-    if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+    rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
     frame->room_bytes = size;
     rr_status status = rr__value_room(cx, size, &frame->room, &frame->room_place);
     if (status != RR_OK && !frame->error)
@@ -14,8 +14,8 @@ static void *rr__result_room(rr__context *cx, rr__frame *frame, size_t size) {
     return frame->room;
 }
 
-/* Which argument of a body these bytes are, and where it stands; -1: none. */
-static int rr__argument_at(rr__object *task, rr_bytes bytes, char **place) {
+/* Where the argument of a body stands that these bytes are; NULL: they are none. */
+static char *rr__argument_at(rr__object *task, rr_bytes bytes) {
     const rr_function *fn = task->of.fn;
     char *at = rr__args_of(task);
     for (int i = 0; task->by_ref >> i; at += rr__arg_bytes(fn, task->by_ref, i), i++) {
@@ -23,9 +23,9 @@ static int rr__argument_at(rr__object *task, rr_bytes bytes, char **place) {
         rr__object *o = is_bytes ? rr__counted_arg(at) : NULL;
         if (!o) continue;
         rr_bytes own = rr__bytes_in(o);
-        if (own.data == bytes.data && own.size == bytes.size) return *place = at, i;
+        if (own.data == bytes.data && own.size == bytes.size) return at;
     }
-    return -1;
+    return NULL;
 }
 
 /* It may need its arguments once more: when it is tried again, or its result is made again. */
@@ -41,22 +41,23 @@ static bool rr__may_run_again(rr__context *cx, const rr__frame *frame) {
 static void rr__argument_clear(rr__context *cx, rr__object *task, char *at) {
     rr__store *store = cx->runtime->store;
     rr__object *none = NULL;
-    if (task->args_place == RR__IN_SLOT)
+    if (task->args_place == RR__IN_SLOT) {
         rr__store_release(&task->words[(at - (char *)task->words) / 8], (uint64_t)0);
-    else if (rr__load_seq_cst(&store->has_census)) { /* somebody may read it: rr__census_args */
-        rr__lock(&store->census_lock);
-        memcpy(at, &none, sizeof none);
-        rr__unlock(&store->census_lock);
-    } else memcpy(at, &none, sizeof none);
+        return;
+    }
+    bool is_read = rr__load_seq_cst(&store->has_census); /* perhaps: rr__census_args */
+    if (is_read) rr__lock(&store->census_lock);
+    memcpy(at, &none, sizeof none);
+    if (is_read) rr__unlock(&store->census_lock);
 }
 
 /* Room for the result that holds what the argument does. */
 static void *rr__result_from(rr__context *cx, rr__frame *frame, rr_bytes bytes) {
-    char *at = NULL;
+    char *at = rr__argument_at(frame->task, bytes);
     uint8_t place;
     if (frame->room && bytes.data == frame->room && bytes.size == frame->room_bytes)
         return frame->room; /* it has been taken over */
-    if (rr__argument_at(frame->task, bytes, &at) < 0) {
+    if (!at) {
         if (!frame->error)
             frame->error = rr__error_new(
                 cx->runtime, RR_ERR_INVALID, frame->task,
@@ -69,7 +70,7 @@ static void *rr__result_from(rr__context *cx, rr__frame *frame, rr_bytes bytes) 
     void *own = may_take ? rr__value_take(cx, rr__counted_arg(at), &place) : NULL;
     if (own) {
         rr__argument_clear(cx, frame->task, at);
-        if (frame->room) rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
+        rr__value_return(cx, frame->room, frame->room_bytes, frame->room_place);
         frame->room = own, frame->room_bytes = bytes.size, frame->room_place = place;
         return own;
     }
