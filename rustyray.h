@@ -10051,12 +10051,12 @@ static RR__NOINLINE rr_status rr__spill_refuse(rr_runtime *rt, size_t bytes, int
     return rr__refuse(status, "no room for %zu bytes: %s", bytes, why);
 }
 
-/* So many bytes should leave now: as many as are over the limit, and some more if they can be read
-   again from files, so that they go in batches and the spillers have work while who waited uses
-   what it got. */
+/* So many bytes should leave now: as many as are over the limit, and some more, unless they would
+   have to be made again, so that they go in batches, the spillers have work while who waited uses
+   what it got, and others who take room meanwhile do not take all of that. */
 static uint64_t rr__over_locked(rr_runtime *rt, size_t bytes) {
     uint64_t limit = rt->config.store_bytes;
-    uint64_t ahead = rt->config.evict == RR_EVICT_SPILL ? limit / 16 : 0;
+    uint64_t ahead = rt->config.evict == RR_EVICT_REBUILD ? 0 : limit / 16;
     uint64_t used = rr__load_relaxed(&rt->memory.live) + bytes; /* a counter */
     uint64_t over = used > limit ? used - limit : 0, leaving = rt->store->leaving;
     return over + ahead / 2 > leaving ? over + ahead - leaving : 0;
